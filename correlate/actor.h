@@ -1,0 +1,74 @@
+/* actor - one single-threaded owner of correlation state: match records in, alerts out.
+ *
+ * Why: correlation must give the same answer for every order of arrival, every number of workers
+ * and actors, and after every crash. So an actor works by epochs: it collects the records of an
+ * epoch, sorts them by (time, origin), folds them, exchanges what chained rules produce, and only
+ * then lets the watermark close what is over. What it does is a pure function of the recorded
+ * epochs; how the records of one epoch were interleaved cannot matter.
+ *
+ *     actor_feed()*  actor_round()  { actor_feed()* actor_round() } x plan_rounds()  actor_close()
+ *
+ * Invariant: state is keyed by virtual partition (record.h), so the number of actors may change
+ * between two starts: each restores the partitions that are its own (partition % count == index).
+ * Owner: one thread. No clock, lock, log, I/O or randomness.
+ * Limits: ACTOR_CELLS_MAX cells per unit and tenant; a new group beyond it is refused, counted and
+ * marks the tenant's next alert of that rule DEGRADED; never another tenant's cell. */
+#ifndef PICKET_CORRELATE_ACTOR_H
+#define PICKET_CORRELATE_ACTOR_H
+
+#include "correlate/alert.h"
+
+enum { ACTOR_CELLS_MAX = 1000000 };
+
+struct actor;
+
+struct actor_options {
+	const struct plan *plan; /* lent, must outlive the actor */
+	unsigned index;          /* which of actor_count this is */
+	unsigned actor_count;
+	size_t cells_max; /* 0 = ACTOR_CELLS_MAX */
+};
+
+struct actor_counters {
+	uint64_t records;        /* folded */
+	uint64_t unknown_state;  /* records of a unit that is no longer there */
+	uint64_t late_counted;   /* late, but the window still covered them */
+	uint64_t late_dropped;   /* late and beyond: counted, not evaluated */
+	uint64_t cells;          /* live now */
+	uint64_t cells_refused;  /* new groups over the limit */
+	uint64_t cell_bytes;     /* memory of the cells, about */
+};
+
+enum status actor_new(const struct actor_options *options, struct actor **ret_actor,
+		      struct error *err);
+void actor_free(struct actor **actor);
+
+/* Takes encoded records (record.h); those of virtual partitions that are not its own are skipped.
+ * The bytes are copied. */
+enum status actor_feed(struct actor *actor, struct text records, struct error *err);
+
+/* Folds what was fed since the last round; chained firings go into the exchange. */
+enum status actor_round(struct actor *actor, uint64_t epoch, const struct record_sink *exchange,
+			struct error *err);
+
+/* Ends the epoch: time is now watermark_us for every cell (INT64_MAX: nothing more will come). */
+enum status actor_close(struct actor *actor, uint64_t epoch, int64_t watermark_us,
+			struct error *err);
+
+/* Alerts that changed in the epoch just closed, each once, sorted by id; valid until the next
+ * actor_feed(). `announce` tells which of them got a new revision (one outbox row each). */
+struct alert_change {
+	const struct alert *alert;
+	bool announce;
+};
+const struct alert_change *actor_changes(const struct actor *actor, size_t *ret_count);
+
+/* All state of one virtual partition as one value (versioned); empty when it has none. */
+enum status actor_checkpoint(const struct actor *actor, uint8_t virtual_partition,
+			     struct bytes *to);
+/* Only before the first feed. Cells of units that are gone are dropped and counted. */
+enum status actor_restore(struct actor *actor, struct text checkpoint, struct error *err);
+
+struct actor_counters actor_counters(const struct actor *actor);
+
+#endif

@@ -1,0 +1,66 @@
+/* alert - what picket tells people: one per episode of (rule, tenant, group), growing until it ends.
+ *
+ * Why: an analyst at night wants one line per thing that happens, with a count that grows and the
+ * events that prove it; a robot wants a stable id. See DESIGN.md 5, "Episode".
+ *
+ * Invariant: `id` is given at opening and never changes; `revision` starts at 1 and grows at every
+ * stored change that somebody outside should hear of (open, rise of level, merge, end);
+ * first_us <= last_us; count >= number of evidence entries. Two final alerts are the same when
+ * rule, tenant, group, first_us, last_us, count and level are: ids and evidence may differ with the
+ * order of arrival. Owner: the actor that made it, or an arena (decoded). Thread: one.
+ * Limits: ALERT_EVIDENCE_EDGE first and as many last events. */
+#ifndef PICKET_CORRELATE_ALERT_H
+#define PICKET_CORRELATE_ALERT_H
+
+#include "correlate/plan.h"
+
+enum {
+	ALERT_ID_SIZE = 32, /* lower-case hex digits */
+	ALERT_EVIDENCE_EDGE = 8,
+};
+
+enum alert_state { ALERT_OPEN, ALERT_ENDED, ALERT_MERGED };
+const char *alert_state_name(enum alert_state state);
+
+enum alert_flags {
+	ALERT_BACKFILL = 1 << 0, /* opened while catching up on history: not sent anywhere */
+	ALERT_LATE = 1 << 1,     /* a late record contributed: the count may be too small */
+	ALERT_DEGRADED = 1 << 2, /* a limit was hit: the count is a lower bound */
+	ALERT_SHADOW = 1 << 3,   /* the rule is staged: stored, never sent */
+};
+
+struct evidence {
+	struct origin origin;
+	int64_t time_us;
+	struct text context; /* sequence of texts: name, value, ... */
+};
+
+struct alert {
+	char id[ALERT_ID_SIZE + 1];
+	char merged_into[ALERT_ID_SIZE + 1]; /* "" unless ALERT_MERGED */
+	uint32_t revision;
+	enum alert_state state;
+	uint32_t flags;
+	uint64_t opened_epoch;
+	uint64_t state_id;
+	struct text rule_id, rule_name, rule_title, rule_key;
+	enum rule_level level;
+	struct text tenant; /* "" for a cross-tenant rule */
+	struct text group;  /* sequence of texts: name, value, name, value, ... */
+	uint64_t count;
+	uint64_t threshold;
+	int64_t timespan_us;
+	int64_t first_us, last_us;
+	struct evidence evidence[2 * ALERT_EVIDENCE_EDGE]; /* by (time, origin), the first and last */
+	size_t evidence_count;
+	struct text reason;
+};
+
+void alert_encode(const struct alert *alert, struct bytes *to);
+enum status alert_decode(struct text encoded, struct alert *ret_alert, struct error *err);
+
+/* One JSON object, schema picket.alert/1 (DESIGN.md 8), no newline. file_origins: events are
+ * {"file","line","index"} (scan) instead of {"topic","partition","offset","index"}. */
+void alert_json(const struct alert *alert, bool file_origins, struct bytes *to);
+
+#endif

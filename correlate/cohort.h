@@ -1,0 +1,140 @@
+/* cohort - what the canary gate knows: per service and 10 s of event time, what each version did.
+ *
+ * Why: the gate compares two versions of one service under the same traffic at the same time. So
+ * every request is counted where it belongs: in the bucket of its event time, under the arm
+ * (version and deploy id) that served it. Bad outcomes come in clusters (a retry loop is one
+ * cause, not fifty), so besides the raw count each cluster (principal, signature) of a bucket
+ * counts once, credited to the arm of its FIRST event over all versions; per-version
+ * de-duplication gives 100 % false alarms under per-request routing (research/canary.md 0.5).
+ *
+ * DETECT counts into a cohort_counter and flushes it once per epoch as aggregates; one cohort per
+ * actor merges them and closes a bucket when the watermark has passed its end. First event =
+ * smallest event time, ties by content hash, so the order of arrival does not matter.
+ *
+ * Invariant: aggregates merge associatively and commutatively; a closed bucket never changes;
+ * cohorts are cross-tenant state of the operators, virtual partition = hash("", service).
+ * Owner: counter - one worker; cohort - one actor. No clock. Limits: see COHORT_*; what does not
+ * fit sets BUCKET_DEGRADED and makes the gate answer INCONCLUSIVE, never PASS. */
+#ifndef PICKET_CORRELATE_COHORT_H
+#define PICKET_CORRELATE_COHORT_H
+
+#include "correlate/record.h"
+
+enum {
+	COHORT_BUCKET_US = 10 * 1000000,
+	COHORT_ARMS_MAX = 32,       /* versions of one service in one bucket */
+	COHORT_CLUSTERS_MAX = 8192, /* clusters of bad outcomes in one bucket */
+	COHORT_PRINCIPALS_MAX = 16, /* distinct principals remembered per arm and bucket */
+	COHORT_INSTANCES_MAX = 1024,/* per service and version */
+	COHORT_EVIDENCE_MAX = 8,
+};
+
+/* What the gate judges. This build judges one outcome; more get rows here, not code elsewhere. */
+enum outcome {
+#define OUTCOME(id, name, doc) OUTCOME_##id,
+#include "correlate/outcome.def"
+#undef OUTCOME
+	OUTCOME_COUNT,
+};
+const char *outcome_name(enum outcome outcome);
+
+/* Which build of a service an event came from. */
+struct arm {
+	struct text version;   /* service.version, "" when the log has none */
+	struct text deploy_id; /* picket.deploy.id, "" when the log has none */
+};
+
+struct arm_count {
+	struct arm arm;
+	uint64_t requests;                /* n, raw */
+	uint64_t bad[OUTCOME_COUNT];      /* x, raw */
+	uint64_t clusters[OUTCOME_COUNT]; /* x, each cluster once, first event's arm */
+	uint64_t principals[COHORT_PRINCIPALS_MAX]; /* hashes, ascending, of bad outcomes */
+	unsigned principal_count;
+};
+
+enum bucket_flags {
+	BUCKET_DEGRADED = 1 << 0,     /* a limit above was hit */
+	BUCKET_NO_PRINCIPAL = 1 << 1, /* some bad outcome had neither user, client nor trace */
+};
+
+/* A closed bucket: what the store keeps (registry row 'b') and the gate reads. */
+struct bucket {
+	struct text service;
+	int64_t start_us;
+	uint32_t flags;
+	uint64_t late; /* requests that came after it was closed: counted, not added */
+	struct arm_count *arms; /* by (version, deploy_id) */
+	size_t arm_count;
+};
+
+/* A HARD finding: a rule with picket.gate block matched an event of this version. */
+struct finding {
+	struct text service;
+	struct arm arm;
+	struct text rule_key, rule_title;
+	uint64_t count;
+	int64_t first_us, last_us;
+	struct origin evidence[COHORT_EVIDENCE_MAX]; /* the first, by (time, origin) */
+	int64_t evidence_us[COHORT_EVIDENCE_MAX];
+	size_t evidence_count;
+};
+
+/* Heartbeat of one instance: any event counts, request or not. */
+struct instance {
+	struct text service;
+	struct arm arm;
+	struct text name; /* service.node.name, else pod, else container, else host, else "" */
+	int64_t first_us, last_us; /* event time */
+	uint64_t events;
+};
+
+void bucket_encode(const struct bucket *bucket, struct bytes *to);
+enum status bucket_decode(struct text encoded, struct arena *arena, struct bucket *ret_bucket,
+			  struct error *err);
+void finding_encode(const struct finding *finding, struct bytes *to);
+enum status finding_decode(struct text encoded, struct arena *arena, struct finding *ret_finding,
+			   struct error *err);
+void instance_encode(const struct instance *instance, struct bytes *to);
+enum status instance_decode(struct text encoded, struct arena *arena,
+			    struct instance *ret_instance, struct error *err);
+
+/* DETECT side. */
+struct cohort_counter;
+enum status cohort_counter_new(const struct hash_key *key, struct cohort_counter **ret_counter,
+			       struct error *err);
+void cohort_counter_free(struct cohort_counter **counter);
+/* Counts one event; `blocking` are the rules with picket.gate block that matched it. Events
+ * without service.name do not take part. */
+enum status cohort_count(struct cohort_counter *counter, const struct event *event,
+			 const struct rule *const *blocking, size_t blocking_count);
+/* Everything counted since the last flush, as aggregates for their actors; empties the counter. */
+enum status cohort_flush(struct cohort_counter *counter, const struct record_sink *sink);
+
+/* CORRELATE side. */
+struct cohort;
+enum status cohort_new(unsigned index, unsigned actor_count, struct cohort **ret_cohort,
+		       struct error *err);
+void cohort_free(struct cohort **cohort);
+/* Merges aggregates; those of virtual partitions that are not its own are skipped. */
+enum status cohort_feed(struct cohort *cohort, struct text aggregates, struct error *err);
+enum status cohort_close(struct cohort *cohort, int64_t watermark_us, struct error *err);
+
+/* What the epoch just closed changed, to be stored; valid until the next cohort_feed(). Findings
+ * and instances are whole rows (they replace the stored ones). */
+struct cohort_changes {
+	const struct bucket *buckets; /* closed now */
+	size_t bucket_count;
+	const struct finding *findings;
+	size_t finding_count;
+	const struct instance *instances;
+	size_t instance_count;
+};
+struct cohort_changes cohort_changes(const struct cohort *cohort);
+
+/* Open buckets, findings and instances of one virtual partition as one value. */
+enum status cohort_checkpoint(const struct cohort *cohort, uint8_t virtual_partition,
+			      struct bytes *to);
+enum status cohort_restore(struct cohort *cohort, struct text checkpoint, struct error *err);
+
+#endif

@@ -1,0 +1,58 @@
+/* plan - which rules keep state, and how an event that matched becomes match records.
+ *
+ * Why: a plain detection, an event_count and every other type are the same kind of thing to the
+ * runtime: a unit with a grouping, a window and a condition. A plain detection is the unit
+ * "at least 1 event, grouped by its dedup key, within its quiet time".
+ *
+ * State identity: state_id = 64-bit hash of (type, referenced rules' keys, group-by, window,
+ * aggregation, tenant scope), without threshold, level or text: editing those keeps the state.
+ *
+ * Invariant: units are ordered by depth; a unit's parents have a larger depth.
+ * Owner: plan_free(). Thread: immutable, any. Limits: one unit per rule that alerts, one per
+ * correlation; group values as in record.h (longer: cut and counted). */
+#ifndef PICKET_CORRELATE_PLAN_H
+#define PICKET_CORRELATE_PLAN_H
+
+#include "correlate/record.h"
+
+struct unit {
+	uint64_t state_id;
+	const struct rule *rule;
+	enum correlation_type type; /* EVENT_COUNT for plain detections */
+	int64_t timespan_us;
+	uint64_t at_least;            /* event_count: the smallest count that fires */
+	bool gated;                   /* fires only when the watermark has passed */
+	unsigned depth;               /* 0: plain detection, else correlation depth */
+	const struct group_field *group_by;
+	size_t group_by_count;
+	const uint32_t *parents; /* units that take this unit's firings as events */
+	size_t parent_count;
+	bool alerts;
+};
+
+struct plan;
+
+/* EINVALID with file:line:column for a correlation this build cannot evaluate exactly. */
+enum status plan_new(const struct ruleset *ruleset, const struct hash_key *key,
+		     struct plan **ret_plan, struct error *err);
+void plan_free(struct plan **plan);
+size_t plan_unit_count(const struct plan *plan);
+const struct unit *plan_unit(const struct plan *plan, size_t index);
+/* NULL when no unit has it: the rule was removed or its shape changed. */
+const struct unit *plan_find(const struct plan *plan, uint64_t state_id);
+const struct hash_key *plan_hash_key(const struct plan *plan);
+/* Rounds of exchange between actors that an epoch needs: the longest chain. 0 without chains. */
+unsigned plan_rounds(const struct plan *plan);
+
+struct route_counters {
+	uint64_t records;
+	uint64_t group_field_missing; /* an event without a group-by field does not correlate */
+	uint64_t group_values_cut;
+};
+
+/* The match records of one event that matched `rules`, into the sink. Pure. */
+enum status plan_route(const struct plan *plan, const struct event *event, const uint32_t *rules,
+		       size_t rule_count, uint8_t flags, const struct record_sink *sink,
+		       struct route_counters *counters);
+
+#endif

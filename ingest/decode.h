@@ -1,0 +1,67 @@
+/* decode - stops 2 and 3 of the journey: the bytes of a message become normalised events.
+ *
+ * Why: services will not change their loggers for us. A message may be one JSON object, an array,
+ * NDJSON, or a node agent's envelope around any of these; the fields may be ECS, OpenTelemetry,
+ * pino, bunyan, zap, logback or plain. What comes out is one shape: struct event.
+ *
+ * Invariant: every record of a message comes out exactly once, as an event or as a reject with its
+ * raw bytes; a message without a record is one reject. Record i of a message always has index i.
+ * The decoder never fails on input: a status other than OK means memory or a bug of ours.
+ * Owner: one worker. Thread: one. Time: none is read; the message carries its record time.
+ * Limits: those of event.h, DECODE_MESSAGE_MAX, DECODE_RECORDS_MAX. */
+#ifndef PICKET_INGEST_DECODE_H
+#define PICKET_INGEST_DECODE_H
+
+#include "ingest/source.h"
+
+enum {
+	DECODE_MESSAGE_MAX = 16 * 1024 * 1024,
+	DECODE_RECORDS_MAX = 65536, /* records of one message; the rest is one reject */
+};
+
+/* Why a record is in the quarantine: REJECT(id, "word", "for a person, with the next step"). */
+enum reject {
+	ACCEPTED = 0,
+#define REJECT(id, word, text) REJECT_##id,
+#include "ingest/reject.def"
+#undef REJECT
+	REJECT_COUNT,
+};
+const char *reject_name(enum reject why);
+const char *reject_text(enum reject why);
+
+enum input_format { INPUT_AUTO, INPUT_ECS, INPUT_RAW };
+
+struct decoder_options {
+	enum input_format format;
+	struct text time_field;   /* --time-field, or "" */
+	bool time_trusted;        /* historical source: @timestamp is not held against record time */
+	bool time_line_number;    /* no time at all: the offset in seconds (scan), else record time */
+	int64_t future_max_us;    /* default 5 min */
+	int64_t past_max_us;      /* default 7 days */
+	struct logsource logsource; /* stamped when the format knows none */
+};
+
+struct decoder;
+
+enum status decoder_new(const struct decoder_options *options, struct decoder **ret_decoder,
+			struct error *err);
+void decoder_free(struct decoder **decoder);
+
+struct decoded {
+	enum reject why;     /* ACCEPTED: event is valid */
+	struct event event;  /* origin.index set; topic, partition, offset from decoder_begin() */
+	uint32_t index;
+	struct text raw;     /* the record's own bytes (a reject needs them) */
+	struct text detail;  /* of a reject: what and where */
+	const char *format;  /* "ecs", "pino", ...: picket.src.format */
+};
+
+/* Starts on a message; origin is its topic, partition and offset. The message's bytes and the
+ * arena must stay as they are until decoder_next() has said there is no more. */
+enum status decoder_begin(struct decoder *decoder, const struct message *message,
+			  const struct origin *origin, struct arena *arena);
+/* The next record; *ret_more is false when there is none (then *ret_record is not written). */
+enum status decoder_next(struct decoder *decoder, struct decoded *ret_record, bool *ret_more);
+
+#endif

@@ -1,0 +1,87 @@
+/* runtime - the daemon's engine: workers, actors and one commit per epoch.
+ *
+ *     source -> worker (decode, normalise, enrich, match, build blocks)   x worker_count
+ *            -> actor (correlate, cohorts)                                x actor_count
+ *            -> committer: ONE store batch per epoch
+ *
+ * Why: what is not in a committed batch never existed. An epoch closes about every epoch_ms: each
+ * worker hands its match records to the actors and its blocks, quarantine and positions to the
+ * committer; each actor folds the epoch and hands over alerts and cohort rows; the committer puts
+ * all of it into one batch. Queues are bounded: a slow store stops the polling, and nothing else.
+ *
+ * Invariant: epochs commit in order, none is skipped; after a crash the store holds a prefix of
+ * epochs, and starting again from it gives the same stored events and final alerts.
+ * Owner: runtime_new()'s caller. Thread: runtime_status() from any, the rest from one.
+ * Limits: RUNTIME_WORKERS_MAX, RUNTIME_ACTORS_MAX, epochs in flight: RUNTIME_EPOCHS_MAX. */
+#ifndef PICKET_INGEST_RUNTIME_H
+#define PICKET_INGEST_RUNTIME_H
+
+#include "correlate/actor.h"
+#include "correlate/cohort.h"
+#include "ingest/decode.h"
+#include "storage/rows.h"
+
+enum {
+	RUNTIME_WORKERS_MAX = 64,
+	RUNTIME_ACTORS_MAX = 64,
+	RUNTIME_EPOCHS_MAX = 4,
+};
+
+struct runtime;
+
+/* Makes the source of one worker. */
+struct source_factory {
+	enum status (*make)(void *context, const struct source_start *start,
+			    struct source **ret_source, struct error *err);
+	void *context;
+};
+
+struct runtime_options {
+	struct store *store;           /* lent */
+	const struct ruleset *ruleset; /* lent */
+	struct source_factory source;
+	struct decoder_options decoder;
+	struct wall_clock clock;
+	unsigned worker_count, actor_count;
+	unsigned epoch_ms;       /* 0 = 100 */
+	unsigned checkpoint_ms;  /* 0 = 10,000 */
+	int64_t lateness_us;     /* 0 = 10 s */
+	const char *synced_path; /* small file beside the store: last synced epoch; NULL = none */
+};
+
+enum runtime_state { RUNTIME_RUNNING, RUNTIME_FINISHED, RUNTIME_FAILED };
+
+struct partition_status {
+	struct position_row row; /* topic is a copy owned by the snapshot */
+	struct source_lag lag;
+	bool assigned;
+};
+
+struct runtime_status {
+	enum runtime_state state;
+	uint64_t epoch;
+	int64_t watermark_us;
+	bool rewound; /* the store had lost epochs that were once synced */
+	bool disk_full;
+	int64_t committed_us; /* clock of the last commit */
+	struct partition_status *partitions; /* by (topic, partition) */
+	size_t partition_count;
+	uint64_t alerts_opened;
+	uint64_t undecided;
+	struct actor_counters actors; /* sums */
+	struct route_counters routes;
+	struct error failure; /* of RUNTIME_FAILED */
+	char problem[512];    /* the newest word of a source for the operator, "" = none */
+	int64_t problem_us;
+};
+
+enum status runtime_new(const struct runtime_options *options, struct runtime **ret_runtime,
+			struct error *err);
+/* Ends polling, finishes the epoch, commits, joins all threads. */
+void runtime_stop(struct runtime *runtime);
+void runtime_free(struct runtime **runtime);
+/* A copy; free with runtime_status_done(). */
+enum status runtime_status(struct runtime *runtime, struct runtime_status *ret_status);
+void runtime_status_done(struct runtime_status *status);
+
+#endif

@@ -1,0 +1,326 @@
+/* The stored form of an event (version 1; the block around it carries the version):
+ *
+ *   varint   quality
+ *   signed   time_us
+ *   signed   record_time_us
+ *   text     owner
+ *   text     logsource.category, .product, .service
+ *   varint   number of fields, then for each:
+ *     varint   field id; 0 is followed by text name
+ *     u8       value type, then: boolean u8 | integer signed | real double, text | string text
+ *
+ * A field of the table is named by its id, so ids are part of the format: schema.def only grows at
+ * the places where that does not matter because blocks carry a hash of the table (block.c). */
+#include "rules/event.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+static const char *const quality_names[QUALITY_COUNT] = {
+	"duplicate_key", "time_missing", "time_future", "time_past",  "fields_truncated",
+	"value_truncated", "depth",      "bad_name",    "provenance",
+};
+
+const char *quality_name(enum quality one)
+{
+	unsigned bit = (unsigned)__builtin_ctz((unsigned)one);
+	assert(bit < QUALITY_COUNT);
+	return quality_names[bit];
+}
+
+int origin_compare(const struct origin *a, const struct origin *b)
+{
+	int order = text_compare(a->topic, b->topic);
+	if (order != 0)
+		return order;
+	if (a->partition != b->partition)
+		return a->partition < b->partition ? -1 : 1;
+	if (a->offset != b->offset)
+		return a->offset < b->offset ? -1 : 1;
+	return (a->index > b->index) - (a->index < b->index);
+}
+
+enum status event_add(struct event *event, struct arena *arena, struct text name,
+		      struct value value)
+{
+	if (event->field_count == EVENT_FIELDS_MAX)
+		return ELIMIT;
+	if (event->field_count == event->field_capacity) {
+		size_t capacity = event->field_capacity == 0 ? 32 : event->field_capacity * 2;
+		struct field *grown = arena_alloc(arena, capacity * sizeof *grown);
+		if (grown == NULL)
+			return ENOMEMORY;
+		if (event->field_count > 0)
+			memcpy(grown, event->fields, event->field_count * sizeof *grown);
+		event->fields = grown;
+		event->field_capacity = capacity;
+	}
+	event->fields[event->field_count++] =
+		(struct field){.name = name, .id = schema_find(name), .value = value};
+	return OK;
+}
+
+const struct value *event_get(const struct event *event, enum field_id id)
+{
+	assert(id != FIELD_OTHER);
+	for (size_t i = 0; i < event->field_count; i++)
+		if (event->fields[i].id == id)
+			return &event->fields[i].value;
+	return NULL;
+}
+
+struct text event_text(const struct event *event, enum field_id id)
+{
+	const struct value *value = event_get(event, id);
+	return value == NULL ? (struct text){0} : value->text;
+}
+
+static void value_encode(const struct value *value, struct bytes *to)
+{
+	bytes_put_u8(to, (uint8_t)value->type);
+	switch (value->type) {
+	case VALUE_NULL:
+	case VALUE_EMPTY:
+		return;
+	case VALUE_BOOLEAN:
+		bytes_put_u8(to, value->boolean);
+		return;
+	case VALUE_INTEGER:
+		bytes_put_signed(to, value->integer);
+		return;
+	case VALUE_REAL:
+		bytes_put_double(to, value->real);
+		bytes_put_text(to, value->text);
+		return;
+	case VALUE_STRING:
+		bytes_put_text(to, value->text);
+		return;
+	}
+	assert(!"a value of no type");
+}
+
+void event_encode(const struct event *event, struct bytes *to)
+{
+	bytes_put_varint(to, event->quality);
+	bytes_put_signed(to, event->time_us);
+	bytes_put_signed(to, event->record_time_us);
+	bytes_put_text(to, event->owner);
+	bytes_put_text(to, event->logsource.category);
+	bytes_put_text(to, event->logsource.product);
+	bytes_put_text(to, event->logsource.service);
+	bytes_put_varint(to, event->field_count);
+	for (size_t i = 0; i < event->field_count; i++) {
+		const struct field *field = &event->fields[i];
+		bytes_put_varint(to, field->id);
+		if (field->id == FIELD_OTHER)
+			bytes_put_text(to, field->name);
+		value_encode(&field->value, to);
+	}
+}
+
+static bool value_decode(struct cursor *from, struct arena *arena, struct value *ret_value)
+{
+	struct value value = {.type = (enum value_type)cursor_u8(from)};
+	switch (value.type) {
+	case VALUE_NULL:
+	case VALUE_EMPTY:
+		break;
+	case VALUE_BOOLEAN:
+		value.boolean = cursor_u8(from) != 0;
+		value.text = value.boolean ? TEXT("true") : TEXT("false");
+		break;
+	case VALUE_INTEGER:
+		value.integer = cursor_signed(from);
+		value.text = arena_print(arena, "%lld", (long long)value.integer);
+		break;
+	case VALUE_REAL:
+		value.real = cursor_double(from);
+		value.text = cursor_text(from);
+		break;
+	case VALUE_STRING:
+		value.text = cursor_text(from);
+		break;
+	default:
+		return false;
+	}
+	*ret_value = value;
+	return !from->failed;
+}
+
+static bool field_decode(struct cursor *from, struct arena *arena, struct field *ret_field)
+{
+	uint64_t id = cursor_varint(from);
+	if (id >= FIELD_COUNT)
+		return false;
+	ret_field->id = (enum field_id)id;
+	ret_field->name =
+		id == FIELD_OTHER ? cursor_text(from) : schema_info((enum field_id)id)->name;
+	return value_decode(from, arena, &ret_field->value);
+}
+
+enum status event_decode(struct cursor *encoded, struct arena *arena, struct event *ret_event,
+			 struct error *err)
+{
+	struct event event = {.quality = (uint32_t)cursor_varint(encoded)};
+	event.time_us = cursor_signed(encoded);
+	event.record_time_us = cursor_signed(encoded);
+	event.owner = cursor_text(encoded);
+	event.logsource.category = cursor_text(encoded);
+	event.logsource.product = cursor_text(encoded);
+	event.logsource.service = cursor_text(encoded);
+	uint64_t count = cursor_varint(encoded);
+	if (encoded->failed || count > EVENT_FIELDS_MAX)
+		return error_set(err, ECORRUPT, "a stored event has a damaged header");
+	event.field_capacity = count;
+	event.fields = arena_alloc(arena, (count == 0 ? 1 : count) * sizeof *event.fields);
+	if (event.fields == NULL)
+		return ENOMEMORY;
+	for (; event.field_count < count; event.field_count++)
+		if (!field_decode(encoded, arena, &event.fields[event.field_count]))
+			return error_set(err, ECORRUPT, "field %zu of a stored event is damaged",
+					 event.field_count);
+	*ret_event = event;
+	return OK;
+}
+
+/* The size of the UTF-8 sequence at t.data[i], or 0 when there is none (overlong and surrogates
+ * included: Unicode 15, table 3-7). */
+static size_t utf8_size(struct text t, size_t i)
+{
+	const unsigned char *s = (const unsigned char *)t.data + i;
+	size_t left = t.size - i;
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] < 0xc2 || s[0] > 0xf4)
+		return 0;
+	size_t size = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+	if (left < size)
+		return 0;
+	unsigned char low = 0x80;
+	unsigned char high = 0xbf;
+	if (s[0] == 0xe0)
+		low = 0xa0;
+	if (s[0] == 0xed)
+		high = 0x9f;
+	if (s[0] == 0xf0)
+		low = 0x90;
+	if (s[0] == 0xf4)
+		high = 0x8f;
+	if (s[1] < low || s[1] > high)
+		return 0;
+	for (size_t k = 2; k < size; k++)
+		if ((s[k] & 0xc0) != 0x80)
+			return 0;
+	return size;
+}
+
+static void json_put_escape(struct bytes *to, unsigned char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	static const char shorts[0x20] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n',
+					  ['\f'] = 'f', ['\r'] = 'r'};
+	char out[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
+	size_t size = sizeof out;
+	if (c == '"' || c == '\\' || (c < sizeof shorts && shorts[c] != 0)) {
+		out[1] = c == '"' || c == '\\' ? (char)c : shorts[c];
+		size = 2;
+	}
+	bytes_put(to, out, size);
+}
+
+void json_put_string(struct bytes *to, struct text value)
+{
+	bytes_put_u8(to, '"');
+	size_t start = 0; /* of the run that needs no change */
+	size_t i = 0;
+	while (i < value.size) {
+		unsigned char c = (unsigned char)value.data[i];
+		size_t size = utf8_size(value, i);
+		bool plain = size > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
+		if (plain) {
+			i += size;
+			continue;
+		}
+		bytes_put(to, value.data + start, i - start);
+		if (size == 0)
+			bytes_put(to, "\xef\xbf\xbd", 3);
+		else
+			json_put_escape(to, c);
+		start = ++i;
+	}
+	if (i > start)
+		bytes_put(to, value.data + start, i - start);
+	bytes_put_u8(to, '"');
+}
+
+static void json_put_value(struct bytes *to, const struct value *value)
+{
+	char number[32];
+	switch (value->type) {
+	case VALUE_NULL:
+		bytes_put(to, "null", 4);
+		return;
+	case VALUE_EMPTY:
+		bytes_put(to, "[]", 2);
+		return;
+	case VALUE_BOOLEAN:
+		bytes_put(to, value->boolean ? "true" : "false", value->boolean ? 4 : 5);
+		return;
+	case VALUE_INTEGER: {
+		int size = snprintf(number, sizeof number, "%lld", (long long)value->integer);
+		bytes_put(to, number, (size_t)size);
+		return;
+	}
+	case VALUE_REAL:
+		bytes_put(to, value->text.data, value->text.size);
+		return;
+	case VALUE_STRING:
+		json_put_string(to, value->text);
+		return;
+	}
+	assert(!"a value of no type");
+}
+
+/* All values of fields[first].name, as one value or an array. */
+static void json_put_members(const struct event *event, size_t first, struct bytes *to)
+{
+	size_t count = 0;
+	for (size_t i = first; i < event->field_count; i++)
+		count += text_equal(event->fields[i].name, event->fields[first].name);
+	if (count > 1)
+		bytes_put_u8(to, '[');
+	for (size_t i = first, written = 0; i < event->field_count; i++) {
+		if (!text_equal(event->fields[i].name, event->fields[first].name))
+			continue;
+		if (written++ > 0)
+			bytes_put_u8(to, ',');
+		json_put_value(to, &event->fields[i].value);
+	}
+	if (count > 1)
+		bytes_put_u8(to, ']');
+}
+
+static bool name_seen_before(const struct event *event, size_t at)
+{
+	for (size_t i = 0; i < at; i++)
+		if (text_equal(event->fields[i].name, event->fields[at].name))
+			return true;
+	return false;
+}
+
+void event_json(const struct event *event, struct bytes *to)
+{
+	bytes_put_u8(to, '{');
+	bool first = true;
+	for (size_t i = 0; i < event->field_count; i++) {
+		if (name_seen_before(event, i))
+			continue;
+		if (!first)
+			bytes_put_u8(to, ',');
+		first = false;
+		json_put_string(to, event->fields[i].name);
+		bytes_put_u8(to, ':');
+		json_put_members(event, i, to);
+	}
+	bytes_put_u8(to, '}');
+}

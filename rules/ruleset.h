@@ -1,0 +1,177 @@
+/* ruleset - every rule that was loaded, compiled, immutable; and the matcher that runs it.
+ *
+ * Why: rules are what analysts write. A rule is compiled once, is never changed afterwards, and is
+ * shared by all threads; what happens at run time (scratch, counters) belongs to one matcher per
+ * thread; what is remembered between events belongs to correlate/.
+ *
+ * Invariant: rule i has index i; a correlation only refers to smaller depth (no cycles); the answer
+ * of matcher_match() equals the evaluation of every rule one by one (fuzzed).
+ * Owner: whoever called ruleset_load(). Thread: a ruleset is read by any, a matcher by one.
+ * Limits: see RULES_* below; a rule set over a limit is refused with its file and line. */
+#ifndef PICKET_RULES_RULESET_H
+#define PICKET_RULES_RULESET_H
+
+#include "rules/event.h"
+
+enum {
+	RULES_MAX = 65536,
+	RULES_GROUP_BY_MAX = 8,
+	RULES_CHAIN_DEPTH_MAX = 10,
+};
+
+enum rule_kind { RULE_DETECTION, RULE_CORRELATION };
+
+enum rule_level { LEVEL_INFORMATIONAL, LEVEL_LOW, LEVEL_MEDIUM, LEVEL_HIGH, LEVEL_CRITICAL };
+const char *level_name(enum rule_level level);
+
+/* What a match means to the canary gate (picket.gate): block = a HARD finding of the version. */
+enum rule_gate { GATE_WARN, GATE_BLOCK, GATE_IGNORE };
+
+enum correlation_type {
+	CORRELATION_EVENT_COUNT,
+	CORRELATION_VALUE_COUNT,
+	CORRELATION_TEMPORAL,
+	CORRELATION_TEMPORAL_ORDERED,
+	CORRELATION_VALUE_SUM,
+	CORRELATION_VALUE_AVG,
+	CORRELATION_VALUE_PERCENTILE,
+	CORRELATION_VALUE_MEDIAN,
+};
+
+enum comparison { COMPARE_GT, COMPARE_GTE, COMPARE_LT, COMPARE_LTE, COMPARE_EQ, COMPARE_NEQ };
+
+/* A field name of `group-by`; an alias is resolved per referenced rule. */
+struct group_field {
+	struct text name;           /* canonical field name, or the alias as written */
+	const struct text *by_rule; /* field per correlation.rules[i] when it is an alias, else NULL */
+};
+
+struct correlation {
+	enum correlation_type type;
+	const uint32_t *rules; /* indices of the referenced rules */
+	size_t rule_count;
+	const struct group_field *group_by;
+	size_t group_by_count;
+	int64_t timespan_us;
+	struct {
+		enum comparison how;
+		double value;
+	} conditions[2]; /* all must hold */
+	size_t condition_count;
+	const struct text *fields; /* condition.field */
+	size_t field_count;
+	double percentile;
+	unsigned depth; /* 1 when it refers to detections only */
+};
+
+/* One entry of picket.tests. */
+struct rule_test_event {
+	int64_t at_us; /* after the start of the test */
+	unsigned repeat;
+	int64_t every_us;
+	struct text json; /* the event as a JSON object */
+	struct position at;
+};
+
+struct rule_test {
+	struct text name;
+	const struct rule_test_event *events;
+	size_t event_count;
+	unsigned expect_alerts;
+	int expect_level; /* enum rule_level, or -1 */
+	bool permute;
+	struct position at;
+};
+
+struct rule {
+	enum rule_kind kind;
+	uint32_t index;
+	struct text id;    /* "" when the file gives none */
+	struct text name;  /* "" when the file gives none */
+	struct text title;
+	struct text key;   /* id, else name, else title: what alerts and output call the rule */
+	struct text description;
+	struct text status;
+	enum rule_level level;
+	const struct text *tags;
+	size_t tag_count;
+	struct logsource logsource;
+	struct position at;
+	bool alerts; /* false: only feeds a correlation, or level informational */
+	const struct correlation *correlation; /* NULL for a detection */
+
+	/* picket: alert handling, ignored by other tools */
+	const struct text *dedup_by; /* NULL: the default key of DESIGN (user, source, service) */
+	size_t dedup_by_count;
+	int64_t dedup_for_us;
+	int64_t suppress_for_us; /* 0: every revision rule of its own */
+	bool cross_tenant;
+	bool shadow; /* stage: shadow - stored, never sent */
+	enum rule_gate gate;
+	struct text explain; /* template for the alert's reason, "" = built in */
+	const struct rule_test *tests;
+	size_t test_count;
+};
+
+struct ruleset_options {
+	const char *const *paths; /* files and folders (*.yml, *.yaml, recursive, sorted by name) */
+	size_t path_count;
+	bool skip_refused;     /* rules.on_refused: skip */
+	bool any_logsource;    /* --input raw: every rule is a candidate for every event */
+	bool verbatim_names;   /* --input raw: field names are not mapped through the schema */
+	bool supply_metadata;  /* conformance tests: a missing title or logsource is filled in */
+};
+
+/* What loading had to say about one file or rule: refusals (when skipped) and lint warnings. */
+struct rule_note {
+	enum { NOTE_REFUSED, NOTE_WARNING } kind;
+	bool gate_block; /* the refused rule says picket.gate block: forbids PASS */
+	struct position at;
+	struct text text;
+	struct text fix;
+};
+
+struct ruleset;
+
+/* All or nothing, unless skip_refused. */
+enum status ruleset_load(const struct ruleset_options *options, struct ruleset **ret_ruleset,
+			 struct error *err);
+/* The same from one text in memory (tests, conformance); name is used as its file name. */
+enum status ruleset_parse(const struct ruleset_options *options, struct text yaml, const char *name,
+			  struct ruleset **ret_ruleset, struct error *err);
+void ruleset_free(struct ruleset **ruleset);
+
+size_t ruleset_count(const struct ruleset *ruleset);
+const struct rule *ruleset_rule(const struct ruleset *ruleset, size_t index);
+const struct rule *ruleset_find(const struct ruleset *ruleset, struct text id_or_name);
+const struct rule_note *ruleset_notes(const struct ruleset *ruleset, size_t *ret_count);
+/* 64-bit hash of everything that was loaded, in load order: recorded when a rule set goes live. */
+uint64_t ruleset_hash(const struct ruleset *ruleset);
+
+struct matcher;
+
+struct matches {
+	const uint32_t *rules; /* detections that matched, ascending; valid until the next match */
+	size_t count;
+	const uint32_t *undecided; /* rules whose pattern gave up: never silently "no match" */
+	size_t undecided_count;
+};
+
+struct rule_counters {
+	uint64_t candidates; /* events whose log source fits */
+	uint64_t evaluated;  /* ... and that showed the rule's witness */
+	uint64_t matches;
+	uint64_t undecided;
+};
+
+enum status matcher_new(const struct ruleset *ruleset, struct matcher **ret_matcher,
+			struct error *err);
+void matcher_free(struct matcher **matcher);
+enum status matcher_match(struct matcher *matcher, const struct event *event,
+			  struct matches *ret_matches);
+/* The same by evaluating every rule in full: the oracle of the index. */
+enum status matcher_match_plainly(struct matcher *matcher, const struct event *event,
+				  struct matches *ret_matches);
+const struct rule_counters *matcher_counters(const struct matcher *matcher, size_t rule_index);
+
+#endif

@@ -1,0 +1,55 @@
+/* block - many events as one value: the unit that is stored, searched, merged and dropped.
+ *
+ * Why: one key per event costs twice the CPU and five times the disk (research: 4.2 us and 247 B
+ * per event against 1.9 us and 85 B as rows of a block). An epoch's block is one frame per source
+ * partition, at most BLOCK_EVENTS_MAX events, sorted by (owner, time, offset, index).
+ *
+ * Invariant: a block is immutable; block_open() checks magic, version, checksum and every length
+ * before the first event is seen. The columnar format of merged blocks will be another version
+ * behind this same reader. Owner: see each call. Thread: one. */
+#ifndef PICKET_STORAGE_BLOCK_H
+#define PICKET_STORAGE_BLOCK_H
+
+#include "rules/event.h"
+#include "storage/store.h"
+
+enum {
+	BLOCK_EVENTS_MAX = 4096,
+	BLOCK_BYTES_MAX = 16 * 1024 * 1024, /* of encoded events before compression */
+};
+
+/* What a reader must know before it opens a block (FAMILY_BLOCKMETA, same key). */
+struct block_meta {
+	uint32_t event_count;
+	int64_t first_time_us, last_time_us;
+	int64_t first_offset, last_offset;
+};
+
+struct block_builder;
+
+struct block_builder *block_builder_new(void); /* NULL: out of memory */
+void block_builder_free(struct block_builder **builder);
+/* Copies the event. ELIMIT when the block is full: finish it and add again. */
+enum status block_add(struct block_builder *builder, const struct event *event);
+size_t block_event_count(const struct block_builder *builder);
+/* Encodes, compresses and empties the builder. All events must be of one (topic, partition). */
+enum status block_finish(struct block_builder *builder, struct bytes *ret_block,
+			 struct block_meta *ret_meta, struct error *err);
+
+/* FAMILY_BLOCK and FAMILY_BLOCKMETA: topic partition first_offset first_index. */
+void block_key(struct text topic, int32_t partition, int64_t first_offset, uint32_t first_index,
+	       struct bytes *to);
+void block_meta_encode(const struct block_meta *meta, struct bytes *to);
+enum status block_meta_decode(struct text value, struct block_meta *ret_meta, struct error *err);
+
+struct block_reader;
+
+/* key and value as stored; both must outlive the reader. */
+enum status block_open(struct text key, struct text value, struct block_reader **ret_reader,
+		       struct error *err);
+/* The next event in block order, in the arena; *ret_more is false behind the last one. */
+enum status block_next(struct block_reader *reader, struct arena *arena, struct event *ret_event,
+		       bool *ret_more, struct error *err);
+void block_reader_free(struct block_reader **reader);
+
+#endif
