@@ -9,6 +9,8 @@
 #ifndef PICKET_RULES_YAML_H
 #define PICKET_RULES_YAML_H
 
+#include <stdint.h>
+
 #include "rules/arena.h"
 #include "rules/error.h"
 
