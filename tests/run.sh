@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Everything that must hold, fastest first. `quick` stops after the unit tests; `--long` adds the
+# runs that take longer than CI may. The last lines count what passed, failed and was skipped, and
+# say what was not there to be tested.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+quick= long=
+for argument in "$@"; do
+	case "$argument" in
+	quick) quick=1 ;;
+	--long | long) long=1 ;;
+	*)
+		echo "tests/run.sh: unknown argument $argument (quick, --long)" >&2
+		exit 64
+		;;
+	esac
+done
+
+passed=0 failed=0 skipped=0
+notes=()
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+
+# stage NAME EXPECTED COMMAND...: runs a command. Its exit code decides; a line "N passed, N failed,
+# N skipped" in its output is added to the totals, otherwise it counts as one.
+stage() {
+	local name=$1 expected=$2 log counted code start
+	shift 2
+	log="$logs/$(tr -c 'a-z0-9\n' '_' <<<"$name")"
+	printf '\033[1m==> %s\033[0m (about %s)\n' "$name" "$expected"
+	start=$SECONDS
+	"$@" >"$log" 2>&1
+	code=$?
+	counted=$(grep -E '^([a-z]+: )?[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)
+	if [ -n "$counted" ]; then
+		passed=$((passed + $(grep -oE '[0-9]+ passed' <<<"$counted" | grep -oE '[0-9]+')))
+		failed=$((failed + $(grep -oE '[0-9]+ failed' <<<"$counted" | grep -oE '[0-9]+')))
+		[[ $counted == *skipped ]] &&
+			skipped=$((skipped + $(grep -oE '[0-9]+ skipped' <<<"$counted" | grep -oE '[0-9]+')))
+	elif [ $code -eq 0 ]; then
+		passed=$((passed + 1))
+	fi
+	if [ $code -ne 0 ]; then
+		[ -z "$counted" ] || [[ $counted == *" 0 failed"* ]] && failed=$((failed + 1))
+		tail -n 60 "$log"
+		printf '    FAILED (exit %d) after %d s\n' "$code" $((SECONDS - start))
+	else
+		printf '    %s in %d s\n' "${counted:-passed}" $((SECONDS - start))
+	fi
+	while IFS= read -r line; do notes+=("$name: $line"); done < <(grep -E '^SKIP ' "$log" | sort -u)
+	return $code
+}
+
+finish() {
+	local note
+	echo
+	for note in "${notes[@]}"; do echo "$note"; done
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ $failed -eq 0 ]
+	exit
+}
+
+# Runs ctest and prints its count in our form; a test that printed SKIP lines still counts as run.
+run_ctest() {
+	local preset=$1 output total bad skips
+	shift
+	output=$(ctest --preset "$preset" --output-on-failure "$@" 2>&1)
+	local code=$?
+	echo "$output"
+	grep -h '^SKIP ' "build/$preset/Testing/Temporary/LastTest.log" 2>/dev/null | sort -u
+	total=$(grep -oE 'out of [0-9]+' <<<"$output" | tail -n 1 | grep -oE '[0-9]+')
+	bad=$(grep -oE '[0-9]+ tests failed' <<<"$output" | tail -n 1 | grep -oE '[0-9]+')
+	skips=$(grep -h -c '^SKIP ' "build/$preset/Testing/Temporary/LastTest.log" 2>/dev/null)
+	echo "$((${total:-0} - ${bad:-0})) passed, ${bad:-0} failed, ${skips:-0} skipped"
+	[ "${total:-0}" -gt 0 ] && return $code
+}
+
+build_preset() {
+	[ -f "build/$1/build.ninja" ] || cmake --preset "$1" || return
+	cmake --build --preset "$1" --target all unit_tests
+}
+
+stage "lint" "2 s" python3 tests/lint/lint.py
+stage "build, gcc with ASan and UBSan" "2 min" build_preset dev || finish
+stage "unit tests, gcc with ASan and UBSan" "1 min" run_ctest dev
+stage "the shipped rules' own tests" "2 s" build/dev/picket rules test rules/packs
+[ -n "$quick" ] && finish
+
+stage "build, release" "2 min" build_preset release || finish
+stage "end to end on the mock broker" "2 min" tests/e2e/mock.sh
+stage "end to end on a real Apache Kafka" "4 min" tests/e2e/real.sh
+stage "build, clang with ASan and UBSan" "2 min" build_preset clang
+stage "unit tests, clang with ASan and UBSan" "1 min" run_ctest clang
+stage "build, ThreadSanitizer" "2 min" build_preset tsan
+stage "threads over the file source, ThreadSanitizer" "1 min" run_ctest tsan -R 'runtime|queue'
+if [ -n "$long" ]; then
+	stage "fuzzing, one minute per target" "20 min" ./dev fuzz 1
+	PICKET_LONG=1 stage "unit tests, long" "20 min" run_ctest release
+fi
+finish
