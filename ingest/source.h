@@ -26,7 +26,7 @@ struct header {
 };
 
 struct message {
-	uint32_t stream;  /* index of this source's streams, in order of STREAM_ADDED, from 0 */
+	uint32_t stream; /* index of this source's streams, in order of STREAM_ADDED, from 0 */
 	int64_t offset;
 	int64_t record_time_us; /* LogAppendTime, else when it was received */
 	struct text key;
@@ -37,18 +37,20 @@ struct message {
 
 enum source_notice_kind {
 	SOURCE_STREAM_ADDED, /* topic, partition, offset = where reading starts */
-	SOURCE_TICK,         /* at time_us everything below offset had been handed out */
+	SOURCE_READY,        /* every stream that exists now has been added (once, at the start) */
+	SOURCE_TICK,         /* idle: nothing came for a while and, at time_us, everything the log
+				held (below offset) had been handed out */
 	SOURCE_STALLED,      /* nothing proves the end and nothing comes, since time_us */
 	SOURCE_RESUMED,      /* ... and it is over */
 	SOURCE_GAP,          /* retention passed us: [offset, end_offset) is lost */
 	SOURCE_REWOUND,      /* the log is shorter than our position: reading goes on at offset */
 	SOURCE_FINISHED,     /* nothing more will come (files) */
-	SOURCE_PROBLEM,      /* text: something for the operator (broker down, authentication, ...) */
+	SOURCE_PROBLEM, /* text: something for the operator (broker down, authentication, ...) */
 };
 
 struct source_notice {
 	enum source_notice_kind kind;
-	uint32_t stream; /* not for SOURCE_PROBLEM */
+	uint32_t stream;   /* not for SOURCE_READY and SOURCE_PROBLEM */
 	struct text topic; /* STREAM_ADDED */
 	int32_t partition; /* STREAM_ADDED */
 	int64_t offset;
@@ -81,7 +83,8 @@ struct source {
 struct source_ops {
 	enum status (*poll)(struct source *source, int timeout_ms, size_t message_max,
 			    struct source_batch *ret_batch, struct error *err);
-	/* The store has everything below next_offset: tell lag tools. May do nothing. */
+	/* The store has everything below next_offset: tell lag tools. May do nothing. Called by
+	 * another thread than poll, at the same time. */
 	void (*committed)(struct source *source, uint32_t stream, int64_t next_offset);
 	struct source_lag (*lag)(struct source *source, uint32_t stream);
 	void (*free)(struct source *source);
@@ -112,14 +115,14 @@ struct kafka_property {
 
 struct kafka_options {
 	const char *bootstrap_servers;
-	const char *group_id;            /* for lag tools only; may be NULL: no group commits */
-	const struct text *topics;       /* names, or regular expressions that begin with ^ */
+	const char *group_id;      /* for lag tools only; may be NULL: no group commits */
+	const struct text *topics; /* names, or regular expressions that begin with ^ */
 	size_t topic_count;
-	enum kafka_start start;          /* for partitions the store does not know */
+	enum kafka_start start; /* for partitions the store does not know */
 	int64_t start_ago_us;
 	const struct kafka_property *properties; /* kafka.librdkafka */
 	size_t property_count;
-	int64_t stalled_after_us;        /* 0 = 60 s */
+	int64_t stalled_after_us; /* 0 = 60 s */
 	unsigned char store_id[16];
 };
 

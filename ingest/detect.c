@@ -1,0 +1,324 @@
+#include "ingest/detect.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum {
+	ARENA_BYTES_MAX = 512 * 1024 * 1024, /* of one message: a 16 MiB array of tiny objects */
+	BLOCKING_MAX = 64,                   /* rules with gate: block that one event may match */
+};
+
+struct detect {
+	struct detect_options options;
+	struct decoder *decoder;
+	struct matcher *matcher;
+	struct cohort_counter *cohorts;
+	struct arena *arena;
+	struct bytes key, value; /* scratch for rows */
+	struct detect_counters counters;
+};
+
+enum status detected_init(struct detected *detected, unsigned actor_count)
+{
+	assert(actor_count > 0);
+	*detected = (struct detected){.actor_count = actor_count};
+	detected->records = calloc(actor_count, sizeof *detected->records);
+	detected->aggregates = calloc(actor_count, sizeof *detected->aggregates);
+	if (detected->records == NULL || detected->aggregates == NULL) {
+		detected_done(detected);
+		return ENOMEMORY;
+	}
+	return OK;
+}
+
+void detected_done(struct detected *detected)
+{
+	for (unsigned i = 0; detected->records != NULL && i < detected->actor_count; i++)
+		bytes_done(&detected->records[i]);
+	for (unsigned i = 0; detected->aggregates != NULL && i < detected->actor_count; i++)
+		bytes_done(&detected->aggregates[i]);
+	free(detected->records);
+	free(detected->aggregates);
+	bytes_done(&detected->rows);
+	*detected = (struct detected){0};
+}
+
+size_t detected_bytes(const struct detected *detected)
+{
+	size_t sum = detected->rows.size;
+	for (unsigned i = 0; i < detected->actor_count; i++)
+		sum += detected->records[i].size + detected->aggregates[i].size;
+	return sum;
+}
+
+void rows_put(struct bytes *rows, enum store_family family, struct text key, struct text value)
+{
+	bytes_put_u8(rows, (uint8_t)family);
+	bytes_put_text(rows, key);
+	bytes_put_text(rows, value);
+}
+
+bool rows_next(struct cursor *rows, enum store_family *ret_family, struct text *ret_key,
+	       struct text *ret_value)
+{
+	if (cursor_left(rows) == 0)
+		return false;
+	*ret_family = (enum store_family)cursor_u8(rows);
+	*ret_key = cursor_text(rows);
+	*ret_value = cursor_text(rows);
+	assert(!rows->failed && *ret_family < FAMILY_COUNT); /* we wrote it ourselves */
+	return true;
+}
+
+enum status detect_new(const struct detect_options *options, struct detect **ret_detect,
+		       struct error *err)
+{
+	struct detect *detect cleanup(detect_free) = calloc(1, sizeof *detect);
+	if (detect == NULL)
+		return ENOMEMORY;
+	detect->options = *options;
+	detect->arena = arena_new(ARENA_BYTES_MAX);
+	if (detect->arena == NULL)
+		return ENOMEMORY;
+	enum status status = decoder_new(&options->decoder, &detect->decoder, err);
+	if (status == OK)
+		status = matcher_new(options->ruleset, &detect->matcher, err);
+	if (status == OK)
+		status = cohort_counter_new(plan_hash_key(options->plan), &detect->cohorts, err);
+	if (status == OK)
+		*ret_detect = TAKE(detect);
+	return status;
+}
+
+void detect_free(struct detect **detect)
+{
+	if (*detect == NULL)
+		return;
+	decoder_free(&(*detect)->decoder);
+	matcher_free(&(*detect)->matcher);
+	cohort_counter_free(&(*detect)->cohorts);
+	arena_free(&(*detect)->arena);
+	bytes_done(&(*detect)->key);
+	bytes_done(&(*detect)->value);
+	free(*detect);
+	*detect = NULL;
+}
+
+static enum status put_quarantine(struct detect *detect, const struct message *message,
+				  const struct origin *origin, const struct decoded *record,
+				  struct detected *to)
+{
+	struct quarantine_row row = {
+		.origin = *origin,
+		.record_time_us = message->record_time_us,
+		.reason = text_of(reject_name(record->why)),
+		.detail = record->detail.size > 0 ? record->detail
+						  : text_of(reject_text(record->why)),
+		.key = message->key,
+		.raw = record->raw,
+	};
+	bytes_clear(&detect->key);
+	bytes_clear(&detect->value);
+	quarantine_key(origin, &detect->key);
+	quarantine_encode(&row, &detect->value);
+	rows_put(&to->rows, FAMILY_QUARANTINE, bytes_text(&detect->key),
+		 bytes_text(&detect->value));
+	return detect->key.failed || detect->value.failed ? ENOMEMORY : bytes_status(&to->rows);
+}
+
+/* The stream's open block goes into the rows. */
+static enum status put_block(struct stream *stream, struct detected *to, struct error *err)
+{
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes block cleanup(bytes_done) = {0};
+	struct bytes encoded_meta cleanup(bytes_done) = {0};
+	struct block_meta meta = {0};
+	enum status status = block_finish(stream->block, &block, &meta, err);
+	if (status != OK)
+		return status;
+	block_key(stream->at.topic, stream->at.partition, meta.first_offset, meta.first_index,
+		  &key);
+	block_meta_encode(&meta, &encoded_meta);
+	rows_put(&to->rows, FAMILY_BLOCK, bytes_text(&key), bytes_text(&block));
+	rows_put(&to->rows, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&encoded_meta));
+	return key.failed || encoded_meta.failed ? ENOMEMORY : bytes_status(&to->rows);
+}
+
+static enum status keep_event(struct stream *stream, const struct event *event, struct detected *to,
+			      struct error *err)
+{
+	if (stream->block == NULL)
+		stream->block = block_builder_new();
+	if (stream->block == NULL)
+		return ENOMEMORY;
+	enum status status = block_add(stream->block, event);
+	if (status != ELIMIT)
+		return status;
+	status = put_block(stream, to, err);
+	return status == OK ? block_add(stream->block, event) : status;
+}
+
+/* A record is late when it lies below its own partition's watermark; only then does it move the
+ * watermark on (DESIGN.md 5). */
+static uint8_t record_flags(const struct detect *detect, struct stream *stream,
+			    const struct event *event)
+{
+	uint8_t flags = 0;
+	if (event->time_us < stream->at.watermark_us) {
+		flags |= RECORD_LATE;
+		stream->at.late++;
+	}
+	if (event->origin.offset < stream->at.backfill_until)
+		flags |= RECORD_BACKFILL;
+	int64_t progress = event->time_us;
+	if (!detect->options.decoder.time_trusted && event->record_time_us < progress)
+		progress = event->record_time_us;
+	if (progress > INT64_MIN + detect->options.lateness_us &&
+	    progress - detect->options.lateness_us > stream->at.watermark_us)
+		stream->at.watermark_us = progress - detect->options.lateness_us;
+	return flags;
+}
+
+static size_t blocking_rules(const struct detect *detect, const struct matches *matches,
+			     const struct rule *blocking[static BLOCKING_MAX])
+{
+	size_t count = 0;
+	for (size_t i = 0; i < matches->count && count < BLOCKING_MAX; i++) {
+		const struct rule *rule = ruleset_rule(detect->options.ruleset, matches->rules[i]);
+		if (rule->gate == GATE_BLOCK)
+			blocking[count++] = rule;
+	}
+	return count;
+}
+
+/* Stops 5 and 6 for one event: which rules match, and what the stateful stage must know of it. */
+static enum status detect_event(struct detect *detect, struct stream *stream,
+				const struct event *event, const struct detect_sink *sink,
+				struct detected *to)
+{
+	struct matches matches = {0};
+	enum status status = matcher_match(detect->matcher, event, &matches);
+	if (status != OK)
+		return status;
+	detect->counters.undecided += matches.undecided_count;
+	uint8_t flags = record_flags(detect, stream, event);
+	struct record_sink records = {to->records, to->actor_count};
+	status = plan_route(detect->options.plan, event, matches.rules, matches.count, flags,
+			    &records, &detect->counters.routes);
+	if (status != OK)
+		return status;
+	const struct rule *blocking[BLOCKING_MAX];
+	size_t blocking_count = blocking_rules(detect, &matches, blocking);
+	status = cohort_count(detect->cohorts, event, blocking, blocking_count);
+	if (status == OK && sink != NULL && sink->on_event != NULL)
+		sink->on_event(sink->context, event, &matches);
+	return status;
+}
+
+static enum status detect_record(struct detect *detect, struct stream *stream,
+				 const struct message *message, const struct decoded *record,
+				 const struct detect_sink *sink, struct detected *to,
+				 struct error *err)
+{
+	struct origin origin = {stream->at.topic, stream->at.partition, record->index,
+				message->offset};
+	stream->at.records++;
+	if (record->why != ACCEPTED) {
+		stream->at.quarantined++;
+		if (sink != NULL && sink->on_reject != NULL)
+			sink->on_reject(sink->context, &origin, record);
+		return detect->options.keep_events
+			       ? put_quarantine(detect, message, &origin, record, to)
+			       : OK;
+	}
+	stream->at.stored++;
+	to->events++;
+	enum status status = detect_event(detect, stream, &record->event, sink, to);
+	if (status == OK && detect->options.keep_events)
+		status = keep_event(stream, &record->event, to, err);
+	return status;
+}
+
+enum status detect_message(struct detect *detect, struct stream *stream,
+			   const struct message *message, const struct detect_sink *sink,
+			   struct detected *to, struct error *err)
+{
+	assert(message->offset >= stream->at.next_offset);
+	struct origin origin = {stream->at.topic, stream->at.partition, 0, message->offset};
+	arena_reset(detect->arena);
+	enum status status = decoder_begin(detect->decoder, message, &origin, detect->arena);
+	bool more = status == OK;
+	while (more) {
+		struct decoded record = {0};
+		status = decoder_next(detect->decoder, &record, &more);
+		if (status == OK && more)
+			status = detect_record(detect, stream, message, &record, sink, to, err);
+		more = more && status == OK;
+	}
+	if (status != OK)
+		return error_set(err, status, "%.*s/%d/%lld: %s", TEXT_ARG(stream->at.topic),
+				 stream->at.partition, (long long)message->offset,
+				 status_text(status));
+	stream->at.hole_offsets += (uint64_t)(message->offset - stream->at.next_offset);
+	stream->at.next_offset = message->offset + 1;
+	stream->at.messages++;
+	stream->changed = true;
+	return OK;
+}
+
+void detect_tick(const struct detect *detect, struct stream *stream, int64_t offset,
+		 int64_t tick_us)
+{
+	/* Behind the last message there may be offsets that hold none (a transaction's marker). */
+	if (offset > stream->at.next_offset) {
+		stream->at.hole_offsets += (uint64_t)(offset - stream->at.next_offset);
+		stream->at.next_offset = offset;
+	}
+	int64_t watermark_us = tick_us - detect->options.lateness_us;
+	if (tick_us > stream->at.tick_us)
+		stream->at.tick_us = tick_us;
+	if (watermark_us > stream->at.watermark_us)
+		stream->at.watermark_us = watermark_us;
+	stream->changed = true;
+}
+
+enum status detect_flush_stream(struct stream *stream, struct detected *to, struct error *err)
+{
+	if (stream->block != NULL && block_event_count(stream->block) > 0) {
+		enum status status = put_block(stream, to, err);
+		if (status != OK)
+			return status;
+	}
+	if (!stream->changed)
+		return OK;
+	stream->changed = false;
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
+	position_key(stream->at.topic, stream->at.partition, &key);
+	position_encode(&stream->at, &value);
+	rows_put(&to->rows, FAMILY_POSITION, bytes_text(&key), bytes_text(&value));
+	return key.failed || value.failed ? ENOMEMORY : bytes_status(&to->rows);
+}
+
+enum status detect_flush(struct detect *detect, struct detected *to, struct error *err)
+{
+	struct record_sink sink = {to->aggregates, to->actor_count};
+	enum status status = cohort_flush(detect->cohorts, &sink);
+	if (status != OK)
+		return error_set(err, status, "cohort counts: %s", status_text(status));
+	for (unsigned i = 0; i < to->actor_count; i++)
+		if (to->records[i].failed || to->aggregates[i].failed)
+			return error_set(err, ENOMEMORY,
+					 "the epoch's match records: out of memory");
+	return OK;
+}
+
+struct detect_counters detect_counters(const struct detect *detect)
+{
+	return detect->counters;
+}
+
+const struct rule_counters *detect_rule_counters(const struct detect *detect, size_t rule_index)
+{
+	return matcher_counters(detect->matcher, rule_index);
+}

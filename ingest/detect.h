@@ -1,0 +1,90 @@
+/* detect - the stateless stage: stops 2 to 6 of the journey for one message.
+ *
+ *     decode -> normalise -> enrich -> match -> (block builder, match records, cohort counts)
+ *
+ * Why: everything that can be said about an event by looking at it alone happens here, on as many
+ * threads as there are workers; what needs memory goes on as match records and aggregates.
+ *
+ * Invariant: what a message yields depends only on its bytes, its record time, the rule set and the
+ * stream's watermark, so a replay yields the same. records = stored + quarantined, per stream.
+ * Owner: one worker (or a scan). Thread: one. Time: none is read. */
+#ifndef PICKET_INGEST_DETECT_H
+#define PICKET_INGEST_DETECT_H
+
+#include "correlate/cohort.h"
+#include "correlate/plan.h"
+#include "ingest/decode.h"
+#include "storage/block.h"
+#include "storage/rows.h"
+
+struct detect;
+
+struct detect_options {
+	const struct ruleset *ruleset; /* lent */
+	const struct plan *plan;       /* lent */
+	struct decoder_options decoder;
+	unsigned actor_count;
+	int64_t lateness_us;
+	bool keep_events; /* build blocks and quarantine rows; a scan does not */
+};
+
+/* One source partition as a worker sees it. */
+struct stream {
+	struct position_row at; /* topic is owned by the stream */
+	struct block_builder *block;
+	bool changed; /* since the last epoch */
+	bool stalled;
+	bool finished;
+	struct source_lag lag; /* as of the last epoch, for status */
+};
+
+struct detect_counters {
+	uint64_t undecided;
+	struct route_counters routes;
+};
+
+/* Called for every accepted event with what matched, and for every reject; may be NULL. */
+struct detect_sink {
+	void (*on_event)(void *context, const struct event *event, const struct matches *matches);
+	void (*on_reject)(void *context, const struct origin *origin, const struct decoded *record);
+	void *context;
+};
+
+/* What the stage produced since the last detect_flush(): rows for the batch, records and
+ * aggregates by actor. */
+struct detected {
+	struct bytes rows; /* u8 family, text key, text value; repeated */
+	struct bytes *records;
+	struct bytes *aggregates;
+	unsigned actor_count;
+	uint64_t events;
+};
+enum status detected_init(struct detected *detected, unsigned actor_count);
+void detected_done(struct detected *detected);
+size_t detected_bytes(const struct detected *detected);
+
+enum status detect_new(const struct detect_options *options, struct detect **ret_detect,
+		       struct error *err);
+void detect_free(struct detect **detect);
+
+/* Adds (family, key, value) to a row list; rows_next() walks one. */
+void rows_put(struct bytes *rows, enum store_family family, struct text key, struct text value);
+bool rows_next(struct cursor *rows, enum store_family *ret_family, struct text *ret_key,
+	       struct text *ret_value);
+
+enum status detect_message(struct detect *detect, struct stream *stream,
+			   const struct message *message, const struct detect_sink *sink,
+			   struct detected *to, struct error *err);
+/* The source proved that at tick_us everything below offset was handed out. */
+void detect_tick(const struct detect *detect, struct stream *stream, int64_t offset,
+		 int64_t tick_us);
+
+/* Ends the epoch for one stream: its last block and, when it changed, its position row. */
+enum status detect_flush_stream(struct stream *stream, struct detected *to, struct error *err);
+/* Ends the epoch for the cohort counts. */
+enum status detect_flush(struct detect *detect, struct detected *to, struct error *err);
+
+struct detect_counters detect_counters(const struct detect *detect);
+const struct rule_counters *detect_rule_counters(const struct detect *detect, size_t rule_index);
+
+#endif

@@ -1,0 +1,69 @@
+/* Alerts about picket itself: the same rows as any alert, so that the same eyes see them. The id is
+ * a hash of what happened, so telling it twice is telling it once. */
+#include <assert.h>
+#include <sodium.h>
+#include <stdio.h>
+
+#include "ingest/runtime_private.h"
+
+static const struct {
+	const char *rule, *title;
+	enum rule_level level;
+} kinds[HEALTH_KIND_COUNT] = {
+	[HEALTH_DATA_GAP] = {"picket.data_gap", "Log records were lost before picket read them",
+			     LEVEL_HIGH},
+	[HEALTH_LOG_REWOUND] = {"picket.log_rewound", "A Kafka partition is shorter than it was",
+				LEVEL_HIGH},
+	[HEALTH_STALLED] = {"picket.source_stalled", "A source stopped without proof of its end",
+			    LEVEL_MEDIUM},
+	[HEALTH_STORE_REWOUND] = {"picket.store_rewound", "The store lost its newest epochs",
+				  LEVEL_HIGH},
+	[HEALTH_UNDECIDED] = {"rule.undecided", "A rule could not be decided for an event",
+			      LEVEL_MEDIUM},
+};
+
+static void health_id(const char *rule, struct text subject, int64_t time_us,
+		      char id[static ALERT_ID_SIZE + 1])
+{
+	struct bytes what cleanup(bytes_done) = {0};
+	unsigned char hash[ALERT_ID_SIZE / 2];
+	bytes_put_text(&what, text_of(rule));
+	bytes_put_text(&what, subject);
+	bytes_put_signed(&what, time_us);
+	int failed = crypto_generichash(hash, sizeof hash, what.data, what.size, NULL, 0);
+	assert(failed == 0);
+	(void)sodium_bin2hex(id, ALERT_ID_SIZE + 1, hash, sizeof hash);
+}
+
+void health_alert(enum health_kind kind, struct text subject, struct text reason, uint64_t epoch,
+		  int64_t time_us, struct bytes *rows, struct bytes *announcements)
+{
+	struct bytes group cleanup(bytes_done) = {0};
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
+	bytes_put_text(&group, TEXT("subject"));
+	bytes_put_text(&group, subject);
+	struct alert alert = {
+		.revision = 1,
+		.state = ALERT_ENDED,
+		.opened_epoch = epoch,
+		.rule_id = text_of(kinds[kind].rule),
+		.rule_name = text_of(kinds[kind].rule),
+		.rule_title = text_of(kinds[kind].title),
+		.rule_key = text_of(kinds[kind].rule),
+		.level = kinds[kind].level,
+		.group = bytes_text(&group),
+		.count = 1,
+		.threshold = 1,
+		.first_us = time_us,
+		.last_us = time_us,
+		.reason = reason,
+	};
+	health_id(kinds[kind].rule, subject, time_us, alert.id);
+	alert_key('a', text_of(alert.id), &key);
+	alert_encode(&alert, &value);
+	rows_put(rows, FAMILY_ALERT, bytes_text(&key), bytes_text(&value));
+	rows->failed = rows->failed || group.failed || key.failed || value.failed;
+	bytes_put_text(announcements, text_of(alert.id));
+	bytes_put_varint(announcements, 1);
+}

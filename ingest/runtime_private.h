@@ -1,0 +1,183 @@
+/* runtime_private - what the threads of the runtime hand to each other.
+ *
+ *     worker --parcel--> every shard, committer        (what one worker made of one epoch)
+ *     shard  --letter--> every shard                   (chained firings, one per round)
+ *     shard  --verdicts--> committer                   (alerts and gate rows of one epoch)
+ *     committer --epoch gate--> workers                (which epochs to close)
+ *
+ * Invariant: a parcel is read-only once it was pushed; the committer frees it after the epoch is
+ * committed, when every shard has long delivered. At most RUNTIME_EPOCHS_MAX epochs are in flight,
+ * so no queue below can ever be full for want of a reader. */
+#ifndef PICKET_INGEST_RUNTIME_PRIVATE_H
+#define PICKET_INGEST_RUNTIME_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "ingest/detect.h"
+#include "ingest/queue.h"
+#include "ingest/runtime.h"
+
+/* Which epochs are to be closed, and how far the store is. */
+struct epoch_gate {
+	pthread_mutex_t mutex;
+	uint64_t closing; /* workers close every epoch up to this one */
+	uint64_t committed;
+	uint64_t final;                          /* the last epoch of this run; 0 = not known yet */
+	bool checkpoint[RUNTIME_EPOCHS_MAX + 1]; /* by epoch % size: write the cells too */
+	bool failed;
+};
+
+uint64_t epoch_gate_closing(struct epoch_gate *gate, bool *ret_checkpoint, bool *ret_final,
+			    uint64_t epoch);
+void epoch_gate_fail(struct epoch_gate *gate);
+bool epoch_gate_failed(struct epoch_gate *gate);
+
+/* Everything that goes through a queue starts with its kind. */
+enum item_kind { ITEM_PARCEL, ITEM_LETTER, ITEM_VERDICTS, ITEM_NUDGE };
+
+struct item {
+	enum item_kind kind;
+};
+
+struct parcel {
+	struct item item;
+	uint64_t epoch;
+	unsigned worker;
+	struct detected detected;
+	struct bytes announcements; /* text alert id, varint revision; of health alerts */
+	int64_t watermark_us;       /* of the worker's partitions; INT64_MAX: none holds it */
+	bool finished;              /* no partition of the worker will ever yield anything more */
+	bool checkpoint, final;
+	struct partition_status *partitions; /* for status, all of them */
+	size_t partition_count;
+	struct detect_counters counters;
+};
+
+struct letter {
+	struct item item;
+	uint64_t epoch;
+	uint64_t sequence; /* rounds since the start; a shard is one ahead of another at most */
+	unsigned from;
+	struct bytes records;
+};
+
+struct verdicts {
+	struct item item;
+	uint64_t epoch;
+	unsigned shard;
+	struct bytes rows;
+	struct bytes announcements; /* text alert id, varint revision */
+	int64_t watermark_us;
+	uint64_t alerts_opened;
+	struct actor_counters counters;
+	bool final;
+};
+
+struct runtime;
+
+struct worker {
+	struct runtime *runtime;
+	unsigned index;
+	pthread_t thread;
+	bool started;
+	uint64_t epoch; /* the open one */
+	struct source *source;
+	struct detect *detect;
+	struct detected detected;
+	struct bytes announcements;
+	struct stream *streams;
+	size_t stream_count, stream_capacity;
+	bool ready;                   /* the source has named every stream that exists */
+	bool nudged;                  /* the committer was asked to close this epoch early */
+	uint64_t undecided_hours[64]; /* recently announced (rule, hour) pairs */
+	unsigned undecided_next;
+};
+
+struct shard {
+	struct runtime *runtime;
+	unsigned index;
+	pthread_t thread;
+	bool started;
+	struct queue *inbox;
+	struct actor *actor;
+	struct cohort *cohort;
+	uint64_t epoch; /* the next to fold */
+	int64_t watermark_us;
+	struct parcel **parcels; /* [RUNTIME_EPOCHS_MAX + 1][worker_count], by epoch % */
+	struct letter **letters; /* [2][actor_count], by sequence % 2 */
+	uint64_t sequence;       /* of the next round of letters */
+	uint64_t cell_hash[2][VIRTUAL_PARTITIONS]; /* of the last checkpoint, 'c' and 'g' */
+};
+
+struct committer {
+	pthread_t thread;
+	bool started;
+	struct queue *inbox;
+	struct parcel **parcels;    /* [RUNTIME_EPOCHS_MAX + 1][worker_count] */
+	struct verdicts **verdicts; /* [RUNTIME_EPOCHS_MAX + 1][actor_count] */
+	struct epoch_row row;       /* as last committed */
+	struct bytes match_keys;    /* texts: match rows that the next checkpoint makes useless */
+	int64_t opened_us;          /* clock when the newest epoch was told to close */
+	int64_t checkpoint_us;
+};
+
+struct runtime {
+	struct runtime_options options;
+	struct hash_key hash_key;
+	struct plan *plan;
+	struct position_row *positions; /* as found at the start; topics are owned */
+	size_t position_count;
+	struct epoch_gate gate;
+	struct worker *workers;
+	struct shard *shards;
+	struct committer committer;
+	atomic_bool stopping;
+	pthread_mutex_t status_mutex;
+	struct runtime_status status; /* without partitions */
+	struct parcel **latest;       /* per worker: its newest committed parcel, for status */
+};
+
+static inline size_t epoch_slot(uint64_t epoch)
+{
+	return epoch % (RUNTIME_EPOCHS_MAX + 1);
+}
+
+/* The first failure is kept; all threads end. */
+void runtime_fail(struct runtime *runtime, const struct error *failure);
+void runtime_problem(struct runtime *runtime, struct text text, int64_t now_us);
+
+void *worker_main(void *worker);
+void worker_done(struct worker *worker);
+enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned index,
+			struct error *err);
+
+void *shard_main(void *shard);
+void shard_done(struct shard *shard);
+enum status shard_init(struct shard *shard, struct runtime *runtime, unsigned index,
+		       struct error *err);
+
+void *committer_main(void *runtime);
+
+void parcel_free(struct parcel **parcel);
+
+/* recover.c: what the store remembers. */
+enum status recover_positions(struct runtime *runtime, struct error *err);
+enum status recover_state(struct runtime *runtime, struct error *err);
+/* The epoch in the synced file, 0 when there is none. */
+uint64_t recover_synced_epoch(const char *path);
+enum status synced_epoch_write(const char *path, uint64_t epoch, struct error *err);
+
+/* health.c: alerts about picket itself. subject: what it is about, one line. */
+enum health_kind {
+	HEALTH_DATA_GAP,
+	HEALTH_LOG_REWOUND,
+	HEALTH_STALLED,
+	HEALTH_STORE_REWOUND,
+	HEALTH_UNDECIDED,
+	HEALTH_KIND_COUNT
+};
+void health_alert(enum health_kind kind, struct text subject, struct text reason, uint64_t epoch,
+		  int64_t time_us, struct bytes *rows, struct bytes *announcements);
+
+#endif

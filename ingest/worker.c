@@ -1,0 +1,386 @@
+/* The worker: the journey of a record, stops 1 to 6, on one thread.
+ *
+ *  1 poll       source_poll                    6 keep and route   detect_message -> block_add,
+ *  2 decode     decoder_next                                      plan_route, cohort_count
+ *  3 normalise  decoder_next                   7 correlate        shard.c
+ *  4 enrich     decoder_next (owner, source)   8 alert            actor_close
+ *  5 match      matcher_match                  9 batch, 10 commit commit.c
+ *
+ * worker_step() below is stops 1 to 6; an epoch ends when the committer says so, and then all that
+ * the worker made of it leaves in one parcel. A worker whose open epoch is large enough stops
+ * polling until it may close it: that is all the back-pressure there is, and Kafka keeps the rest.
+ */
+#include <assert.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ingest/runtime_private.h"
+
+enum {
+	POLL_TIMEOUT_MS = 20,
+	POLL_MESSAGES_MAX = 1024,
+	EPOCH_EVENTS_MAX = 65536,
+	EPOCH_BYTES_MAX = 32 * 1024 * 1024,
+	STREAMS_MAX = 100000,
+};
+
+static const int64_t us_per_hour = 3600000000;
+
+enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned index,
+			struct error *err)
+{
+	const struct runtime_options *options = &runtime->options;
+	*worker = (struct worker){.runtime = runtime, .index = index};
+	worker->epoch = runtime->committer.row.epoch + 1;
+	struct detect_options detect = {
+		.ruleset = options->ruleset,
+		.plan = runtime->plan,
+		.decoder = options->decoder,
+		.actor_count = options->actor_count,
+		.lateness_us = options->lateness_us,
+		.keep_events = true,
+	};
+	enum status status = detect_new(&detect, &worker->detect, err);
+	if (status == OK)
+		status = detected_init(&worker->detected, options->actor_count);
+	if (status != OK)
+		return status;
+	struct source_position *positions = calloc(runtime->position_count + 1, sizeof *positions);
+	if (positions == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0; i < runtime->position_count; i++)
+		positions[i] = (struct source_position){runtime->positions[i].topic,
+							runtime->positions[i].partition,
+							runtime->positions[i].next_offset};
+	struct source_start start = {
+		.positions = positions,
+		.position_count = runtime->position_count,
+		.share = index,
+		.share_count = options->worker_count,
+		.clock = options->clock,
+	};
+	status = options->source.make(options->source.context, &start, &worker->source, err);
+	free(positions);
+	return status;
+}
+
+void worker_done(struct worker *worker)
+{
+	source_free(&worker->source);
+	detect_free(&worker->detect);
+	detected_done(&worker->detected);
+	bytes_done(&worker->announcements);
+	for (size_t i = 0; i < worker->stream_count; i++) {
+		block_builder_free(&worker->streams[i].block);
+		free((char *)worker->streams[i].at.topic.data);
+	}
+	free(worker->streams);
+	*worker = (struct worker){0};
+}
+
+static const struct position_row *known_position(const struct runtime *runtime, struct text topic,
+						 int32_t partition)
+{
+	for (size_t i = 0; i < runtime->position_count; i++)
+		if (runtime->positions[i].partition == partition &&
+		    text_equal(runtime->positions[i].topic, topic))
+			return &runtime->positions[i];
+	return NULL;
+}
+
+static enum status stream_add(struct worker *worker, const struct source_notice *notice)
+{
+	assert(notice->stream == worker->stream_count && notice->stream < STREAMS_MAX);
+	if (worker->stream_count == worker->stream_capacity) {
+		size_t capacity = worker->stream_capacity == 0 ? 16 : worker->stream_capacity * 2;
+		struct stream *grown = realloc(worker->streams, capacity * sizeof *grown);
+		if (grown == NULL)
+			return ENOMEMORY;
+		worker->streams = grown;
+		worker->stream_capacity = capacity;
+	}
+	char *topic = strndup(notice->topic.data, notice->topic.size);
+	if (topic == NULL)
+		return ENOMEMORY;
+	const struct position_row *known =
+		known_position(worker->runtime, notice->topic, notice->partition);
+	struct stream *stream = &worker->streams[worker->stream_count++];
+	*stream = (struct stream){.lag = {-1, -1, false}};
+	if (known != NULL)
+		stream->at = *known;
+	else
+		stream->at = (struct position_row){.partition = notice->partition,
+						   .next_offset = notice->offset,
+						   .backfill_until = notice->backfill_until,
+						   .watermark_us = INT64_MIN,
+						   .tick_us = INT64_MIN};
+	stream->at.topic = (struct text){topic, notice->topic.size};
+	stream->changed = known == NULL; /* where we began must survive a crash before any data */
+	return OK;
+}
+
+static void stream_subject(const struct stream *stream, char *buffer, size_t size)
+{
+	(void)snprintf(buffer, size, "%.*s/%d", TEXT_ARG(stream->at.topic), stream->at.partition);
+}
+
+/* The log no longer holds what we wanted: the loss is counted and told, never silent. */
+static void stream_gap(struct worker *worker, struct stream *stream,
+		       const struct source_notice *notice)
+{
+	char subject[512];
+	char reason[1024];
+	stream_subject(stream, subject, sizeof subject);
+	if (notice->kind == SOURCE_GAP) {
+		(void)snprintf(reason, sizeof reason,
+			       "%s: offsets %lld to %lld were deleted by retention before picket "
+			       "read them; raise retention.ms or add workers",
+			       subject, (long long)notice->offset,
+			       (long long)notice->end_offset - 1);
+		stream->at.gap_offsets += (uint64_t)(notice->end_offset - notice->offset);
+		stream->at.next_offset = notice->end_offset;
+	} else {
+		(void)snprintf(reason, sizeof reason,
+			       "%s: the log ends before offset %lld, where picket stood; it was "
+			       "recreated or lost data; reading goes on at %lld",
+			       subject, (long long)stream->at.next_offset,
+			       (long long)notice->offset);
+		stream->at.next_offset = notice->offset;
+	}
+	stream->changed = true;
+	health_alert(notice->kind == SOURCE_GAP ? HEALTH_DATA_GAP : HEALTH_LOG_REWOUND,
+		     text_of(subject), text_of(reason), worker->epoch, notice->time_us,
+		     &worker->detected.rows, &worker->announcements);
+}
+
+static void stream_stalled(struct worker *worker, struct stream *stream,
+			   const struct source_notice *notice)
+{
+	char subject[512];
+	char reason[1024];
+	stream->stalled = true;
+	stream_subject(stream, subject, sizeof subject);
+	(void)snprintf(reason, sizeof reason,
+		       "%s: no data and no proof that it was read to its end; windows stay open "
+		       "and the gate answers STALE until the broker answers again",
+		       subject);
+	health_alert(HEALTH_STALLED, text_of(subject), text_of(reason), worker->epoch,
+		     notice->time_us, &worker->detected.rows, &worker->announcements);
+}
+
+static enum status worker_notice(struct worker *worker, const struct source_notice *notice)
+{
+	if (notice->kind == SOURCE_STREAM_ADDED)
+		return stream_add(worker, notice);
+	if (notice->kind == SOURCE_READY) {
+		worker->ready = true;
+		return OK;
+	}
+	if (notice->kind == SOURCE_PROBLEM) {
+		runtime_problem(worker->runtime, notice->text, notice->time_us);
+		return OK;
+	}
+	assert(notice->stream < worker->stream_count);
+	struct stream *stream = &worker->streams[notice->stream];
+	switch (notice->kind) {
+	case SOURCE_TICK:
+		detect_tick(worker->detect, stream, notice->offset, notice->time_us);
+		break;
+	case SOURCE_STALLED:
+		stream_stalled(worker, stream, notice);
+		break;
+	case SOURCE_RESUMED:
+		stream->stalled = false;
+		break;
+	case SOURCE_FINISHED:
+		stream->finished = true;
+		break;
+	default:
+		stream_gap(worker, stream, notice);
+		break;
+	}
+	return OK;
+}
+
+/* One health alert per rule and hour of event time for patterns that gave up. */
+static void worker_undecided(void *context, const struct event *event,
+			     const struct matches *matches)
+{
+	struct worker *worker = context;
+	for (size_t i = 0; i < matches->undecided_count; i++) {
+		uint64_t hour = (uint64_t)(event->time_us / us_per_hour);
+		uint64_t mark = ((uint64_t)(matches->undecided[i] + 1) << 32) ^ hour;
+		bool known = false;
+		for (size_t k = 0; k < sizeof worker->undecided_hours / sizeof mark; k++)
+			known = known || worker->undecided_hours[k] == mark;
+		if (known)
+			continue;
+		worker->undecided_hours[worker->undecided_next++ % 64] = mark;
+		const struct rule *rule =
+			ruleset_rule(worker->runtime->options.ruleset, matches->undecided[i]);
+		char reason[1024];
+		(void)snprintf(reason, sizeof reason,
+			       "rule \"%.*s\" could not be decided for %.*s/%d/%lld: its pattern "
+			       "reached a limit; simplify it or shorten the field",
+			       TEXT_ARG(rule->title), TEXT_ARG(event->origin.topic),
+			       event->origin.partition, (long long)event->origin.offset);
+		health_alert(HEALTH_UNDECIDED, rule->key, text_of(reason), worker->epoch,
+			     (int64_t)hour * us_per_hour, &worker->detected.rows,
+			     &worker->announcements);
+	}
+}
+
+static void worker_on_event(void *context, const struct event *event, const struct matches *matches)
+{
+	if (matches->undecided_count > 0)
+		worker_undecided(context, event, matches);
+}
+
+/* Stops 1 to 6 for what the source has now. */
+static enum status worker_step(struct worker *worker, struct error *err)
+{
+	struct source_batch batch = {0};
+	struct detect_sink sink = {.on_event = worker_on_event, .context = worker};
+	enum status status = worker->source->ops->poll(worker->source, POLL_TIMEOUT_MS,
+						       POLL_MESSAGES_MAX, &batch, err);
+	size_t told = 0; /* notices already taken */
+	for (size_t i = 0; status == OK && i <= batch.message_count; i++) {
+		while (status == OK && told < batch.notice_count && batch.notice_after[told] <= i)
+			status = worker_notice(worker, &batch.notices[told++]);
+		if (status != OK || i == batch.message_count)
+			break;
+		const struct message *message = &batch.messages[i];
+		assert(message->stream < worker->stream_count);
+		struct stream *stream = &worker->streams[message->stream];
+		if (message->offset >= stream->at.next_offset)
+			status = detect_message(worker->detect, stream, message, &sink,
+						&worker->detected, err);
+	}
+	return status;
+}
+
+/* The smallest watermark of the worker's streams. INT64_MIN until every stream is known. */
+static int64_t worker_watermark(const struct worker *worker, bool *ret_finished)
+{
+	int64_t watermark_us = worker->ready ? INT64_MAX : INT64_MIN;
+	bool finished = worker->ready;
+	for (size_t i = 0; i < worker->stream_count; i++) {
+		const struct stream *stream = &worker->streams[i];
+		if (stream->finished)
+			continue;
+		finished = false;
+		if (stream->at.watermark_us < watermark_us)
+			watermark_us = stream->at.watermark_us;
+	}
+	*ret_finished = finished;
+	return watermark_us;
+}
+
+static enum status parcel_partitions(struct worker *worker, struct parcel *parcel)
+{
+	parcel->partitions = calloc(worker->stream_count + 1, sizeof *parcel->partitions);
+	if (parcel->partitions == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0; i < worker->stream_count; i++) {
+		struct stream *stream = &worker->streams[i];
+		stream->lag = worker->source->ops->lag(worker->source, (uint32_t)i);
+		stream->lag.stalled = stream->stalled;
+		parcel->partitions[parcel->partition_count++] =
+			(struct partition_status){stream->at, stream->lag, !stream->finished};
+	}
+	return OK;
+}
+
+void parcel_free(struct parcel **parcel)
+{
+	if (*parcel == NULL)
+		return;
+	detected_done(&(*parcel)->detected);
+	bytes_done(&(*parcel)->announcements);
+	free((*parcel)->partitions);
+	free(*parcel);
+	*parcel = NULL;
+}
+
+/* Everything of the open epoch leaves; the next epoch begins empty. */
+static enum status worker_close_epoch(struct worker *worker, bool checkpoint, bool final,
+				      struct error *err)
+{
+	struct runtime *runtime = worker->runtime;
+	struct parcel *parcel cleanup(parcel_free) = calloc(1, sizeof *parcel);
+	if (parcel == NULL)
+		return ENOMEMORY;
+	enum status status = OK;
+	for (size_t i = 0; status == OK && i < worker->stream_count; i++)
+		status = detect_flush_stream(&worker->streams[i], &worker->detected, err);
+	if (status == OK)
+		status = detect_flush(worker->detect, &worker->detected, err);
+	if (status == OK)
+		status = parcel_partitions(worker, parcel);
+	if (status != OK)
+		return status;
+	parcel->item.kind = ITEM_PARCEL;
+	parcel->epoch = worker->epoch++;
+	parcel->worker = worker->index;
+	parcel->checkpoint = checkpoint;
+	parcel->final = final;
+	parcel->watermark_us = worker_watermark(worker, &parcel->finished);
+	parcel->counters = detect_counters(worker->detect);
+	parcel->detected = worker->detected;
+	parcel->announcements = worker->announcements;
+	worker->announcements = (struct bytes){0};
+	worker->nudged = false;
+	status = detected_init(&worker->detected, runtime->options.actor_count);
+	if (status != OK)
+		return status;
+	struct parcel *sent = TAKE(parcel);
+	for (unsigned i = 0; i < runtime->options.actor_count; i++)
+		queue_push(runtime->shards[i].inbox, sent);
+	queue_push(runtime->committer.inbox, sent);
+	return OK;
+}
+
+/* The open epoch is large: ask the committer to end it, and meanwhile do not poll. */
+static bool worker_must_wait(struct worker *worker)
+{
+	if (worker->detected.events < EPOCH_EVENTS_MAX &&
+	    detected_bytes(&worker->detected) < EPOCH_BYTES_MAX)
+		return false;
+	static struct item nudge = {ITEM_NUDGE};
+	if (!worker->nudged)
+		queue_push(worker->runtime->committer.inbox, &nudge);
+	worker->nudged = true;
+	return true;
+}
+
+void *worker_main(void *argument)
+{
+	struct worker *worker = argument;
+	struct runtime *runtime = worker->runtime;
+	struct error err = {0};
+	enum status status = OK;
+	bool final = false;
+	while (status == OK && !final && !epoch_gate_failed(&runtime->gate)) {
+		bool checkpoint = false;
+		bool finished = false;
+		uint64_t closing =
+			epoch_gate_closing(&runtime->gate, &checkpoint, &final, worker->epoch);
+		if (closing >= worker->epoch) {
+			status = worker_close_epoch(worker, checkpoint, final, &err);
+			continue;
+		}
+		final = false;
+		(void)worker_watermark(worker, &finished);
+		if (worker_must_wait(worker) || finished || atomic_load(&runtime->stopping))
+			(void)poll(NULL, 0, 1);
+		else
+			status = worker_step(worker, &err);
+	}
+	if (status != OK) {
+		if (err.text[0] == '\0')
+			(void)error_set(&err, status, "ingest worker: %s", status_text(status));
+		runtime_fail(runtime, &err);
+	}
+	return NULL;
+}
