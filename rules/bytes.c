@@ -22,24 +22,31 @@ enum status bytes_status(const struct bytes *bytes)
 	return bytes->failed ? ENOMEMORY : OK;
 }
 
+bool bytes_reserve(struct bytes *bytes, size_t size)
+{
+	if (bytes->failed)
+		return false;
+	if (size <= bytes->capacity - bytes->size)
+		return true;
+	size_t wanted = bytes->size + size;
+	size_t doubled = bytes->capacity < FIRST_BYTES ? FIRST_BYTES : bytes->capacity * 2;
+	size_t capacity = wanted > doubled ? wanted : doubled;
+	unsigned char *grown =
+		size > BYTES_MAX || capacity > BYTES_MAX ? NULL : realloc(bytes->data, capacity);
+	if (grown == NULL) {
+		bytes->failed = true;
+		return false;
+	}
+	bytes->data = grown;
+	bytes->capacity = capacity;
+	return true;
+}
+
 /* Room for size more bytes, or NULL (and failed). */
 static unsigned char *bytes_room(struct bytes *bytes, size_t size)
 {
-	if (bytes->failed)
+	if (!bytes_reserve(bytes, size))
 		return NULL;
-	if (size > bytes->capacity - bytes->size) {
-		size_t wanted = bytes->size + size;
-		size_t doubled = bytes->capacity < FIRST_BYTES ? FIRST_BYTES : bytes->capacity * 2;
-		size_t capacity = wanted > doubled ? wanted : doubled;
-		unsigned char *grown =
-			size > BYTES_MAX || capacity > BYTES_MAX ? NULL : realloc(bytes->data, capacity);
-		if (grown == NULL) {
-			bytes->failed = true;
-			return NULL;
-		}
-		bytes->data = grown;
-		bytes->capacity = capacity;
-	}
 	unsigned char *room = bytes->data + bytes->size;
 	bytes->size += size;
 	assert(bytes->size <= bytes->capacity);

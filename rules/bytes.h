@@ -28,9 +28,12 @@ struct bytes {
 	bool failed; /* out of memory or over BYTES_MAX; sticky until bytes_clear() */
 };
 
-void bytes_done(struct bytes *bytes);  /* frees the contents; reusable afterwards */
-void bytes_clear(struct bytes *bytes); /* size 0, keeps the memory, resets failed */
+void bytes_done(struct bytes *bytes);                /* frees the contents; reusable afterwards */
+void bytes_clear(struct bytes *bytes);               /* size 0, keeps the memory, resets failed */
 enum status bytes_status(const struct bytes *bytes); /* OK or ENOMEMORY */
+/* Room for size more bytes at data + size, for whoever writes there himself and then moves size.
+ * False (and failed) when there is none. */
+bool bytes_reserve(struct bytes *bytes, size_t size);
 
 void bytes_put(struct bytes *bytes, const void *data, size_t size);
 void bytes_put_u8(struct bytes *bytes, uint8_t value);
@@ -68,7 +71,7 @@ static inline size_t cursor_left(const struct cursor *cursor)
 uint8_t cursor_u8(struct cursor *cursor);
 uint64_t cursor_varint(struct cursor *cursor);
 int64_t cursor_signed(struct cursor *cursor);
-struct text cursor_text(struct cursor *cursor);             /* a view into the bytes read */
+struct text cursor_text(struct cursor *cursor);              /* a view into the bytes read */
 struct text cursor_take(struct cursor *cursor, size_t size); /* the next size bytes */
 uint32_t cursor_u32le(struct cursor *cursor);
 uint64_t cursor_u64le(struct cursor *cursor);

@@ -65,7 +65,10 @@ enum status error_wrap(struct error *err, enum status status, const char *format
 	/* Both halves are bounded, so the cut (if any) takes the tail of the older message. */
 	size_t used = strnlen(context, sizeof context - 3);
 	memcpy(err->text, context, used);
-	(void)snprintf(err->text + used, sizeof err->text - used, ": %s", text);
+	memcpy(err->text + used, ": ", 2);
+	size_t kept = strnlen(text, sizeof err->text - used - 3);
+	memcpy(err->text + used + 2, text, kept);
+	err->text[used + 2 + kept] = '\0';
 	err->status = status;
 	return status;
 }
@@ -73,10 +76,9 @@ enum status error_wrap(struct error *err, enum status status, const char *format
 unsigned error_print(const struct error *err, char *buffer, unsigned size)
 {
 	assert(size > 0);
-	int length = err->file[0] == '\0'
-			     ? snprintf(buffer, size, "%s", err->text)
-			     : snprintf(buffer, size, "%s:%u:%u: %s", err->file, err->line,
-					err->column, err->text);
+	int length = err->file[0] == '\0' ? snprintf(buffer, size, "%s", err->text)
+					  : snprintf(buffer, size, "%s:%u:%u: %s", err->file,
+						     err->line, err->column, err->text);
 	assert(length >= 0);
 	return (unsigned)length < size ? (unsigned)length : size - 1;
 }

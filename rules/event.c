@@ -1,16 +1,3 @@
-/* The stored form of an event (version 1; the block around it carries the version):
- *
- *   varint   quality
- *   signed   time_us
- *   signed   record_time_us
- *   text     owner
- *   text     logsource.category, .product, .service
- *   varint   number of fields, then for each:
- *     varint   field id; 0 is followed by text name
- *     u8       value type, then: boolean u8 | integer signed | real double, text | string text
- *
- * A field of the table is named by its id, so ids are part of the format: schema.def only grows at
- * the places where that does not matter because blocks carry a hash of the table (block.c). */
 #include "rules/event.h"
 
 #include <assert.h>
@@ -18,7 +5,7 @@
 
 static const char *const quality_names[QUALITY_COUNT] = {
 	"duplicate_key", "time_missing", "time_future", "time_past",  "fields_truncated",
-	"value_truncated", "depth",      "bad_name",    "provenance",
+	"value_truncated", "depth",      "bad_name",    "provenance", "inner_not_json",
 };
 
 const char *quality_name(enum quality one)
@@ -73,114 +60,6 @@ struct text event_text(const struct event *event, enum field_id id)
 {
 	const struct value *value = event_get(event, id);
 	return value == NULL ? (struct text){0} : value->text;
-}
-
-static void value_encode(const struct value *value, struct bytes *to)
-{
-	bytes_put_u8(to, (uint8_t)value->type);
-	switch (value->type) {
-	case VALUE_NULL:
-	case VALUE_EMPTY:
-		return;
-	case VALUE_BOOLEAN:
-		bytes_put_u8(to, value->boolean);
-		return;
-	case VALUE_INTEGER:
-		bytes_put_signed(to, value->integer);
-		return;
-	case VALUE_REAL:
-		bytes_put_double(to, value->real);
-		bytes_put_text(to, value->text);
-		return;
-	case VALUE_STRING:
-		bytes_put_text(to, value->text);
-		return;
-	}
-	assert(!"a value of no type");
-}
-
-void event_encode(const struct event *event, struct bytes *to)
-{
-	bytes_put_varint(to, event->quality);
-	bytes_put_signed(to, event->time_us);
-	bytes_put_signed(to, event->record_time_us);
-	bytes_put_text(to, event->owner);
-	bytes_put_text(to, event->logsource.category);
-	bytes_put_text(to, event->logsource.product);
-	bytes_put_text(to, event->logsource.service);
-	bytes_put_varint(to, event->field_count);
-	for (size_t i = 0; i < event->field_count; i++) {
-		const struct field *field = &event->fields[i];
-		bytes_put_varint(to, field->id);
-		if (field->id == FIELD_OTHER)
-			bytes_put_text(to, field->name);
-		value_encode(&field->value, to);
-	}
-}
-
-static bool value_decode(struct cursor *from, struct arena *arena, struct value *ret_value)
-{
-	struct value value = {.type = (enum value_type)cursor_u8(from)};
-	switch (value.type) {
-	case VALUE_NULL:
-	case VALUE_EMPTY:
-		break;
-	case VALUE_BOOLEAN:
-		value.boolean = cursor_u8(from) != 0;
-		value.text = value.boolean ? TEXT("true") : TEXT("false");
-		break;
-	case VALUE_INTEGER:
-		value.integer = cursor_signed(from);
-		value.text = arena_print(arena, "%lld", (long long)value.integer);
-		break;
-	case VALUE_REAL:
-		value.real = cursor_double(from);
-		value.text = cursor_text(from);
-		break;
-	case VALUE_STRING:
-		value.text = cursor_text(from);
-		break;
-	default:
-		return false;
-	}
-	*ret_value = value;
-	return !from->failed;
-}
-
-static bool field_decode(struct cursor *from, struct arena *arena, struct field *ret_field)
-{
-	uint64_t id = cursor_varint(from);
-	if (id >= FIELD_COUNT)
-		return false;
-	ret_field->id = (enum field_id)id;
-	ret_field->name =
-		id == FIELD_OTHER ? cursor_text(from) : schema_info((enum field_id)id)->name;
-	return value_decode(from, arena, &ret_field->value);
-}
-
-enum status event_decode(struct cursor *encoded, struct arena *arena, struct event *ret_event,
-			 struct error *err)
-{
-	struct event event = {.quality = (uint32_t)cursor_varint(encoded)};
-	event.time_us = cursor_signed(encoded);
-	event.record_time_us = cursor_signed(encoded);
-	event.owner = cursor_text(encoded);
-	event.logsource.category = cursor_text(encoded);
-	event.logsource.product = cursor_text(encoded);
-	event.logsource.service = cursor_text(encoded);
-	uint64_t count = cursor_varint(encoded);
-	if (encoded->failed || count > EVENT_FIELDS_MAX)
-		return error_set(err, ECORRUPT, "a stored event has a damaged header");
-	event.field_capacity = count;
-	event.fields = arena_alloc(arena, (count == 0 ? 1 : count) * sizeof *event.fields);
-	if (event.fields == NULL)
-		return ENOMEMORY;
-	for (; event.field_count < count; event.field_count++)
-		if (!field_decode(encoded, arena, &event.fields[event.field_count]))
-			return error_set(err, ECORRUPT, "field %zu of a stored event is damaged",
-					 event.field_count);
-	*ret_event = event;
-	return OK;
 }
 
 /* The size of the UTF-8 sequence at t.data[i], or 0 when there is none (overlong and surrogates
@@ -278,7 +157,7 @@ static void json_put_value(struct bytes *to, const struct value *value)
 		json_put_string(to, value->text);
 		return;
 	}
-	assert(!"a value of no type");
+	assert(false && "a value of no type");
 }
 
 /* All values of fields[first].name, as one value or an array. */

@@ -66,16 +66,18 @@ struct field {
 
 /* What had to be mended or could not be kept; printed as picket.quality. */
 enum quality {
-	QUALITY_DUPLICATE = 1 << 0,   /* a protected field was given twice with different values */
-	QUALITY_TIME_MISSING = 1 << 1,/* no usable time: the record's own time is used */
-	QUALITY_TIME_FUTURE = 1 << 2, /* too far ahead: the record's own time is used */
-	QUALITY_TIME_PAST = 1 << 3,   /* too far behind: the record's own time is used */
-	QUALITY_FIELDS = 1 << 4,      /* more than EVENT_FIELDS_MAX fields */
-	QUALITY_VALUE = 1 << 5,       /* a value was cut to EVENT_VALUE_MAX */
-	QUALITY_DEPTH = 1 << 6,       /* deeper than EVENT_DEPTH_MAX: kept as JSON text */
-	QUALITY_NAME = 1 << 7,        /* a key with a NUL byte, or cut to EVENT_NAME_MAX */
-	QUALITY_PROVENANCE = 1 << 8,  /* the payload claimed a provenance field: ignored */
-	QUALITY_COUNT = 9,
+	QUALITY_DUPLICATE = 1 << 0,    /* a protected field was given twice with different values */
+	QUALITY_TIME_MISSING = 1 << 1, /* no usable time: the record's own time is used */
+	QUALITY_TIME_FUTURE = 1 << 2,  /* too far ahead: the record's own time is used */
+	QUALITY_TIME_PAST = 1 << 3,    /* too far behind: the record's own time is used */
+	QUALITY_FIELDS = 1 << 4,       /* more than EVENT_FIELDS_MAX fields */
+	QUALITY_VALUE = 1 << 5,        /* a value was cut to EVENT_VALUE_MAX */
+	QUALITY_DEPTH = 1 << 6,        /* deeper than EVENT_DEPTH_MAX: kept as JSON text */
+	QUALITY_NAME = 1 << 7,         /* a key with a NUL byte, or cut to EVENT_NAME_MAX */
+	QUALITY_PROVENANCE = 1 << 8,   /* the payload claimed a provenance field: ignored */
+	QUALITY_INNER =
+		1 << 9, /* the inner record of an agent's envelope is broken JSON: kept as text */
+	QUALITY_COUNT = 10,
 };
 
 const char *quality_name(enum quality one);
@@ -106,12 +108,6 @@ const struct value *event_get(const struct event *event, enum field_id id);
 
 /* Its text ("" when absent, null or empty). */
 struct text event_text(const struct event *event, enum field_id id);
-
-/* Field-exact bytes of an event's fields, times, owner, log source and quality (not its origin:
- * the block key says it). event_decode() validates; its views point into `encoded`. */
-void event_encode(const struct event *event, struct bytes *to);
-enum status event_decode(struct cursor *encoded, struct arena *arena, struct event *ret_event,
-			 struct error *err);
 
 /* The event as one flat JSON object, names in order, arrays for repeated names. */
 void event_json(const struct event *event, struct bytes *to);

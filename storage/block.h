@@ -6,7 +6,8 @@
  *
  * Invariant: a block is immutable; block_open() checks magic, version, checksum and every length
  * before the first event is seen. The columnar format of merged blocks will be another version
- * behind this same reader. Owner: see each call. Thread: one. */
+ * behind this same reader. Owner: see each call. Thread: one. Limits: BLOCK_EVENTS_MAX, and
+ * BLOCK_BYTES_MAX unless one event alone is larger. */
 #ifndef PICKET_STORAGE_BLOCK_H
 #define PICKET_STORAGE_BLOCK_H
 
@@ -23,6 +24,7 @@ struct block_meta {
 	uint32_t event_count;
 	int64_t first_time_us, last_time_us;
 	int64_t first_offset, last_offset;
+	uint32_t first_index; /* of the record at first_offset: with it the key of the block */
 };
 
 struct block_builder;
@@ -32,7 +34,8 @@ void block_builder_free(struct block_builder **builder);
 /* Copies the event. ELIMIT when the block is full: finish it and add again. */
 enum status block_add(struct block_builder *builder, const struct event *event);
 size_t block_event_count(const struct block_builder *builder);
-/* Encodes, compresses and empties the builder. All events must be of one (topic, partition). */
+/* Encodes, compresses and empties the builder, which must not be empty. All events must be of one
+ * (topic, partition). *ret_block is written from its start. */
 enum status block_finish(struct block_builder *builder, struct bytes *ret_block,
 			 struct block_meta *ret_meta, struct error *err);
 
@@ -47,7 +50,8 @@ struct block_reader;
 /* key and value as stored; both must outlive the reader. */
 enum status block_open(struct text key, struct text value, struct block_reader **ret_reader,
 		       struct error *err);
-/* The next event in block order, in the arena; *ret_more is false behind the last one. */
+/* The next event in block order; *ret_more is false behind the last one. Its fields are in the
+ * arena, its texts are views into the reader, key and arena: valid until the first of them goes. */
 enum status block_next(struct block_reader *reader, struct arena *arena, struct event *ret_event,
 		       bool *ret_more, struct error *err);
 void block_reader_free(struct block_reader **reader);

@@ -6,30 +6,31 @@
  * and one name is never the prefix of another.
  *
  * Invariant: decode(encode(x)) = x; a row that does not decode is ECORRUPT with its key in words.
- * Owner: struct bytes of the caller. Thread: any (pure). Limits: names up to ROW_NAME_MAX bytes. */
+ * Owner: struct bytes of the caller. Thread: any (pure). Limits: names up to ROW_NAME_MAX bytes;
+ * of a longer one the key holds the first bytes and a hash, and gives back that. */
 #ifndef PICKET_STORAGE_ROWS_H
 #define PICKET_STORAGE_ROWS_H
 
 #include "rules/event.h"
 #include "storage/store.h"
 
-enum { ROW_NAME_MAX = 1024 };
+enum { ROW_NAME_MAX = 1000 };
 
 /* position: FAMILY_POSITION, 's' topic partition -> where we stand in one source partition. */
 struct position_row {
 	struct text topic;
 	int32_t partition;
-	int64_t next_offset;     /* the first offset that is not committed */
-	int64_t backfill_until;  /* offsets below were history at the first start */
-	int64_t watermark_us;    /* INT64_MIN: none yet */
-	int64_t tick_us;         /* the last proof that the partition was read to its end */
-	uint64_t messages;       /* since the store was made */
-	uint64_t records;        /* = stored + quarantined */
+	int64_t next_offset;    /* the first offset that is not committed */
+	int64_t backfill_until; /* offsets below were history at the first start */
+	int64_t watermark_us;   /* INT64_MIN: none yet */
+	int64_t tick_us;        /* the last proof that the partition was read to its end */
+	uint64_t messages;      /* since the store was made */
+	uint64_t records;       /* = stored + quarantined */
 	uint64_t stored;
 	uint64_t quarantined;
 	uint64_t late;
-	uint64_t gap_offsets;    /* log start was past our position: lost to retention */
-	uint64_t hole_offsets;   /* offsets inside the log that hold no record (transactions, ...) */
+	uint64_t gap_offsets;  /* log start was past our position: lost to retention */
+	uint64_t hole_offsets; /* offsets inside the log that hold no record (transactions, ...) */
 };
 void position_key(struct text topic, int32_t partition, struct bytes *to);
 void position_encode(const struct position_row *row, struct bytes *to);
@@ -43,7 +44,7 @@ struct epoch_row {
 	int64_t watermark_us;      /* minimum over partitions: windows below are closed */
 	uint64_t outbox_next;
 	uint64_t ruleset_hash;
-	int64_t committed_us;      /* wall clock of the commit */
+	int64_t committed_us; /* wall clock of the commit */
 };
 void epoch_key(struct bytes *to);
 void epoch_encode(const struct epoch_row *row, struct bytes *to);
@@ -73,8 +74,9 @@ void quarantine_encode(const struct quarantine_row *row, struct bytes *to);
 enum status quarantine_decode(struct text key, struct text value, struct quarantine_row *ret_row,
 			      struct error *err);
 
-/* match: FAMILY_MATCH, epoch worker actor -> encoded records as they were fed (correlate/record.h)
- * and aggregates (correlate/cohort.h), kind 'm' or 'a'. */
+/* match: FAMILY_MATCH, epoch kind worker actor -> what the epoch fed to the actors, as it was fed:
+ * 'm' encoded records (correlate/record.h), 'a' aggregates (correlate/cohort.h), and last by key
+ * 'w', the watermark that closed the epoch (signed). */
 void match_key(uint64_t epoch, char kind, uint32_t worker, uint32_t actor, struct bytes *to);
 enum status match_key_decode(struct text key, uint64_t *ret_epoch, char *ret_kind,
 			     struct error *err);
@@ -89,8 +91,8 @@ void alert_key(char kind, struct text id, struct bytes *to);
 void outbox_key(uint64_t sequence, struct bytes *to);
 
 /* registry: FAMILY_REGISTRY, kind and names -> opaque value. Kinds: 'b' service + bucket start
- * (canary bucket), 'f' service version rule (finding), 'i' service version instance (heartbeat),
- * 's' service canary step (first poll of a step). time_us < 0 = no time part. */
+ * (canary bucket), 'f' service version deploy rule (finding), 'i' service version deploy instance
+ * (heartbeat), 's' service canary step (first poll of a step). time_us < 0 = no time part. */
 void registry_key(char kind, const struct text *names, size_t name_count, int64_t time_us,
 		  struct bytes *to);
 /* Splits a key again; names point into key. */

@@ -29,7 +29,8 @@ struct store_scan;
 
 /* A store in a folder. create: make it when it is not there. read_only: another process may have
  * it open for reading, none for writing (EINUSE otherwise, with the next step in the text).
- * ECORRUPT and ESYSTEM name the folder and what to do. */
+ * ENOTFOUND: no store there. EINVALID: a newer picket made it. ECORRUPT and ESYSTEM name the folder
+ * and what to do. A batch on a read-only store ends in EDENIED. */
 struct store_options {
 	const char *path;
 	bool create;
@@ -62,7 +63,7 @@ enum status store_scan_new(struct store *store, enum store_family family, struct
 			   struct text from, struct store_scan **ret_scan, struct error *err);
 /* False at the end or after an error; the views are valid until the next call. */
 bool store_scan_next(struct store_scan *scan, struct text *ret_key, struct text *ret_value);
-/* OK when every row was seen; ECORRUPT / EINCOMPLETE when the scan stopped early. */
+/* OK as long as no row was missed; ECORRUPT / EINCOMPLETE when the scan had to stop early. */
 enum status store_scan_status(const struct store_scan *scan, struct error *err);
 void store_scan_free(struct store_scan **scan);
 

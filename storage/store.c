@@ -1,0 +1,137 @@
+#include "storage/store_private.h"
+
+#include <assert.h>
+
+const char *store_family_name(enum store_family family)
+{
+	static const char *const names[FAMILY_COUNT] = {
+#define FAMILY(id, name, doc) [FAMILY_##id] = (name),
+#include "storage/family.def"
+#undef FAMILY
+	};
+	assert((unsigned)family < FAMILY_COUNT);
+	return names[family];
+}
+
+void store_free(struct store **store)
+{
+	if (*store == NULL)
+		return;
+	(*store)->calls->store_free(*store);
+	*store = NULL;
+}
+
+struct store_batch *store_batch_new(struct store *store)
+{
+	assert(store != NULL);
+	struct store_batch *batch = store->calls->batch_new(store);
+	if (batch != NULL)
+		batch->store = store;
+	return batch;
+}
+
+void store_batch_free(struct store_batch **batch)
+{
+	if (*batch == NULL)
+		return;
+	(*batch)->store->calls->batch_free(*batch);
+	*batch = NULL;
+}
+
+/* Both limits are checked here, because RocksDB would only find an oversized value at commit. */
+static bool batch_accepts(struct store_batch *batch, enum store_family family, struct text key,
+			  size_t value_size)
+{
+	assert((unsigned)family < FAMILY_COUNT);
+	if (batch->status != OK)
+		return false;
+	if (key.size > STORE_KEY_MAX || value_size > BYTES_MAX)
+		batch->status = ELIMIT;
+	return batch->status == OK;
+}
+
+void store_batch_put(struct store_batch *batch, enum store_family family, struct text key,
+		     struct text value)
+{
+	if (!batch_accepts(batch, family, key, value.size))
+		return;
+	batch->status = batch->store->calls->put(batch, family, key, value);
+	batch->bytes += key.size + value.size;
+}
+
+void store_batch_delete(struct store_batch *batch, enum store_family family, struct text key)
+{
+	if (!batch_accepts(batch, family, key, 0))
+		return;
+	batch->status = batch->store->calls->remove(batch, family, key);
+	batch->bytes += key.size;
+}
+
+size_t store_batch_bytes(const struct store_batch *batch)
+{
+	return batch->bytes;
+}
+
+enum status store_batch_commit(struct store_batch *batch, bool sync, struct error *err)
+{
+	if (batch->status != OK)
+		return error_set(err, batch->status,
+				 "a batch for the store was not written: one of its rows: %s",
+				 batch->status == ELIMIT ? "its key or value is too long"
+							 : status_text(batch->status));
+	enum status status = batch->store->calls->commit(batch, sync, err);
+	if (status == OK)
+		batch->bytes = 0;
+	return status;
+}
+
+enum status store_get(struct store *store, enum store_family family, struct text key,
+		      struct bytes *ret_value, struct error *err)
+{
+	assert((unsigned)family < FAMILY_COUNT);
+	bytes_clear(ret_value);
+	return store->calls->get(store, family, key, ret_value, err);
+}
+
+enum status store_scan_new(struct store *store, enum store_family family, struct text prefix,
+			   struct text from, struct store_scan **ret_scan, struct error *err)
+{
+	assert((unsigned)family < FAMILY_COUNT);
+	struct text first = text_compare(from, prefix) > 0 ? from : prefix;
+	struct store_scan *scan = NULL;
+	enum status status = store->calls->scan_new(store, family, prefix, first, &scan, err);
+	if (status != OK)
+		return status;
+	scan->calls = store->calls;
+	*ret_scan = scan;
+	return OK;
+}
+
+bool store_scan_next(struct store_scan *scan, struct text *ret_key, struct text *ret_value)
+{
+	return scan->calls->scan_next(scan, ret_key, ret_value);
+}
+
+enum status store_scan_status(const struct store_scan *scan, struct error *err)
+{
+	return scan->calls->scan_status(scan, err);
+}
+
+void store_scan_free(struct store_scan **scan)
+{
+	if (*scan == NULL)
+		return;
+	(*scan)->calls->scan_free(*scan);
+	*scan = NULL;
+}
+
+uint64_t store_bytes(struct store *store)
+{
+	return store->calls->bytes(store);
+}
+
+void store_memory_fail_at(struct store *store, unsigned nth_commit, enum status status)
+{
+	assert(store->calls->fail_at != NULL);
+	store->calls->fail_at(store, nth_commit, status);
+}

@@ -1,0 +1,244 @@
+/* Reading and writing of the store in a folder; the settings and their reasons stand in
+ * rocks_open.c. */
+#include "storage/rocks_private.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct rocks_batch {
+	struct store_batch base;
+	rocksdb_writebatch_t *writes;
+};
+
+struct rocks_scan {
+	struct store_scan base;
+	struct rocks_store *store;
+	rocksdb_iterator_t *iterator; /* NULL: the family is not in this store */
+	rocksdb_readoptions_t *read_options;
+	struct bytes bound; /* first key behind the prefix; RocksDB reads it while we scan */
+	enum store_family family;
+	bool started;
+};
+
+static struct rocks_store *rocks_of(struct store *store)
+{
+	return (struct rocks_store *)store;
+}
+
+static void rocks_free(struct store *base)
+{
+	struct rocks_store *store = rocks_of(base);
+	for (size_t i = 0; i < COLUMN_FAMILIES; i++)
+		if (store->handles[i] != NULL)
+			rocksdb_column_family_handle_destroy(store->handles[i]);
+	if (store->db != NULL)
+		rocksdb_close(store->db);
+	for (size_t i = 0; i < 2; i++) {
+		if (store->options[i] != NULL)
+			rocksdb_options_destroy(store->options[i]);
+		if (store->write_options[i] != NULL)
+			rocksdb_writeoptions_destroy(store->write_options[i]);
+	}
+	if (store->read_options != NULL)
+		rocksdb_readoptions_destroy(store->read_options);
+	if (store->cache != NULL)
+		rocksdb_cache_destroy(store->cache);
+	if (store->lock >= 0)
+		(void)close(store->lock); /* last: nobody may come in while RocksDB still writes */
+	free(store->path);
+	free(store);
+}
+
+static struct store_batch *rocks_batch_new(struct store *store)
+{
+	(void)store;
+	struct rocks_batch *batch = calloc(1, sizeof *batch);
+	if (batch == NULL)
+		return NULL;
+	batch->writes = rocksdb_writebatch_create();
+	return &batch->base;
+}
+
+static void rocks_batch_free(struct store_batch *base)
+{
+	struct rocks_batch *batch = (struct rocks_batch *)base;
+	rocksdb_writebatch_destroy(batch->writes);
+	free(batch);
+}
+
+static enum status rocks_put(struct store_batch *base, enum store_family family, struct text key,
+			     struct text value)
+{
+	struct rocks_batch *batch = (struct rocks_batch *)base;
+	rocksdb_column_family_handle_t *handle = rocks_of(base->store)->handles[family];
+	if (handle == NULL)
+		return EDENIED; /* only a store opened for reading lacks a family */
+	rocksdb_writebatch_put_cf(batch->writes, handle, key.data, key.size, value.data,
+				  value.size);
+	return OK;
+}
+
+static enum status rocks_remove(struct store_batch *base, enum store_family family, struct text key)
+{
+	struct rocks_batch *batch = (struct rocks_batch *)base;
+	rocksdb_column_family_handle_t *handle = rocks_of(base->store)->handles[family];
+	if (handle == NULL)
+		return EDENIED;
+	rocksdb_writebatch_delete_cf(batch->writes, handle, key.data, key.size);
+	return OK;
+}
+
+static enum status rocks_commit(struct store_batch *base, bool sync, struct error *err)
+{
+	struct rocks_batch *batch = (struct rocks_batch *)base;
+	struct rocks_store *store = rocks_of(base->store);
+	if (store->write_options[sync] == NULL)
+		return error_set(err, EDENIED, "the store in %s is open for reading only",
+				 store->path);
+	char *message = NULL;
+	rocksdb_write(store->db, store->write_options[sync], batch->writes, &message);
+	if (message != NULL)
+		return rocks_error(store->path, "writing to", message, err);
+	rocksdb_writebatch_clear(batch->writes);
+	return OK;
+}
+
+static enum status rocks_get(struct store *base, enum store_family family, struct text key,
+			     struct bytes *ret_value, struct error *err)
+{
+	struct rocks_store *store = rocks_of(base);
+	rocksdb_pinnableslice_t *found = NULL;
+	char *message = NULL;
+	if (store->handles[family] != NULL)
+		found = rocksdb_get_pinned_cf(store->db, store->read_options,
+					      store->handles[family], key.data, key.size, &message);
+	if (message != NULL)
+		return rocks_error(store->path, "reading from", message, err);
+	if (found == NULL)
+		return error_set(err, ENOTFOUND, "no such row in %s", store_family_name(family));
+	size_t size = 0;
+	const char *value = rocksdb_pinnableslice_value(found, &size);
+	bytes_put(ret_value, value, size);
+	rocksdb_pinnableslice_destroy(found);
+	enum status status = bytes_status(ret_value);
+	return status == OK ? OK : error_set(err, status, "no memory for a row of %zu bytes", size);
+}
+
+static void rocks_scan_free(struct store_scan *base)
+{
+	struct rocks_scan *scan = (struct rocks_scan *)base;
+	if (scan->iterator != NULL)
+		rocksdb_iter_destroy(scan->iterator);
+	if (scan->read_options != NULL)
+		rocksdb_readoptions_destroy(scan->read_options);
+	bytes_done(&scan->bound);
+	free(scan);
+}
+
+/* The smallest key above all that start with prefix: its last byte that is not 0xff, plus one.
+ * Empty when there is none (all 0xff). */
+static void bound_of(struct text prefix, struct bytes *to)
+{
+	while (prefix.size > 0 && (unsigned char)prefix.data[prefix.size - 1] == 0xff)
+		prefix.size--;
+	bytes_put(to, prefix.data, prefix.size);
+	if (prefix.size > 0 && !to->failed)
+		to->data[to->size - 1]++;
+}
+
+static enum status rocks_scan_new(struct store *base, enum store_family family, struct text prefix,
+				  struct text first, struct store_scan **ret_scan,
+				  struct error *err)
+{
+	struct rocks_store *store = rocks_of(base);
+	struct rocks_scan *scan = calloc(1, sizeof *scan);
+	if (scan == NULL)
+		return error_set(err, ENOMEMORY, "no memory to read the store");
+	scan->store = store;
+	scan->family = family;
+	bound_of(prefix, &scan->bound);
+	if (scan->bound.failed) {
+		rocks_scan_free(&scan->base);
+		return error_set(err, ENOMEMORY, "no memory to read the store");
+	}
+	if (store->handles[family] != NULL) {
+		scan->read_options = rocksdb_readoptions_create();
+		rocksdb_readoptions_set_verify_checksums(scan->read_options, 1);
+		/* A walk over all blocks must not push everything else out of the cache. */
+		rocksdb_readoptions_set_fill_cache(scan->read_options, family != FAMILY_BLOCK);
+		if (scan->bound.size > 0)
+			rocksdb_readoptions_set_iterate_upper_bound(
+				scan->read_options, (char *)scan->bound.data, scan->bound.size);
+		scan->iterator = rocksdb_create_iterator_cf(store->db, scan->read_options,
+							    store->handles[family]);
+		rocksdb_iter_seek(scan->iterator, first.data == NULL ? "" : first.data, first.size);
+	}
+	*ret_scan = &scan->base;
+	return OK;
+}
+
+static bool rocks_scan_next(struct store_scan *base, struct text *ret_key, struct text *ret_value)
+{
+	struct rocks_scan *scan = (struct rocks_scan *)base;
+	if (scan->iterator == NULL || !rocksdb_iter_valid(scan->iterator))
+		return false;
+	if (scan->started)
+		rocksdb_iter_next(scan->iterator);
+	scan->started = true;
+	if (!rocksdb_iter_valid(scan->iterator))
+		return false;
+	ret_key->data = rocksdb_iter_key(scan->iterator, &ret_key->size);
+	ret_value->data = rocksdb_iter_value(scan->iterator, &ret_value->size);
+	return true;
+}
+
+static enum status rocks_scan_status(const struct store_scan *base, struct error *err)
+{
+	const struct rocks_scan *scan = (const struct rocks_scan *)base;
+	if (scan->iterator == NULL)
+		return OK;
+	char *message = NULL;
+	rocksdb_iter_get_error(scan->iterator, &message);
+	if (message == NULL)
+		return OK;
+	enum status status = rocks_error(scan->store->path, "incomplete: reading", message, err);
+	return status == ECORRUPT
+		       ? ECORRUPT
+		       : error_wrap(err, EINCOMPLETE, "family %s", store_family_name(scan->family));
+}
+
+/* Everything in the folder: tables, WAL, manifest and RocksDB's own log. */
+static uint64_t rocks_bytes(struct store *base)
+{
+	struct rocks_store *store = rocks_of(base);
+	DIR *folder = opendir(store->path);
+	if (folder == NULL)
+		return 0;
+	uint64_t bytes = 0;
+	struct stat info;
+	for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))
+		if (fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(info.st_mode))
+			bytes += (uint64_t)info.st_size;
+	(void)closedir(folder);
+	return bytes;
+}
+
+const struct store_calls rocks_calls = {
+	.store_free = rocks_free,
+	.batch_new = rocks_batch_new,
+	.batch_free = rocks_batch_free,
+	.put = rocks_put,
+	.remove = rocks_remove,
+	.commit = rocks_commit,
+	.get = rocks_get,
+	.scan_new = rocks_scan_new,
+	.scan_next = rocks_scan_next,
+	.scan_status = rocks_scan_status,
+	.scan_free = rocks_scan_free,
+	.bytes = rocks_bytes,
+};
