@@ -5,7 +5,8 @@
  * (version and deploy id) that served it. Bad outcomes come in clusters (a retry loop is one
  * cause, not fifty), so besides the raw count each cluster (principal, signature) of a bucket
  * counts once, credited to the arm of its FIRST event over all versions; per-version
- * de-duplication gives 100 % false alarms under per-request routing (research/canary.md 0.5).
+ * de-duplication gives 100 % false alarms under per-request routing (simulated: the small arm
+ * keeps a larger share of collapsed bursts).
  *
  * DETECT counts into a cohort_counter and flushes it once per epoch as aggregates; one cohort per
  * actor merges them and closes a bucket when the watermark has passed its end. First event =
@@ -14,7 +15,8 @@
  * Invariant: aggregates merge associatively and commutatively; a closed bucket never changes;
  * cohorts are cross-tenant state of the operators, virtual partition = hash("", service).
  * Owner: counter - one worker; cohort - one actor. No clock. Limits: see COHORT_*; what does not
- * fit sets BUCKET_DEGRADED and makes the gate answer INCONCLUSIVE, never PASS. */
+ * fit sets BUCKET_DEGRADED: such a bucket may still make the canary FAIL (what it keeps is a fair
+ * sample of both arms), but with one in the window the gate never answers PASS. */
 #ifndef PICKET_CORRELATE_COHORT_H
 #define PICKET_CORRELATE_COHORT_H
 
@@ -27,7 +29,11 @@ enum {
 	COHORT_PRINCIPALS_MAX = 16, /* distinct principals remembered per arm and bucket */
 	COHORT_INSTANCES_MAX = 1024,/* per service and version */
 	COHORT_EVIDENCE_MAX = 8,
+	COHORT_NAME_MAX = 256, /* bytes of a service, version, instance or rule key: the rest is cut */
 };
+
+/* One count of a bucket; sums stay there. */
+static const uint64_t COHORT_COUNT_MAX = UINT32_MAX;
 
 /* What the gate judges. This build judges one outcome; more get rows here, not code elsewhere. */
 enum outcome {

@@ -3,7 +3,7 @@
  * Why: a controller promotes on one exit code. PASS must therefore be a proven claim ("not worse
  * than the baseline by more than psi_tol, with probability >= 1 - beta") and never the absence of
  * news; FAIL must keep its error rate although it is asked every second for hours.
- * Specification: research canary.md 4 and DESIGN.md 7; the derivation stands in evalue.c.
+ * The derivation stands in evalue.c, the order of the verdict in gate.c.
  *
  * Invariant: the same inputs give the same verdict, bit for bit; a FAIL never becomes anything else
  * while its evidence is in the inputs (the supremum of the e-process and every HARD finding count);
@@ -29,7 +29,8 @@ struct arm_query {
 	enum { ARM_ANY, ARM_VERSION, ARM_DEPLOY_ID } field;
 	struct text value;
 };
-/* EINVALID when FIELD is neither service.version nor a name of picket.deploy.id. */
+/* Without FIELD= it matches a version or a deploy id; "" and "auto" give an empty value. EINVALID
+ * when FIELD is neither service.version nor a name of picket.deploy.id. */
 enum status arm_query_parse(struct text argument, struct arm_query *ret_query, struct error *err);
 
 struct gate_policy {
@@ -42,11 +43,12 @@ struct gate_policy {
 	int64_t deadline_us;    /* after the step began: then WAIT becomes INCONCLUSIVE */
 	unsigned principals_min, buckets_min; /* for a soft FAIL */
 };
-struct gate_policy gate_policy_default(void); /* canary.md 4b (5) */
+struct gate_policy gate_policy_default(void);
 
 struct gate_query {
 	struct text service;
 	struct arm_query canary, baseline; /* baseline.value "" = every other arm */
+	struct text step;      /* what the controller calls this step, only printed; "" = none */
 	int64_t step_start_us; /* when this step's bake began; INT64_MIN = first event of the canary */
 	int64_t after_us;      /* read-your-writes token, INT64_MIN = none */
 	int64_t now_us;
@@ -76,6 +78,7 @@ struct outcome_result {
 	enum outcome outcome;
 	uint64_t n_c, x_c, n_b, x_b;       /* x de-duplicated */
 	uint64_t raw_x_c, raw_x_b;
+	unsigned bad_bucket_count;         /* buckets with a bad outcome of the canary */
 	double e_fail, e_fail_sup;         /* against psi <= psi0 */
 	double e_pass_relative, e_pass_absolute;         /* on de-duplicated counts */
 	double e_pass_relative_raw, e_pass_absolute_raw; /* on raw counts */
@@ -93,9 +96,18 @@ enum { GATE_REASONS_MAX = 32 };
 
 struct gate_result {
 	enum verdict verdict;
+	bool final;       /* PASS, FAIL, INCONCLUSIVE: waiting alone will not change it */
+	bool fresh;       /* nothing about freshness stands in the way of PASS */
 	int64_t as_of_us; /* end of the last closed bucket; INT64_MIN = none */
-	int64_t lag_us;
-	int64_t step_start_us;
+	int64_t lag_us;   /* now - as_of, at least 0; INT64_MAX = nothing is closed yet */
+	int64_t step_start_us; /* when the bake began; INT64_MIN = the canary was never seen */
+	int64_t window_start_us; /* first bucket with a request of the canary; INT64_MIN = none */
+	uint64_t late;         /* requests of the window that came after their bucket was closed */
+	size_t degraded_count; /* buckets of the window over a limit */
+	size_t no_principal_count; /* buckets whose bad outcomes did not all name a principal */
+	size_t instance_count;     /* of the canary */
+	const struct text *silent; /* names of the silent ones */
+	size_t silent_count;
 	struct outcome_result outcomes[OUTCOME_COUNT];
 	const struct finding *findings; /* of the canary */
 	size_t finding_count;
@@ -109,7 +121,7 @@ struct gate_result {
 enum status gate_judge(const struct gate_query *query, const struct gate_facts *facts,
 		       struct arena *arena, struct gate_result *ret_result);
 
-/* The JSON of schema picket.gate/1 (canary.md 4c), one object, no newline. */
+/* The JSON of schema picket.gate/1 (gate_json.c), one object, no newline. */
 void gate_json(const struct gate_query *query, const struct gate_result *result, struct bytes *to);
 
 #endif

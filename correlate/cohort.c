@@ -1,0 +1,480 @@
+#include "correlate/tally_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include <xxhash.h>
+
+/* Checkpoint of one virtual partition: u8 VERSION, signed watermark, items (tally_codec.c) in the
+ * order of their keys. The watermark belongs to it: without it a late request would open a closed
+ * bucket again after a restart. */
+enum { VERSION = 1 };
+
+static const size_t CHANGES_BYTES_MAX = (size_t)1 << 30;
+
+/* An instance is given out again when its heartbeat moved by this much, not once per epoch: the
+ * gate looks at tens of seconds. */
+static const int64_t HEARTBEAT_STEP_US = 1000000;
+
+/* An instance that has been silent so long is forgotten: pods come with a new name each, for ever.
+ * Its stored row stays. One that speaks again is a new one, so this is longer than any canary. */
+static const int64_t FORGET_US = (int64_t)7 * 24 * 3600 * 1000000;
+
+struct cohort {
+	unsigned index, actor_count;
+	int64_t watermark_us; /* INT64_MIN: none yet */
+	struct tally tally;
+	struct arena *arena; /* of the changes */
+	struct cohort_changes changes;
+	struct bytes scratch;
+};
+
+enum status cohort_new(unsigned index, unsigned actor_count, struct cohort **ret_cohort,
+		       struct error *err)
+{
+	assert(actor_count > 0 && index < actor_count);
+	struct cohort *cohort cleanup(cohort_free) = calloc(1, sizeof *cohort);
+	if (cohort != NULL)
+		cohort->arena = arena_new(CHANGES_BYTES_MAX);
+	if (cohort == NULL || cohort->arena == NULL)
+		return error_set(err, ENOMEMORY, "cohort: out of memory");
+	cohort->index = index;
+	cohort->actor_count = actor_count;
+	cohort->watermark_us = INT64_MIN;
+	*ret_cohort = TAKE(cohort);
+	return OK;
+}
+
+void cohort_free(struct cohort **cohort)
+{
+	if (*cohort == NULL)
+		return;
+	tally_done(&(*cohort)->tally);
+	arena_free(&(*cohort)->arena);
+	bytes_done(&(*cohort)->scratch);
+	free(*cohort);
+	*cohort = NULL;
+}
+
+static void changes_clear(struct cohort *cohort)
+{
+	cohort->changes = (struct cohort_changes){0};
+	arena_reset(cohort->arena);
+}
+
+/* True when the bucket that starts then is closed at the watermark. */
+static bool is_closed(const struct cohort *cohort, int64_t start_us)
+{
+	return cohort->watermark_us >= INT64_MIN + COHORT_BUCKET_US &&
+	       start_us <= cohort->watermark_us - COHORT_BUCKET_US;
+}
+
+/* A node of the cohort's own making (late, roster). There are as many as services and versions, and
+ * their hash never leaves this program: an unkeyed one will do. */
+static enum status own_node(struct cohort *cohort, struct tally_place place, enum tally_kind kind,
+			    struct text names, struct tally_node **ret_node)
+{
+	assert(kind == TALLY_LATE || kind == TALLY_ROSTER);
+	struct bytes *key = &cohort->scratch;
+	bytes_clear(key);
+	bytes_put_u8(key, (uint8_t)kind);
+	bytes_put(key, names.data, names.size);
+	if (key->failed)
+		return ENOMEMORY;
+	place.key = bytes_text(key);
+	place.hash = XXH3_64bits(key->data, key->size);
+	return tally_get(&cohort->tally, &place, ret_node, NULL);
+}
+
+/* The encoded names of a key, as many as name_count: behind its kind, before its last part. */
+static struct text key_names(struct text key, size_t name_count)
+{
+	struct cursor cursor = cursor_of(text_cut(key, 1));
+	for (size_t i = 0; i < name_count; i++)
+		(void)cursor_text(&cursor);
+	size_t size = cursor.failed ? 0 : key.size - 1 - cursor_left(&cursor);
+	return (struct text){key.data + 1, size};
+}
+
+/* Late requests are not added to what was closed; the next bucket of the service tells them. */
+static enum status merge_late(struct cohort *cohort, const struct tally_item *item)
+{
+	struct tally_node *late = NULL;
+	enum status status =
+		own_node(cohort, item->place, TALLY_LATE, key_names(item->place.key, 1), &late);
+	if (status == OK)
+		tally_add(&late->late.count, tally_item_requests(item));
+	return status;
+}
+
+/* ELIMIT when the version has its COHORT_INSTANCES_MAX and this is another one. */
+static enum status count_instance(struct cohort *cohort, const struct tally_item *item)
+{
+	enum { NAMES_OF_ARM = 3 };
+	if (tally_find(&cohort->tally, &item->place) != NULL)
+		return OK;
+	struct tally_node *roster = NULL;
+	enum status status = own_node(cohort, item->place, TALLY_ROSTER,
+				      key_names(item->place.key, NAMES_OF_ARM), &roster);
+	if (status != OK)
+		return status;
+	roster->roster.refused |= roster->roster.instance_count == COHORT_INSTANCES_MAX;
+	if (roster->roster.instance_count == COHORT_INSTANCES_MAX)
+		return ELIMIT;
+	roster->roster.instance_count++;
+	return OK;
+}
+
+static bool item_is_late(const struct cohort *cohort, const struct tally_item *item)
+{
+	struct cursor cursor = cursor_of(item->place.key);
+	if (cursor_u8(&cursor) != TALLY_BUCKET)
+		return false;
+	(void)cursor_text(&cursor);
+	int64_t start_us = cursor_signed(&cursor);
+	return !cursor.failed && is_closed(cohort, start_us);
+}
+
+static enum status merge(struct cohort *cohort, const struct tally_item *item, struct error *err)
+{
+	if (item->place.key.data[0] == TALLY_INSTANCE) {
+		enum status status = count_instance(cohort, item);
+		if (status != OK)
+			return status == ELIMIT ? OK : error_set(err, status, "cohort");
+	}
+	struct tally_node *node = NULL;
+	return tally_item_merge(&cohort->tally, item, &node, err);
+}
+
+enum status cohort_feed(struct cohort *cohort, struct text aggregates, struct error *err)
+{
+	changes_clear(cohort);
+	struct cursor from = cursor_of(aggregates);
+	while (cursor_left(&from) > 0) {
+		struct tally_item item = {0};
+		enum status status = tally_item_next(&from, &item, err);
+		if (status != OK)
+			return status;
+		if (item.place.virtual_partition % cohort->actor_count != cohort->index)
+			continue;
+		if (!item_is_late(cohort, &item))
+			status = merge(cohort, &item, err);
+		else if (merge_late(cohort, &item) != OK)
+			status = error_set(err, ENOMEMORY, "cohort: out of memory");
+		if (status != OK)
+			return status;
+	}
+	return OK;
+}
+
+/* Nodes that pass a test, in the order of a comparison; the array lives in the arena. */
+struct chosen {
+	struct tally_node **nodes;
+	size_t count;
+};
+
+typedef bool choose(const struct cohort *cohort, const struct tally_node *node);
+typedef int order(const void *left, const void *right);
+
+static enum status choose_nodes(struct cohort *cohort, choose *wanted, order *compare,
+				struct chosen *ret_chosen)
+{
+	struct chosen chosen = {0};
+	struct tally_node *node = NULL;
+	for (node = cohort->tally.nodes; node != NULL; node = node->hh.next)
+		chosen.count += wanted(cohort, node);
+	chosen.nodes = arena_alloc(cohort->arena, chosen.count * sizeof(struct tally_node *));
+	if (chosen.nodes == NULL)
+		return ENOMEMORY;
+	size_t at = 0;
+	for (node = cohort->tally.nodes; node != NULL; node = node->hh.next)
+		if (wanted(cohort, node))
+			chosen.nodes[at++] = node;
+	if (chosen.count > 1)
+		qsort(chosen.nodes, chosen.count, sizeof(struct tally_node *), compare);
+	*ret_chosen = chosen;
+	return OK;
+}
+
+static bool bucket_is_due(const struct cohort *cohort, const struct tally_node *node)
+{
+	return node->kind == TALLY_BUCKET && is_closed(cohort, node->bucket.start_us);
+}
+
+static bool finding_is_due(const struct cohort *cohort, const struct tally_node *node)
+{
+	(void)cohort;
+	return node->kind == TALLY_FINDING && node->changed;
+}
+
+static bool instance_is_due(const struct cohort *cohort, const struct tally_node *node)
+{
+	return node->kind == TALLY_INSTANCE && node->changed &&
+	       (node->given_last_us == INT64_MIN || cohort->watermark_us == INT64_MAX ||
+		node->instance.last_us - node->given_last_us >= HEARTBEAT_STEP_US);
+}
+
+static int by_service_and_start(const void *left, const void *right)
+{
+	const struct tally_bucket *a = &(*(struct tally_node *const *)left)->bucket;
+	const struct tally_bucket *b = &(*(struct tally_node *const *)right)->bucket;
+	int by_service = text_compare(a->service, b->service);
+	if (by_service != 0)
+		return by_service;
+	return (a->start_us > b->start_us) - (a->start_us < b->start_us);
+}
+
+static int by_key(const void *left, const void *right)
+{
+	const struct tally_node *a = *(struct tally_node *const *)left;
+	const struct tally_node *b = *(struct tally_node *const *)right;
+	return text_compare(a->key, b->key);
+}
+
+/* Keeps the COHORT_PRINCIPALS_MAX smallest, ascending. */
+static void principal_add(struct arm_count *arm, uint64_t principal)
+{
+	unsigned at = arm->principal_count;
+	while (at > 0 && arm->principals[at - 1] >= principal)
+		at--;
+	if (at == COHORT_PRINCIPALS_MAX ||
+	    (at < arm->principal_count && arm->principals[at] == principal))
+		return;
+	if (arm->principal_count == COHORT_PRINCIPALS_MAX)
+		arm->principal_count--;
+	memmove(arm->principals + at + 1, arm->principals + at,
+		(arm->principal_count - at) * sizeof *arm->principals);
+	arm->principals[at] = principal;
+	arm->principal_count++;
+}
+
+static void credit_cluster(const struct tally_bucket *bucket, const struct tally_cluster *cluster,
+			   struct arm_count *arms)
+{
+	for (size_t i = 0; i < bucket->arm_count; i++) {
+		if (bucket->arms[i].hash != cluster->arm)
+			continue;
+		if (arms[i].clusters[cluster->outcome] < arms[i].bad[cluster->outcome])
+			arms[i].clusters[cluster->outcome]++;
+		if (cluster->principal != 0)
+			principal_add(&arms[i], cluster->principal);
+		return;
+	}
+	/* Its arm did not fit: the bucket is degraded already. */
+}
+
+static enum status bucket_give(struct cohort *cohort, struct tally_bucket *from,
+			       struct bucket *ret_bucket)
+{
+	struct arena *arena = cohort->arena;
+	tally_bucket_settle(from);
+	struct bucket bucket = {
+		.service = arena_copy(arena, from->service),
+		.start_us = from->start_us,
+		.flags = from->flags,
+		.arms = arena_alloc(arena, from->arm_count * sizeof *bucket.arms),
+		.arm_count = from->arm_count,
+	};
+	if (bucket.service.data == NULL || bucket.arms == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0; i < from->arm_count; i++) {
+		const struct tally_arm *arm = &from->arms[i];
+		struct arm_count *to = &bucket.arms[i];
+		to->arm.version = arena_copy(arena, arm->arm.version);
+		to->arm.deploy_id = arena_copy(arena, arm->arm.deploy_id);
+		if (to->arm.version.data == NULL || to->arm.deploy_id.data == NULL)
+			return ENOMEMORY;
+		to->requests = arm->requests;
+		memcpy(to->bad, arm->bad, sizeof to->bad);
+	}
+	for (size_t i = 0; i < from->cluster_count; i++)
+		credit_cluster(from, &from->clusters[i], bucket.arms);
+	*ret_bucket = bucket;
+	return OK;
+}
+
+/* The late or roster node of these names, or NULL. */
+static struct tally_node *own_find(struct cohort *cohort, enum tally_kind kind,
+				   const struct text *names, size_t name_count)
+{
+	struct bytes *key = &cohort->scratch;
+	bytes_clear(key);
+	tally_key(kind, names, name_count, key);
+	if (key->failed)
+		return NULL;
+	struct tally_place place = {bytes_text(key), XXH3_64bits(key->data, key->size), 0};
+	return tally_find(&cohort->tally, &place);
+}
+
+/* What else belongs on a bucket of this service: late requests, and a roster that overflowed. */
+static void bucket_annotate(struct cohort *cohort, struct bucket *bucket)
+{
+	struct tally_node *late = own_find(cohort, TALLY_LATE, &bucket->service, 1);
+	if (late != NULL) {
+		tally_add(&bucket->late, late->late.count);
+		tally_remove(&cohort->tally, late);
+	}
+	for (size_t i = 0; i < bucket->arm_count; i++) {
+		const struct arm *arm = &bucket->arms[i].arm;
+		struct text names[] = {bucket->service, arm->version, arm->deploy_id};
+		struct tally_node *roster =
+			own_find(cohort, TALLY_ROSTER, names, sizeof names / sizeof *names);
+		if (roster != NULL && roster->roster.refused)
+			bucket->flags |= BUCKET_DEGRADED;
+	}
+}
+
+static enum status close_buckets(struct cohort *cohort)
+{
+	struct chosen chosen = {0};
+	enum status status = choose_nodes(cohort, bucket_is_due, by_service_and_start, &chosen);
+	if (status != OK)
+		return status;
+	struct bucket *buckets = arena_alloc(cohort->arena, chosen.count * sizeof *buckets);
+	if (buckets == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0; i < chosen.count && status == OK; i++)
+		status = bucket_give(cohort, &chosen.nodes[i]->bucket, &buckets[i]);
+	if (status != OK)
+		return status;
+	for (size_t i = 0; i < chosen.count; i++) {
+		bucket_annotate(cohort, &buckets[i]);
+		tally_remove(&cohort->tally, chosen.nodes[i]);
+	}
+	cohort->changes.buckets = buckets;
+	cohort->changes.bucket_count = chosen.count;
+	return OK;
+}
+
+static enum status give_findings(struct cohort *cohort)
+{
+	struct chosen chosen = {0};
+	enum status status = choose_nodes(cohort, finding_is_due, by_key, &chosen);
+	if (status != OK)
+		return status;
+	struct finding *findings = arena_alloc(cohort->arena, chosen.count * sizeof *findings);
+	if (findings == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0; i < chosen.count; i++) {
+		findings[i] = *chosen.nodes[i]->finding;
+		chosen.nodes[i]->changed = false;
+	}
+	cohort->changes.findings = findings;
+	cohort->changes.finding_count = chosen.count;
+	return OK;
+}
+
+static enum status give_instances(struct cohort *cohort)
+{
+	struct chosen chosen = {0};
+	enum status status = choose_nodes(cohort, instance_is_due, by_key, &chosen);
+	if (status != OK)
+		return status;
+	struct instance *instances = arena_alloc(cohort->arena, chosen.count * sizeof *instances);
+	if (instances == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0; i < chosen.count; i++) {
+		instances[i] = chosen.nodes[i]->instance;
+		chosen.nodes[i]->given_last_us = instances[i].last_us;
+		chosen.nodes[i]->changed = false;
+	}
+	cohort->changes.instances = instances;
+	cohort->changes.instance_count = chosen.count;
+	return OK;
+}
+
+/* Instances that have been silent for FORGET_US and are stored as they are; then rosters of
+ * nobody. */
+static enum status forget_instances(struct cohort *cohort)
+{
+	if (cohort->watermark_us == INT64_MAX || cohort->watermark_us < INT64_MIN + FORGET_US)
+		return OK;
+	enum { NAMES_OF_ARM = 3 };
+	struct tally_node *node = NULL;
+	struct tally_node *next = NULL;
+	HASH_ITER (hh, cohort->tally.nodes, node, next) {
+		if (node->kind != TALLY_INSTANCE || node->changed ||
+		    node->instance.last_us > cohort->watermark_us - FORGET_US)
+			continue;
+		struct tally_node *roster = NULL;
+		struct tally_place place = {.virtual_partition = node->virtual_partition};
+		enum status status = own_node(cohort, place, TALLY_ROSTER,
+					      key_names(node->key, NAMES_OF_ARM), &roster);
+		if (status != OK)
+			return status;
+		roster->roster.instance_count -= roster->roster.instance_count > 0;
+		tally_remove(&cohort->tally, node);
+	}
+	HASH_ITER (hh, cohort->tally.nodes, node, next)
+		if (node->kind == TALLY_ROSTER && node->roster.instance_count == 0)
+			tally_remove(&cohort->tally, node);
+	return OK;
+}
+
+enum status cohort_close(struct cohort *cohort, int64_t watermark_us, struct error *err)
+{
+	changes_clear(cohort);
+	if (watermark_us > cohort->watermark_us)
+		cohort->watermark_us = watermark_us;
+	enum status status = close_buckets(cohort);
+	if (status == OK)
+		status = give_findings(cohort);
+	if (status == OK)
+		status = forget_instances(cohort);
+	if (status == OK)
+		status = give_instances(cohort);
+	return status == OK ? OK : error_set(err, status, "cohort: out of memory");
+}
+
+struct cohort_changes cohort_changes(const struct cohort *cohort)
+{
+	return cohort->changes;
+}
+
+enum status cohort_checkpoint(const struct cohort *cohort, uint8_t virtual_partition,
+			      struct bytes *to)
+{
+	size_t count = 0;
+	struct tally_node *node = NULL;
+	for (node = cohort->tally.nodes; node != NULL; node = node->hh.next)
+		count += node->virtual_partition == virtual_partition;
+	if (count == 0 && cohort->watermark_us == INT64_MIN)
+		return OK;
+	struct tally_node **nodes = calloc(count + 1, sizeof(struct tally_node *));
+	if (nodes == NULL)
+		return ENOMEMORY;
+	size_t at = 0;
+	for (node = cohort->tally.nodes; node != NULL; node = node->hh.next)
+		if (node->virtual_partition == virtual_partition)
+			nodes[at++] = node;
+	qsort(nodes, count, sizeof(struct tally_node *), by_key);
+	bytes_put_u8(to, VERSION);
+	bytes_put_signed(to, cohort->watermark_us);
+	for (size_t i = 0; i < count; i++)
+		tally_node_encode(nodes[i], to);
+	free(nodes);
+	return bytes_status(to);
+}
+
+enum status cohort_restore(struct cohort *cohort, struct text checkpoint, struct error *err)
+{
+	if (checkpoint.size == 0)
+		return OK;
+	struct cursor from = cursor_of(checkpoint);
+	if (cursor_u8(&from) != VERSION)
+		return error_set(err, ECORRUPT, "cohort: a checkpoint of another version");
+	int64_t watermark_us = cursor_signed(&from);
+	if (from.failed)
+		return error_set(err, ECORRUPT, "cohort: a checkpoint without its watermark");
+	enum status status = OK;
+	while (cursor_left(&from) > 0 && status == OK) {
+		struct tally_item item = {0};
+		status = tally_item_next(&from, &item, err);
+		if (status == OK &&
+		    item.place.virtual_partition % cohort->actor_count == cohort->index)
+			status = merge(cohort, &item, err);
+	}
+	if (status == OK && watermark_us > cohort->watermark_us)
+		cohort->watermark_us = watermark_us;
+	return status;
+}

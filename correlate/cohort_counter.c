@@ -1,0 +1,348 @@
+#include "correlate/tally_private.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <math.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+/* What an event says to the gate.
+ *
+ *   service.name                any event with one is a heartbeat of its instance
+ *   http.response.status_code   with a service it is a request; >= 500 is http_5xx
+ *   principal                   user.id, else source.ip (the /24 or /64), else trace.id
+ *   signature                   outcome, http.route else url.path, status
+ *
+ * One (principal, signature) of a bucket is one cluster: one cause. An event without any principal
+ * is a cluster of its own (its origin names it), and the bucket says so. */
+
+static const int64_t TIME_US_MAX = INT64_MAX / 2;
+
+struct cohort_counter {
+	struct hash_key key;
+	struct tally tally;
+	struct bytes key_bytes; /* scratch */
+	struct bytes content;   /* scratch */
+};
+
+enum status cohort_counter_new(const struct hash_key *key, struct cohort_counter **ret_counter,
+			       struct error *err)
+{
+	static_assert(sizeof key->bytes == crypto_shorthash_KEYBYTES);
+	struct cohort_counter *counter = calloc(1, sizeof *counter);
+	if (counter == NULL)
+		return error_set(err, ENOMEMORY, "cohort: out of memory");
+	counter->key = *key;
+	*ret_counter = counter;
+	return OK;
+}
+
+void cohort_counter_free(struct cohort_counter **counter)
+{
+	if (*counter == NULL)
+		return;
+	tally_done(&(*counter)->tally);
+	bytes_done(&(*counter)->key_bytes);
+	bytes_done(&(*counter)->content);
+	free(*counter);
+	*counter = NULL;
+}
+
+static uint64_t keyed_hash(const struct cohort_counter *counter, const struct bytes *of)
+{
+	unsigned char out[crypto_shorthash_BYTES];
+	(void)crypto_shorthash(out, of->data, of->size, counter->key.bytes);
+	uint64_t hash = 0;
+	static_assert(sizeof hash == sizeof out);
+	memcpy(&hash, out, sizeof hash);
+	return hash;
+}
+
+static struct text cut(struct text name, bool *cut_short)
+{
+	*cut_short |= name.size > COHORT_NAME_MAX;
+	if (name.size > COHORT_NAME_MAX)
+		name.size = COHORT_NAME_MAX;
+	return name;
+}
+
+/* Whom an event is about. */
+struct subject {
+	struct text service, instance;
+	struct arm arm;
+	uint8_t virtual_partition;
+	bool cut_short;
+};
+
+static struct subject subject_of(const struct cohort_counter *counter, const struct event *event)
+{
+	static const enum field_id INSTANCE[] = {FIELD_SERVICE_NODE_NAME, FIELD_K8S_POD_NAME,
+						 FIELD_CONTAINER_ID, FIELD_HOST_NAME};
+	struct subject subject = {0};
+	bool *cut_short = &subject.cut_short;
+	subject.service = cut(event_text(event, FIELD_SERVICE_NAME), cut_short);
+	if (subject.service.size == 0)
+		return subject;
+	subject.arm.version = cut(event_text(event, FIELD_SERVICE_VERSION), cut_short);
+	subject.arm.deploy_id = cut(event_text(event, FIELD_DEPLOY_ID), cut_short);
+	for (size_t i = 0; i < sizeof INSTANCE / sizeof *INSTANCE; i++)
+		if (subject.instance.size == 0)
+			subject.instance = cut(event_text(event, INSTANCE[i]), cut_short);
+	subject.virtual_partition = virtual_partition_of(&counter->key, TEXT(""), subject.service);
+	return subject;
+}
+
+/* The node whose key stands in key_bytes. */
+static enum status node_of(struct cohort_counter *counter, const struct subject *subject,
+			   struct tally_node **ret_node)
+{
+	if (counter->key_bytes.failed)
+		return ENOMEMORY;
+	struct tally_place place = {bytes_text(&counter->key_bytes),
+				    keyed_hash(counter, &counter->key_bytes),
+				    subject->virtual_partition};
+	return tally_get(&counter->tally, &place, ret_node, NULL);
+}
+
+static enum status named_node(struct cohort_counter *counter, enum tally_kind kind,
+			      const struct subject *subject, struct text last,
+			      struct tally_node **ret_node)
+{
+	struct text names[] = {subject->service, subject->arm.version, subject->arm.deploy_id,
+			       last};
+	bytes_clear(&counter->key_bytes);
+	tally_key(kind, names, sizeof names / sizeof *names, &counter->key_bytes);
+	return node_of(counter, subject, ret_node);
+}
+
+static enum status count_heartbeat(struct cohort_counter *counter, const struct subject *subject,
+				   int64_t time_us)
+{
+	struct tally_node *node = NULL;
+	enum status status = named_node(counter, TALLY_INSTANCE, subject, subject->instance, &node);
+	if (status != OK)
+		return status;
+	struct instance *instance = &node->instance;
+	instance->first_us = time_us < instance->first_us ? time_us : instance->first_us;
+	instance->last_us = time_us > instance->last_us ? time_us : instance->last_us;
+	tally_add(&instance->events, 1);
+	return OK;
+}
+
+static enum status count_finding(struct cohort_counter *counter, const struct subject *subject,
+				 const struct event *event, const struct rule *rule)
+{
+	bool cut_short = false;
+	struct tally_node *node = NULL;
+	enum status status =
+		named_node(counter, TALLY_FINDING, subject, cut(rule->key, &cut_short), &node);
+	if (status != OK)
+		return status;
+	struct finding *finding = node->finding;
+	int64_t time_us = event->time_us;
+	finding->first_us = time_us < finding->first_us ? time_us : finding->first_us;
+	finding->last_us = time_us > finding->last_us ? time_us : finding->last_us;
+	tally_add(&finding->count, 1);
+	status = tally_finding_title(finding, rule->title);
+	if (status != OK)
+		return status;
+	return tally_finding_evidence(finding, time_us, &event->origin);
+}
+
+/* The status code of a request; false when the event is none. */
+static bool request_status(const struct event *event, int64_t *ret_status)
+{
+	enum { DIGITS_MAX = 9 };
+	const struct value *value = event_get(event, FIELD_HTTP_STATUS);
+	if (value == NULL)
+		return false;
+	if (value->type == VALUE_INTEGER) {
+		*ret_status = value->integer;
+		return true;
+	}
+	if (value->type == VALUE_REAL && fabs(value->real) < INT32_MAX) {
+		*ret_status = (int64_t)value->real;
+		return true;
+	}
+	if (value->type != VALUE_STRING || value->text.size == 0 || value->text.size > DIGITS_MAX)
+		return false;
+	int64_t number = 0;
+	for (size_t i = 0; i < value->text.size; i++) {
+		char digit = value->text.data[i];
+		if (digit < '0' || digit > '9')
+			return false;
+		number = number * 10 + (digit - '0');
+	}
+	*ret_status = number;
+	return true;
+}
+
+/* Appends the network of an address: hosts of one network count as one principal. */
+static void put_network(struct text address, struct bytes *to)
+{
+	enum { V4_BYTES = 3, V6_BYTES = 8, V4_MAPPED_AT = 12 };
+	static const unsigned char MAPPED[V4_MAPPED_AT] = {[10] = 0xff, [11] = 0xff};
+	char copy[INET6_ADDRSTRLEN] = {0};
+	unsigned char network[sizeof(struct in6_addr)];
+	if (address.size < sizeof copy)
+		memcpy(copy, address.data, address.size);
+	if (inet_pton(AF_INET, copy, network) == 1)
+		bytes_put(to, network, V4_BYTES);
+	else if (inet_pton(AF_INET6, copy, network) != 1)
+		bytes_put_text(to, address); /* a host name, or with a zone: as it is */
+	else if (memcmp(network, MAPPED, sizeof MAPPED) == 0)
+		bytes_put(to, network + V4_MAPPED_AT, V4_BYTES);
+	else
+		bytes_put(to, network, V6_BYTES);
+}
+
+/* Who caused it; 0 when the event does not say. */
+static uint64_t principal_of(struct cohort_counter *counter, const struct event *event)
+{
+	struct text user = event_text(event, FIELD_USER_ID);
+	struct text address = event_text(event, FIELD_SOURCE_IP);
+	struct text trace = event_text(event, FIELD_TRACE_ID);
+	struct bytes *to = &counter->content;
+	bytes_clear(to);
+	if (user.size > 0) {
+		bytes_put_u8(to, 'u');
+		bytes_put_text(to, user);
+	} else if (address.size > 0) {
+		bytes_put_u8(to, 'a');
+		put_network(address, to);
+	} else if (trace.size > 0) {
+		bytes_put_u8(to, 't');
+		bytes_put_text(to, trace);
+	} else {
+		return 0;
+	}
+	uint64_t hash = keyed_hash(counter, to);
+	return hash == 0 ? 1 : hash;
+}
+
+/* Everything the payload said, but nothing of where it was read: the same whatever the order or
+ * the partition of arrival. */
+static uint64_t content_of(struct cohort_counter *counter, const struct event *event)
+{
+	struct bytes *to = &counter->content;
+	bytes_clear(to);
+	for (size_t i = 0; i < event->field_count; i++) {
+		const struct field *field = &event->fields[i];
+		if (field->id != FIELD_OTHER &&
+		    schema_info(field->id)->protection == FIELD_PROVENANCE)
+			continue;
+		bytes_put_text(to, field->name);
+		bytes_put_u8(to, (uint8_t)field->value.type);
+		bytes_put_text(to, field->value.text);
+	}
+	return keyed_hash(counter, to);
+}
+
+static uint64_t cluster_id(struct cohort_counter *counter, const struct event *event,
+			   uint64_t principal, enum outcome outcome, int64_t http_status)
+{
+	struct text route = event_text(event, FIELD_HTTP_ROUTE);
+	struct bytes *to = &counter->content;
+	bytes_clear(to);
+	bytes_put_u64le(to, principal);
+	bytes_put_u8(to, (uint8_t)outcome);
+	bytes_put_signed(to, http_status);
+	bytes_put_text(to, route.size > 0 ? route : event_text(event, FIELD_URL_PATH));
+	if (principal == 0) {
+		bytes_put_text(to, event->origin.topic);
+		bytes_put_signed(to, event->origin.partition);
+		bytes_put_signed(to, event->origin.offset);
+		bytes_put_varint(to, event->origin.index);
+	}
+	return keyed_hash(counter, to);
+}
+
+static enum status count_bad(struct cohort_counter *counter, const struct event *event,
+			     struct tally_bucket *bucket, uint64_t arm, int64_t http_status)
+{
+	uint64_t principal = principal_of(counter, event);
+	struct tally_cluster cluster = {
+		.id = cluster_id(counter, event, principal, OUTCOME_HTTP_5XX, http_status),
+		.principal = principal,
+		.time_us = event->time_us,
+		.content = content_of(counter, event),
+		.arm = arm,
+		.outcome = OUTCOME_HTTP_5XX,
+	};
+	if (counter->content.failed)
+		return ENOMEMORY;
+	if (principal == 0)
+		bucket->flags |= BUCKET_NO_PRINCIPAL;
+	return tally_bucket_cluster(bucket, &cluster);
+}
+
+static int64_t bucket_start(int64_t time_us)
+{
+	int64_t rest = time_us % COHORT_BUCKET_US;
+	return time_us - rest - (rest < 0 ? COHORT_BUCKET_US : 0);
+}
+
+static enum status count_request(struct cohort_counter *counter, const struct event *event,
+				 const struct subject *subject, int64_t http_status)
+{
+	enum { SERVER_ERROR = 500 };
+	bytes_clear(&counter->key_bytes);
+	tally_bucket_key(subject->service, bucket_start(event->time_us), &counter->key_bytes);
+	struct tally_node *node = NULL;
+	enum status status = node_of(counter, subject, &node);
+	if (status != OK)
+		return status;
+	struct tally_bucket *bucket = &node->bucket;
+	if (subject->cut_short)
+		bucket->flags |= BUCKET_DEGRADED;
+
+	struct text names[] = {subject->arm.version, subject->arm.deploy_id};
+	bytes_clear(&counter->key_bytes);
+	tally_key('a', names, sizeof names / sizeof *names, &counter->key_bytes);
+	uint64_t hash = keyed_hash(counter, &counter->key_bytes);
+	struct tally_arm *arm = NULL;
+	status = tally_bucket_arm(bucket, &subject->arm, hash, &arm);
+	if (status != OK)
+		return status;
+	bool bad = http_status >= SERVER_ERROR;
+	if (arm != NULL) {
+		tally_add(&arm->requests, 1);
+		tally_add(&arm->bad[OUTCOME_HTTP_5XX], bad);
+	}
+	/* Also for an arm that did not fit: which clusters stay must not depend on when it did. */
+	return bad ? count_bad(counter, event, bucket, hash, http_status) : OK;
+}
+
+enum status cohort_count(struct cohort_counter *counter, const struct event *event,
+			 const struct rule *const *blocking, size_t blocking_count)
+{
+	/* Beyond any date that is printed, and where the arithmetic of buckets would overflow: only
+	 * a source whose times are trusted can say so, and it says nothing about a canary. */
+	if (event->time_us < -TIME_US_MAX || event->time_us > TIME_US_MAX)
+		return OK;
+	struct subject subject = subject_of(counter, event);
+	if (subject.service.size == 0)
+		return OK;
+	enum status status = count_heartbeat(counter, &subject, event->time_us);
+	int64_t http_status = 0;
+	if (status == OK && request_status(event, &http_status))
+		status = count_request(counter, event, &subject, http_status);
+	for (size_t i = 0; i < blocking_count && status == OK; i++)
+		status = count_finding(counter, &subject, event, blocking[i]);
+	return status;
+}
+
+enum status cohort_flush(struct cohort_counter *counter, const struct record_sink *sink)
+{
+	assert(sink->actor_count > 0);
+	enum status status = OK;
+	struct tally_node *node = NULL;
+	struct tally_node *next = NULL;
+	HASH_ITER (hh, counter->tally.nodes, node, next) {
+		struct bytes *to = &sink->by_actor[node->virtual_partition % sink->actor_count];
+		tally_node_encode(node, to);
+		status = to->failed ? ENOMEMORY : status;
+	}
+	tally_done(&counter->tally);
+	return status;
+}

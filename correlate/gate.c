@@ -1,0 +1,432 @@
+#include "correlate/gate_private.h"
+
+#include <assert.h>
+#include <math.h>
+
+#include "correlate/cohort.h"
+
+/* THE ORDER OF THE VERDICT. The first row that holds answers.
+ *
+ *   | row | when                                                 | verdict, reason             |
+ *   |-----|------------------------------------------------------|-----------------------------|
+ *   |  1  | the query names one build twice, or none             | INCONCLUSIVE  IDENTITY      |
+ *   |  2  | a HARD finding of the canary                         | FAIL          HARD_FINDING  |
+ *   |  3  | sup E_fail >= 1/alpha, from enough principals and    | FAIL          REGRESSION    |
+ *   |     | buckets                                              |                             |
+ *   |  4  | no event of the canary, or of the baseline: before   | WAIT          IDENTITY      |
+ *   |     | the deadline; after it                               | INCONCLUSIVE  IDENTITY      |
+ *   |  5  | a build that was seen is both canary and baseline    | INCONCLUSIVE  IDENTITY      |
+ *   |  6  | the runtime doubts its data, or a bucket is degraded | INCONCLUSIVE  DOUBT,        |
+ *   |     |                                                      |               DEGRADED      |
+ *   |  7  | nothing closed yet, lag, a stall, a silent instance  | STALE         LAG, STALLED, |
+ *   |     |                                                      |               SILENT        |
+ *   |  8  | the bake is over and every outcome is not inferior   | PASS          NI_ACCEPTED   |
+ *   |  9  | the deadline has passed                              | INCONCLUSIVE  DEADLINE      |
+ *   | 10  | otherwise                                            | WAIT          BAKE,         |
+ *   |     |                                                      |               EVIDENCE, ... |
+ *
+ * Why so: FAIL (2, 3) needs no freshness, and what made it stays in the inputs for ever, so it
+ * stands above everything that may come and go; only row 1, which is a property of the question,
+ * precedes it. Doubt (6) stands above staleness because no waiting cures it. STALE (7) stands above
+ * WAIT and above the deadline: who is blind must say so, and not that time is up. A canary without
+ * events (4) stands above STALE because its name may be mistyped and the answer lists the names
+ * that exist; the reasons of staleness are added to it.
+ *
+ * Evidence of a regression that lacks principals or buckets never passes: it waits for more, then
+ * row 9. Bad outcomes without any principal cannot be told from retries of one cause, so they
+ * count as none towards the minimum of row 3.
+ *
+ * The bake begins at the step's start, the token `after`, or the canary's first event, whichever is
+ * last. The deadline counts from the step's start; without one from the canary's first event or
+ * `after`; without any of these it never passes (there is no moment to count from), and row 4
+ * says WAIT. */
+
+static const double US_PER_SECOND = 1e6;
+
+const char *verdict_name(enum verdict verdict)
+{
+	static const char *const NAMES[] = {"PASS", "FAIL",  "INCONCLUSIVE",
+					    "WAIT", "STALE", "UNAVAILABLE"};
+	assert(verdict <= VERDICT_UNAVAILABLE);
+	return NAMES[verdict];
+}
+
+enum status arm_query_parse(struct text argument, struct arm_query *ret_query, struct error *err)
+{
+	const char *equals = argument.size == 0 ? NULL : memchr(argument.data, '=', argument.size);
+	if (equals == NULL) {
+		if (text_equal(argument, TEXT("auto")))
+			argument = TEXT("");
+		*ret_query = (struct arm_query){ARM_ANY, argument};
+		return OK;
+	}
+	size_t name_size = (size_t)(equals - argument.data);
+	struct text name = {argument.data, name_size};
+	struct text value = text_cut(argument, name_size + 1);
+	enum field_id id = schema_find(name);
+	if (id != FIELD_SERVICE_VERSION && id != FIELD_DEPLOY_ID)
+		return error_set(err, EINVALID,
+				 "%.*s does not name a build: use a version, "
+				 "service.version=VALUE or picket.deploy.id=VALUE",
+				 TEXT_ARG(name));
+	if (value.size == 0)
+		return error_set(err, EINVALID, "%.*s= has no value", TEXT_ARG(name));
+	*ret_query = (struct arm_query){id == FIELD_DEPLOY_ID ? ARM_DEPLOY_ID : ARM_VERSION, value};
+	return OK;
+}
+
+struct gate_policy gate_policy_default(void)
+{
+	static const int64_t SECOND_US = 1000000;
+	return (struct gate_policy){
+		.name = TEXT("default"),
+		.alpha = 0.01,
+		.beta = 0.05,
+		.psi0 = 1.25,
+		.psi_tol = 2,
+		.p_abs = 0.001,
+		.bake_us = 300 * SECOND_US,
+		.max_lag_us = 30 * SECOND_US,
+		.deadline_us = 1800 * SECOND_US,
+		.principals_min = 3,
+		.buckets_min = 2,
+	};
+}
+
+/* What the decision needs, gathered once. */
+struct judgement {
+	const struct gate_query *query;
+	const struct gate_facts *facts;
+	struct arena *arena;
+	struct gate_result *result;
+	struct evidence evidence;
+	int64_t bake_end_us;
+	bool deadline_passed;
+	bool out_of_memory;
+};
+
+/* Adds a reason; text.data == NULL is what arena_print() says when memory is out. */
+static void give_reason(struct judgement *judgement, struct text code, struct text text)
+{
+	struct gate_result *result = judgement->result;
+	judgement->out_of_memory |= text.data == NULL;
+	if (result->reason_count < GATE_REASONS_MAX)
+		result->reasons[result->reason_count++] = (struct gate_reason){code, text};
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* a + b where a may be INT64_MIN (none) and the sum may not fit. */
+static int64_t after(int64_t a, int64_t b)
+{
+	int64_t sum = 0;
+	if (a == INT64_MIN)
+		return INT64_MIN;
+	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
+static void take_time(struct judgement *judgement)
+{
+	const struct gate_query *query = judgement->query;
+	const struct gate_facts *facts = judgement->facts;
+	struct gate_result *result = judgement->result;
+	int64_t watermark_us = facts->watermark_us;
+	result->as_of_us = INT64_MIN;
+	if (watermark_us == INT64_MAX && facts->bucket_count > 0)
+		result->as_of_us =
+			facts->buckets[facts->bucket_count - 1].start_us + COHORT_BUCKET_US;
+	else if (watermark_us != INT64_MAX && watermark_us >= INT64_MIN + COHORT_BUCKET_US)
+		result->as_of_us =
+			watermark_us -
+			(watermark_us % COHORT_BUCKET_US + COHORT_BUCKET_US) % COHORT_BUCKET_US;
+	result->lag_us = INT64_MAX;
+	if (result->as_of_us != INT64_MIN &&
+	    __builtin_sub_overflow(query->now_us, result->as_of_us, &result->lag_us))
+		result->lag_us = INT64_MAX;
+	result->lag_us = later(result->lag_us, 0);
+
+	int64_t first_us = judgement->evidence.canary_first_us;
+	result->step_start_us = later(later(query->step_start_us, query->after_us), first_us);
+	judgement->bake_end_us = after(result->step_start_us, query->policy.bake_us);
+	int64_t from_us = query->step_start_us;
+	if (from_us == INT64_MIN)
+		from_us = first_us != INT64_MIN ? first_us : query->after_us;
+	judgement->deadline_passed =
+		from_us != INT64_MIN && query->now_us >= after(from_us, query->policy.deadline_us);
+}
+
+/* Row 1. */
+static bool query_is_wrong(struct judgement *judgement)
+{
+	const struct arm_query *canary = &judgement->query->canary;
+	const struct arm_query *baseline = &judgement->query->baseline;
+	if (canary->value.size == 0)
+		give_reason(judgement, TEXT("IDENTITY"), TEXT("the query names no canary"));
+	else if (text_equal(canary->value, baseline->value) &&
+		 (canary->field == baseline->field || canary->field == ARM_ANY ||
+		  baseline->field == ARM_ANY))
+		give_reason(judgement, TEXT("IDENTITY"),
+			    arena_print(judgement->arena,
+					"canary and baseline are the same build, %.*s",
+					TEXT_ARG(canary->value)));
+	else
+		return false;
+	return true;
+}
+
+/* Row 2. */
+static bool has_hard_finding(struct judgement *judgement)
+{
+	const struct gate_result *result = judgement->result;
+	for (size_t i = 0; i < result->finding_count; i++) {
+		const struct finding *finding = &result->findings[i];
+		give_reason(judgement, TEXT("HARD_FINDING"),
+			    arena_print(judgement->arena, "%.*s (%.*s): %llu event%s of the canary",
+					TEXT_ARG(finding->rule_title), TEXT_ARG(finding->rule_key),
+					(unsigned long long)finding->count,
+					finding->count == 1 ? "" : "s"));
+	}
+	return result->finding_count > 0;
+}
+
+/* Row 3; where only a minimum is missing, the reason says which. */
+static bool has_regression(struct judgement *judgement)
+{
+	const struct gate_policy *policy = &judgement->query->policy;
+	const struct gate_result *result = judgement->result;
+	if (judgement->evidence.e_all_sup < 1 / policy->alpha)
+		return false;
+	bool enough = false;
+	for (int i = 0; i < OUTCOME_COUNT; i++) {
+		const struct outcome_result *outcome = &result->outcomes[i];
+		const char *name = outcome_name(outcome->outcome);
+		if (outcome->state != NI_REJECTED)
+			continue;
+		if (outcome->principals >= policy->principals_min &&
+		    outcome->bad_bucket_count >= policy->buckets_min) {
+			enough = true;
+			give_reason(
+				judgement, TEXT("REGRESSION"),
+				arena_print(judgement->arena,
+					    "%s: %llu of %llu canary requests against %llu of "
+					    "%llu of the baseline (evidence %.3g, %g is enough)",
+					    name, (unsigned long long)outcome->x_c,
+					    (unsigned long long)outcome->n_c,
+					    (unsigned long long)outcome->x_b,
+					    (unsigned long long)outcome->n_b, outcome->e_fail_sup,
+					    1 / policy->alpha));
+			continue;
+		}
+		give_reason(
+			judgement, TEXT("UNCONFIRMED"),
+			arena_print(judgement->arena,
+				    "%s looks worse (evidence %.3g), but from %u principal%s in "
+				    "%u bucket%s; %u in %u are asked for%s",
+				    name, outcome->e_fail_sup, outcome->principals,
+				    outcome->principals == 1 ? "" : "s", outcome->bad_bucket_count,
+				    outcome->bad_bucket_count == 1 ? "" : "s",
+				    policy->principals_min, policy->buckets_min,
+				    result->no_principal_count == 0
+					    ? ""
+					    : " (log user.id, source.ip or trace.id)"));
+	}
+	return enough;
+}
+
+/* Row 4. */
+static bool is_unseen(struct judgement *judgement)
+{
+	const struct gate_query *query = judgement->query;
+	if (!judgement->evidence.canary_seen)
+		give_reason(judgement, TEXT("IDENTITY"),
+			    arena_print(judgement->arena, "no event of %.*s %.*s was seen",
+					TEXT_ARG(query->service), TEXT_ARG(query->canary.value)));
+	else if (!judgement->evidence.baseline_seen && query->baseline.value.size == 0)
+		give_reason(judgement, TEXT("IDENTITY"),
+			    arena_print(judgement->arena,
+					"no other version of %.*s was seen to compare with",
+					TEXT_ARG(query->service)));
+	else if (!judgement->evidence.baseline_seen)
+		give_reason(judgement, TEXT("IDENTITY"),
+			    arena_print(judgement->arena,
+					"no event of the baseline %.*s %.*s was seen",
+					TEXT_ARG(query->service), TEXT_ARG(query->baseline.value)));
+	else
+		return false;
+	return true;
+}
+
+/* Row 6. */
+static bool is_doubtful(struct judgement *judgement)
+{
+	const struct gate_facts *facts = judgement->facts;
+	for (size_t i = 0; i < facts->doubt_reason_count; i++)
+		give_reason(judgement, TEXT("DOUBT"), facts->doubt_reasons[i]);
+	if (judgement->result->degraded_count > 0)
+		give_reason(
+			judgement, TEXT("DEGRADED"),
+			arena_print(judgement->arena,
+				    "%zu bucket%s went over a limit: not everything was counted",
+				    judgement->result->degraded_count,
+				    judgement->result->degraded_count == 1 ? "" : "s"));
+	return facts->doubt_reason_count + judgement->result->degraded_count > 0;
+}
+
+static void say_silent(struct judgement *judgement)
+{
+	const struct gate_result *result = judgement->result;
+	if (result->silent_count > 0) {
+		struct text name = result->silent[0];
+		give_reason(judgement, TEXT("SILENT"),
+			    arena_print(judgement->arena,
+					"%zu of %zu canary instances fell silent: %.*s%s",
+					result->silent_count, result->instance_count,
+					TEXT_ARG(name), result->silent_count > 1 ? ", ..." : ""));
+		return;
+	}
+	int64_t last_us = judgement->evidence.canary_last_us;
+	if (last_us < judgement->query->now_us - 2 * judgement->query->policy.max_lag_us)
+		give_reason(judgement, TEXT("SILENT"),
+			    TEXT("no instance of the canary is heard any more"));
+}
+
+/* Row 7. */
+static bool is_stale(struct judgement *judgement)
+{
+	const struct gate_facts *facts = judgement->facts;
+	const struct gate_result *result = judgement->result;
+	size_t before = result->reason_count;
+	double lag = (double)result->lag_us / US_PER_SECOND;
+	double lag_max = (double)judgement->query->policy.max_lag_us / US_PER_SECOND;
+	if (result->as_of_us == INT64_MIN)
+		give_reason(judgement, TEXT("LAG"), TEXT("nothing is evaluated yet"));
+	else if (result->lag_us > judgement->query->policy.max_lag_us)
+		give_reason(judgement, TEXT("LAG"),
+			    arena_print(judgement->arena,
+					"evaluated up to %.1f s ago; at most %g s are allowed", lag,
+					lag_max));
+	for (size_t i = 0; i < facts->stale_reason_count; i++)
+		give_reason(judgement, TEXT("STALLED"), facts->stale_reasons[i]);
+	if (judgement->evidence.canary_seen)
+		say_silent(judgement);
+	return result->reason_count > before || facts->stale_reason_count > 0;
+}
+
+/* Row 8; what is missing goes into the reasons of rows 9 and 10. */
+static bool is_proven(struct judgement *judgement)
+{
+	const struct gate_result *result = judgement->result;
+	bool proven = true;
+	if (result->as_of_us < judgement->bake_end_us) {
+		proven = false;
+		give_reason(judgement, TEXT("BAKE"),
+			    arena_print(judgement->arena,
+					"%.0f s of the bake are still to be evaluated",
+					(double)(judgement->bake_end_us - result->as_of_us) /
+						US_PER_SECOND));
+	}
+	for (int i = 0; i < OUTCOME_COUNT; i++) {
+		const struct outcome_result *outcome = &result->outcomes[i];
+		if (outcome->state == NI_ACCEPTED)
+			continue;
+		proven = false;
+		if (outcome->state == NI_OPEN)
+			give_reason(
+				judgement, TEXT("EVIDENCE"),
+				arena_print(judgement->arena,
+					    "%s: %llu canary requests do not prove it yet "
+					    "(evidence %.3g, %g is enough)",
+					    outcome_name(outcome->outcome),
+					    (unsigned long long)outcome->n_c,
+					    (outcome->e_pass_relative + outcome->e_pass_absolute) /
+						    2,
+					    1 / judgement->query->policy.beta));
+	}
+	for (int i = 0; i < OUTCOME_COUNT && proven; i++)
+		give_reason(judgement, TEXT("NI_ACCEPTED"),
+			    arena_print(judgement->arena, "%s is not worse than the baseline's",
+					outcome_name((enum outcome)i)));
+	return proven;
+}
+
+/* Every condition that holds leaves its reason, the deciding one first. */
+static enum verdict decide(struct judgement *judgement)
+{
+	if (query_is_wrong(judgement))
+		return VERDICT_INCONCLUSIVE;
+	bool hard = has_hard_finding(judgement);
+	bool regression = has_regression(judgement);
+	bool failed = hard || regression;
+	bool unseen = !failed && is_unseen(judgement);
+	bool overlap = !failed && !unseen && judgement->evidence.overlap;
+	if (overlap)
+		give_reason(judgement, TEXT("IDENTITY"),
+			    TEXT("one build that was seen is both canary and baseline"));
+	bool doubtful = is_doubtful(judgement);
+	judgement->result->fresh = !is_stale(judgement);
+	if (failed)
+		return VERDICT_FAIL;
+	if (unseen)
+		return judgement->deadline_passed ? VERDICT_INCONCLUSIVE : VERDICT_WAIT;
+	if (overlap || doubtful)
+		return VERDICT_INCONCLUSIVE;
+	if (!judgement->result->fresh)
+		return VERDICT_STALE;
+	if (is_proven(judgement))
+		return VERDICT_PASS;
+	if (judgement->deadline_passed) {
+		give_reason(judgement, TEXT("DEADLINE"),
+			    TEXT("the deadline has passed without a proof"));
+		return VERDICT_INCONCLUSIVE;
+	}
+	return VERDICT_WAIT;
+}
+
+/* One sentence: the verdict's first reason, or what PASS claims. */
+static struct text summarise(const struct judgement *judgement)
+{
+	const struct gate_query *query = judgement->query;
+	const struct gate_result *result = judgement->result;
+	const struct outcome_result *outcome = &result->outcomes[OUTCOME_HTTP_5XX];
+	struct text baseline = query->baseline.value;
+	if (baseline.size == 0)
+		baseline = TEXT("the other versions");
+	if (result->verdict == VERDICT_PASS)
+		return arena_print(
+			judgement->arena,
+			"canary %.*s is not worse than %.*s: %llu of %llu against %llu of "
+			"%llu requests failed (%g %% bound)",
+			TEXT_ARG(query->canary.value), TEXT_ARG(baseline),
+			(unsigned long long)outcome->raw_x_c, (unsigned long long)outcome->n_c,
+			(unsigned long long)outcome->raw_x_b, (unsigned long long)outcome->n_b,
+			100 * (1 - query->policy.beta));
+	assert(result->reason_count > 0);
+	return arena_print(judgement->arena, "canary %.*s: %.*s", TEXT_ARG(query->canary.value),
+			   TEXT_ARG(result->reasons[0].text));
+}
+
+enum status gate_judge(const struct gate_query *query, const struct gate_facts *facts,
+		       struct arena *arena, struct gate_result *ret_result)
+{
+	assert(query->policy.alpha > 0 && query->policy.beta > 0);
+	struct gate_result *result = arena_alloc(arena, sizeof *result);
+	if (result == NULL)
+		return ENOMEMORY;
+	struct judgement judgement = {
+		.query = query, .facts = facts, .arena = arena, .result = result};
+	enum status status = evidence_gather(query, facts, arena, result, &judgement.evidence);
+	if (status != OK)
+		return status;
+	take_time(&judgement);
+	result->verdict = decide(&judgement);
+	result->final = result->verdict == VERDICT_PASS || result->verdict == VERDICT_FAIL ||
+			result->verdict == VERDICT_INCONCLUSIVE;
+	result->summary = summarise(&judgement);
+	if (judgement.out_of_memory || result->summary.data == NULL)
+		return ENOMEMORY;
+	*ret_result = *result;
+	return OK;
+}

@@ -1,0 +1,265 @@
+#include "correlate/gate.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+
+/* picket.gate/1: `verdict` is a top-level string (Spinnaker maps strings, Argo Rollouts needs one
+ * expression), `ok` and `score` are for tools that want a truth value or a number, `summary` is
+ * always a string. Times are RFC 3339 or null; numbers that do not exist are null. */
+
+enum { SCORE_PASS = 100, SCORE_OPEN = 50, SCORE_FAIL = 0 };
+
+static const double US_PER_SECOND = 1e6;
+
+static void put(struct bytes *to, const char *literal)
+{
+	bytes_put(to, literal, strlen(literal));
+}
+
+/* Starts a member: a comma unless it is the first of its object, and the name. */
+static void put_name(struct bytes *to, const char *name)
+{
+	assert(to->failed || to->size > 0);
+	if (!to->failed && to->data[to->size - 1] != '{')
+		put(to, ",");
+	json_put_string(to, text_of(name));
+	put(to, ":");
+}
+
+static void put_string(struct bytes *to, const char *name, struct text value)
+{
+	put_name(to, name);
+	json_put_string(to, value);
+}
+
+static void put_boolean(struct bytes *to, const char *name, bool value)
+{
+	put_name(to, name);
+	put(to, value ? "true" : "false");
+}
+
+static void put_count(struct bytes *to, const char *name, uint64_t value)
+{
+	char digits[32];
+	(void)snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
+	put_name(to, name);
+	put(to, digits);
+}
+
+static void put_number(struct bytes *to, const char *name, double value)
+{
+	put_name(to, name);
+	if (!isfinite(value)) {
+		put(to, "null");
+		return;
+	}
+	char digits[32];
+	(void)snprintf(digits, sizeof digits, "%.6g", value);
+	/* JSON has a point whatever the locale of the program says. */
+	for (char *at = digits; *at != '\0'; at++)
+		if (strchr("0123456789+-e", *at) == NULL)
+			*at = '.';
+	put(to, digits);
+}
+
+static void put_time(struct bytes *to, const char *name, int64_t time_us)
+{
+	char buffer[32];
+	if (time_us != INT64_MIN && time_us != INT64_MAX) {
+		put_string(to, name, time_print(time_us, buffer));
+		return;
+	}
+	put_name(to, name);
+	put(to, "null");
+}
+
+/* How the query named a build. */
+static void put_arm(struct bytes *to, const char *name, const struct arm_query *query)
+{
+	struct bytes value cleanup(bytes_done) = {0};
+	if (query->field == ARM_VERSION)
+		put(&value, "service.version=");
+	if (query->field == ARM_DEPLOY_ID)
+		put(&value, "picket.deploy.id=");
+	if (query->value.size == 0)
+		put(&value, "auto");
+	bytes_put(&value, query->value.data, query->value.size);
+	to->failed |= value.failed;
+	put_string(to, name, bytes_text(&value));
+}
+
+/* A step is what the controller calls it; a plain number stays a number. */
+static void put_step(struct bytes *to, struct text step)
+{
+	enum { DIGITS_MAX = 9 };
+	bool number =
+		step.size > 0 && step.size <= DIGITS_MAX && (step.data[0] != '0' || step.size == 1);
+	for (size_t i = 0; i < step.size; i++)
+		number &= step.data[i] >= '0' && step.data[i] <= '9';
+	put_name(to, "step");
+	if (number)
+		bytes_put(to, step.data, step.size);
+	else if (step.size > 0)
+		json_put_string(to, step);
+	else
+		put(to, "null");
+}
+
+static void put_outcome(struct bytes *to, const struct outcome_result *outcome,
+			const struct gate_policy *policy)
+{
+	static const char *const STATES[] = {"open", "accepted", "rejected"};
+	put(to, "{");
+	put_string(to, "name", text_of(outcome_name(outcome->outcome)));
+	put_boolean(to, "gate", true);
+	put_string(to, "state", text_of(STATES[outcome->state]));
+	put_count(to, "n_c", outcome->n_c);
+	put_count(to, "x_c", outcome->x_c);
+	put_count(to, "n_b", outcome->n_b);
+	put_count(to, "x_b", outcome->x_b);
+	put_count(to, "raw_x_c", outcome->raw_x_c);
+	put_count(to, "raw_x_b", outcome->raw_x_b);
+	put_number(to, "odds_ratio", outcome->odds_ratio);
+	put_number(to, "e_fail", outcome->e_fail);
+	put_number(to, "e_fail_sup", outcome->e_fail_sup);
+	put_number(to, "p_value", fmin(1, 1 / outcome->e_fail_sup));
+	put_number(to, "e_pass_relative", outcome->e_pass_relative);
+	put_number(to, "e_pass_absolute", outcome->e_pass_absolute);
+	put_number(to, "e_pass_relative_raw", outcome->e_pass_relative_raw);
+	put_number(to, "e_pass_absolute_raw", outcome->e_pass_absolute_raw);
+	put_number(to, "psi0", policy->psi0);
+	put_number(to, "psi_tol", policy->psi_tol);
+	put_number(to, "p_abs", policy->p_abs);
+	put_count(to, "distinct_principals", outcome->principals);
+	put(to, "}");
+}
+
+static void put_evidence(struct bytes *to, const struct finding *finding)
+{
+	put_name(to, "evidence");
+	put(to, "[");
+	for (size_t i = 0; i < finding->evidence_count; i++) {
+		const struct origin *origin = &finding->evidence[i];
+		char numbers[96];
+		(void)snprintf(
+			numbers, sizeof numbers, ",\"partition\":%d,\"offset\":%lld,\"index\":%u",
+			(int)origin->partition, (long long)origin->offset, (unsigned)origin->index);
+		put(to, i == 0 ? "{" : ",{");
+		put_string(to, "topic", origin->topic);
+		put(to, numbers);
+		put_time(to, "time", finding->evidence_us[i]);
+		put(to, "}");
+	}
+	put(to, "]");
+}
+
+static void put_finding(struct bytes *to, const struct finding *finding)
+{
+	put(to, "{");
+	put_string(to, "class", TEXT("HARD"));
+	put_string(to, "rule", finding->rule_key);
+	put_string(to, "title", finding->rule_title);
+	put_string(to, "version", finding->arm.version);
+	put_string(to, "deploy_id", finding->arm.deploy_id);
+	put_count(to, "count", finding->count);
+	put_time(to, "first", finding->first_us);
+	put_time(to, "last", finding->last_us);
+	put_evidence(to, finding);
+	put(to, "}");
+}
+
+static void put_texts(struct bytes *to, const char *name, const struct text *texts, size_t count)
+{
+	put_name(to, name);
+	put(to, "[");
+	for (size_t i = 0; i < count; i++) {
+		put(to, i == 0 ? "" : ",");
+		json_put_string(to, texts[i]);
+	}
+	put(to, "]");
+}
+
+static void put_lists(struct bytes *to, const struct gate_query *query,
+		      const struct gate_result *result)
+{
+	put_name(to, "reasons");
+	put(to, "[");
+	for (size_t i = 0; i < result->reason_count; i++) {
+		put(to, i == 0 ? "{" : ",{");
+		put_string(to, "code", result->reasons[i].code);
+		put_string(to, "text", result->reasons[i].text);
+		put(to, "}");
+	}
+	put(to, "]");
+	put_name(to, "outcomes");
+	put(to, "[");
+	for (int i = 0; i < OUTCOME_COUNT; i++) {
+		put(to, i == 0 ? "" : ",");
+		put_outcome(to, &result->outcomes[i], &query->policy);
+	}
+	put(to, "]");
+	put_name(to, "findings");
+	put(to, "[");
+	for (size_t i = 0; i < result->finding_count; i++) {
+		put(to, i == 0 ? "" : ",");
+		put_finding(to, &result->findings[i]);
+	}
+	put(to, "]");
+}
+
+static void put_quality(struct bytes *to, const struct gate_result *result)
+{
+	put_name(to, "quality");
+	put(to, "{");
+	put_count(to, "late", result->late);
+	put_boolean(to, "degraded", result->degraded_count > 0);
+	put_count(to, "degraded_buckets", result->degraded_count);
+	put_count(to, "no_principal_buckets", result->no_principal_count);
+	put_count(to, "instances", result->instance_count);
+	put_texts(to, "instances_silent", result->silent, result->silent_count);
+	put(to, "}");
+}
+
+static void put_window(struct bytes *to, const struct gate_query *query,
+		       const struct gate_result *result)
+{
+	put_name(to, "window");
+	put(to, "{");
+	put_time(to, "start", result->window_start_us);
+	put_time(to, "end", result->as_of_us);
+	put_time(to, "step_start", result->step_start_us);
+	put_number(to, "bake_s", (double)query->policy.bake_us / US_PER_SECOND);
+	put(to, "}");
+}
+
+void gate_json(const struct gate_query *query, const struct gate_result *result, struct bytes *to)
+{
+	bool pass = result->verdict == VERDICT_PASS;
+	unsigned score = result->verdict == VERDICT_FAIL ? SCORE_FAIL : SCORE_OPEN;
+	put(to, "{");
+	put_string(to, "schema", TEXT("picket.gate/1"));
+	put_string(to, "verdict", text_of(verdict_name(result->verdict)));
+	put_boolean(to, "ok", pass);
+	put_boolean(to, "final", result->final);
+	put_count(to, "score", pass ? SCORE_PASS : score);
+	put_string(to, "summary", result->summary);
+	put_string(to, "service", query->service);
+	put_arm(to, "canary", &query->canary);
+	put_arm(to, "baseline", &query->baseline);
+	put_step(to, query->step);
+	put_time(to, "as_of", result->as_of_us);
+	put_number(to, "lag_s",
+		   result->lag_us == INT64_MAX ? NAN : (double)result->lag_us / US_PER_SECOND);
+	put_boolean(to, "fresh", result->fresh);
+	put_window(to, query, result);
+	put_number(to, "alpha", query->policy.alpha);
+	put_number(to, "beta", query->policy.beta);
+	put_lists(to, query, result);
+	put_quality(to, result);
+	put_texts(to, "versions_seen", result->versions_seen, result->versions_seen_count);
+	put_name(to, "policy");
+	put(to, "{");
+	put_string(to, "name", query->policy.name);
+	put(to, "}}");
+}

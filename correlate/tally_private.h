@@ -1,0 +1,138 @@
+/* tally - counts that can be added up in any order: what a cohort_counter collects and a cohort
+ * merges.
+ *
+ * Why: workers see the events of one bucket in pieces and in any order; the verdict must not
+ * depend on how. So every number here is a sum, a minimum, a maximum, or "the smallest so many of
+ * a set", and those are associative and commutative: merging the pieces of a split gives exactly
+ * what counting everything in one place gives (tested against brute force).
+ *
+ * Invariant: arms ascend by (version, deploy id); a node's names are views into its own key.
+ * Owner: tally_done(). Thread: one. Limits: COHORT_ARMS_MAX and COHORT_CLUSTERS_MAX per bucket: the
+ * smallest by name and by keyed hash stay, so which ones stay does not depend on the order, and
+ * the clusters kept are a fair sample of both arms; BUCKET_DEGRADED tells. */
+#ifndef PICKET_CORRELATE_TALLY_PRIVATE_H
+#define PICKET_CORRELATE_TALLY_PRIVATE_H
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "correlate/cohort.h"
+
+enum tally_kind {
+	TALLY_BUCKET = 'b',   /* service, start */
+	TALLY_FINDING = 'f',  /* service, version, deploy id, rule key */
+	TALLY_INSTANCE = 'i', /* service, version, deploy id, instance */
+	TALLY_LATE = 'l',     /* service: late requests that wait for the next bucket to close */
+	TALLY_ROSTER = 'r',   /* service, version, deploy id: how many instances it has */
+};
+
+struct tally_arm {
+	struct arm arm; /* one owned block */
+	uint64_t hash;  /* names the arm in clusters */
+	uint64_t requests;
+	uint64_t bad[OUTCOME_COUNT];
+};
+
+/* The first event of one (principal, signature), by (time, content, arm). */
+struct tally_cluster {
+	uint64_t id;        /* keyed hash of principal and signature */
+	uint64_t principal; /* keyed hash; 0 = the event named none */
+	int64_t time_us;
+	uint64_t content; /* keyed hash of the event's fields */
+	uint64_t arm;     /* tally_arm.hash */
+	enum outcome outcome;
+};
+
+struct tally_bucket {
+	struct text service;
+	int64_t start_us;
+	uint32_t flags;
+	struct tally_arm *arms;
+	size_t arm_count;
+	struct tally_cluster *clusters; /* unsorted, with repeats, until tally_bucket_settle() */
+	size_t cluster_count, cluster_capacity;
+};
+
+struct tally_roster {
+	struct text service;
+	size_t instance_count;
+	bool refused; /* there were more than COHORT_INSTANCES_MAX */
+};
+
+struct tally_node {
+	UT_hash_handle hh;
+	enum tally_kind kind;
+	uint8_t virtual_partition;
+	bool changed;          /* since it was last given out */
+	int64_t given_last_us; /* instance: last_us when it was given out; INT64_MIN never */
+	uint64_t hash;         /* keyed hash of key */
+	struct text key;       /* owned */
+	union {
+		struct tally_bucket bucket;
+		struct finding *finding; /* owned, as its title and the topics of evidence */
+		struct instance instance;
+		struct {
+			struct text service;
+			uint64_t count;
+		} late;
+		struct tally_roster roster;
+	};
+};
+
+struct tally {
+	struct tally_node *nodes;
+};
+
+void tally_done(struct tally *tally);
+void tally_remove(struct tally *tally, struct tally_node *node);
+
+/* Where a node belongs: its key, the keyed hash of that, and the partition of its service. */
+struct tally_place {
+	struct text key;
+	uint64_t hash;
+	uint8_t virtual_partition;
+};
+
+/* Keys: kind, texts, and for a bucket its start. */
+void tally_key(enum tally_kind kind, const struct text *names, size_t name_count, struct bytes *to);
+void tally_bucket_key(struct text service, int64_t start_us, struct bytes *to);
+
+struct tally_node *tally_find(const struct tally *tally, const struct tally_place *place);
+/* Finds or makes. ECORRUPT when the key is none, or belongs to another partition. */
+enum status tally_get(struct tally *tally, const struct tally_place *place,
+		      struct tally_node **ret_node, struct error *err);
+
+/* *ret_arm is NULL when the arm does not fit (the bucket is degraded then). */
+enum status tally_bucket_arm(struct tally_bucket *bucket, const struct arm *arm, uint64_t hash,
+			     struct tally_arm **ret_arm);
+enum status tally_bucket_cluster(struct tally_bucket *bucket, const struct tally_cluster *cluster);
+/* Sorts clusters by id, keeps the first event of each and at most COHORT_CLUSTERS_MAX. */
+void tally_bucket_settle(struct tally_bucket *bucket);
+/* Keeps the COHORT_EVIDENCE_MAX first by (time, origin); copies the topic. */
+enum status tally_finding_evidence(struct finding *finding, int64_t time_us,
+				   const struct origin *origin);
+enum status tally_finding_title(struct finding *finding, struct text title);
+
+/* Sums that stay at COHORT_COUNT_MAX. */
+void tally_add(uint64_t *sum, uint64_t more);
+
+/* tally_codec.c: one node as one item, and back into any tally. */
+void tally_node_encode(struct tally_node *node, struct bytes *to);
+struct tally_item {
+	struct tally_place place;
+	struct cursor payload;
+};
+/* The next item of a sequence. ECORRUPT. */
+enum status tally_item_next(struct cursor *from, struct tally_item *ret_item, struct error *err);
+enum status tally_item_merge(struct tally *tally, const struct tally_item *item,
+			     struct tally_node **ret_node, struct error *err);
+/* Requests that a bucket item counts, without merging it; 0 when it is not one. */
+uint64_t tally_item_requests(const struct tally_item *item);
+
+/* cohort_codec.c: what follows the names in a stored row and in an item. */
+void finding_body_put(const struct finding *finding, struct bytes *to);
+void finding_body_take(struct cursor *from, struct finding *finding);
+void instance_body_put(const struct instance *instance, struct bytes *to);
+void instance_body_take(struct cursor *from, struct instance *instance);
+
+#endif

@@ -1,0 +1,517 @@
+/* The verdict: every row of the table in gate.c, what precedes what, the latch of FAIL, the JSON.
+ */
+#include "correlate/gate.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const int64_t SECOND_US = 1000000;
+static const int64_t BASE_US = 1700000000LL * 1000000;
+
+enum { BUCKETS = 60 };
+
+static struct arena *arena;
+
+/* A service whose canary v2 and baseline v1 ran for BUCKETS * 10 s. */
+struct scene {
+	struct bucket buckets[BUCKETS];
+	struct arm_count arms[BUCKETS][3];
+	struct finding findings[2];
+	struct instance instances[4];
+	struct text words[1];
+	struct gate_facts facts;
+	struct gate_query query;
+	struct gate_result result;
+};
+
+static struct scene scene; /* set up anew by every test */
+
+static struct arm arm_of(const char *version, const char *deploy_id)
+{
+	return (struct arm){text_of(version), text_of(deploy_id)};
+}
+
+static struct arm_count *canary_at(int i)
+{
+	return &scene.arms[i][1];
+}
+
+static int64_t end_us(void)
+{
+	return BASE_US + BUCKETS * (int64_t)COHORT_BUCKET_US;
+}
+
+static void set_up(void)
+{
+	arena = arena_new((size_t)1 << 28);
+	scene = (struct scene){0};
+	struct text service = TEXT("orders");
+	for (int i = 0; i < BUCKETS; i++) {
+		scene.arms[i][0] =
+			(struct arm_count){.arm = arm_of("v1", "d1"), .requests = 1000, .bad = {0}};
+		scene.arms[i][1] = (struct arm_count){.arm = arm_of("v2", "d2"), .requests = 100};
+		scene.buckets[i] =
+			(struct bucket){.service = service,
+					.start_us = BASE_US + i * (int64_t)COHORT_BUCKET_US,
+					.arms = scene.arms[i],
+					.arm_count = 2};
+	}
+	scene.instances[0] = (struct instance){service, arm_of("v1", "d1"), TEXT("pod-a"),
+					       BASE_US, end_us(),           1000};
+	scene.instances[1] = (struct instance){service, arm_of("v2", "d2"), TEXT("pod-b"),
+					       BASE_US, end_us(),           50};
+	scene.instances[2] = (struct instance){service, arm_of("v2", "d2"), TEXT("pod-c"),
+					       BASE_US, end_us(),           50};
+	scene.facts = (struct gate_facts){.buckets = scene.buckets,
+					  .bucket_count = BUCKETS,
+					  .findings = scene.findings,
+					  .instances = scene.instances,
+					  .instance_count = 3,
+					  .watermark_us = end_us()};
+	scene.query = (struct gate_query){.service = service,
+					  .canary = {ARM_ANY, TEXT("v2")},
+					  .baseline = {ARM_ANY, TEXT("v1")},
+					  .step_start_us = INT64_MIN,
+					  .after_us = INT64_MIN,
+					  .now_us = end_us() + 5 * SECOND_US,
+					  .policy = gate_policy_default()};
+}
+
+static void tear_down(void)
+{
+	arena_free(&arena);
+}
+
+/* `bad` failures of the canary in bucket i, each of another user. */
+static void fail_canary(int i, unsigned bad)
+{
+	struct arm_count *arm = canary_at(i);
+	arm->bad[0] += bad;
+	arm->clusters[0] += bad;
+	for (unsigned k = 0; k < bad && arm->principal_count < COHORT_PRINCIPALS_MAX; k++)
+		arm->principals[arm->principal_count++] = (uint64_t)i * 100 + k + 1;
+}
+
+static enum verdict judge(void)
+{
+	ck_assert_int_eq(gate_judge(&scene.query, &scene.facts, arena, &scene.result), OK);
+	ck_assert_uint_gt(scene.result.reason_count, 0);
+	ck_assert_uint_gt(scene.result.summary.size, 0);
+	return scene.result.verdict;
+}
+
+static bool has_reason(const char *code)
+{
+	for (size_t i = 0; i < scene.result.reason_count; i++)
+		if (text_equal(scene.result.reasons[i].code, text_of(code)))
+			return true;
+	return false;
+}
+
+static bool first_reason(const char *code)
+{
+	return text_equal(scene.result.reasons[0].code, text_of(code));
+}
+
+START_TEST(healthy_canary_passes)
+{
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	ck_assert(first_reason("NI_ACCEPTED"));
+	ck_assert(scene.result.fresh && scene.result.final);
+	ck_assert_int_eq(scene.result.as_of_us, end_us());
+	ck_assert_int_eq(scene.result.lag_us, 5 * SECOND_US);
+	ck_assert_uint_eq(scene.result.outcomes[0].n_c, 100 * BUCKETS);
+	ck_assert_uint_eq(scene.result.outcomes[0].n_b, 1000 * BUCKETS);
+	ck_assert(isnan(scene.result.outcomes[0].odds_ratio));
+}
+END_TEST
+
+START_TEST(baseline_may_be_all_others)
+{
+	scene.query.baseline = (struct arm_query){0};
+	for (int i = 0; i < BUCKETS; i++) {
+		scene.arms[i][2] = (struct arm_count){.arm = arm_of("v3", ""), .requests = 7};
+		scene.buckets[i].arm_count = 3;
+	}
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	ck_assert_uint_eq(scene.result.outcomes[0].n_b, 1007 * BUCKETS);
+	/* Events that name no build are nobody's baseline. */
+	for (int i = 0; i < BUCKETS; i++)
+		scene.arms[i][2].arm = arm_of("", "");
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	ck_assert_uint_eq(scene.result.outcomes[0].n_b, 1000 * BUCKETS);
+}
+END_TEST
+
+START_TEST(regression_fails_and_says_why)
+{
+	for (int i = 10; i < 14; i++)
+		fail_canary(i, 3);
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	ck_assert(first_reason("REGRESSION"));
+	ck_assert_uint_eq(scene.result.outcomes[0].principals, 12);
+	ck_assert_int_eq(scene.result.outcomes[0].state, NI_REJECTED);
+	/* No freshness, no bake, no health is needed for it. */
+	scene.facts.watermark_us = INT64_MIN;
+	scene.query.after_us = end_us();
+	scene.buckets[3].flags = BUCKET_DEGRADED;
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	ck_assert(!scene.result.fresh);
+}
+END_TEST
+
+START_TEST(few_principals_or_buckets_do_not_fail_nor_pass)
+{
+	fail_canary(10, 12);
+	ck_assert_int_eq(judge(), VERDICT_WAIT); /* one bucket */
+	ck_assert(first_reason("UNCONFIRMED"));
+	scene.query.now_us = BASE_US + scene.query.policy.deadline_us;
+	scene.facts.watermark_us = scene.query.now_us;
+	for (int i = 0; i < 3; i++)
+		scene.instances[i].last_us = scene.query.now_us;
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE); /* at the deadline */
+	ck_assert(has_reason("DEADLINE"));
+	fail_canary(11, 2);
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	/* The same from one user only, then from nobody known. */
+	for (int i = 10; i < 12; i++) {
+		canary_at(i)->principal_count = 1;
+		canary_at(i)->principals[0] = 77;
+	}
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert_uint_eq(scene.result.outcomes[0].principals, 1);
+	canary_at(10)->principal_count = canary_at(11)->principal_count = 0;
+	scene.buckets[10].flags = scene.buckets[11].flags = BUCKET_NO_PRINCIPAL;
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert_uint_eq(scene.result.no_principal_count, 2);
+}
+END_TEST
+
+START_TEST(hard_finding_fails_at_once)
+{
+	scene.findings[0] = (struct finding){.service = TEXT("orders"),
+					     .arm = arm_of("v1", "d1"),
+					     .rule_key = TEXT("rule-1"),
+					     .rule_title = TEXT("Secret in a log"),
+					     .count = 1};
+	scene.facts.finding_count = 1;
+	ck_assert_int_eq(judge(), VERDICT_PASS); /* of the baseline */
+	ck_assert_uint_eq(scene.result.finding_count, 0);
+	scene.findings[1] = scene.findings[0];
+	scene.findings[1].arm = arm_of("v2", "d2");
+	scene.facts.finding_count = 2;
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	ck_assert(first_reason("HARD_FINDING"));
+	ck_assert_uint_eq(scene.result.finding_count, 1);
+	/* Of another service with the same version. */
+	scene.findings[1].service = TEXT("payments");
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	/* Without any bucket, and blind. */
+	scene.findings[1].service = TEXT("orders");
+	scene.facts.bucket_count = 0;
+	scene.facts.instance_count = 0;
+	scene.facts.watermark_us = INT64_MIN;
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+}
+END_TEST
+
+START_TEST(identity_trouble_is_never_a_pass)
+{
+	scene.query.baseline = scene.query.canary;
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert(first_reason("IDENTITY"));
+	scene.query.baseline = (struct arm_query){ARM_DEPLOY_ID, TEXT("v2")};
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	scene.query.canary = (struct arm_query){0};
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	/* Two names of one build that was seen. */
+	scene.query.canary = (struct arm_query){ARM_VERSION, TEXT("v2")};
+	scene.query.baseline = (struct arm_query){ARM_DEPLOY_ID, TEXT("d2")};
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert(first_reason("IDENTITY"));
+}
+END_TEST
+
+START_TEST(unseen_canary_waits_then_names_the_versions)
+{
+	scene.query.canary.value = TEXT("v9");
+	ck_assert_int_eq(judge(), VERDICT_WAIT); /* no moment to count from */
+	scene.query.step_start_us = scene.query.now_us - 10 * SECOND_US;
+	ck_assert_int_eq(judge(), VERDICT_WAIT);
+	ck_assert(first_reason("IDENTITY") && !scene.result.final);
+	scene.query.step_start_us = scene.query.now_us - scene.query.policy.deadline_us;
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert_uint_eq(scene.result.versions_seen_count, 2);
+	scene.query.canary.value = TEXT("v2");
+	scene.query.baseline.value = TEXT("v0");
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert(first_reason("IDENTITY"));
+	/* Nothing at all is known. */
+	scene.facts = (struct gate_facts){.watermark_us = INT64_MIN};
+	scene.query.step_start_us = INT64_MIN;
+	ck_assert_int_eq(judge(), VERDICT_WAIT);
+	ck_assert_int_eq(scene.result.as_of_us, INT64_MIN);
+	ck_assert(!scene.result.fresh);
+}
+END_TEST
+
+START_TEST(blindness_is_stale)
+{
+	int64_t max_lag_us = scene.query.policy.max_lag_us;
+	scene.query.now_us = end_us() + max_lag_us;
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	scene.query.now_us++;
+	ck_assert_int_eq(judge(), VERDICT_STALE);
+	ck_assert(first_reason("LAG") && !scene.result.final && !scene.result.fresh);
+	/* Also past the deadline: who is blind says so. */
+	scene.query.now_us = end_us() + 10 * scene.query.policy.deadline_us;
+	ck_assert_int_eq(judge(), VERDICT_STALE);
+
+	scene.query.now_us = end_us();
+	scene.facts.watermark_us = INT64_MIN;
+	ck_assert_int_eq(judge(), VERDICT_STALE);
+
+	scene.facts.watermark_us = end_us();
+	scene.words[0] = TEXT("partition logs-a/3 is stalled");
+	scene.facts.stale_reasons = scene.words;
+	scene.facts.stale_reason_count = 1;
+	ck_assert_int_eq(judge(), VERDICT_STALE);
+	ck_assert(first_reason("STALLED"));
+}
+END_TEST
+
+START_TEST(silent_instances_are_stale)
+{
+	int64_t oldest_us = scene.query.now_us - 2 * scene.query.policy.max_lag_us;
+	scene.instances[2].last_us = oldest_us;
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	scene.instances[2].last_us = oldest_us - 1;
+	ck_assert_int_eq(judge(), VERDICT_STALE);
+	ck_assert(first_reason("SILENT"));
+	ck_assert_uint_eq(scene.result.silent_count, 1);
+	ck_assert(text_equal(scene.result.silent[0], TEXT("pod-c")));
+	ck_assert_uint_eq(scene.result.instance_count, 2);
+	/* Gone before this step began: a pod of an earlier step, not a silent one. */
+	scene.query.step_start_us = oldest_us;
+	scene.query.policy.bake_us = 0;
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	/* But somebody must be heard. */
+	scene.instances[1].last_us = oldest_us - 1;
+	ck_assert_int_eq(judge(), VERDICT_STALE);
+	ck_assert(first_reason("SILENT"));
+	/* A silent baseline is none of its business. */
+	scene.instances[1].last_us = end_us();
+	scene.instances[0].last_us = BASE_US;
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+}
+END_TEST
+
+START_TEST(doubt_is_inconclusive)
+{
+	scene.words[0] = TEXT("rule x with gate: block was refused");
+	scene.facts.doubt_reasons = scene.words;
+	scene.facts.doubt_reason_count = 1;
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert(first_reason("DOUBT"));
+	/* Above staleness. */
+	scene.facts.watermark_us = INT64_MIN;
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	scene.facts.doubt_reason_count = 0;
+	scene.facts.watermark_us = end_us();
+	scene.buckets[7].flags = BUCKET_DEGRADED;
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert(first_reason("DEGRADED"));
+	ck_assert_uint_eq(scene.result.degraded_count, 1);
+}
+END_TEST
+
+START_TEST(bake_and_token_are_waited_for)
+{
+	int64_t bake_us = scene.query.policy.bake_us;
+	scene.query.step_start_us = end_us() - bake_us;
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	scene.query.step_start_us = end_us() - bake_us + 1;
+	ck_assert_int_eq(judge(), VERDICT_WAIT);
+	ck_assert(first_reason("BAKE"));
+	scene.query.step_start_us = INT64_MIN;
+	scene.query.after_us = end_us() - bake_us + 1;
+	ck_assert_int_eq(judge(), VERDICT_WAIT);
+	scene.query.after_us = end_us() - bake_us;
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	/* A canary that came after its step began bakes from its first event. */
+	scene.query.after_us = INT64_MIN;
+	scene.query.step_start_us = BASE_US - bake_us;
+	scene.instances[1].first_us = scene.instances[2].first_us = end_us() - bake_us + 1;
+	ck_assert_int_eq(judge(), VERDICT_WAIT);
+}
+END_TEST
+
+START_TEST(too_little_evidence_waits_until_the_deadline)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		canary_at(i)->requests = 1;
+	ck_assert_int_eq(judge(), VERDICT_WAIT);
+	ck_assert(first_reason("EVIDENCE"));
+	scene.query.policy.deadline_us = 60 * SECOND_US;
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert(has_reason("DEADLINE"));
+}
+END_TEST
+
+START_TEST(raw_counts_hold_a_pass_back)
+{
+	/* One user hammers: 1 cluster per bucket in both arms alike, but the canary's retries are
+	 * 20 times as many. */
+	for (int i = 0; i < BUCKETS; i++) {
+		scene.arms[i][0].bad[0] = scene.arms[i][0].clusters[0] = 10;
+		canary_at(i)->bad[0] = 20;
+		canary_at(i)->clusters[0] = 1;
+		canary_at(i)->principal_count = 1;
+		canary_at(i)->principals[0] = 5;
+	}
+	ck_assert_int_ne(judge(), VERDICT_PASS);
+	ck_assert_double_ge(scene.result.outcomes[0].e_pass_relative, 40);
+	ck_assert_double_lt(scene.result.outcomes[0].e_pass_relative_raw, 1);
+	for (int i = 0; i < BUCKETS; i++)
+		canary_at(i)->bad[0] = 1;
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	ck_assert_double_eq_tol(scene.result.outcomes[0].odds_ratio, 1, 1e-9);
+}
+END_TEST
+
+static uint64_t random_state = 88172645463325252u;
+
+static unsigned dice(unsigned sides)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (unsigned)((random_state >> 33) % sides);
+}
+
+START_TEST(fail_never_turns)
+{
+	printf("seed 0x%llx\n", (unsigned long long)random_state);
+	unsigned fails = 0;
+	for (int run = 0; run < 40; run++) {
+		tear_down();
+		set_up();
+		for (int i = 0; i < BUCKETS; i++) {
+			if (dice(3) == 0)
+				fail_canary(i, dice(3));
+			scene.arms[i][0].bad[0] = scene.arms[i][0].clusters[0] =
+				dice(1 + (unsigned)run % 9);
+			if (dice(12) == 0)
+				scene.buckets[i].flags |= BUCKET_DEGRADED;
+			if (i > BUCKETS / 2) { /* a build that is both turns up */
+				scene.arms[i][2] = (struct arm_count){.arm = arm_of("v2", "v1"),
+								      .requests = 50};
+				scene.buckets[i].arm_count = 3;
+			}
+		}
+		bool failed = false;
+		for (int i = 1; i <= BUCKETS; i++) {
+			arena_reset(arena);
+			scene.facts.bucket_count = (size_t)i;
+			scene.facts.watermark_us = dice(4) == 0 ? INT64_MIN : end_us();
+			scene.facts.stale_reason_count = 0;
+			scene.facts.instance_count = dice(4);
+			scene.query.now_us = end_us() + (int64_t)dice(4000) * SECOND_US;
+			enum verdict verdict = judge();
+			ck_assert(!failed || verdict == VERDICT_FAIL);
+			failed |= verdict == VERDICT_FAIL;
+		}
+		fails += failed;
+	}
+	ck_assert_uint_gt(fails, 5);
+	ck_assert_uint_lt(fails, 40);
+}
+END_TEST
+
+START_TEST(same_input_same_bits)
+{
+	fail_canary(5, 2);
+	scene.arms[9][0].bad[0] = scene.arms[9][0].clusters[0] = 4;
+	struct bytes first cleanup(bytes_done) = {0};
+	struct bytes second cleanup(bytes_done) = {0};
+	(void)judge();
+	gate_json(&scene.query, &scene.result, &first);
+	struct outcome_result outcome = scene.result.outcomes[0];
+	(void)judge();
+	gate_json(&scene.query, &scene.result, &second);
+	ck_assert(text_equal(bytes_text(&first), bytes_text(&second)));
+	ck_assert(outcome.e_fail_sup == scene.result.outcomes[0].e_fail_sup);
+}
+END_TEST
+
+START_TEST(arms_are_named_by_version_or_deploy_id)
+{
+	struct arm_query query = {0};
+	struct error err = {0};
+	ck_assert_int_eq(arm_query_parse(TEXT("v2"), &query, &err), OK);
+	ck_assert(query.field == ARM_ANY && text_equal(query.value, TEXT("v2")));
+	ck_assert_int_eq(arm_query_parse(TEXT("service.version=1=2"), &query, &err), OK);
+	ck_assert(query.field == ARM_VERSION && text_equal(query.value, TEXT("1=2")));
+	ck_assert_int_eq(arm_query_parse(TEXT("k8s.pod.label.pod-template-hash=abc"), &query, &err),
+			 OK);
+	ck_assert(query.field == ARM_DEPLOY_ID && text_equal(query.value, TEXT("abc")));
+	ck_assert_int_eq(arm_query_parse(TEXT("auto"), &query, &err), OK);
+	ck_assert_uint_eq(query.value.size, 0);
+	ck_assert_int_eq(arm_query_parse(TEXT("user.name=x"), &query, &err), EINVALID);
+	ck_assert_ptr_nonnull(strstr(err.text, "picket.deploy.id=VALUE"));
+	ck_assert_int_eq(arm_query_parse(TEXT("service.version="), &query, &err), EINVALID);
+	ck_assert_int_eq(arm_query_parse(TEXT("=x"), &query, &err), EINVALID);
+	ck_assert_int_eq(arm_query_parse((struct text){0}, &query, &err), OK);
+
+	/* The rollout hash alone finds the canary. */
+	scene.query.canary = (struct arm_query){ARM_ANY, TEXT("d2")};
+	scene.query.baseline = (struct arm_query){ARM_DEPLOY_ID, TEXT("d1")};
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+}
+END_TEST
+
+START_TEST(out_of_memory_is_no_verdict)
+{
+	for (size_t bytes_max = 1; bytes_max < 1 << 16; bytes_max = bytes_max * 3 / 2 + 1) {
+		struct arena *small cleanup(arena_free) = arena_new(bytes_max);
+		struct gate_result result = {.verdict = VERDICT_UNAVAILABLE};
+		enum status status = gate_judge(&scene.query, &scene.facts, small, &result);
+		ck_assert(status == OK || status == ENOMEMORY);
+		ck_assert_int_eq(result.verdict, status == OK ? VERDICT_PASS : VERDICT_UNAVAILABLE);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("correlate/gate");
+	TCase *tests = tcase_create("gate");
+	tcase_set_timeout(tests, 0);
+	tcase_add_checked_fixture(tests, set_up, tear_down);
+	tcase_add_test(tests, healthy_canary_passes);
+	tcase_add_test(tests, baseline_may_be_all_others);
+	tcase_add_test(tests, regression_fails_and_says_why);
+	tcase_add_test(tests, few_principals_or_buckets_do_not_fail_nor_pass);
+	tcase_add_test(tests, hard_finding_fails_at_once);
+	tcase_add_test(tests, identity_trouble_is_never_a_pass);
+	tcase_add_test(tests, unseen_canary_waits_then_names_the_versions);
+	tcase_add_test(tests, blindness_is_stale);
+	tcase_add_test(tests, silent_instances_are_stale);
+	tcase_add_test(tests, doubt_is_inconclusive);
+	tcase_add_test(tests, bake_and_token_are_waited_for);
+	tcase_add_test(tests, too_little_evidence_waits_until_the_deadline);
+	tcase_add_test(tests, raw_counts_hold_a_pass_back);
+	tcase_add_test(tests, fail_never_turns);
+	tcase_add_test(tests, same_input_same_bits);
+	tcase_add_test(tests, arms_are_named_by_version_or_deploy_id);
+	tcase_add_test(tests, out_of_memory_is_no_verdict);
+	suite_add_tcase(suite, tests);
+	SRunner *runner = srunner_create(suite);
+	srunner_set_fork_status(runner, CK_NOFORK);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
