@@ -5,7 +5,8 @@
  * pino, bunyan, zap, logback or plain. What comes out is one shape: struct event.
  *
  * Invariant: every record of a message comes out exactly once, as an event or as a reject with its
- * raw bytes; a message without a record is one reject. Record i of a message always has index i.
+ * raw bytes; a message without a record is one reject, and so is a broken array as a whole (nothing
+ * of it comes out), while lines live and die alone. Record i of a message always has index i.
  * The decoder never fails on input: a status other than OK means memory or a bug of ours.
  * Owner: one worker. Thread: one. Time: none is read; the message carries its record time.
  * Limits: those of event.h, DECODE_MESSAGE_MAX, DECODE_RECORDS_MAX. */
@@ -18,6 +19,9 @@ enum {
 	DECODE_MESSAGE_MAX = 16 * 1024 * 1024,
 	DECODE_RECORDS_MAX = 65536, /* records of one message; the rest is one reject */
 };
+
+#define DECODE_FUTURE_US ((int64_t)5 * 60 * 1000000)        /* 5 min */
+#define DECODE_PAST_US   ((int64_t)7 * 24 * 3600 * 1000000) /* 7 days */
 
 /* Why a record is in the quarantine: REJECT(id, "word", "for a person, with the next step"). */
 enum reject {
@@ -34,11 +38,11 @@ enum input_format { INPUT_AUTO, INPUT_ECS, INPUT_RAW };
 
 struct decoder_options {
 	enum input_format format;
-	struct text time_field;   /* --time-field, or "" */
-	bool time_trusted;        /* historical source: @timestamp is not held against record time */
-	bool time_line_number;    /* no time at all: the offset in seconds (scan), else record time */
-	int64_t future_max_us;    /* default 5 min */
-	int64_t past_max_us;      /* default 7 days */
+	struct text time_field; /* --time-field, or "" */
+	bool time_trusted;      /* historical source: @timestamp is not held against record time */
+	bool time_line_number;  /* no time at all: the offset in seconds (scan), else record time */
+	int64_t future_max_us;  /* default 5 min */
+	int64_t past_max_us;    /* default 7 days */
 	struct logsource logsource; /* stamped when the format knows none */
 };
 
@@ -49,12 +53,12 @@ enum status decoder_new(const struct decoder_options *options, struct decoder **
 void decoder_free(struct decoder **decoder);
 
 struct decoded {
-	enum reject why;     /* ACCEPTED: event is valid */
-	struct event event;  /* origin.index set; topic, partition, offset from decoder_begin() */
+	enum reject why;    /* ACCEPTED: event is valid */
+	struct event event; /* origin.index set; topic, partition, offset from decoder_begin() */
 	uint32_t index;
-	struct text raw;     /* the record's own bytes (a reject needs them) */
-	struct text detail;  /* of a reject: what and where */
-	const char *format;  /* "ecs", "pino", ...: picket.src.format */
+	struct text raw;    /* the record's own bytes (a reject needs them) */
+	struct text detail; /* of a reject: what and where */
+	const char *format; /* "ecs", "pino", ...: picket.src.format */
 };
 
 /* Starts on a message; origin is its topic, partition and offset. The message's bytes and the

@@ -5,11 +5,11 @@
 #include <xxhash.h>
 
 static const struct field_info infos[FIELD_COUNT] = {
-#define FIELD(id, field_name, field_type, field_protection, field_aliases, field_doc)              \
-	[FIELD_##id] = {.name = {field_name, sizeof(field_name) - 1},                              \
-			.type = FIELD_TYPE_##field_type,                                           \
-			.protection = FIELD_##field_protection,                                    \
-			.aliases = (field_aliases),                                                \
+#define FIELD(id, field_name, field_type, field_protection, field_aliases, field_doc) \
+	[FIELD_##id] = {.name = {field_name, sizeof(field_name) - 1},                 \
+			.type = FIELD_TYPE_##field_type,                              \
+			.protection = FIELD_##field_protection,                       \
+			.aliases = (field_aliases),                                   \
 			.doc = (field_doc)},
 #include "rules/schema.def"
 #undef FIELD

@@ -1,0 +1,66 @@
+/* decoder, inside: what the files behind decode.h share.
+ *
+ * split.c cuts a message into records, json.cc flattens one, envelope.c looks for a record inside a
+ * node agent's envelope, normalise.c makes the event. decode.c is the order of these calls.
+ *
+ * Owner: a decoder. Thread: one. */
+#ifndef PICKET_INGEST_DECODER_PRIVATE_H
+#define PICKET_INGEST_DECODER_PRIVATE_H
+
+#include "ingest/decode.h"
+#include "ingest/format_private.h"
+
+/* How the records lie in a message. */
+enum layout {
+	LAYOUT_NONE,   /* nothing (more) to give */
+	LAYOUT_SINGLE, /* one record */
+	LAYOUT_LINES,  /* one record a line */
+	LAYOUT_ARRAY,  /* the elements of an array that has been checked as a whole */
+	LAYOUT_REJECT, /* the whole message is one reject */
+};
+
+struct split {
+	struct text text; /* the message, in memory that is padded for json_walk() */
+	enum layout layout;
+	size_t at; /* the next record begins here, or behind blanks or a comma */
+	uint32_t index;
+	enum reject why; /* of LAYOUT_REJECT */
+	struct text detail;
+};
+
+/* Looks at a message that has at least one byte that is not blank. */
+void split_begin(struct split *split, struct text padded, bool open_records, struct arena *arena);
+/* The next record's bytes; false when there is none. */
+bool split_next(struct split *split, struct text *ret_record);
+
+/* What the walk of one message's record gave: its own fields, and those of the envelope. */
+struct unpacked {
+	const struct json_items *record;   /* NULL: the envelope holds a plain line */
+	const struct json_items *envelope; /* NULL: no envelope */
+	const struct json_item *inner; /* the envelope's item that held the record or the line */
+	struct text line;              /* the plain line */
+	bool broken;                   /* the line looks like JSON, but is none */
+};
+
+struct decoder {
+	struct decoder_options options;
+	struct names *names;
+	struct json_reader *reader;
+	struct json_items outer, inner;
+	struct draft *draft;
+	struct arena *arena; /* of the message */
+	struct origin origin;
+	int64_t record_time_us;
+	struct split split;
+	struct text payload;
+};
+
+/* Where does the record of these fields sit: in them, or in a string of an envelope? REJECT_MEMORY
+ * or ACCEPTED. */
+enum reject envelope_open(struct decoder *decoder, struct unpacked *ret_unpacked);
+
+/* The event of a record; REJECT_MEMORY or ACCEPTED. */
+enum reject normalise(struct decoder *decoder, const struct unpacked *unpacked,
+		      struct event *ret_event, const char **ret_format);
+
+#endif

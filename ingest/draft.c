@@ -1,0 +1,205 @@
+#include "ingest/draft_private.h"
+
+#include <assert.h>
+
+void draft_begin(struct draft *draft)
+{
+	draft->round++;
+	if (draft->round == 0) { /* after 4 billion records: old slots must not look current */
+		memset(draft->slots, 0, sizeof draft->slots);
+		draft->round = 1;
+	}
+	memset(draft->heads, 0, sizeof draft->heads);
+	draft->count = 0;
+	draft->quality = 0;
+}
+
+static bool is_protected(enum field_id id)
+{
+	return id != FIELD_OTHER && schema_info(id)->protection == FIELD_PROTECTED;
+}
+
+/* Who has the last word on where a log was written: the agent on the node, not the log. */
+static bool agent_knows_better(enum field_id id)
+{
+	switch (id) {
+	case FIELD_K8S_POD_NAME:
+	case FIELD_K8S_NAMESPACE:
+	case FIELD_K8S_NODE_NAME:
+	case FIELD_CONTAINER_ID:
+	case FIELD_CONTAINER_NAME:
+	case FIELD_CONTAINER_IMAGE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Where the chain of a name begins: its newest value + 1, 0 when there is none. */
+static uint32_t *chain_of(struct draft *draft, const struct draft_name *name)
+{
+	if (name->id != FIELD_OTHER)
+		return &draft->heads[name->id];
+	size_t at = name->hash & (DRAFT_SLOTS - 1);
+	while (draft->slots[at].round == draft->round) {
+		uint32_t newest = draft->slots[at].newest;
+		/* A chain that lost all its values keeps its slot: any field of it names it. */
+		if (newest != 0 && draft->fields[newest - 1].hash == name->hash &&
+		    text_equal(draft->fields[newest - 1].field.name, name->name))
+			return &draft->slots[at].newest;
+		at = (at + 1) & (DRAFT_SLOTS - 1);
+	}
+	draft->slots[at] = (struct draft_slot){draft->round, 0};
+	return &draft->slots[at].newest;
+}
+
+static bool value_equal(const struct value *a, const struct value *b)
+{
+	return a->type == b->type && text_equal(a->text, b->text);
+}
+
+static void chain_kill(struct draft *draft, uint32_t newest)
+{
+	for (; newest != 0; newest = draft->fields[newest - 1].older)
+		draft->fields[newest - 1].dead = true;
+}
+
+/* A protected field given again: what is equal is said once, what differs is all kept. */
+static void settle_protected(struct draft *draft, uint32_t newest, const struct value *value)
+{
+	bool differs = false;
+	for (; newest != 0; newest = draft->fields[newest - 1].older) {
+		struct draft_field *old = &draft->fields[newest - 1];
+		if (old->dead)
+			continue;
+		if (value_equal(&old->field.value, value))
+			old->dead = true;
+		else
+			differs = true;
+	}
+	if (differs)
+		draft->quality |= QUALITY_DUPLICATE;
+}
+
+/* The lists of json_walk() always fit; what format.def adds beyond the limit is left out. */
+static bool draft_full(struct draft *draft)
+{
+	if (draft->count < DRAFT_FIELDS_MAX)
+		return false;
+	draft->quality |= QUALITY_FIELDS;
+	return true;
+}
+
+static struct draft_field *append(struct draft *draft, uint32_t *chain,
+				  const struct draft_name *name, struct value value)
+{
+	assert(draft->count < DRAFT_FIELDS_MAX); /* draft_full() has been asked */
+	struct draft_field *field = &draft->fields[draft->count++];
+	*field = (struct draft_field){
+		.field = {.name = name->name, .id = name->id, .value = value},
+		.source = name->source,
+		.hash = name->hash,
+		.array = name->array,
+		.older = *chain,
+		.agent = name->agent,
+	};
+	*chain = draft->count;
+	return field;
+}
+
+struct draft_field *draft_put(struct draft *draft, const struct draft_name *name,
+			      struct value value)
+{
+	if (draft_full(draft))
+		return NULL;
+	uint32_t *chain = chain_of(draft, name);
+	const struct draft_field *old = *chain == 0 ? NULL : &draft->fields[*chain - 1];
+	if (old == NULL || old->dead)
+		return append(draft, chain, name, value);
+	bool member = name->array != 0 && old->array == name->array && old->agent == name->agent;
+	if (member)
+		return append(draft, chain, name, value);
+	if (name->agent && !old->agent && !agent_knows_better(name->id))
+		return NULL;
+	if (is_protected(name->id)) {
+		settle_protected(draft, *chain, &value);
+		return append(draft, chain, name, value);
+	}
+	if (draft->keep_spellings && !text_equal(old->source, name->source))
+		return append(draft, chain, name, value);
+	chain_kill(draft, *chain);
+	struct draft_field *field = append(draft, chain, name, value);
+	field->older = 0; /* the dead need not be walked again: a thousand duplicates stay cheap */
+	return field;
+}
+
+struct draft_field *draft_get(struct draft *draft, enum field_id id)
+{
+	for (uint32_t newest = draft->heads[id]; newest != 0;
+	     newest = draft->fields[newest - 1].older)
+		if (!draft->fields[newest - 1].dead)
+			return &draft->fields[newest - 1];
+	return NULL;
+}
+
+void draft_fill(struct draft *draft, enum field_id id, struct value value, bool replace)
+{
+	if (draft_full(draft))
+		return;
+	if (draft_get(draft, id) != NULL) {
+		if (!replace)
+			return;
+		chain_kill(draft, draft->heads[id]);
+	}
+	const struct draft_name name = {.name = schema_info(id)->name, .id = id};
+	(void)append(draft, &draft->heads[id], &name, value);
+}
+
+void draft_remove(struct draft *draft, struct draft_field *field)
+{
+	assert(field >= draft->fields && field < draft->fields + draft->count);
+	field->dead = true;
+}
+
+/* How many fields that are not protected may stay, so that all protected ones do. */
+static size_t plain_room(const struct draft *draft, size_t *ret_alive)
+{
+	size_t alive = 0;
+	size_t protected_count = 0;
+	for (uint32_t i = 0; i < draft->count; i++) {
+		if (draft->fields[i].dead)
+			continue;
+		alive++;
+		protected_count += is_protected(draft->fields[i].field.id);
+	}
+	*ret_alive = alive;
+	return protected_count >= EVENT_FIELDS_MAX ? 0 : EVENT_FIELDS_MAX - protected_count;
+}
+
+enum status draft_finish(struct draft *draft, struct arena *arena, struct event *event)
+{
+	size_t alive = 0;
+	size_t room = plain_room(draft, &alive);
+	size_t capacity = alive < EVENT_FIELDS_MAX ? alive : EVENT_FIELDS_MAX;
+	struct field *fields = arena_alloc(arena, (capacity == 0 ? 1 : capacity) * sizeof *fields);
+	if (fields == NULL)
+		return ENOMEMORY;
+	size_t count = 0;
+	for (uint32_t i = 0; i < draft->count && count < capacity; i++) {
+		const struct draft_field *field = &draft->fields[i];
+		if (field->dead)
+			continue;
+		if (!is_protected(field->field.id)) {
+			if (room == 0)
+				continue;
+			room--;
+		}
+		fields[count++] = field->field;
+	}
+	if (count < alive)
+		draft->quality |= QUALITY_FIELDS;
+	event->fields = fields;
+	event->field_count = count;
+	event->field_capacity = capacity;
+	return OK;
+}

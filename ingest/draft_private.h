@@ -1,0 +1,67 @@
+/* draft - an event in the making: its fields while duplicates are settled and names are mapped.
+ *
+ * Why: "last wins", "every value of a protected field", "an envelope only fills gaps" and "a limit
+ * hides no protected field" are decisions about a name, so all values of one name are chained here
+ * before the event gets its final list.
+ *
+ * Invariant: a field that is alive is in exactly one chain, the one of its name; heads[] and
+ * slots[] point to the newest of it. Owner: a decoder, one record at a time. Thread: one. Limits:
+ * DRAFT_FIELDS_MAX holds two full json_walk() lists and every row of format.def. */
+#ifndef PICKET_INGEST_DRAFT_PRIVATE_H
+#define PICKET_INGEST_DRAFT_PRIVATE_H
+
+#include "ingest/json.h"
+#include "rules/event.h"
+
+enum {
+	DRAFT_FIELDS_MAX = 4 * JSON_ITEMS_MAX + 2048,
+	DRAFT_SLOTS = 16384, /* a power of two, well above DRAFT_FIELDS_MAX */
+};
+
+struct draft_field {
+	struct field field;
+	struct text source; /* the name as the log wrote it */
+	uint64_t hash;      /* of field.name */
+	uint32_t array;     /* json_item.array, 0 = none */
+	uint32_t older;     /* the next older value of the same name, + 1; 0 = none */
+	bool dead;
+	bool agent; /* from a node agent's envelope, not from the record */
+};
+
+struct draft_slot {
+	uint32_t round; /* only slots of the current round count: nothing has to be cleared */
+	uint32_t newest;
+};
+
+struct draft {
+	struct draft_field fields[DRAFT_FIELDS_MAX];
+	struct draft_slot slots[DRAFT_SLOTS];
+	uint32_t heads[FIELD_COUNT]; /* newest value of a field of the table, + 1; 0 = none */
+	uint32_t round;
+	uint32_t count;
+	uint32_t quality;
+	bool keep_spellings; /* two spellings of one plain field are two values (INPUT_RAW) */
+};
+
+/* Which name, already canonical, and where it came from. */
+struct draft_name {
+	struct text name, source;
+	uint64_t hash;
+	enum field_id id;
+	uint32_t array;
+	bool agent;
+};
+
+void draft_begin(struct draft *draft);
+/* Settles a value against those of its name; the answer is its field, or NULL when it lost. */
+struct draft_field *draft_put(struct draft *draft, const struct draft_name *name,
+			      struct value value);
+/* Adds a field of the table that has no value yet (or, `replace`, instead of those it has). */
+void draft_fill(struct draft *draft, enum field_id id, struct value value, bool replace);
+/* The newest value of a field of the table, or NULL. */
+struct draft_field *draft_get(struct draft *draft, enum field_id id);
+void draft_remove(struct draft *draft, struct draft_field *field);
+/* The final list: at most EVENT_FIELDS_MAX, protected fields before all others when it is full. */
+enum status draft_finish(struct draft *draft, struct arena *arena, struct event *event);
+
+#endif

@@ -1,0 +1,104 @@
+/* Node agents put a container's line into an envelope of their own:
+ *
+ *   Fluent Bit  {"log":"LINE","stream":"stdout","time":"...","kubernetes":{"pod_name":..}}
+ *               and, with Merge_Log_Key, the decoded line again under "log_processed"
+ *   Docker      {"log":"LINE\n","stream":"stdout","time":"..."}
+ *   Vector      {"message":"LINE","kubernetes":{"pod_name":..,"pod_labels":{..}},"timestamp":".."}
+ *   Filebeat    {"message":"LINE","kubernetes":{"pod":{"name":..}},"agent":{"type":"filebeat"}}
+ *
+ * A LINE that is a JSON object is the record; what is around it tells where it came from. A LINE
+ * that is text is the message of the event, whose other fields are the envelope's.
+ *
+ * The line is opened only when the envelope looks undecoded. Once an agent has decoded the line
+ * itself, `message` may be what a user typed into the service, and opening it would let that user
+ * write fields (CWE-117). The sign of a decoded line: a level, a user, a tenant, an outcome or a
+ * source address in the envelope. */
+#include "ingest/decoder_private.h"
+
+struct finds {
+	const struct json_item *log, *message;
+	bool kubernetes, stream, agent, decoded;
+};
+
+static bool says_decoded(const struct decoder *decoder, struct text name)
+{
+	const struct name_info *info = names_find(decoder->names, name, name_hash(name));
+	return info != NULL && names_of_decoded_line(decoder->names, info);
+}
+
+static struct finds look(const struct json_items *items)
+{
+	struct finds finds = {0};
+	for (size_t i = 0; i < items->count; i++) {
+		const struct json_item *item = &items->items[i];
+		bool string = item->type == JSON_STRING && item->array == 0;
+		if (text_starts(item->name, TEXT("kubernetes.")))
+			finds.kubernetes = true;
+		else if (!string)
+			continue;
+		else if (text_equal(item->name, TEXT("log")))
+			finds.log = item;
+		else if (text_equal(item->name, TEXT("message")))
+			finds.message = item;
+		else if (text_equal(item->name, TEXT("stream")))
+			finds.stream = true;
+		else if (text_equal(item->name, TEXT("source_type")) ||
+			 (text_equal(item->name, TEXT("agent.type")) &&
+			  text_equal(item->text, TEXT("filebeat"))))
+			finds.agent = true;
+	}
+	return finds;
+}
+
+/* The item that holds the line, or NULL when this is no envelope. */
+static const struct json_item *line_item(const struct decoder *decoder)
+{
+	struct finds finds = look(&decoder->outer);
+	const struct json_item *line = NULL;
+	if (finds.log != NULL && (finds.kubernetes || finds.stream))
+		line = finds.log;
+	else if (finds.message != NULL && (finds.kubernetes || finds.agent))
+		line = finds.message;
+	for (size_t i = 0; line != NULL && i < decoder->outer.count; i++)
+		if (says_decoded(decoder, decoder->outer.items[i].name))
+			return NULL;
+	return line;
+}
+
+static struct text trim(struct text t)
+{
+	while (t.size > 0 && json_blank(t.data[t.size - 1]))
+		t.size--;
+	while (t.size > 0 && json_blank(t.data[0]))
+		t = text_cut(t, 1);
+	return t;
+}
+
+enum reject envelope_open(struct decoder *decoder, struct unpacked *ret_unpacked)
+{
+	struct unpacked unpacked = {.record = &decoder->outer};
+	const struct json_item *item =
+		decoder->options.format == INPUT_RAW ? NULL : line_item(decoder);
+	if (item != NULL) {
+		struct text line = trim(item->text);
+		unpacked =
+			(struct unpacked){.envelope = &decoder->outer, .inner = item, .line = line};
+		if (line.size > 0 && line.data[0] == '{') {
+			char *padded = arena_alloc(decoder->arena, line.size + JSON_PADDING);
+			if (padded == NULL)
+				return REJECT_MEMORY;
+			memcpy(padded, line.data, line.size);
+			struct json_problem problem = {0};
+			enum json_result result =
+				json_walk(decoder->reader, (struct text){padded, line.size},
+					  decoder->arena, &decoder->inner, &problem);
+			if (result == JSON_MEMORY)
+				return REJECT_MEMORY;
+			unpacked.broken = result != JSON_OK;
+			if (result == JSON_OK)
+				unpacked.record = &decoder->inner;
+		}
+	}
+	*ret_unpacked = unpacked;
+	return ACCEPTED;
+}

@@ -1,0 +1,293 @@
+/* From flat names and values to an event (stop 3 of the journey).
+ *
+ *   1 each value is put under its canonical name; provenance the payload claims is left out
+ *   2 the format is recognised, the time is found and held against the record's own time
+ *   3 format.def fills the fields of the schema that are still missing
+ *   4 plain lines and pod names are read for what nothing else has said
+ *   5 owner and log source are stamped, limits applied
+ *
+ * Raw input (INPUT_RAW) stops after 1 and the time: fields exactly as in the file, apart from the
+ * aliases of schema.def, which rules go through as well. */
+#include <assert.h>
+
+#include "ingest/decoder_private.h"
+
+_Static_assert((int)JSON_NULL == VALUE_NULL && (int)JSON_BOOLEAN == VALUE_BOOLEAN &&
+		       (int)JSON_INTEGER == VALUE_INTEGER && (int)JSON_REAL == VALUE_REAL &&
+		       (int)JSON_STRING == VALUE_STRING && (int)JSON_EMPTY == VALUE_EMPTY,
+	       "json_kind is value_type");
+_Static_assert((int)JSON_DEPTH_MAX == (int)EVENT_DEPTH_MAX &&
+		       (int)JSON_NAME_MAX == (int)EVENT_NAME_MAX &&
+		       (int)JSON_ITEMS_MAX == (int)EVENT_FIELDS_MAX,
+	       "the limits of json.h are those of event.h");
+
+struct work {
+	struct decoder *decoder;
+	struct draft *draft;
+	struct seen seen;
+	struct draft_field *time_field; /* of --time-field */
+	bool raw;
+	bool line_opened; /* the record is the JSON of an envelope's line */
+};
+
+/* Cuts to EVENT_VALUE_MAX, but never inside a character. */
+static struct text value_cut(struct draft *draft, struct text t)
+{
+	if (t.size <= EVENT_VALUE_MAX)
+		return t;
+	t.size = EVENT_VALUE_MAX;
+	while (t.size > 0 && ((unsigned char)t.data[t.size] & 0xc0) == 0x80)
+		t.size--;
+	draft->quality |= QUALITY_VALUE;
+	return t;
+}
+
+static struct value value_of(struct draft *draft, const struct json_item *item)
+{
+	struct value value = {.type = (enum value_type)item->type,
+			      .text = value_cut(draft, item->text)};
+	if (item->type == JSON_BOOLEAN)
+		value.boolean = item->boolean;
+	else if (item->type == JSON_REAL)
+		value.real = item->real;
+	else if (item->type == JSON_INTEGER)
+		value.integer = item->integer;
+	return value;
+}
+
+/* Names only picket may set: a payload that could claim them could claim to be another tenant. */
+static bool is_provenance(struct text name, enum field_id id)
+{
+	if (id != FIELD_OTHER)
+		return schema_info(id)->protection == FIELD_PROVENANCE;
+	return name.size > 0 && (name.data[0] == 'p' || name.data[0] == 'l') &&
+	       (text_starts(name, TEXT("picket.src.")) ||
+		text_starts(name, TEXT("picket.bound.")) ||
+		text_starts(name, TEXT("picket.quality")) || text_starts(name, TEXT("logsource.")));
+}
+
+/* The one name of a pod label, whatever the agent calls it; data == NULL: out of memory. */
+static struct text label_name(struct arena *arena, struct text name)
+{
+	static const struct text prefixes[] = {{"kubernetes.labels.", 18},
+					       {"kubernetes.pod_labels.", 22}};
+	const struct text prefix = TEXT("k8s.pod.label.");
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+		if (text_starts(name, prefixes[i])) {
+			struct text label = text_cut(name, prefixes[i].size);
+			char *made = arena_alloc(arena, prefix.size + label.size);
+			if (made == NULL)
+				return (struct text){0};
+			memcpy(made, prefix.data, prefix.size);
+			memcpy(made + prefix.size, label.data, label.size);
+			return (struct text){made, prefix.size + label.size};
+		}
+	return name;
+}
+
+static enum reject put_item(struct work *work, const struct json_item *item, bool agent)
+{
+	static const struct text processed = {"log_processed.", 14};
+	struct text source = item->name;
+	if (agent && text_starts(source, processed)) {
+		if (work->line_opened)
+			return ACCEPTED; /* the line itself has been read */
+		source = text_cut(source, processed.size);
+		agent = false;
+	}
+	if (!work->raw && text_starts(source, TEXT("kubernetes."))) {
+		source = label_name(work->decoder->arena, source);
+		if (source.data == NULL)
+			return REJECT_MEMORY;
+	}
+	struct draft_name name = {.name = source,
+				  .source = source,
+				  .hash = name_hash(source),
+				  .array = item->array,
+				  .agent = agent};
+	const struct name_info *info = names_find(work->decoder->names, source, name.hash);
+	if (info != NULL && info->id != FIELD_OTHER) {
+		name.id = info->id;
+		name.name = schema_info(info->id)->name;
+	}
+	if (is_provenance(source, name.id)) {
+		work->draft->quality |= QUALITY_PROVENANCE;
+		return ACCEPTED;
+	}
+	struct draft_field *field = draft_put(work->draft, &name, value_of(work->draft, item));
+	if (field == NULL)
+		return ACCEPTED;
+	if (info != NULL && !work->raw)
+		seen_note(work->decoder->names, &work->seen, info, work->draft, field);
+	const struct text wanted = work->decoder->options.time_field;
+	if (wanted.size > 0 && text_equal(item->name, wanted))
+		work->time_field = field;
+	return ACCEPTED;
+}
+
+static enum reject put_items(struct work *work, const struct json_items *items,
+			     const struct json_item *without, bool agent)
+{
+	static const struct {
+		uint32_t flag, quality;
+	} flags[] = {{JSON_CUT_ITEMS, QUALITY_FIELDS},
+		     {JSON_CUT_DEPTH, QUALITY_DEPTH},
+		     {JSON_BAD_NAME, QUALITY_NAME}};
+	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+		if ((items->flags & flags[i].flag) != 0)
+			work->draft->quality |= flags[i].quality;
+	enum reject why = ACCEPTED;
+	for (size_t i = 0; i < items->count && why == ACCEPTED; i++)
+		if (&items->items[i] != without)
+			why = put_item(work, &items->items[i], agent);
+	return why;
+}
+
+static enum reject put_all(struct work *work, const struct unpacked *unpacked)
+{
+	struct draft *draft = work->draft;
+	enum reject why = ACCEPTED;
+	if (unpacked->record != NULL) {
+		why = put_items(work, unpacked->record, NULL, false);
+	} else {
+		const struct field_info *message = schema_info(FIELD_MESSAGE);
+		const struct draft_name name = {
+			.name = message->name, .source = message->name, .id = FIELD_MESSAGE};
+		(void)draft_put(draft, &name,
+				(struct value){.type = VALUE_STRING,
+					       .text = value_cut(draft, unpacked->line)});
+	}
+	if (unpacked->broken)
+		draft->quality |= QUALITY_INNER;
+	if (why == ACCEPTED && unpacked->envelope != NULL)
+		why = put_items(work, unpacked->envelope, unpacked->inner, true);
+	return why;
+}
+
+/* Raw input: @timestamp, timestamp or time, left as they are. */
+static bool raw_time(struct draft *draft, int64_t *ret_time_us)
+{
+	static const struct text names[] = {{"timestamp", 9}, {"time", 4}};
+	const struct draft_field *stamp = draft_get(draft, FIELD_TIMESTAMP);
+	if (stamp != NULL && time_of_value(&stamp->field.value, ret_time_us))
+		return true;
+	for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+		for (uint32_t i = 0; i < draft->count; i++)
+			if (!draft->fields[i].dead &&
+			    text_equal(draft->fields[i].source, names[k]) &&
+			    time_of_value(&draft->fields[i].field.value, ret_time_us))
+				return true;
+	return false;
+}
+
+static bool find_time(struct work *work, enum format format, int64_t *ret_time_us)
+{
+	const struct draft_field *field = work->time_field;
+	if (field != NULL && time_of_value(&field->field.value, ret_time_us))
+		return true;
+	if (work->raw)
+		return raw_time(work->draft, ret_time_us);
+	return format_time(work->draft, &work->seen, format, false, ret_time_us) ||
+	       format_time(work->draft, &work->seen, format, true, ret_time_us);
+}
+
+/* The event's time: the log's own, if it can be believed. */
+static int64_t settle_time(struct work *work, enum format format)
+{
+	const struct decoder_options *options = &work->decoder->options;
+	int64_t record_us = work->decoder->record_time_us;
+	int64_t time_us = 0;
+	if (!find_time(work, format, &time_us)) {
+		work->draft->quality |= QUALITY_TIME_MISSING;
+		return options->time_line_number ? work->decoder->origin.offset * 1000000
+						 : record_us;
+	}
+	if (options->time_trusted)
+		return time_us;
+	if (time_us > record_us && time_us - record_us > options->future_max_us) {
+		work->draft->quality |= QUALITY_TIME_FUTURE;
+		return record_us;
+	}
+	if (time_us < record_us && record_us - time_us > options->past_max_us) {
+		work->draft->quality |= QUALITY_TIME_PAST;
+		return record_us;
+	}
+	return time_us;
+}
+
+static bool is_authentication(struct draft *draft)
+{
+	for (uint32_t at = draft->heads[FIELD_EVENT_CATEGORY]; at != 0;
+	     at = draft->fields[at - 1].older)
+		if (!draft->fields[at - 1].dead &&
+		    text_equal(draft->fields[at - 1].field.value.text, TEXT("authentication")))
+			return true;
+	return false;
+}
+
+static struct logsource logsource_of(struct work *work, enum format format)
+{
+	static const enum field_id http[] = {FIELD_HTTP_STATUS, FIELD_HTTP_METHOD, FIELD_HTTP_ROUTE,
+					     FIELD_URL_PATH, FIELD_URL_FULL};
+	const struct logsource *given = &work->decoder->options.logsource;
+	if (format == FORMAT_CLOUDTRAIL)
+		return (struct logsource){.product = TEXT("aws"), .service = TEXT("cloudtrail")};
+	if (format == FORMAT_RAW || given->category.size > 0 || given->product.size > 0 ||
+	    given->service.size > 0)
+		return *given;
+	struct logsource logsource = {.category = TEXT("application"),
+				      .product = TEXT("microservice")};
+	for (size_t i = 0; i < sizeof http / sizeof *http; i++)
+		if (draft_get(work->draft, http[i]) != NULL)
+			logsource.category = TEXT("api_access");
+	if (is_authentication(work->draft))
+		logsource.category = TEXT("authentication");
+	return logsource;
+}
+
+/* Whose event it is. A tenant given twice: the last one wins, as in a JSON parser. */
+static struct text owner_of(struct draft *draft)
+{
+	const struct draft_field *tenant = draft_get(draft, FIELD_TENANT_ID);
+	struct text owner = tenant == NULL ? TEXT("-") : tenant->field.value.text;
+	if (owner.size > EVENT_NAME_MAX) { /* it becomes part of every key */
+		owner.size = EVENT_NAME_MAX;
+		draft->quality |= QUALITY_VALUE;
+	}
+	return owner.size == 0 ? TEXT("-") : owner;
+}
+
+enum reject normalise(struct decoder *decoder, const struct unpacked *unpacked,
+		      struct event *ret_event, const char **ret_format)
+{
+	struct draft *draft = decoder->draft;
+	struct work work = {.decoder = decoder, .draft = draft};
+	work.raw = decoder->options.format == INPUT_RAW;
+	work.line_opened = unpacked->record == &decoder->inner;
+	draft_begin(draft);
+	draft->keep_spellings = work.raw;
+	if (put_all(&work, unpacked) != ACCEPTED)
+		return REJECT_MEMORY;
+
+	enum format format = FORMAT_RAW;
+	if (!work.raw)
+		format = decoder->options.format == INPUT_ECS ? FORMAT_ECS
+							      : format_recognise(&work.seen);
+	struct event event = {.origin = decoder->origin, .record_time_us = decoder->record_time_us};
+	event.time_us = settle_time(&work, format);
+	if (!work.raw) {
+		format_map(draft, &work.seen, format);
+		if (unpacked->record == NULL)
+			plain_line_read(draft, unpacked->line);
+		pod_name_read(draft);
+	}
+	event.logsource = logsource_of(&work, format);
+	event.owner = owner_of(draft);
+	if (draft_finish(draft, decoder->arena, &event) != OK)
+		return REJECT_MEMORY;
+	event.quality = draft->quality;
+	assert(event.field_count <= EVENT_FIELDS_MAX);
+	*ret_event = event;
+	*ret_format = format_name(format);
+	return ACCEPTED;
+}

@@ -1,0 +1,13 @@
+#include "ingest/source.h"
+
+#include <assert.h>
+#include <xxhash.h>
+
+/* A pure function of the names, so that every worker finds its share without asking the others and
+ * a partition stays where it is as long as the number of workers does. */
+unsigned source_share_of(struct text topic, int32_t partition, unsigned share_count)
+{
+	assert(share_count > 0);
+	uint64_t hash = XXH3_64bits_withSeed(topic.data, topic.size, (uint32_t)partition);
+	return (unsigned)(hash % share_count);
+}

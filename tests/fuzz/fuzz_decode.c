@@ -1,0 +1,100 @@
+/* Any bytes as a message: the decoder must account for them, keep the invariants of event.h, and
+ * json_walk() and json_check() must agree. The first byte chooses the options. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "ingest/decode.h"
+#include "ingest/json.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_event(const struct event *event)
+{
+	assert(event->field_count <= EVENT_FIELDS_MAX);
+	assert(event->owner.size > 0 && event->owner.size <= EVENT_NAME_MAX);
+	assert(event->quality >> QUALITY_COUNT == 0);
+	for (size_t i = 0; i < event->field_count; i++) {
+		const struct field *field = &event->fields[i];
+		assert(field->id == schema_find(field->name));
+		assert(field->name.size <= EVENT_NAME_MAX + 32);
+		assert(field->value.text.size <= EVENT_VALUE_MAX);
+		assert(field->id == FIELD_OTHER ||
+		       schema_info(field->id)->protection != FIELD_PROVENANCE);
+	}
+	struct bytes json cleanup(bytes_done) = {0};
+	event_json(event, &json);
+	size_t end = 0;
+	struct json_problem problem = {0};
+	assert(!json.failed && json_check(bytes_text(&json), &end, &problem) == JSON_OK);
+	assert(end == json.size);
+}
+
+static void decode(struct text payload, uint8_t choice)
+{
+	const struct decoder_options options = {
+		.format = (enum input_format)(choice % 3),
+		.time_trusted = choice & 4,
+		.time_line_number = choice & 8,
+		.time_field = choice & 16 ? TEXT("t") : (struct text){0},
+	};
+	const struct origin origin = {.topic = TEXT("fuzz"), .offset = 7};
+	const struct message message = {.record_time_us = 1795305600000000, .payload = payload};
+	struct arena *arena cleanup(arena_free) = arena_new(64 * 1024 * 1024);
+	struct decoder *decoder cleanup(decoder_free) = NULL;
+	enum status status = decoder_new(&options, &decoder, NULL);
+	assert(arena != NULL && status == OK);
+	status = decoder_begin(decoder, &message, &origin, arena);
+	assert(status == OK);
+	uint32_t count = 0;
+	for (bool more = true; more;) {
+		struct decoded record;
+		status = decoder_next(decoder, &record, &more);
+		assert(status == OK);
+		if (!more)
+			break;
+		assert(record.index == count++);
+		if (record.why == ACCEPTED)
+			check_event(&record.event);
+		else
+			assert(reject_name(record.why) != NULL && record.detail.data != NULL);
+	}
+	assert(count > 0);
+}
+
+static void check_verdicts(struct text text)
+{
+	struct arena *arena cleanup(arena_free) = arena_new(64 * 1024 * 1024);
+	struct json_reader *reader = json_reader_new(&(struct json_options){0});
+	char *padded = arena_alloc(arena, text.size + JSON_PADDING);
+	assert(reader != NULL && padded != NULL);
+	if (text.size > 0)
+		memcpy(padded, text.data, text.size);
+	text.data = padded;
+	struct json_items items = {0};
+	struct json_problem problem = {0};
+	enum json_result result = json_walk(reader, text, arena, &items, &problem);
+	size_t end = 0;
+	size_t offset = 0;
+	bool good = json_check(text, &end, &problem) == JSON_OK && text.data[0] == '{';
+	while (good && end < text.size && json_blank(text.data[end]))
+		end++;
+	good = good && end == text.size && json_utf8(text, &offset);
+	assert(good == (result == JSON_OK));
+	json_items_done(&items);
+	json_reader_free(&reader);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size == 0)
+		return 0;
+	/* A copy of its own size: AddressSanitizer sees the first byte beyond it. */
+	char *copy = malloc(size == 1 ? 1 : size - 1);
+	assert(copy != NULL);
+	memcpy(copy, data + 1, size - 1);
+	struct text payload = {copy, size - 1};
+	decode(payload, data[0]);
+	check_verdicts(payload);
+	free(copy);
+	return 0;
+}
