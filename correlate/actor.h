@@ -11,8 +11,10 @@
  * Invariant: state is keyed by virtual partition (record.h), so the number of actors may change
  * between two starts: each restores the partitions that are its own (partition % count == index).
  * Owner: one thread. No clock, lock, log, I/O or randomness.
- * Limits: ACTOR_CELLS_MAX cells per unit and tenant; a new group beyond it is refused, counted and
- * marks the tenant's next alert of that rule DEGRADED; never another tenant's cell. */
+ * Limits: ACTOR_CELLS_MAX cells per unit and tenant, in equal shares per virtual partition, so that
+ * the answer does not depend on the number of actors even then; a new group beyond the share is
+ * refused, counted and marks the tenant's next alert of that rule in that partition DEGRADED; never
+ * another tenant's cell. */
 #ifndef PICKET_CORRELATE_ACTOR_H
 #define PICKET_CORRELATE_ACTOR_H
 
@@ -30,13 +32,13 @@ struct actor_options {
 };
 
 struct actor_counters {
-	uint64_t records;        /* folded */
-	uint64_t unknown_state;  /* records of a unit that is no longer there */
-	uint64_t late_counted;   /* late, but the window still covered them */
-	uint64_t late_dropped;   /* late and beyond: counted, not evaluated */
-	uint64_t cells;          /* live now */
-	uint64_t cells_refused;  /* new groups over the limit */
-	uint64_t cell_bytes;     /* memory of the cells, about */
+	uint64_t records;       /* folded */
+	uint64_t unknown_state; /* records of a unit that is no longer there */
+	uint64_t late_counted;  /* late, but the window still covered them */
+	uint64_t late_dropped;  /* late and beyond: counted, not evaluated */
+	uint64_t cells;         /* live now */
+	uint64_t cells_refused; /* new groups over the limit */
+	uint64_t cell_bytes;    /* memory of the cells, about */
 };
 
 enum status actor_new(const struct actor_options *options, struct actor **ret_actor,
@@ -63,10 +65,14 @@ struct alert_change {
 };
 const struct alert_change *actor_changes(const struct actor *actor, size_t *ret_count);
 
-/* All state of one virtual partition as one value (versioned); empty when it has none. */
+/* All state of one virtual partition as one value (versioned), between actor_close() and the next
+ * feed. Empty before the first close; afterwards never, since it carries the watermark that
+ * decides what is late: store it for every partition of the actor. */
 enum status actor_checkpoint(const struct actor *actor, uint8_t virtual_partition,
 			     struct bytes *to);
-/* Only before the first feed. Cells of units that are gone are dropped and counted. */
+/* Only before the first feed; partitions that are not its own are skipped. Cells of units that are
+ * gone are dropped and counted in unknown_state. A cell whose rule got another threshold keeps its
+ * alerts and goes on counting under the new one. ECORRUPT: the actor may only be freed. */
 enum status actor_restore(struct actor *actor, struct text checkpoint, struct error *err);
 
 struct actor_counters actor_counters(const struct actor *actor);

@@ -1,10 +1,13 @@
-/* alert - what picket tells people: one per episode of (rule, tenant, group), growing until it ends.
+/* alert - what picket tells people: one per episode of (rule, tenant, group), growing until it
+ * ends.
  *
  * Why: an analyst at night wants one line per thing that happens, with a count that grows and the
  * events that prove it; a robot wants a stable id. See DESIGN.md 5, "Episode".
  *
  * Invariant: `id` is given at opening and never changes; `revision` starts at 1 and grows at every
- * stored change that somebody outside should hear of (open, rise of level, merge, end);
+ * stored change that somebody outside should hear of (open, rise of level, merge, end, growth as
+ * in changes.c). It ends when no later event can reach it: the watermark has passed its last event
+ * by the timespan, and so it has every event behind that, within the timespan, which still waits.
  * first_us <= last_us; count >= number of evidence entries. Two final alerts are the same when
  * rule, tenant, group, first_us, last_us, count and level are: ids and evidence may differ with the
  * order of arrival. Owner: the actor that made it, or an arena (decoded). Thread: one.
@@ -18,6 +21,8 @@ enum {
 	ALERT_ID_SIZE = 32, /* lower-case hex digits */
 	ALERT_EVIDENCE_EDGE = 8,
 };
+
+enum { ALERT_REASON_BYTES_MAX = 2048 };
 
 enum alert_state { ALERT_OPEN, ALERT_ENDED, ALERT_MERGED };
 const char *alert_state_name(enum alert_state state);
@@ -51,13 +56,18 @@ struct alert {
 	uint64_t threshold;
 	int64_t timespan_us;
 	int64_t first_us, last_us;
-	struct evidence evidence[2 * ALERT_EVIDENCE_EDGE]; /* by (time, origin), the first and last */
+	struct evidence
+		evidence[2 * ALERT_EVIDENCE_EDGE]; /* by (time, origin), the first and last */
 	size_t evidence_count;
 	struct text reason;
 };
 
 void alert_encode(const struct alert *alert, struct bytes *to);
 enum status alert_decode(struct text encoded, struct alert *ret_alert, struct error *err);
+
+/* Why the alert was raised, in words: the rule's own template (picket.explain) or a built-in
+ * sentence. Appends to `to`; reads the alert's count, group, threshold and timespan. */
+void alert_reason(const struct alert *alert, const struct unit *unit, struct bytes *to);
 
 /* One JSON object, schema picket.alert/1 (DESIGN.md 8), no newline. file_origins: events are
  * {"file","line","index"} (scan) instead of {"topic","partition","offset","index"}. */

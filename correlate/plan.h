@@ -4,16 +4,24 @@
  * runtime: a unit with a grouping, a window and a condition. A plain detection is the unit
  * "at least 1 event, grouped by its dedup key, within its quiet time".
  *
- * State identity: state_id = 64-bit hash of (type, referenced rules' keys, group-by, window,
- * aggregation, tenant scope), without threshold, level or text: editing those keeps the state.
+ * State identity: state_id = 64-bit hash of (the rule's key, type, referenced rules' keys, group-by,
+ * window, aggregation, tenant scope), without threshold, level or text: editing those keeps the
+ * state. The rule's own key is in it because two rules may differ in the threshold alone.
  *
  * Invariant: units are ordered by depth; a unit's parents have a larger depth.
- * Owner: plan_free(). Thread: immutable, any. Limits: one unit per rule that alerts, one per
- * correlation; group values as in record.h (longer: cut and counted). */
+ * Owner: plan_free(); the ruleset is lent and must outlive the plan. Thread: immutable, any.
+ * Limits: one unit per rule that alerts, one per correlation; PLAN_AT_LEAST_MAX as threshold;
+ * PLAN_GROUPS_MAX groups per unit and event, group values as in record.h (more, or longer: cut and
+ * counted; a value that was cut ends in a digest of the whole, so that two stay two). */
 #ifndef PICKET_CORRELATE_PLAN_H
 #define PICKET_CORRELATE_PLAN_H
 
 #include "correlate/record.h"
+
+enum {
+	PLAN_AT_LEAST_MAX = 1000000, /* a group remembers up to twice this many event times */
+	PLAN_GROUPS_MAX = 16,
+};
 
 struct unit {
 	uint64_t state_id;
@@ -28,6 +36,7 @@ struct unit {
 	const uint32_t *parents; /* units that take this unit's firings as events */
 	size_t parent_count;
 	bool alerts;
+	struct text subject; /* what it counts, in words: the titles of the rules it refers to */
 };
 
 struct plan;

@@ -1,0 +1,251 @@
+/* Closing an epoch: what changed, what is over, and what people should hear of it.
+ *
+ * Every alert whose count or state changed becomes one alert_change. It gets a new revision, and is
+ * announced, when it opened, ended, was taken over, took over one that had been announced, or grew
+ * enough: by the rule's suppress period of event time, or to twice the count last announced. So one
+ * epoch makes at most one revision of an alert.
+ *
+ * The changes are views into cells and episodes. Those that are over are not freed but put into
+ * graves until the next feed. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "correlate/actor_private.h"
+
+void changes_clear(struct actor *actor)
+{
+	while (actor->episode_graves != NULL) {
+		struct episode *next = actor->episode_graves->next;
+		episode_free(&actor->episode_graves);
+		actor->episode_graves = next;
+	}
+	while (actor->cell_graves != NULL) {
+		struct cell *next = actor->cell_graves->next_grave;
+		cell_free(&actor->cell_graves);
+		actor->cell_graves = next;
+	}
+	actor->change_count = 0;
+	arena_reset(actor->arena);
+}
+
+static void print_id(const unsigned char id[EPISODE_ID_BYTES], char to[ALERT_ID_SIZE + 1])
+{
+	for (unsigned i = 0; i < EPISODE_ID_BYTES; i++)
+		(void)snprintf(to + 2 * i, 3, "%02x", id[i]);
+}
+
+/* Name, value, ...: a dedup key shows only the fields that the event had. */
+static void put_group(const struct cell *cell, struct bytes *to)
+{
+	struct cursor from = cursor_of(cell->group);
+	for (size_t i = 0; i < cell->unit->group_by_count; i++) {
+		struct text value = cursor_text(&from);
+		if (value.size == 0 && cell->unit->depth == 0)
+			continue;
+		bytes_put_text(to, cell->unit->group_by[i].name);
+		bytes_put_text(to, value);
+	}
+}
+
+/* The words of the alert: its group and its reason, into the arena. */
+static enum status alert_words(struct actor *actor, const struct cell *cell, struct alert *alert)
+{
+	struct bytes words cleanup(bytes_done) = {0};
+	put_group(cell, &words);
+	alert->group = arena_copy(actor->arena, bytes_text(&words));
+	if (bytes_status(&words) != OK || alert->group.data == NULL)
+		return ENOMEMORY;
+	bytes_clear(&words);
+	alert_reason(alert, cell->unit, &words);
+	alert->reason = arena_copy(actor->arena, bytes_text(&words));
+	return bytes_status(&words) != OK || alert->reason.data == NULL ? ENOMEMORY : OK;
+}
+
+static enum status alert_make(struct actor *actor, const struct cell *cell,
+			      const struct episode *episode, enum alert_state state,
+			      const struct alert **ret_alert)
+{
+	struct alert *alert = arena_alloc(actor->arena, sizeof *alert);
+	if (alert == NULL)
+		return ENOMEMORY;
+	const struct rule *rule = cell->unit->rule;
+	*alert = (struct alert){
+		.revision = episode->revision,
+		.state = state,
+		.flags = episode->flags,
+		.opened_epoch = episode->opened_epoch,
+		.state_id = cell->unit->state_id,
+		.rule_id = rule->id,
+		.rule_name = rule->name,
+		.rule_title = rule->title,
+		.rule_key = rule->key,
+		.level = rule->level,
+		.tenant = cell->tenant,
+		.count = episode->count,
+		.threshold = cell->unit->at_least,
+		.timespan_us = cell->unit->timespan_us,
+		.first_us = episode->first_us,
+		.last_us = episode->last_us,
+		.evidence_count = episode->evidence_count,
+	};
+	print_id(episode->id, alert->id);
+	if (state == ALERT_MERGED)
+		print_id(episode->merged_into, alert->merged_into);
+	for (size_t i = 0; i < episode->evidence_count; i++)
+		alert->evidence[i] = episode->evidence[i]->evidence;
+	*ret_alert = alert;
+	return alert_words(actor, cell, alert);
+}
+
+static enum status change_push(struct actor *actor, const struct alert *alert, bool announce)
+{
+	if (actor->change_count == actor->change_capacity) {
+		size_t capacity = actor->change_capacity == 0 ? 16 : actor->change_capacity * 2;
+		struct alert_change *grown = realloc(actor->changes, capacity * sizeof *grown);
+		if (grown == NULL)
+			return ENOMEMORY;
+		actor->changes = grown;
+		actor->change_capacity = capacity;
+	}
+	actor->changes[actor->change_count++] = (struct alert_change){alert, announce};
+	return OK;
+}
+
+static bool grew_enough(const struct episode *episode, int64_t suppress_us)
+{
+	if (suppress_us <= 0)
+		return episode->count / 2 >= episode->announced_count;
+	return episode->last_us >= episode->announced_us &&
+	       (uint64_t)episode->last_us - (uint64_t)episode->announced_us >=
+		       (uint64_t)suppress_us;
+}
+
+static enum status publish(struct actor *actor, const struct cell *cell, struct episode *episode,
+			   enum alert_state state)
+{
+	bool announce = episode->revision == 0 || state != ALERT_OPEN || episode->took_over ||
+			grew_enough(episode, cell->unit->rule->suppress_for_us);
+	if (announce && episode->revision < UINT32_MAX) {
+		episode->revision++;
+		episode->announced_count = episode->count;
+		episode->announced_us = episode->last_us;
+	}
+	episode->changed = false;
+	episode->took_over = false;
+	const struct alert *alert = NULL;
+	enum status status = alert_make(actor, cell, episode, state, &alert);
+	return status == OK ? change_push(actor, alert, announce) : status;
+}
+
+static void bury(struct actor *actor, struct episode **link)
+{
+	struct episode *episode = *link;
+	*link = episode->next;
+	episode->next = actor->episode_graves;
+	actor->episode_graves = episode;
+}
+
+static enum status settle_episodes(struct actor *actor, struct cell *cell)
+{
+	enum status status = OK;
+	while (status == OK && cell->episodes.merged != NULL) {
+		status = publish(actor, cell, cell->episodes.merged, ALERT_MERGED);
+		bury(actor, &cell->episodes.merged);
+	}
+	struct episode **link = &cell->episodes.open;
+	while (status == OK && *link != NULL) {
+		bool over = time_passed(cell_episode_end(cell, *link), 0, actor->watermark_us);
+		if (over || (*link)->changed)
+			status = publish(actor, cell, *link, over ? ALERT_ENDED : ALERT_OPEN);
+		if (over)
+			bury(actor, link);
+		else
+			link = &(*link)->next;
+	}
+	return status;
+}
+
+static void cell_bury(struct actor *actor, struct cell *cell)
+{
+	struct partition *partition = &actor->partitions[cell->virtual_partition];
+	cells_remove(&partition->cells, &cell->key);
+	timers_remove(&actor->timers, &cell->timer);
+	struct quota *quota = cell->quota;
+	assert(quota->cells > 0 && actor->counters.cells > 0);
+	actor->counters.cells--;
+	if (--quota->cells == 0 && !quota->refused) {
+		cells_remove(&partition->quotas, &quota->key);
+		free(quota);
+	}
+	actor->counters.cell_bytes -= cell->bytes;
+	cell->quota = NULL;
+	cell->next_grave = actor->cell_graves;
+	actor->cell_graves = cell;
+}
+
+/* Brings a cell up to the actor's watermark; it may be gone afterwards. */
+static enum status cell_settle(struct actor *actor, struct cell *cell)
+{
+	struct window_shape shape = unit_shape(cell->unit);
+	window_settle(&cell->window, &shape, actor->watermark_us);
+	enum status status = settle_episodes(actor, cell);
+	if (status != OK)
+		return status;
+	if (cell->window.count == 0 && cell->episodes.open == NULL) {
+		cell_bury(actor, cell);
+		return OK;
+	}
+	size_t bytes = cell_size(cell);
+	actor->counters.cell_bytes += bytes - cell->bytes; /* modulo 2^64: may go down */
+	cell->bytes = bytes;
+	return timers_set(&actor->timers, &cell->timer, cell_deadline(cell));
+}
+
+static int change_compare(const void *a, const void *b)
+{
+	const struct alert_change *left = a;
+	const struct alert_change *right = b;
+	return memcmp(left->alert->id, right->alert->id, ALERT_ID_SIZE);
+}
+
+/* Settles what was touched, then what is due. A settled cell is not due any more. */
+static enum status settle_all(struct actor *actor)
+{
+	enum status status = OK;
+	for (size_t i = 0; status == OK && i < actor->touched_count; i++) {
+		actor->touched[i]->touched = false;
+		status = cell_settle(actor, actor->touched[i]);
+	}
+	actor->touched_count = 0;
+	struct timer *due = timers_first(&actor->timers);
+	while (status == OK && due != NULL && time_passed(due->at_us, 0, actor->watermark_us)) {
+		struct cell *cell = (struct cell *)(void *)due;
+		status = cell_settle(actor, cell);
+		due = timers_first(&actor->timers);
+	}
+	return status;
+}
+
+enum status actor_close(struct actor *actor, uint64_t epoch, int64_t watermark_us,
+			struct error *err)
+{
+	(void)epoch; /* part of the contract; openings got theirs when they were folded */
+	assert(actor->fed_count == 0); /* every feed is followed by a round */
+	static_assert(offsetof(struct cell, timer) == 0);
+	changes_clear(actor);
+	actor->has_closed = true;
+	if (watermark_us > actor->watermark_us)
+		actor->watermark_us = watermark_us;
+	if (settle_all(actor) != OK)
+		return error_set(err, ENOMEMORY, "no memory to close an epoch");
+	if (actor->change_count > 1)
+		qsort(actor->changes, actor->change_count, sizeof *actor->changes, change_compare);
+	return OK;
+}
+
+const struct alert_change *actor_changes(const struct actor *actor, size_t *ret_count)
+{
+	*ret_count = actor->change_count;
+	return actor->changes;
+}

@@ -1,0 +1,215 @@
+/* The state of one virtual partition as bytes (version 1):
+ *
+ *   u8      version = 1
+ *   u8      virtual partition
+ *   signed  watermark_us of the actor
+ *   varint  number of quotas that refused a group and have not told so, then for each:
+ *     u64le state id      text tenant
+ *   varint  number of cells, ascending by cell key, then for each one text that holds:
+ *     u64le state id      text tenant      text group
+ *     varint at_least     the threshold the window was kept under
+ *     window (window.c)   varint number of episodes, each as in episode.c, ascending
+ *
+ * A cell is a text of its own so that the state of a rule that is gone can be stepped over. Nothing
+ * depends on addresses, table sizes or the order of arrival: equal state is equal bytes. Timers,
+ * counts and memory figures are derived again. What is read is checked as input. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "correlate/actor_private.h"
+
+enum { CHECKPOINT_VERSION = 1 };
+
+static void cell_encode(const struct cell *cell, struct bytes *to)
+{
+	assert(!cell->touched && cell->episodes.merged == NULL);
+	size_t episode_count = 0;
+	for (const struct episode *e = cell->episodes.open; e != NULL; e = e->next)
+		episode_count++;
+	bytes_put_u64le(to, cell->unit->state_id);
+	bytes_put_text(to, cell->tenant);
+	bytes_put_text(to, cell->group);
+	bytes_put_varint(to, cell->unit->at_least);
+	window_encode(&cell->window, to);
+	bytes_put_varint(to, episode_count);
+	for (const struct episode *e = cell->episodes.open; e != NULL; e = e->next)
+		episode_encode(e, to);
+}
+
+static void items_free(void ***items)
+{
+	free(*items);
+	*items = NULL;
+}
+
+static enum status quotas_encode(const struct cells *quotas, struct bytes *to)
+{
+	void **sorted cleanup(items_free) = cells_sorted(quotas);
+	if (sorted == NULL && quotas->count > 0)
+		return ENOMEMORY;
+	size_t refused = 0;
+	for (size_t i = 0; i < quotas->count; i++)
+		refused += ((const struct quota *)sorted[i])->refused;
+	bytes_put_varint(to, refused);
+	for (size_t i = 0; i < quotas->count; i++) {
+		const struct quota *quota = sorted[i];
+		if (!quota->refused)
+			continue;
+		bytes_put_u64le(to, quota->state_id);
+		bytes_put_text(to, quota->tenant);
+	}
+	return OK;
+}
+
+enum status actor_checkpoint(const struct actor *actor, uint8_t virtual_partition, struct bytes *to)
+{
+	assert(actor->fed_count == 0 && actor->touched_count == 0);
+	const struct partition *partition = &actor->partitions[virtual_partition];
+	if (!actor->has_closed)
+		return OK;
+	bytes_put_u8(to, CHECKPOINT_VERSION);
+	bytes_put_u8(to, virtual_partition);
+	bytes_put_signed(to, actor->watermark_us);
+	enum status status = quotas_encode(&partition->quotas, to);
+	if (status != OK)
+		return status;
+	void **sorted cleanup(items_free) = cells_sorted(&partition->cells);
+	if (sorted == NULL && partition->cells.count > 0)
+		return ENOMEMORY;
+	struct bytes one cleanup(bytes_done) = {0};
+	bytes_put_varint(to, partition->cells.count);
+	for (size_t i = 0; i < partition->cells.count; i++) {
+		bytes_clear(&one);
+		cell_encode(sorted[i], &one);
+		if (bytes_status(&one) != OK)
+			return ENOMEMORY;
+		bytes_put_text(to, bytes_text(&one));
+	}
+	return bytes_status(to);
+}
+
+static enum status quotas_decode(struct actor *actor, uint8_t virtual_partition,
+				 struct cursor *from)
+{
+	uint64_t count = cursor_varint(from);
+	for (uint64_t i = 0; i < count && !from->failed; i++) {
+		uint64_t state_id = cursor_u64le(from);
+		struct text tenant = cursor_text(from);
+		if (from->failed || plan_find(actor->plan, state_id) == NULL)
+			continue;
+		struct quota *quota = NULL;
+		enum status status = quota_of(actor, state_id, virtual_partition, tenant, &quota);
+		if (status != OK)
+			return status;
+		quota->refused = true;
+	}
+	return from->failed ? ECORRUPT : OK;
+}
+
+/* Ascending, and more than the timespan apart. */
+static enum status episodes_decode(struct cursor *from, int64_t timespan_us,
+				   struct episodes *episodes)
+{
+	uint64_t count = cursor_varint(from);
+	struct episode **link = &episodes->open;
+	const struct episode *before = NULL;
+	for (uint64_t i = 0; i < count; i++) {
+		enum status status = episode_decode(from, link);
+		if (status != OK)
+			return status;
+		const struct episode *read = *link;
+		if (before != NULL && (read->first_us <= before->last_us ||
+				       time_within(before->last_us, read->first_us, timespan_us)))
+			return ECORRUPT;
+		before = read;
+		link = &(*link)->next;
+	}
+	return OK;
+}
+
+/* What the cell remembers, kept under the threshold it had, now under the unit's. */
+static enum status memory_decode(struct cursor *from, struct cell *cell)
+{
+	struct window_shape shape = unit_shape(cell->unit);
+	uint64_t at_least = cursor_varint(from);
+	if (from->failed || at_least == 0 || at_least > PLAN_AT_LEAST_MAX)
+		return ECORRUPT;
+	shape.at_least = at_least;
+	enum status status = window_decode(from, &shape, &cell->window);
+	if (status == OK)
+		status = episodes_decode(from, shape.timespan_us, &cell->episodes);
+	if (status == OK && (from->failed || cursor_left(from) > 0))
+		return ECORRUPT;
+	if (status == OK && at_least != cell->unit->at_least)
+		window_reshape(&cell->window, at_least, cell->unit->at_least);
+	return status;
+}
+
+static enum status cell_decode(struct actor *actor, uint8_t virtual_partition, struct text encoded)
+{
+	struct cursor from = cursor_of(encoded);
+	struct match_record record = {.virtual_partition = virtual_partition};
+	record.state_id = cursor_u64le(&from);
+	record.tenant = cursor_text(&from);
+	record.group = cursor_text(&from);
+	const struct hash_key *key = plan_hash_key(actor->plan);
+	if (from.failed ||
+	    virtual_partition_of(key, record.tenant, record.group) != virtual_partition)
+		return ECORRUPT;
+	const struct unit *unit = plan_find(actor->plan, record.state_id);
+	if (unit == NULL) {
+		actor->counters.unknown_state++;
+		return OK;
+	}
+	struct cell_key cell_key =
+		record_cell_key(key, record.state_id, record.tenant, record.group);
+	if (cells_find(&actor->partitions[virtual_partition].cells, &cell_key) != NULL)
+		return ECORRUPT;
+	struct cell *cell = NULL;
+	struct quota *quota = NULL;
+	enum status status =
+		quota_of(actor, record.state_id, virtual_partition, record.tenant, &quota);
+	if (status == OK)
+		status = cell_new(actor, unit, quota, &record, &cell);
+	if (status == OK)
+		status = memory_decode(&from, cell);
+	if (status != OK)
+		return status;
+	cell->bytes = cell_size(cell);
+	actor->counters.cell_bytes += cell->bytes;
+	return timers_set(&actor->timers, &cell->timer, cell_deadline(cell));
+}
+
+enum status actor_restore(struct actor *actor, struct text checkpoint, struct error *err)
+{
+	assert(actor->fed_count == 0 && actor->touched_count == 0);
+	if (checkpoint.size == 0)
+		return OK;
+	struct cursor from = cursor_of(checkpoint);
+	if (cursor_u8(&from) != CHECKPOINT_VERSION)
+		return error_set(err, ECORRUPT, "a checkpoint is damaged, or of a newer version");
+	uint8_t virtual_partition = cursor_u8(&from);
+	int64_t watermark_us = cursor_signed(&from);
+	if (from.failed)
+		return error_set(err, ECORRUPT, "a checkpoint is cut off");
+	if (virtual_partition % actor->actor_count != actor->index)
+		return OK;
+	enum status status = quotas_decode(actor, virtual_partition, &from);
+	uint64_t count = cursor_varint(&from);
+	for (uint64_t i = 0; status == OK && i < count && !from.failed; i++) {
+		struct text cell = cursor_text(&from);
+		if (!from.failed)
+			status = cell_decode(actor, virtual_partition, cell);
+	}
+	if (status == OK && (from.failed || cursor_left(&from) > 0))
+		status = ECORRUPT;
+	if (status == ENOMEMORY)
+		return error_set(err, status, "no memory to restore a checkpoint");
+	if (status != OK)
+		return error_set(err, status, "the checkpoint of virtual partition %u is damaged",
+				 virtual_partition);
+	actor->has_closed = true;
+	if (watermark_us > actor->watermark_us)
+		actor->watermark_us = watermark_us;
+	return OK;
+}

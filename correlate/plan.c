@@ -1,0 +1,395 @@
+/* From rules to units. State identities are BLAKE2b over length-prefixed parts, unkeyed: the same
+ * rule has the same identity in every store, and a reordered or edited file keeps it. Rules that
+ * are alike in all of it (copies without an id) are told apart by their order. */
+#include <assert.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "correlate/plan_private.h"
+
+enum { PLAN_BYTES_MAX = 1 << 30, SUBJECTS_MAX = 3 };
+
+static const int64_t default_dedup_us = INT64_C(3600) * 1000000;
+
+static const struct group_field default_dedup[] = {
+	{.name = {"user.id", 7}},
+	{.name = {"source.ip", 9}},
+	{.name = {"service.name", 12}},
+};
+
+static const char *type_name(enum correlation_type type)
+{
+	static const char *const names[] = {
+		[CORRELATION_EVENT_COUNT] = "event_count",
+		[CORRELATION_VALUE_COUNT] = "value_count",
+		[CORRELATION_TEMPORAL] = "temporal",
+		[CORRELATION_TEMPORAL_ORDERED] = "temporal_ordered",
+		[CORRELATION_VALUE_SUM] = "value_sum",
+		[CORRELATION_VALUE_AVG] = "value_avg",
+		[CORRELATION_VALUE_PERCENTILE] = "value_percentile",
+		[CORRELATION_VALUE_MEDIAN] = "value_median",
+	};
+	assert((unsigned)type < sizeof names / sizeof *names);
+	return names[type];
+}
+
+/* The smallest count that fires, or EINVALID for what is not an eager event_count. */
+static enum status threshold_of(const struct rule *rule, uint64_t *ret_at_least, struct error *err)
+{
+	const struct correlation *correlation = rule->correlation;
+	const char *only = "this build evaluates event_count with gt or gte";
+	if (correlation->type != CORRELATION_EVENT_COUNT)
+		return error_at(err, EINVALID, rule->at, "%s; the rule \"%.*s\" is a %s", only,
+				TEXT_ARG(rule->key), type_name(correlation->type));
+	enum comparison how = correlation->conditions[0].how;
+	if (correlation->condition_count != 1 || (how != COMPARE_GT && how != COMPARE_GTE))
+		return error_at(
+			err, EINVALID, rule->at,
+			"%s; the condition of the rule \"%.*s\" is another comparison, or a range",
+			only, TEXT_ARG(rule->key));
+	double value = correlation->conditions[0].value;
+	if (!(value >= -1 && value <= PLAN_AT_LEAST_MAX))
+		return error_at(err, EINVALID, rule->at,
+				"the threshold of the rule \"%.*s\" is not between 1 and %d",
+				TEXT_ARG(rule->key), PLAN_AT_LEAST_MAX);
+	int64_t whole = (int64_t)value; /* towards zero; value is in range */
+	bool exact = (double)whole == value;
+	int64_t at_least = (exact && how == COMPARE_GTE) || value < 0 ? whole : whole + 1;
+	if (at_least < 1 || at_least > PLAN_AT_LEAST_MAX)
+		return error_at(err, EINVALID, rule->at,
+				"the condition of the rule \"%.*s\" holds for every event or none: "
+				"give a threshold between 1 and %d",
+				TEXT_ARG(rule->key), PLAN_AT_LEAST_MAX);
+	*ret_at_least = (uint64_t)at_least;
+	return OK;
+}
+
+static bool exports(const struct rule *child, struct text field)
+{
+	if (text_equal(field, TEXT("tenant.id")))
+		return true; /* absent is "-", never missing */
+	for (size_t i = 0; i < child->correlation->group_by_count; i++)
+		if (text_equal(child->correlation->group_by[i].name, field))
+			return true;
+	return false;
+}
+
+/* What a correlation may refer to: a firing has a child's tenant and group fields, and no more. */
+static enum status check_reference(const struct unit *unit, const struct rule *child,
+				   size_t reference, struct error *err)
+{
+	if (child->kind != RULE_CORRELATION)
+		return OK;
+	if (child->cross_tenant && !unit->rule->cross_tenant)
+		return error_at(err, EINVALID, unit->rule->at,
+				"the rule \"%.*s\" refers to \"%.*s\", which is cross-tenant"
+				"\n  fix: write picket.tenant.scope: cross-tenant here too",
+				TEXT_ARG(unit->rule->key), TEXT_ARG(child->key));
+	for (size_t i = 0; i < unit->group_by_count; i++) {
+		struct text field = unit_field(unit, i, reference);
+		if (!exports(child, field))
+			return error_at(
+				err, EINVALID, unit->rule->at,
+				"the rule \"%.*s\" groups by %.*s, which \"%.*s\" does not group "
+				"by\n  fix: a correlation exports its group-by fields only; add it there",
+				TEXT_ARG(unit->rule->key), TEXT_ARG(field), TEXT_ARG(child->key));
+	}
+	return OK;
+}
+
+struct text unit_field(const struct unit *unit, size_t at, size_t reference)
+{
+	assert(at < unit->group_by_count);
+	const struct group_field *field = &unit->group_by[at];
+	return field->by_rule == NULL ? field->name : field->by_rule[reference];
+}
+
+/* What the unit counts, in words. */
+static struct text subject_of(struct plan *plan, const struct rule *rule)
+{
+	if (rule->kind == RULE_DETECTION)
+		return rule->title;
+	const struct correlation *correlation = rule->correlation;
+	struct text subject = {"", 0};
+	for (size_t i = 0; i < correlation->rule_count && i < SUBJECTS_MAX; i++) {
+		const struct rule *part = ruleset_rule(plan->ruleset, correlation->rules[i]);
+		subject = arena_print(plan->arena, "%.*s%s%.*s", TEXT_ARG(subject),
+				      i == 0 ? "" : " or ", TEXT_ARG(part->title));
+	}
+	if (correlation->rule_count > SUBJECTS_MAX)
+		subject = arena_print(plan->arena, "%.*s or others", TEXT_ARG(subject));
+	return subject;
+}
+
+/* The group-by of a plain detection: its dedup key. */
+static enum status dedup_fields(struct plan *plan, struct unit *unit, struct error *err)
+{
+	const struct rule *rule = unit->rule;
+	unit->group_by = default_dedup;
+	unit->group_by_count = sizeof default_dedup / sizeof *default_dedup;
+	if (rule->dedup_by == NULL)
+		return OK;
+	if (rule->dedup_by_count > RULES_GROUP_BY_MAX)
+		return error_at(err, EINVALID, rule->at, "more than %d dedup fields",
+				RULES_GROUP_BY_MAX);
+	struct group_field *fields =
+		arena_alloc(plan->arena, (rule->dedup_by_count + 1) * sizeof *fields);
+	if (fields == NULL)
+		return error_set(err, ENOMEMORY, "no memory for the dedup key of a rule");
+	for (size_t i = 0; i < rule->dedup_by_count; i++)
+		fields[i].name = rule->dedup_by[i];
+	unit->group_by = fields;
+	unit->group_by_count = rule->dedup_by_count;
+	return OK;
+}
+
+static void identity_text(crypto_generichash_state *hash, struct text t)
+{
+	uint64_t size = t.size;
+	unsigned char prefix[8];
+	for (unsigned i = 0; i < sizeof prefix; i++)
+		prefix[i] = (unsigned char)(size >> (8 * i));
+	(void)crypto_generichash_update(hash, prefix, sizeof prefix);
+	if (size > 0)
+		(void)crypto_generichash_update(hash, (const unsigned char *)t.data, size);
+}
+
+static void identity_number(crypto_generichash_state *hash, uint64_t number)
+{
+	unsigned char encoded[8];
+	for (unsigned i = 0; i < sizeof encoded; i++)
+		encoded[i] = (unsigned char)(number >> (8 * i));
+	identity_text(hash, (struct text){(const char *)encoded, sizeof encoded});
+}
+
+/* The identity of the unit's state; copy tells apart rules that are alike in everything. */
+static uint64_t identity_of(const struct plan *plan, const struct unit *unit, uint64_t copy)
+{
+	const struct rule *rule = unit->rule;
+	const struct correlation *correlation = rule->correlation;
+	size_t references = correlation == NULL ? 0 : correlation->rule_count;
+	crypto_generichash_state hash;
+	(void)crypto_generichash_init(&hash, NULL, 0, crypto_generichash_BYTES_MIN);
+	identity_text(&hash, rule->key);
+	identity_number(&hash, correlation == NULL ? 0 : 1 + (uint64_t)correlation->type);
+	identity_number(&hash, (uint64_t)unit->timespan_us);
+	identity_number(&hash, rule->cross_tenant);
+	identity_number(&hash, copy);
+	identity_number(&hash, references);
+	for (size_t r = 0; r < references; r++)
+		identity_text(&hash, ruleset_rule(plan->ruleset, correlation->rules[r])->key);
+	identity_number(&hash, unit->group_by_count);
+	for (size_t i = 0; i < unit->group_by_count; i++) {
+		identity_text(&hash, unit->group_by[i].name);
+		for (size_t r = 0; r < references; r++)
+			identity_text(&hash, unit_field(unit, i, r));
+	}
+	unsigned char result[crypto_generichash_BYTES_MIN];
+	(void)crypto_generichash_final(&hash, result, sizeof result);
+	uint64_t identity = 0;
+	for (unsigned i = 0; i < 8; i++)
+		identity |= (uint64_t)result[i] << (8 * i);
+	return identity;
+}
+
+/* Puts the state identity where plan_find() looks for it; a taken one is tried as a further copy.
+ */
+static void unit_identify(struct plan *plan, uint32_t index)
+{
+	struct unit *unit = &plan->units[index];
+	uint64_t copy = 0;
+	size_t at = 0;
+	bool taken = true;
+	while (taken) {
+		unit->state_id = identity_of(plan, unit, copy++);
+		size_t low = 0;
+		size_t high = index;
+		while (low < high) {
+			size_t middle = low + (high - low) / 2;
+			if (plan->by_state[middle].state_id < unit->state_id)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		at = low;
+		taken = at < index && plan->by_state[at].state_id == unit->state_id;
+	}
+	memmove(&plan->by_state[at + 1], &plan->by_state[at],
+		(index - at) * sizeof *plan->by_state);
+	plan->by_state[at] = (struct plan_state){unit->state_id, index};
+}
+
+static enum status unit_add(struct plan *plan, const struct rule *rule, struct error *err)
+{
+	uint32_t index = (uint32_t)plan->unit_count;
+	struct unit *unit = &plan->units[index];
+	*unit = (struct unit){.rule = rule,
+			      .type = CORRELATION_EVENT_COUNT,
+			      .at_least = 1,
+			      .alerts = rule->alerts};
+	enum status status = OK;
+	if (rule->kind == RULE_DETECTION) {
+		unit->timespan_us = rule->dedup_for_us > 0 ? rule->dedup_for_us : default_dedup_us;
+		status = dedup_fields(plan, unit, err);
+	} else {
+		unit->timespan_us = rule->correlation->timespan_us;
+		unit->depth = rule->correlation->depth;
+		unit->group_by = rule->correlation->group_by;
+		unit->group_by_count = rule->correlation->group_by_count;
+		assert(unit->depth > 0 && unit->group_by_count <= RULES_GROUP_BY_MAX);
+		status = threshold_of(rule, &unit->at_least, err);
+		for (size_t r = 0; status == OK && r < rule->correlation->rule_count; r++)
+			status = check_reference(
+				unit, ruleset_rule(plan->ruleset, rule->correlation->rules[r]), r,
+				err);
+	}
+	if (status != OK)
+		return status;
+	unit->subject = subject_of(plan, rule);
+	if (unit->subject.data == NULL && rule->kind == RULE_CORRELATION)
+		return error_set(err, ENOMEMORY, "no memory for the words of a rule");
+	plan->unit_count++;
+	unit_identify(plan, index);
+	return OK;
+}
+
+/* All units, detections first, then correlations by depth. */
+static enum status plan_add_units(struct plan *plan, struct error *err)
+{
+	size_t rule_count = ruleset_count(plan->ruleset);
+	enum status status = OK;
+	for (unsigned depth = 0; depth <= RULES_CHAIN_DEPTH_MAX; depth++)
+		for (size_t i = 0; status == OK && i < rule_count; i++) {
+			const struct rule *rule = ruleset_rule(plan->ruleset, i);
+			bool correlates = rule->kind == RULE_CORRELATION;
+			bool wanted = correlates ? rule->correlation->depth == depth
+						 : depth == 0 && rule->alerts;
+			if (!wanted)
+				continue;
+			status = unit_add(plan, rule, err);
+			if (correlates && depth > 1)
+				plan->rounds = depth - 1;
+		}
+	return status;
+}
+
+static size_t unit_reference_count(const struct unit *unit)
+{
+	return unit->rule->kind == RULE_DETECTION ? 1 : unit->rule->correlation->rule_count;
+}
+
+static uint32_t unit_reference(const struct unit *unit, size_t reference)
+{
+	return unit->rule->kind == RULE_DETECTION ? unit->rule->index
+						  : unit->rule->correlation->rules[reference];
+}
+
+/* Which units each rule feeds: counted, summed to starts, filled in. */
+static enum status plan_connect(struct plan *plan, struct error *err)
+{
+	size_t rule_count = ruleset_count(plan->ruleset);
+	size_t total = 0;
+	for (size_t u = 0; u < plan->unit_count; u++)
+		total += unit_reference_count(&plan->units[u]);
+	plan->feeds = arena_alloc(plan->arena, (total + 1) * sizeof *plan->feeds);
+	plan->feed_start = arena_alloc(plan->arena, (rule_count + 1) * sizeof *plan->feed_start);
+	uint32_t *next = arena_alloc(plan->arena, (rule_count + 1) * sizeof *next);
+	uint32_t *parents = arena_alloc(plan->arena, (total + 1) * sizeof *parents);
+	if (plan->feeds == NULL || plan->feed_start == NULL || next == NULL || parents == NULL)
+		return error_set(err, ENOMEMORY, "no memory for %zu rules", rule_count);
+
+	for (size_t u = 0; u < plan->unit_count; u++)
+		for (size_t r = 0; r < unit_reference_count(&plan->units[u]); r++)
+			plan->feed_start[unit_reference(&plan->units[u], r) + 1]++;
+	for (size_t i = 0; i < rule_count; i++)
+		plan->feed_start[i + 1] += plan->feed_start[i];
+	memcpy(next, plan->feed_start, (rule_count + 1) * sizeof *next);
+	for (uint32_t u = 0; u < plan->unit_count; u++)
+		for (uint32_t r = 0; r < unit_reference_count(&plan->units[u]); r++)
+			plan->feeds[next[unit_reference(&plan->units[u], r)]++] =
+				(struct feed){u, r};
+
+	for (size_t i = 0; i < total; i++)
+		parents[i] = plan->feeds[i].unit;
+	for (size_t u = 0; u < plan->unit_count; u++) {
+		struct unit *unit = &plan->units[u];
+		if (unit->rule->kind == RULE_DETECTION)
+			continue; /* its events go to correlations directly, not through its alerts
+				   */
+		uint32_t start = plan->feed_start[unit->rule->index];
+		unit->parents = parents + start;
+		unit->parent_count = plan->feed_start[unit->rule->index + 1] - start;
+		assert(unit->parent_count == 0 || unit->parents[0] > u);
+	}
+	return OK;
+}
+
+enum status plan_new(const struct ruleset *ruleset, const struct hash_key *key,
+		     struct plan **ret_plan, struct error *err)
+{
+	struct plan *plan cleanup(plan_free) = calloc(1, sizeof *plan);
+	size_t rule_count = ruleset_count(ruleset);
+	assert(rule_count <= RULES_MAX);
+	if (plan == NULL || (plan->arena = arena_new(PLAN_BYTES_MAX)) == NULL)
+		return error_set(err, ENOMEMORY, "no memory for the rules' plan");
+	plan->ruleset = ruleset;
+	plan->key = *key;
+	plan->units = arena_alloc(plan->arena, (rule_count + 1) * sizeof *plan->units);
+	plan->by_state = arena_alloc(plan->arena, (rule_count + 1) * sizeof *plan->by_state);
+	if (plan->units == NULL || plan->by_state == NULL)
+		return error_set(err, ENOMEMORY, "no memory for %zu rules", rule_count);
+	enum status status = plan_add_units(plan, err);
+	if (status == OK)
+		status = plan_connect(plan, err);
+	if (status != OK)
+		return status;
+	*ret_plan = TAKE(plan);
+	return OK;
+}
+
+void plan_free(struct plan **plan)
+{
+	if (*plan == NULL)
+		return;
+	arena_free(&(*plan)->arena);
+	free(*plan);
+	*plan = NULL;
+}
+
+size_t plan_unit_count(const struct plan *plan)
+{
+	return plan->unit_count;
+}
+
+const struct unit *plan_unit(const struct plan *plan, size_t index)
+{
+	assert(index < plan->unit_count);
+	return &plan->units[index];
+}
+
+const struct unit *plan_find(const struct plan *plan, uint64_t state_id)
+{
+	size_t low = 0;
+	size_t high = plan->unit_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (plan->by_state[middle].state_id < state_id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == plan->unit_count || plan->by_state[low].state_id != state_id)
+		return NULL;
+	return &plan->units[plan->by_state[low].unit];
+}
+
+const struct hash_key *plan_hash_key(const struct plan *plan)
+{
+	return &plan->key;
+}
+
+unsigned plan_rounds(const struct plan *plan)
+{
+	return plan->rounds;
+}

@@ -1,0 +1,44 @@
+/* plan_private - what plan.c works out once and route.c and the actor use for every event.
+ *
+ * Why: routing an event must not search: each rule knows the units it feeds, and under which of
+ * their references (an alias names another field per reference).
+ *
+ * Invariant: feeds of rule r are feeds[feed_start[r] .. feed_start[r + 1]), ascending by unit; a
+ * unit stands there at most once per reference. Owner: the plan's arena. Thread: immutable, any.
+ * Limits: those of plan.h. */
+#ifndef PICKET_CORRELATE_PLAN_PRIVATE_H
+#define PICKET_CORRELATE_PLAN_PRIVATE_H
+
+#include "correlate/plan.h"
+
+struct feed {
+	uint32_t unit;
+	uint32_t reference; /* index into correlation->rules; 0 for a plain detection */
+};
+
+struct plan_state {
+	uint64_t state_id;
+	uint32_t unit;
+};
+
+struct plan {
+	struct arena *arena;
+	const struct ruleset *ruleset;
+	struct hash_key key;
+	struct unit *units;
+	size_t unit_count;
+	struct plan_state *by_state; /* ascending state_id */
+	struct feed *feeds;
+	uint32_t *feed_start;
+	unsigned rounds;
+};
+
+/* The field that group-by entry `at` of the unit means for a reference. */
+struct text unit_field(const struct unit *unit, size_t at, size_t reference);
+
+/* A child's condition held at an event: one match record per parent, into the sink. firing is the
+ * child's record: its tenant and group, with time, origin, context and flags of that event. */
+enum status plan_route_firing(const struct plan *plan, const struct unit *child,
+			      const struct match_record *firing, const struct record_sink *sink);
+
+#endif

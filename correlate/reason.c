@@ -1,0 +1,142 @@
+/* Why an alert was raised, in words an analyst can read at night.
+ *
+ * A template (picket.explain) holds placeholders in braces: {count}, {threshold}, {timespan},
+ * {tenant} and the names of the group's fields. What is no placeholder stays as it is written, so a
+ * typing mistake shows. The values come from logs: they are data, never a template again. */
+#include <assert.h>
+#include <stdio.h>
+
+#include "correlate/alert.h"
+
+enum { NUMBER_BYTES_MAX = 32 };
+
+static void put_text(struct bytes *to, struct text t)
+{
+	bytes_put(to, t.data, t.size);
+}
+
+static void put_number(struct bytes *to, uint64_t number)
+{
+	char digits[NUMBER_BYTES_MAX];
+	int size = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+	bytes_put(to, digits, (size_t)size);
+}
+
+/* The largest unit that divides the time: 90 s is 90s, 3600 s is 1h. */
+static void put_duration(struct bytes *to, int64_t duration_us)
+{
+	static const struct {
+		int64_t size_us;
+		struct text name;
+	} units[] = {
+		{INT64_C(86400000000), {"d", 1}}, {INT64_C(3600000000), {"h", 1}},
+		{INT64_C(60000000), {"m", 1}},    {INT64_C(1000000), {"s", 1}},
+		{INT64_C(1000), {"ms", 2}},       {INT64_C(1), {"us", 2}},
+	};
+	size_t i = 0;
+	while (duration_us % units[i].size_us != 0)
+		i++;
+	assert(i < sizeof units / sizeof *units && duration_us >= 0);
+	put_number(to, (uint64_t)(duration_us / units[i].size_us));
+	put_text(to, units[i].name);
+}
+
+/* Looks a name up in the sequence name, value, ... */
+static bool group_value(struct text group, struct text name, struct text *ret_value)
+{
+	struct cursor from = cursor_of(group);
+	while (cursor_left(&from) > 0 && !from.failed) {
+		struct text found = cursor_text(&from);
+		struct text value = cursor_text(&from);
+		if (text_equal(found, name)) {
+			*ret_value = value;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool put_placeholder(const struct alert *alert, struct text name, struct bytes *to)
+{
+	struct text value = {0};
+	if (text_equal(name, TEXT("count")))
+		put_number(to, alert->count);
+	else if (text_equal(name, TEXT("threshold")))
+		put_number(to, alert->threshold);
+	else if (text_equal(name, TEXT("timespan")))
+		put_duration(to, alert->timespan_us);
+	else if (text_equal(name, TEXT("tenant")))
+		put_text(to, alert->tenant);
+	else if (group_value(alert->group, name, &value))
+		put_text(to, value);
+	else
+		return false;
+	return true;
+}
+
+static void put_template(const struct alert *alert, struct text template, struct bytes *to)
+{
+	while (template.size > 0) {
+		const char *end = NULL;
+		if (*template.data == '{')
+			end = memchr(template.data, '}', template.size);
+		struct text name = {template.data + 1,
+				    end == NULL ? 0 : (size_t)(end - template.data) - 1};
+		if (end != NULL && put_placeholder(alert, name, to)) {
+			template = text_cut(template, name.size + 2);
+			continue;
+		}
+		bytes_put_u8(to, (uint8_t) * template.data);
+		template = text_cut(template, 1);
+	}
+}
+
+/* " for user.id=alice, source.ip=10.0.0.1" */
+static void put_group(const struct alert *alert, struct bytes *to)
+{
+	struct cursor from = cursor_of(alert->group);
+	for (bool first = true; cursor_left(&from) > 0 && !from.failed; first = false) {
+		put_text(to, first ? TEXT(" for ") : TEXT(", "));
+		put_text(to, cursor_text(&from));
+		bytes_put_u8(to, '=');
+		put_text(to, cursor_text(&from));
+	}
+}
+
+static void put_sentence(const struct alert *alert, const struct unit *unit, struct bytes *to)
+{
+	if (unit->depth > 0) {
+		put_number(to, alert->count);
+		put_text(to, alert->count == 1 ? TEXT(" event of \"") : TEXT(" events of \""));
+		put_text(to, unit->subject);
+		put_text(to, TEXT("\" within "));
+		put_duration(to, alert->timespan_us);
+		put_group(alert, to);
+		put_text(to, TEXT(" (threshold "));
+		put_number(to, alert->threshold);
+		bytes_put_u8(to, ')');
+		return;
+	}
+	bytes_put_u8(to, '"');
+	put_text(to, unit->subject);
+	put_text(to, TEXT("\" matched "));
+	if (alert->count == 1) {
+		put_text(to, TEXT("once"));
+	} else {
+		put_number(to, alert->count);
+		put_text(to, TEXT(" times"));
+	}
+	put_group(alert, to);
+}
+
+void alert_reason(const struct alert *alert, const struct unit *unit, struct bytes *to)
+{
+	size_t start = to->size;
+	if (unit->rule->explain.size > 0)
+		put_template(alert, unit->rule->explain, to);
+	else
+		put_sentence(alert, unit, to);
+	/* Long values must not make the row long: the alert has them in `group` anyway. */
+	if (to->size - start > ALERT_REASON_BYTES_MAX)
+		to->size = start + ALERT_REASON_BYTES_MAX;
+}

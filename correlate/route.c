@@ -1,0 +1,350 @@
+/* From a matched event to match records: which groups of which units it joins.
+ *
+ * A unit takes an event once per group, however many of its rules matched and however many values
+ * lead to that group. Groups are built as the product of the values of each field, bounded by
+ * PLAN_GROUPS_MAX. A correlation without a value for a field takes no part (and is counted); the
+ * dedup key of a plain detection may have gaps, because a detection must never stay silent.
+ *
+ * The function keeps no state: the plan is shared by all workers, so its scratch is on the stack
+ * and in two buffers that live for one event. */
+#include <assert.h>
+#include <sodium.h>
+#include <stdio.h>
+
+#include "correlate/plan_private.h"
+
+enum {
+	VALUES_MAX = PLAN_GROUPS_MAX,
+	NUMBER_BYTES_MAX = 32,
+	DIGEST_BYTES = 16,
+	DIGEST_TAIL = 1 + 2 * DIGEST_BYTES, /* '~' and hex digits */
+};
+
+/* Doubles are exact integers below 2^53. */
+static const double exact_integer_max = 9007199254740992.0;
+
+/* The values one field has in one event, as canonical text. */
+struct values {
+	struct text items[VALUES_MAX];
+	char numbers[VALUES_MAX][NUMBER_BYTES_MAX]; /* for those that are not text as they stand */
+	size_t count;
+	bool cut; /* there were more */
+};
+
+struct router {
+	const struct plan *plan;
+	const struct event *event;
+	uint8_t flags;
+	const struct record_sink *sink;
+	struct route_counters *counters;
+	struct bytes *context; /* built for the first record, empty until then */
+	struct bytes *groups;  /* the unit's groups so far: a sequence of texts */
+	size_t group_count;
+};
+
+/* Numbers that are equal are one group: 7, 7.0 and "7". Digits of a fraction stay as written. */
+static struct text canonical(const struct value *value, char number[NUMBER_BYTES_MAX])
+{
+	int size = 0;
+	switch (value->type) {
+	case VALUE_INTEGER:
+		size = snprintf(number, NUMBER_BYTES_MAX, "%lld", (long long)value->integer);
+		break;
+	case VALUE_REAL: {
+		bool small = value->real > -exact_integer_max && value->real < exact_integer_max;
+		if (!small || (double)(int64_t)value->real != value->real)
+			return value->text;
+		size = snprintf(number, NUMBER_BYTES_MAX, "%lld", (long long)value->real);
+		break;
+	}
+	case VALUE_BOOLEAN:
+		return value->boolean ? TEXT("true") : TEXT("false");
+	case VALUE_NULL:
+	case VALUE_EMPTY:
+	case VALUE_STRING:
+		return value->text;
+	}
+	assert(size > 0 && size < NUMBER_BYTES_MAX);
+	return (struct text){number, (size_t)size};
+}
+
+static bool values_hold(const struct values *values, struct text value)
+{
+	for (size_t i = 0; i < values->count; i++)
+		if (text_equal(values->items[i], value))
+			return true;
+	return false;
+}
+
+/* Distinct values of a field, in event order. Null and empty containers are no value. */
+static void values_collect(const struct event *event, struct text name, struct values *values)
+{
+	values->count = 0;
+	values->cut = false;
+	for (size_t i = 0; i < event->field_count; i++) {
+		const struct field *field = &event->fields[i];
+		if (field->value.type == VALUE_NULL || field->value.type == VALUE_EMPTY ||
+		    !text_equal(field->name, name))
+			continue;
+		if (values->count == VALUES_MAX) {
+			values->cut = true;
+			return;
+		}
+		struct text value = canonical(&field->value, values->numbers[values->count]);
+		if (!values_hold(values, value))
+			values->items[values->count++] = value;
+	}
+	if (values->count == 0 && text_equal(name, TEXT("tenant.id")))
+		values->items[values->count++] = TEXT("-");
+}
+
+/* One value into a group. A long one is cut to its share and ends in a digest of the whole, so
+ * that two long values with the same beginning stay two groups. */
+static void put_value(struct text value, size_t share, struct bytes *to, size_t *cut_count)
+{
+	assert(share > DIGEST_TAIL);
+	if (value.size <= share) {
+		bytes_put_text(to, value);
+		return;
+	}
+	unsigned char digest[DIGEST_BYTES];
+	char hex[DIGEST_TAIL + 1] = "~";
+	(void)crypto_generichash(digest, sizeof digest, (const unsigned char *)value.data,
+				 value.size, NULL, 0);
+	for (size_t i = 0; i < sizeof digest; i++)
+		(void)snprintf(hex + 1 + 2 * i, 3, "%02x", digest[i]);
+	bytes_put_varint(to, share);
+	bytes_put(to, value.data, share - DIGEST_TAIL);
+	bytes_put(to, hex, DIGEST_TAIL);
+	(*cut_count)++;
+}
+
+static bool groups_hold(const struct bytes *groups, struct text group)
+{
+	struct cursor from = cursor_of(bytes_text(groups));
+	while (cursor_left(&from) > 0 && !from.failed)
+		if (text_equal(cursor_text(&from), group))
+			return true;
+	return false;
+}
+
+/* Combination number `number` of the values: the first field turns slowest. */
+static void put_combination(const struct values *values, size_t field_count, size_t number,
+			    struct bytes *group, size_t *cut_count)
+{
+	size_t share = field_count == 0 ? 0 : RECORD_GROUP_BYTES_MAX / field_count - 2;
+	size_t weight = 1;
+	for (size_t i = 0; i < field_count; i++)
+		weight *= values[i].count;
+	for (size_t i = 0; i < field_count; i++) {
+		weight /= values[i].count;
+		size_t which = number / weight % values[i].count;
+		put_value(values[i].items[which], share, group, cut_count);
+	}
+}
+
+/* Joins the groups that the event has for one reference of the unit. */
+static enum status collect_groups(struct router *router, const struct unit *unit, size_t reference)
+{
+	struct values values[RULES_GROUP_BY_MAX];
+	size_t total = 1;
+	for (size_t i = 0; i < unit->group_by_count; i++) {
+		values_collect(router->event, unit_field(unit, i, reference), &values[i]);
+		if (values[i].count == 0 && unit->depth == 0)
+			values[i].items[values[i].count++] = (struct text){"", 0};
+		if (values[i].count == 0) {
+			router->counters->group_field_missing++;
+			return OK;
+		}
+		total *= values[i].count; /* at most 16^8 */
+		router->counters->group_values_cut += values[i].cut;
+	}
+	struct bytes group cleanup(bytes_done) = {0};
+	for (size_t number = 0; number < total; number++) {
+		if (router->group_count == PLAN_GROUPS_MAX) {
+			router->counters->group_values_cut++;
+			return OK;
+		}
+		size_t cut_count = 0;
+		bytes_clear(&group);
+		put_combination(values, unit->group_by_count, number, &group, &cut_count);
+		if (bytes_status(&group) != OK)
+			return ENOMEMORY;
+		if (groups_hold(router->groups, bytes_text(&group)))
+			continue;
+		router->counters->group_values_cut += cut_count;
+		bytes_put_text(router->groups, bytes_text(&group));
+		router->group_count++;
+	}
+	return bytes_status(router->groups);
+}
+
+/* What an analyst wants to see beside the origin: a few fields, first value each, bounded. */
+static void context_build(const struct event *event, struct bytes *to)
+{
+	static const enum field_id shown[] = {
+		FIELD_USER_ID,      FIELD_SOURCE_IP,     FIELD_SERVICE_NAME, FIELD_SERVICE_VERSION,
+		FIELD_EVENT_ACTION, FIELD_EVENT_OUTCOME, FIELD_HTTP_STATUS,  FIELD_TARGET_TENANT_ID,
+	};
+	enum { SHOWN = sizeof shown / sizeof *shown, SHARE = 90 };
+	static_assert(SHOWN * (SHARE + 32) <= RECORD_CONTEXT_BYTES_MAX);
+	for (size_t i = 0; i < SHOWN; i++) {
+		struct text value = event_text(event, shown[i]);
+		if (value.size == 0)
+			continue;
+		bytes_put_text(to, schema_info(shown[i])->name);
+		bytes_put_text(to,
+			       (struct text){value.data, value.size < SHARE ? value.size : SHARE});
+	}
+}
+
+static void sink_put(const struct record_sink *sink, const struct match_record *record)
+{
+	assert(sink->actor_count > 0);
+	record_encode(record, &sink->by_actor[record->virtual_partition % sink->actor_count]);
+}
+
+static enum status sink_status(const struct record_sink *sink)
+{
+	for (unsigned i = 0; i < sink->actor_count; i++)
+		if (bytes_status(&sink->by_actor[i]) != OK)
+			return ENOMEMORY;
+	return OK;
+}
+
+/* One record per group collected. */
+static enum status emit_groups(struct router *router, const struct unit *unit)
+{
+	if (router->context->size == 0)
+		context_build(router->event, router->context);
+	if (bytes_status(router->context) != OK)
+		return ENOMEMORY;
+	struct match_record record = {
+		.state_id = unit->state_id,
+		.flags = router->flags,
+		.time_us = router->event->time_us,
+		.tenant = unit->rule->cross_tenant ? TEXT("") : router->event->owner,
+		.origin = router->event->origin,
+		.context = bytes_text(router->context),
+	};
+	struct cursor from = cursor_of(bytes_text(router->groups));
+	while (cursor_left(&from) > 0) {
+		record.group = cursor_text(&from);
+		record.virtual_partition =
+			virtual_partition_of(&router->plan->key, record.tenant, record.group);
+		sink_put(router->sink, &record);
+		router->counters->records++;
+	}
+	return OK;
+}
+
+/* Whether the event matched the rule; rules are ascending. */
+static bool rules_hold(const uint32_t *rules, size_t rule_count, uint32_t rule)
+{
+	size_t low = 0;
+	size_t high = rule_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (rules[middle] < rule)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < rule_count && rules[low] == rule;
+}
+
+/* All records of one unit, when `first` is the smallest of its rules that matched. */
+static enum status route_unit(struct router *router, const struct unit *unit, uint32_t first,
+			      const uint32_t *rules, size_t rule_count)
+{
+	const struct correlation *correlation = unit->rule->correlation;
+	size_t references = unit->depth == 0 ? 1 : correlation->rule_count;
+	for (size_t r = 0; unit->depth > 0 && r < references; r++)
+		if (correlation->rules[r] < first &&
+		    rules_hold(rules, rule_count, correlation->rules[r]))
+			return OK; /* done when that rule's turn was */
+	bytes_clear(router->groups);
+	router->group_count = 0;
+	for (size_t r = 0; r < references; r++) {
+		if (unit->depth > 0 && !rules_hold(rules, rule_count, correlation->rules[r]))
+			continue;
+		enum status status = collect_groups(router, unit, r);
+		if (status != OK)
+			return status;
+	}
+	return emit_groups(router, unit);
+}
+
+enum status plan_route(const struct plan *plan, const struct event *event, const uint32_t *rules,
+		       size_t rule_count, uint8_t flags, const struct record_sink *sink,
+		       struct route_counters *counters)
+{
+	struct bytes context cleanup(bytes_done) = {0};
+	struct bytes groups cleanup(bytes_done) = {0};
+	struct router router = {.plan = plan,
+				.event = event,
+				.flags = flags,
+				.sink = sink,
+				.counters = counters,
+				.context = &context,
+				.groups = &groups};
+	for (size_t i = 0; i < rule_count; i++) {
+		assert(i == 0 || rules[i - 1] < rules[i]);
+		uint32_t end = plan->feed_start[rules[i] + 1];
+		for (uint32_t f = plan->feed_start[rules[i]]; f < end; f++) {
+			const struct unit *unit = &plan->units[plan->feeds[f].unit];
+			enum status status = route_unit(&router, unit, rules[i], rules, rule_count);
+			if (status != OK)
+				return status;
+		}
+	}
+	return sink_status(sink);
+}
+
+/* The value the child's group has for a field; it has one, plan_new() made sure of it. */
+static struct text exported(const struct unit *child, struct text group, struct text field)
+{
+	struct cursor from = cursor_of(group);
+	for (size_t i = 0; i < child->group_by_count; i++) {
+		struct text value = cursor_text(&from);
+		if (text_equal(child->group_by[i].name, field))
+			return value;
+	}
+	assert(text_equal(field, TEXT("tenant.id")));
+	return TEXT("-");
+}
+
+/* Which reference of the parent the child is. */
+static size_t reference_of(const struct unit *parent, const struct unit *child)
+{
+	const struct correlation *correlation = parent->rule->correlation;
+	size_t reference = 0;
+	while (correlation->rules[reference] != child->rule->index)
+		reference++;
+	assert(reference < correlation->rule_count);
+	return reference;
+}
+
+enum status plan_route_firing(const struct plan *plan, const struct unit *child,
+			      const struct match_record *firing, const struct record_sink *sink)
+{
+	struct bytes group cleanup(bytes_done) = {0};
+	for (size_t i = 0; i < child->parent_count; i++) {
+		const struct unit *parent = &plan->units[child->parents[i]];
+		size_t reference = reference_of(parent, child);
+		bytes_clear(&group);
+		for (size_t f = 0; f < parent->group_by_count; f++)
+			bytes_put_text(&group, exported(child, firing->group,
+							unit_field(parent, f, reference)));
+		if (bytes_status(&group) != OK)
+			return ENOMEMORY;
+		struct match_record record = *firing;
+		record.state_id = parent->state_id;
+		record.tenant = parent->rule->cross_tenant ? TEXT("") : firing->tenant;
+		record.group = bytes_text(&group);
+		record.virtual_partition =
+			virtual_partition_of(&plan->key, record.tenant, record.group);
+		sink_put(sink, &record);
+	}
+	return sink_status(sink);
+}
