@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|gate]: without a name the first
+# three. Figures are CPU seconds of the whole process (user + system) and the peak of its memory;
+# the machine and the versions stand above them. What is worth keeping goes to RESULTS.md by hand.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+bin=build/release
+count=${PICKET_BENCH_EVENTS:-1000000}
+work=${PICKET_BENCH_DIR:-$(mktemp -d /tmp/picket-bench.XXXXXX)}
+trap '[ -n "${PICKET_BENCH_DIR:-}" ] || rm -rf "$work"' EXIT
+events=$work/events-$count.ndjson
+
+machine() {
+	printf 'machine: %s, %s cores; %s\n' \
+		"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" \
+		"$(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release)"
+	"$bin/picket" version
+}
+
+make_events() {
+	[ -s "$events" ] && return
+	echo "making $count events ..." >&2
+	python3 tests/bench/events.py "$count" >"$events"
+}
+
+# measure LABEL COMMAND...: events per CPU second and per second, peak memory.
+measure() {
+	local label=$1
+	shift
+	/usr/bin/env time -f '%U %S %e %M' -o "$work/time" "$@" >"$work/out" 2>"$work/err" || {
+		tail -n 5 "$work/err" >&2
+		return 1
+	}
+	tail -n 1 "$work/time" | awk -v label="$label" -v n="$count" -v bytes="$(stat -c %s "$events")" '{
+		cpu = $1 + $2
+		printf "%-46s %9.0f events/s/core  %9.0f events/s  %5.2f us/event  %6.1f MB peak  (%.0f B/event in)\n",
+			label, n / cpu, n / $3, cpu * 1e6 / n, $4 / 1024, bytes / n }'
+}
+
+bench_scan() {
+	make_events
+	measure "scan, shipped rules, not stored" \
+		"$bin/picket" scan --rules rules/packs --lateness 10s -q "$events"
+	measure "scan, shipped rules, whole input sorted" \
+		"$bin/picket" scan --rules rules/packs -q "$events"
+}
+
+bench_store() {
+	make_events
+	local workers
+	for workers in 1 2; do
+		rm -rf "$work/data"
+		cat >"$work/picket.yaml" <<YAML
+data_dir: $work/data
+files: [$events]
+time: {trusted: true}
+workers: $workers
+rules: {paths: [$PWD/rules/packs]}
+api: {listen: 'off'}
+YAML
+		measure "run over files, $workers worker, committed" \
+			"$bin/picket" run -c "$work/picket.yaml" --until-done
+		printf '    on disk: %.1f B/event (everything in the store)\n' \
+			"$(du -sb "$work/data" | awk -v n="$count" '{print $1 / n}')"
+	done
+}
+
+bench_kafka() {
+	make_events
+	# shellcheck source=tests/e2e/kafka.sh
+	source tests/e2e/kafka.sh
+	kafka_fetch || {
+		echo "no real Apache Kafka: not measured"
+		return
+	}
+	kafka_start "$work/kafka"
+	local broker
+	broker=$(cat "$work/kafka/plain")
+	kafka_topic bench 4
+	kcat -P -b "$broker" -t bench -X compression.codec=lz4 -X linger.ms=50 -p -1 -l "$events"
+	rm -rf "$work/data"
+	cat >"$work/picket.yaml" <<YAML
+data_dir: $work/data
+kafka: {bootstrap_servers: "$broker", topics: [bench], start: earliest}
+time: {trusted: true}
+workers: 1
+rules: {paths: [$PWD/rules/packs]}
+api: {listen: 'off'}
+YAML
+	/usr/bin/env time -f '%U %S %e %M' -o "$work/time" \
+		"$bin/picket" run -c "$work/picket.yaml" 2>"$work/err" &
+	local timer=$! begin end stored=0
+	begin=$(date +%s.%N)
+	while [ "$stored" -lt "$count" ]; do
+		sleep 0.2
+		stored=$(PICKET_SERVER=unix:$work/data/picket.sock "$bin/picket" status -o json \
+			2>/dev/null | jq '.records.stored + .records.quarantined') || stored=0
+		stored=${stored:-0}
+	done
+	end=$(date +%s.%N)
+	pkill -TERM -P "$timer" picket || true
+	wait "$timer" || true
+	tail -n 1 "$work/time" | awk -v n="$count" -v b="$begin" -v e="$end" '{
+		cpu = $1 + $2
+		printf "%-46s %9.0f events/s/core  %9.0f events/s  %5.2f us/event  %6.1f MB peak\n",
+			"Kafka (lz4, 4 partitions) to committed", n / cpu, n / (e - b), cpu * 1e6 / n, $4 / 1024 }'
+	kafka_stop
+}
+
+build_programs() { cmake --build --preset release --target bench_programs >/dev/null; }
+bench_decode() { build_programs && "$bin/bench_decode"; }
+bench_gate() { build_programs && "$bin/gate_sim" "${PICKET_BENCH_RUNS:-400}"; }
+
+machine
+for name in "${@:-scan store kafka}"; do
+	for one in $name; do "bench_$one"; done
+done
