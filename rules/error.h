@@ -10,7 +10,7 @@
 #ifndef PICKET_RULES_ERROR_H
 #define PICKET_RULES_ERROR_H
 
-enum [[nodiscard]] status {
+enum [[nodiscard]] status{
 #define STATUS(code, text) code,
 #include "rules/status.def"
 #undef STATUS
@@ -32,7 +32,8 @@ struct error {
 /* The words of a status, for messages that have nothing better. */
 const char *status_text(enum status status);
 
-/* Fills *err and returns status, so that a caller can write `return error_set(err, EINVALID, ...)`. */
+/* Fills *err and returns status, so that a caller can write `return error_set(err, EINVALID, ...)`.
+ */
 __attribute__((format(printf, 3, 4))) enum status error_set(struct error *err, enum status status,
 							    const char *format, ...);
 
@@ -43,8 +44,9 @@ struct position {
 };
 
 /* As error_set(), with a place in a file. */
-__attribute__((format(printf, 4, 5))) enum status
-error_at(struct error *err, enum status status, struct position at, const char *format, ...);
+__attribute__((format(printf, 4, 5))) enum status error_at(struct error *err, enum status status,
+							   struct position at, const char *format,
+							   ...);
 
 /* Puts context before the message of an error that is already set: "loading rules: ...". */
 __attribute__((format(printf, 3, 4))) enum status error_wrap(struct error *err, enum status status,
@@ -56,11 +58,11 @@ unsigned error_print(const struct error *err, char *buffer, unsigned size);
 
 /* The two clever macros of this project (a scope runs its clean-up; TAKE() disarms it). */
 #define cleanup(fn) __attribute__((cleanup(fn)))
-#define TAKE(p)                                                                                    \
-	({                                                                                         \
-		__typeof__(p) taken_ = (p);                                                        \
-		(p) = NULL;                                                                        \
-		taken_;                                                                            \
+#define TAKE(p)                             \
+	({                                  \
+		__typeof__(p) taken_ = (p); \
+		(p) = NULL;                 \
+		taken_;                     \
 	})
 
 #endif

@@ -22,7 +22,8 @@ struct text {
 #define TEXT(literal) ((struct text){(literal), sizeof(literal) - 1})
 
 /* For printf: printf("%.*s", TEXT_ARG(t)). Cuts at INT_MAX. */
-#define TEXT_ARG(t) ((int)((t).size > 0x7fffffff ? 0x7fffffff : (t).size)), ((t).data ? (t).data : "")
+#define TEXT_ARG(t) \
+	((int)((t).size > 0x7fffffff ? 0x7fffffff : (t).size)), ((t).data ? (t).data : "")
 
 static inline struct text text_of(const char *string)
 {

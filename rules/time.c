@@ -13,8 +13,7 @@ static int64_t days_from_civil(int64_t year, unsigned month, unsigned day)
 	int64_t era = (year >= 0 ? year : year - 399) / 400;
 	unsigned year_of_era = (unsigned)(year - era * 400);
 	unsigned day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-	unsigned day_of_era =
-		year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+	unsigned day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
 	return era * DAYS_PER_ERA + (int64_t)day_of_era - 719468;
 }
 
@@ -130,9 +129,9 @@ static bool parse_zone(struct text t, size_t at, int64_t *ret_offset_seconds)
 	size_t next = at + 3;
 	if (!digits(t, at + 1, 2, &hours))
 		return false;
-	if (next < t.size && t.data[next] == ':')
-		next++;
-	if (next < t.size) {
+	bool colon = next < t.size && t.data[next] == ':';
+	next += colon;
+	if (colon || next < t.size) {
 		if (!digits(t, next, 2, &minutes))
 			return false;
 		next += 2;

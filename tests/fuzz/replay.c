@@ -41,5 +41,6 @@ int main(int argc, char **argv)
 		free(entries);
 	}
 	printf("%d inputs replayed\n", count);
-	return count > 0 ? EXIT_SUCCESS : EXIT_FAILURE; /* a corpus that is gone must not look fine */
+	return count > 0 ? EXIT_SUCCESS
+			 : EXIT_FAILURE; /* a corpus that is gone must not look fine */
 }

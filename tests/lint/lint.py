@@ -24,7 +24,7 @@ IMPURE = re.compile(
     r"\b(clock_gettime|gettimeofday|time\s*\(\s*NULL|rand|random|arc4random\w*|getenv|"
     r"randombytes\w*|printf|fprintf|perror|syslog)\s*\("
 )
-SOURCE_FILE = re.compile(r"\b[\w/]*\w+\.(?:c|h|cc|py|sh|def|md|yml)\b")
+SOURCE_FILE = re.compile(r"(?<![.\w])[\w/]*\w+\.(?:c|h|cc|py|sh|def|md|yml)\b")
 problems = []
 
 

@@ -1,0 +1,346 @@
+/* The answers of other Sigma implementations' own tests (shared data, sigma-triples), and the
+ * public rule corpus (sigmahq-rules): every case of class "spec" must hold; where implementations
+ * disagree our decision is written in `decisions`, and a case that goes another way fails. */
+#include <check.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "rules/ruleset.h"
+
+/* What a case gives: "refused", or one letter per event, T for a match. */
+struct decision {
+	const char *id;
+	const char *answer;
+	const char *why;
+};
+
+static const struct decision decisions[] = {
+	{"det-0013", "refused",
+	 "expand without a list is refused; the event's own field is no list"},
+	{"det-0014", "refused",
+	 "expand without a list is refused; the event's own field is no list"},
+	{"cor-0035", "refused",
+	 "expand without a list is refused; the event's own field is no list"},
+	{"det-0085", "refused", "a pattern that fits no selection is refused"},
+	{"det-0134", "refused", "lt, lte, gt, gte compare numbers only"},
+	{"det-0142", "T", "a list of comparisons is an OR like any list"},
+	{"det-0150", "refused", "utf16 goes before base64: the text is encoded first"},
+	{"det-0151", "refused", "utf16 goes before base64: the text is encoded first"},
+	{"det-0342", "F", "windash never exchanges a dash inside a word"},
+	{"det-0355", "FFF", "null is absent or JSON null, not '' and not the text null"},
+	{"det-0358", "refused", "an unknown name in the condition is refused"},
+	{"det-0362", "refused", "a regular expression that does not compile is refused"},
+	{"det-0372", "F", "windash never exchanges a dash inside a word"},
+	{"det-0373", "F", "a number is encoded as its text; the log holds it plain"},
+	{"det-0479", "F", "base64 keeps its padding; base64offset is for fragments"},
+	{"det-0603", "F", "a field is not its subfields joined to one text"},
+	{"det-0615", "TFT", "the negation of an absent field is true"},
+	{"det-0621", "F", "white space is compared as it stands"},
+	{"det-0644", "F", "all fields of a map must hold, an absent one does not"},
+	{"det-0660", "F", "the text 'null' is not null"},
+	{"det-0704", "F", "field names with spaces are not renamed"},
+	{"inv-0070", "loaded", "a number under contains is its text"},
+};
+
+static const struct decision *decision_for(const char *id)
+{
+	for (size_t i = 0; i < sizeof decisions / sizeof *decisions; i++)
+		if (strcmp(decisions[i].id, id) == 0)
+			return &decisions[i];
+	return NULL;
+}
+
+static const char *data_folder(void)
+{
+	const char *named = getenv("PICKET_DATA");
+	return named != NULL ? named : PICKET_SOURCE_DIR "/../shared/data";
+}
+
+/* What is being flattened: a literal dotted key of the root hides the nested path of that name. */
+struct flattening {
+	struct json_object *root;
+	struct arena *arena;
+	struct event *event;
+};
+
+static void flatten(const struct flattening *to, struct json_object *json, struct text name);
+
+static void put(struct event *event, struct arena *arena, struct text name, struct value value)
+{
+	ck_assert_int_eq(event_add(event, arena, name, value), OK);
+}
+
+static void flatten_object(const struct flattening *to, struct json_object *json, struct text name)
+{
+	if (json_object_object_length(json) == 0)
+		put(to->event, to->arena, name, (struct value){.type = VALUE_EMPTY});
+	json_object_object_foreach(json, key, child)
+	{
+		struct text path = name.size == 0
+					   ? arena_copy(to->arena, text_of(key))
+					   : arena_print(to->arena, "%.*s.%s", TEXT_ARG(name), key);
+		if (json == to->root || !json_object_object_get_ex(to->root, path.data, NULL))
+			flatten(to, child, path);
+	}
+}
+
+static void flatten(const struct flattening *to, struct json_object *json, struct text name)
+{
+	struct value value = {.type = VALUE_NULL};
+	switch (json_object_get_type(json)) {
+	case json_type_object:
+		flatten_object(to, json, name);
+		return;
+	case json_type_array:
+		for (size_t i = 0; i < json_object_array_length(json); i++)
+			flatten(to, json_object_array_get_idx(json, i), name);
+		if (json_object_array_length(json) > 0)
+			return;
+		value.type = VALUE_EMPTY;
+		break;
+	case json_type_null:
+		break;
+	case json_type_boolean:
+		value.type = VALUE_BOOLEAN;
+		value.boolean = json_object_get_boolean(json);
+		value.text = text_of(value.boolean ? "true" : "false");
+		break;
+	case json_type_int:
+		value.type = VALUE_INTEGER;
+		value.integer = json_object_get_int64(json);
+		value.text = arena_print(to->arena, "%lld", (long long)value.integer);
+		break;
+	case json_type_double:
+		value.type = VALUE_REAL;
+		value.real = json_object_get_double(json);
+		value.text = arena_copy(to->arena, text_of(json_object_to_json_string(json)));
+		break;
+	case json_type_string:
+		value.type = VALUE_STRING;
+		value.text = (struct text){json_object_get_string(json),
+					   (size_t)json_object_get_string_len(json)};
+		break;
+	}
+	put(to->event, to->arena, name, value);
+}
+
+static const char *member(struct json_object *json, const char *key)
+{
+	return json_object_get_string(json_object_object_get(json, key));
+}
+
+static size_t number_at(struct json_object *list, size_t index)
+{
+	return (size_t)json_object_get_int64(json_object_array_get_idx(list, index));
+}
+
+/* Whether the rules that matched carry exactly the titles wanted, in any order. */
+static bool titles_agree(const struct ruleset *ruleset, const struct matches *matches,
+			 struct json_object *wanted)
+{
+	if (matches->count != json_object_array_length(wanted))
+		return false;
+	for (size_t i = 0; i < matches->count; i++) {
+		struct text title = ruleset_rule(ruleset, matches->rules[i])->title;
+		bool found = false;
+		for (size_t k = 0; k < json_object_array_length(wanted); k++)
+			found = found ||
+				text_equal(title, text_of(json_object_get_string(
+							  json_object_array_get_idx(wanted, k))));
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* Runs the events of a case; answer gets T or F per event. False when counts or titles differ. */
+static bool events_run(struct json_object *item, const struct ruleset *ruleset, char *answer)
+{
+	struct json_object *events = json_object_object_get(item, "events");
+	struct json_object *counts = json_object_object_get(item, "expected_matches");
+	struct json_object *titles = json_object_object_get(item, "expected_titles");
+	struct matcher *matcher = NULL;
+	bool agreed = true;
+	ck_assert_int_eq(matcher_new(ruleset, &matcher, NULL), OK);
+	struct arena *arena = arena_new(64 << 20);
+	size_t count = json_object_array_length(events);
+	for (size_t i = 0; i < count; i++) {
+		struct event event = {0};
+		struct matches matches, plain;
+		arena_reset(arena);
+		struct flattening to = {json_object_array_get_idx(events, i), arena, &event};
+		flatten(&to, to.root, TEXT(""));
+		ck_assert_int_eq(matcher_match_plainly(matcher, &event, &plain), OK);
+		size_t plain_count = plain.count;
+		ck_assert_int_eq(matcher_match(matcher, &event, &matches), OK);
+		ck_assert_msg(plain_count == matches.count, "%s: index and full scan differ",
+			      member(item, "id"));
+		ck_assert_uint_eq(matches.undecided_count, 0);
+		answer[i] = matches.count > 0 ? 'T' : 'F';
+		if (counts != NULL)
+			agreed = agreed && matches.count == number_at(counts, i);
+		if (titles != NULL)
+			agreed = agreed && titles_agree(ruleset, &matches,
+							json_object_array_get_idx(titles, i));
+	}
+	answer[count] = '\0';
+	arena_free(&arena);
+	matcher_free(&matcher);
+	return agreed;
+}
+
+/* What the case's source says, in the same letters; '?' is not asserted. */
+static void expectation(struct json_object *item, char *wanted)
+{
+	struct json_object *list = json_object_object_get(item, "expected");
+	if (strcmp(member(item, "kind"), "invalid") == 0) {
+		strcpy(wanted, "refused");
+		return;
+	}
+	if (strcmp(member(item, "kind"), "correlation") == 0) {
+		strcpy(wanted, "loaded");
+		return;
+	}
+	size_t count = json_object_array_length(list);
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *one = json_object_array_get_idx(list, i);
+		wanted[i] = one == NULL ? '?' : json_object_get_boolean(one) ? 'T' : 'F';
+	}
+	wanted[count] = '\0';
+}
+
+static bool agrees(const char *answer, const char *wanted)
+{
+	if (strlen(answer) != strlen(wanted))
+		return false;
+	for (size_t i = 0; answer[i] != '\0'; i++)
+		if (wanted[i] != '?' && wanted[i] != answer[i])
+			return false;
+	return true;
+}
+
+enum { ANSWER_MAX = 4096 };
+
+static bool case_run(struct json_object *item, char *answer, char *reason)
+{
+	static const struct ruleset_options options = {
+		.any_logsource = true, .verbatim_names = true, .supply_metadata = true};
+	struct json_object *yaml = json_object_object_get(item, "rule_yaml");
+	struct text text = {json_object_get_string(yaml), (size_t)json_object_get_string_len(yaml)};
+	struct ruleset *ruleset = NULL;
+	struct error err = {0};
+	bool agreed = true;
+	reason[0] = '\0';
+	if (ruleset_parse(&options, text, member(item, "id"), &ruleset, &err) != OK) {
+		strcpy(answer, "refused");
+		(void)error_print(&err, reason, ANSWER_MAX);
+		ck_assert_msg(err.line > 0, "%s has no place: %s", member(item, "id"), reason);
+		ck_assert_msg(strstr(reason, "fix: ") != NULL, "no fix: %s", reason);
+		return true;
+	}
+	if (strcmp(member(item, "kind"), "detection") == 0)
+		agreed = events_run(item, ruleset, answer);
+	else
+		strcpy(answer, "loaded");
+	ruleset_free(&ruleset);
+	return agreed;
+}
+
+START_TEST(other_implementations_cases)
+{
+	char path[1024], answer[ANSWER_MAX], wanted[ANSWER_MAX], reason[ANSWER_MAX];
+	(void)snprintf(path, sizeof path, "%s/sigma-triples/public.jsonl", data_folder());
+	FILE *file = fopen(path, "r");
+	if (file == NULL) {
+		printf("SKIP conformance cases: %s is not there\n", path);
+		return;
+	}
+	unsigned total = 0, passed = 0, failed = 0, decided = 0, others = 0;
+	char *line = NULL;
+	size_t capacity = 0;
+	while (getline(&line, &capacity, file) > 0) {
+		struct json_object *item = json_tokener_parse(line);
+		ck_assert_ptr_nonnull(item);
+		const char *id = member(item, "id");
+		bool is_spec = strcmp(member(item, "class"), "spec") == 0;
+		const struct decision *decision = decision_for(id);
+		expectation(item, wanted);
+		bool agreed = case_run(item, answer, reason);
+		bool is_extension = strcmp(member(item, "class"), "extension") == 0;
+		bool as_source = agreed && agrees(answer, wanted);
+		bool right = decision != NULL ? strcmp(answer, decision->answer) == 0
+					      : as_source || is_extension;
+		total++;
+		passed += is_spec && decision == NULL && right;
+		decided += decision != NULL && right;
+		others += !is_spec && decision == NULL;
+		failed += !right;
+		if (!right || decision != NULL || (!is_spec && !as_source))
+			printf("%s %s %s: %s, source says %s%s%s %s\n", right ? "    " : "FAIL",
+			       member(item, "class"), id, answer, wanted,
+			       decision != NULL ? ": " : "", decision != NULL ? decision->why : "",
+			       reason);
+		json_object_put(item);
+	}
+	free(line);
+	(void)fclose(file);
+	printf("conformance: %u cases, %u of class spec pass, %u by our decision, %u others, "
+	       "%u fail\n",
+	       total, passed, decided, others, failed);
+	ck_assert_uint_eq(failed, 0);
+}
+END_TEST
+
+START_TEST(public_corpus)
+{
+	char archive[1024], command[4096], folder[] = "/tmp/picket-sigmahq-XXXXXX";
+	(void)snprintf(archive, sizeof archive, "%s/sigmahq-rules/sigma-rules.tar.xz",
+		       data_folder());
+	if (access(archive, R_OK) != 0) {
+		printf("SKIP public corpus: %s is not there\n", archive);
+		return;
+	}
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	(void)snprintf(command, sizeof command, "tar -xJf '%s' -C '%s'", archive, folder);
+	ck_assert_int_eq(system(command), 0);
+	const char *paths[] = {folder};
+	struct ruleset_options options = {.paths = paths, .path_count = 1, .skip_refused = true};
+	struct ruleset *ruleset = NULL;
+	struct error err = {0};
+	ck_assert_msg(ruleset_load(&options, &ruleset, &err) == OK, "%s:%u: %s", err.file, err.line,
+		      err.text);
+	size_t note_count = 0, refused = 0;
+	const struct rule_note *notes = ruleset_notes(ruleset, &note_count);
+	for (size_t i = 0; i < note_count; i++)
+		if (notes[i].kind == NOTE_REFUSED) {
+			refused++;
+			printf("refused %s:%u:%u: %.*s\n", notes[i].at.file + strlen(folder),
+			       notes[i].at.line, notes[i].at.column, TEXT_ARG(notes[i].text));
+			ck_assert_uint_gt(notes[i].fix.size, 0);
+		}
+	printf("public corpus: %zu rules loaded, %zu refused, %zu warnings\n",
+	       ruleset_count(ruleset), refused, note_count - refused);
+	ck_assert_uint_ge(ruleset_count(ruleset), 3780);
+	ruleset_free(&ruleset);
+	(void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("conformance");
+	TCase *cases = tcase_create("conformance");
+	tcase_set_timeout(cases, 300);
+	tcase_add_test(cases, other_implementations_cases);
+	tcase_add_test(cases, public_corpus);
+	suite_add_tcase(suite, cases);
+	SRunner *runner = srunner_create(suite);
+	srunner_set_fork_status(runner, CK_NOFORK);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
