@@ -67,7 +67,7 @@ finish() {
 run_ctest() {
 	local preset=$1 output total bad skips
 	shift
-	output=$(ctest --preset "$preset" --output-on-failure "$@" 2>&1)
+	output=$(ctest --preset "$preset" --output-on-failure -j "$(nproc)" "$@" 2>&1)
 	local code=$?
 	echo "$output"
 	grep -h '^SKIP ' "build/$preset/Testing/Temporary/LastTest.log" 2>/dev/null | sort -u
@@ -78,23 +78,26 @@ run_ctest() {
 	[ "${total:-0}" -gt 0 ] && return $code
 }
 
+# build_preset PRESET TARGET...
 build_preset() {
-	[ -f "build/$1/build.ninja" ] || cmake --preset "$1" || return
-	cmake --build --preset "$1" --target all unit_tests
+	local preset=$1
+	shift
+	[ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" || return
+	cmake --build --preset "$preset" --target "$@"
 }
 
 stage "lint" "2 s" python3 tests/lint/lint.py
-stage "build, gcc with ASan and UBSan" "2 min" build_preset dev || finish
+stage "build, gcc with ASan and UBSan" "2 min" build_preset dev all unit_tests || finish
 stage "unit tests, gcc with ASan and UBSan" "1 min" run_ctest dev
 stage "the shipped rules' own tests" "2 s" build/dev/picket rules test rules/packs
 [ -n "$quick" ] && finish
 
-stage "build, release" "2 min" build_preset release || finish
+stage "build, release" "2 min" build_preset release all || finish
 stage "end to end on the mock broker" "2 min" tests/e2e/mock.sh
 stage "end to end on a real Apache Kafka" "4 min" tests/e2e/real.sh
-stage "build, clang with ASan and UBSan" "2 min" build_preset clang
+stage "build, clang with ASan and UBSan" "2 min" build_preset clang all unit_tests
 stage "unit tests, clang with ASan and UBSan" "1 min" run_ctest clang
-stage "build, ThreadSanitizer" "2 min" build_preset tsan
+stage "build, ThreadSanitizer" "2 min" build_preset tsan test_ingest_runtime test_ingest_queue
 stage "threads over the file source, ThreadSanitizer" "1 min" run_ctest tsan -R 'runtime|queue'
 if [ -n "$long" ]; then
 	stage "fuzzing, one minute per target" "20 min" ./dev fuzz 1

@@ -1,0 +1,188 @@
+#include "cli/api_private.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+struct route {
+	const char *method;
+	const char *path; /* ends with '/': everything below it */
+	const char *parameters;
+	enum api_access access;
+	api_handler *handle;
+};
+
+/* The first that fits is taken. */
+static const struct route routes[] = {
+	{"GET", "/livez", "", API_OPEN, api_livez},
+	{"GET", "/readyz", "", API_OPEN, api_readyz},
+	{"GET", "/metrics", "", API_OPEN, api_metrics},
+	{"GET", "/v1/gate", "service canary baseline step after wait pending deadline",
+	 API_GATE_READ, api_gate},
+	{"GET", "/v1/status", "", API_GATE_READ, api_status},
+	{"GET", "/v1/sources", "", API_GATE_READ, api_sources},
+	{"GET", "/v1/services", "service", API_GATE_READ, api_services},
+	{"GET", "/v1/rules", "level", API_GATE_READ, api_rules},
+	{"GET", "/v1/alerts", "state level rule tenant since until limit", API_SOCKET_ONLY,
+	 api_alerts_list},
+	{"GET", "/v1/alerts/", "tenant", API_SOCKET_ONLY, api_alert_one},
+	{"POST", "/v1/alerts/", "tenant", API_SOCKET_ONLY, api_alert_act},
+	{"GET", "/v1/quarantine", "topic partition reason since until limit", API_SOCKET_ONLY,
+	 api_quarantine_list},
+	{"GET", "/v1/quarantine/", "", API_SOCKET_ONLY, api_quarantine_one},
+	{"GET", "/v1/events", "topic partition from to tenant since until limit", API_SOCKET_ONLY,
+	 api_events},
+	{"POST", "/v1/sources/seek", "", API_SOCKET_ONLY, api_seek},
+};
+
+enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
+
+static bool route_fits(const struct route *route, struct text path)
+{
+	struct text known = text_of(route->path);
+	if (known.data[known.size - 1] != '/')
+		return text_equal(path, known);
+	return path.size > known.size && text_starts(path, known);
+}
+
+static const struct route *find_route(struct text method, struct text path, bool *ret_known)
+{
+	*ret_known = false;
+	for (size_t i = 0; i < ROUTE_COUNT; i++) {
+		if (!route_fits(&routes[i], path))
+			continue;
+		*ret_known = true;
+		if (text_equal(method, text_of(routes[i].method)))
+			return &routes[i];
+	}
+	return NULL;
+}
+
+enum api_access api_access_of(struct text method, struct text path)
+{
+	bool known = false;
+	const struct route *route = find_route(method, path, &known);
+	return route == NULL ? API_SOCKET_ONLY : route->access;
+}
+
+void api_init(struct api *api)
+{
+	int failed = pthread_mutex_init(&api->writing, NULL);
+	assert(failed == 0); /* a default mutex needs no memory */
+	(void)failed;
+	atomic_init(&api->stopping, false);
+	api->started_us = api_now(api);
+}
+
+void api_done(struct api *api)
+{
+	(void)pthread_mutex_destroy(&api->writing);
+}
+
+int64_t api_now(const struct api *api)
+{
+	return api->clock.now_us(api->clock.context);
+}
+
+void api_refuse(struct api_response *response, unsigned http_status, const char *text)
+{
+	bytes_clear(&response->body);
+	response->status = http_status;
+	response->content_type = "application/json";
+	struct json_writer json = {.to = &response->body};
+	json_write_open(&json, NULL, '{');
+	json_write_string(&json, "schema", "picket.error/1");
+	json_write_count(&json, "status", http_status);
+	json_write_string(&json, "error", text);
+	json_write_close(&json, '}');
+}
+
+static unsigned http_of_status(enum status status)
+{
+	switch (status) {
+	case OK:
+		return 200;
+	case EINVALID:
+		return 400;
+	case EDENIED:
+		return 403;
+	case ENOTFOUND:
+		return 404;
+	case ELIMIT:
+	case EINUSE:
+		return 409;
+	case EUNAVAILABLE:
+	case ECLOSED:
+	case ENOSPACE:
+		return 503;
+	default:
+		return 500;
+	}
+}
+
+/* True when `name` is one of the space-separated words. */
+static bool is_word_of(const char *words, struct text name)
+{
+	for (const char *at = words; *at != '\0';) {
+		size_t size = strcspn(at, " ");
+		if (text_equal((struct text){at, size}, name))
+			return true;
+		at += size + (at[size] == ' ');
+	}
+	return false;
+}
+
+static enum status check_parameters(const struct route *route, const struct api_request *request,
+				    struct error *err)
+{
+	for (size_t i = 0; i < request->parameter_count; i++) {
+		struct text name = request->parameters[i].name;
+		if (!is_word_of(route->parameters, name))
+			return error_set(err, EINVALID, "%s has no parameter \"%.*s\"; it has: %s",
+					 route->path, TEXT_ARG(name),
+					 route->parameters[0] == '\0' ? "none" : route->parameters);
+		for (size_t j = 0; j < i; j++) {
+			if (text_equal(request->parameters[j].name, name))
+				return error_set(err, EINVALID, "parameter \"%.*s\" is given twice",
+						 TEXT_ARG(name));
+		}
+	}
+	return OK;
+}
+
+static enum status answer(struct api *api, const struct api_request *request,
+			  struct api_response *response, struct error *err)
+{
+	bool known = false;
+	const struct route *route = find_route(request->method, request->path, &known);
+	if (route == NULL && known)
+		return error_set(err, EINVALID, "%.*s does not take the method %.*s",
+				 TEXT_ARG(request->path), TEXT_ARG(request->method));
+	if (route == NULL)
+		return error_set(err, ENOTFOUND, "there is no %.*s in this API",
+				 TEXT_ARG(request->path));
+	enum status status = check_parameters(route, request, err);
+	if (status != OK)
+		return status;
+	size_t size = strlen(route->path);
+	struct api_call call = {api, request, {0}};
+	if (route->path[size - 1] == '/')
+		call.rest = text_cut(request->path, size);
+	return route->handle(&call, response, err);
+}
+
+void api_answer(struct api *api, const struct api_request *request,
+		struct api_response *ret_response)
+{
+	struct error err = {0};
+	*ret_response = (struct api_response){.status = 200, .content_type = "application/json"};
+	enum status status = answer(api, request, ret_response, &err);
+	if (status == OK && ret_response->body.failed)
+		status = error_set(&err, ENOMEMORY, "the answer is too large; lower limit=");
+	if (status != OK) {
+		char text[ERROR_TEXT_MAX + ERROR_FILE_MAX];
+		(void)error_print(&err, text, sizeof text);
+		api_refuse(ret_response, http_of_status(status), text);
+	}
+	assert(ret_response->status >= 200 && ret_response->status < 600);
+}

@@ -1,0 +1,75 @@
+/* api - the versioned HTTP API as functions: a request in, a status and bytes out.
+ *
+ * Why: the daemon answers over a unix socket and TCP, and `--data DIR` answers in process from a
+ * store nobody has open. Both must give the same bytes, so the routes know no socket: they read the
+ * store, a snapshot of the runtime and a clock that was given to them.
+ *
+ * Invariant: every answer is complete or says so ("complete": false); no route changes anything but
+ * POST and the first poll of a gate step, and those are on disk before the answer. A parameter that
+ * a route does not know is refused: a mistyped `tenant=` must not widen a query.
+ * Owner: api_init()'s caller; what api names is lent. Thread: api_answer() from any.
+ * Limits: API_BODY_MAX, API_LIMIT_MAX rows, gate wait at most API_WAIT_MAX_US. */
+#ifndef PICKET_CLI_API_H
+#define PICKET_CLI_API_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "ingest/runtime.h"
+#include "storage/store.h"
+
+enum {
+	API_BODY_MAX = 64 * 1024,
+	API_LIMIT_MAX = 10000,
+	API_LIMIT_DEFAULT = 100,
+	API_WAIT_MAX_US = 8 * 1000000,
+	API_PARAMETERS_MAX = 32,
+};
+
+struct api {
+	struct store *store;
+	const struct ruleset *ruleset; /* NULL: offline, not known */
+	struct wall_clock clock;
+	/* A snapshot of the runtime, freed with runtime_status_done(); NULL: no daemon runs. */
+	enum status (*runtime_status)(void *context, struct runtime_status *ret_status);
+	void *runtime_context;
+	bool read_only; /* nothing may be written */
+	int64_t started_us;
+	atomic_bool stopping;    /* long polls end */
+	pthread_mutex_t writing; /* one read-change-write at a time */
+};
+
+void api_init(struct api *api);
+void api_done(struct api *api);
+
+struct api_parameter {
+	struct text name, value; /* decoded */
+};
+
+struct api_request {
+	struct text method; /* GET, POST */
+	struct text path;   /* decoded, without the query */
+	const struct api_parameter *parameters;
+	size_t parameter_count;
+	struct text body;
+};
+
+struct api_response {
+	unsigned status; /* HTTP */
+	const char *content_type;
+	unsigned retry_after_s; /* 0 = none */
+	struct bytes body;
+};
+
+/* Who may ask: anybody who reaches the address; the role gate-read; only the unix socket. */
+enum api_access { API_OPEN, API_GATE_READ, API_SOCKET_ONLY };
+enum api_access api_access_of(struct text method, struct text path);
+
+/* Always answers; *ret_response is overwritten, its body is the caller's to free. */
+void api_answer(struct api *api, const struct api_request *request,
+		struct api_response *ret_response);
+
+/* The error answer of a status, as every route gives it: schema picket.error/1. */
+void api_refuse(struct api_response *response, unsigned http_status, const char *text);
+
+#endif

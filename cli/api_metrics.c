@@ -1,0 +1,257 @@
+/* /metrics in the Prometheus text format 0.0.4, /livez and /readyz.
+ *
+ * Names follow Prometheus' practices: one prefix, base units, _total for what only grows. The sums
+ * are meant to be checked: consumed = stored + quarantined, per partition and in every scrape. No
+ * series carries a deploy, a user, a tenant or anything else a log writer can invent; topics come
+ * from the broker. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "cli/api_private.h"
+#include "rules/ruleset.h"
+
+struct metric {
+	const char *name, *type, *help;
+};
+
+static void put(struct bytes *to, const char *string)
+{
+	bytes_put(to, string, strlen(string));
+}
+
+static void put_head(struct bytes *to, const struct metric *metric)
+{
+	put(to, "# HELP picket_");
+	put(to, metric->name);
+	put(to, " ");
+	put(to, metric->help);
+	put(to, "\n# TYPE picket_");
+	put(to, metric->name);
+	put(to, " ");
+	put(to, metric->type);
+	put(to, "\n");
+}
+
+/* A label value: backslash, quote and line break are escaped; the rest is as it is. */
+static void put_label(struct bytes *to, struct text value)
+{
+	for (size_t i = 0; i < value.size; i++) {
+		char c = value.data[i];
+		if (c == '\n')
+			put(to, "\\n");
+		else if (c == '"' || c == '\\')
+			bytes_put(to, (char[]){'\\', c}, 2);
+		else
+			bytes_put_u8(to, (uint8_t)c);
+	}
+}
+
+static void put_series(struct bytes *to, const char *name, const struct partition_status *one,
+		       double value)
+{
+	char tail[64];
+	put(to, "picket_");
+	put(to, name);
+	put(to, "{topic=\"");
+	put_label(to, one->row.topic);
+	(void)snprintf(tail, sizeof tail, "\",partition=\"%" PRId32 "\"} %.17g\n",
+		       one->row.partition, value);
+	put(to, tail);
+}
+
+static void put_single(struct bytes *to, const struct metric *metric, double value)
+{
+	char tail[48];
+	put_head(to, metric);
+	put(to, "picket_");
+	put(to, metric->name);
+	(void)snprintf(tail, sizeof tail, " %.17g\n", value);
+	put(to, tail);
+}
+
+static double seconds(int64_t time_us)
+{
+	return (double)time_us / 1e6;
+}
+
+enum partition_metric {
+	PARTITION_CONSUMED,
+	PARTITION_STORED,
+	PARTITION_QUARANTINED,
+	PARTITION_LATE,
+	PARTITION_LOST,
+	PARTITION_HOLES,
+	PARTITION_LAG,
+	PARTITION_STALLED,
+	PARTITION_WATERMARK,
+	PARTITION_METRICS,
+};
+
+static const struct metric partition_metrics[PARTITION_METRICS] = {
+	{"records_consumed_total", "counter", "Records read from the source."},
+	{"records_stored_total", "counter", "Records stored as events."},
+	{"records_quarantined_total", "counter", "Records kept in the quarantine."},
+	{"records_late_total", "counter", "Records below their partition's watermark."},
+	{"offsets_lost_total", "counter", "Offsets that retention removed before they were read."},
+	{"offsets_empty_total", "counter", "Offsets of the log that hold no record."},
+	{"source_lag_messages", "gauge", "Messages of the log that are not committed yet."},
+	{"source_stalled", "gauge",
+	 "1 while the partition neither brings data nor is proved idle."},
+	{"source_watermark_timestamp_seconds", "gauge", "Event time up to which it is complete."},
+};
+
+/* False: this partition has no such value now. */
+static bool partition_value(enum partition_metric metric, const struct partition_status *one,
+			    double *ret_value)
+{
+	int64_t lag = one->lag.end_offset - one->row.next_offset;
+	double values[PARTITION_METRICS] = {
+		[PARTITION_CONSUMED] = (double)one->row.records,
+		[PARTITION_STORED] = (double)one->row.stored,
+		[PARTITION_QUARANTINED] = (double)one->row.quarantined,
+		[PARTITION_LATE] = (double)one->row.late,
+		[PARTITION_LOST] = (double)one->row.gap_offsets,
+		[PARTITION_HOLES] = (double)one->row.hole_offsets,
+		[PARTITION_LAG] = (double)(lag < 0 ? 0 : lag),
+		[PARTITION_STALLED] = one->lag.stalled,
+		[PARTITION_WATERMARK] = seconds(one->row.watermark_us),
+	};
+	*ret_value = values[metric];
+	if (metric == PARTITION_LAG)
+		return one->lag.end_offset >= 0;
+	return metric != PARTITION_WATERMARK || one->row.watermark_us != INT64_MIN;
+}
+
+static void put_partitions(struct bytes *to, const struct runtime_status *status)
+{
+	for (int metric = 0; metric < PARTITION_METRICS; metric++) {
+		put_head(to, &partition_metrics[metric]);
+		for (size_t i = 0; i < status->partition_count; i++) {
+			double value = 0;
+			if (partition_value((enum partition_metric)metric, &status->partitions[i],
+					    &value))
+				put_series(to, partition_metrics[metric].name,
+					   &status->partitions[i], value);
+		}
+	}
+}
+
+static void put_rules(struct bytes *to, const struct ruleset *ruleset)
+{
+	size_t count = 0;
+	size_t skipped = 0;
+	const struct rule_note *notes = ruleset == NULL ? NULL : ruleset_notes(ruleset, &count);
+	for (size_t i = 0; i < count; i++)
+		skipped += notes[i].kind == NOTE_REFUSED;
+	put_single(to, &(struct metric){"rules_loaded", "gauge", "Rules that are live."},
+		   ruleset == NULL ? 0 : (double)ruleset_count(ruleset));
+	put_single(to, &(struct metric){"rules_skipped", "gauge", "Rules that did not load."},
+		   (double)skipped);
+}
+
+static void put_engine(struct bytes *to, const struct runtime_status *status)
+{
+	const struct {
+		struct metric metric;
+		double value;
+	} all[] = {
+		{{"up", "gauge", "1 while the engine runs."}, status->state == RUNTIME_RUNNING},
+		{{"epoch", "gauge", "The last committed epoch."}, (double)status->epoch},
+		{{"disk_full", "gauge", "1 while nothing can be committed."}, status->disk_full},
+		{{"store_rewound", "gauge", "1 when the store had lost its newest epochs."},
+		 status->rewound},
+		{{"alerts_opened_total", "counter", "Alerts opened since the start."},
+		 (double)status->alerts_opened},
+		{{"rule_undecided_total", "counter", "Rule evaluations that gave up."},
+		 (double)status->undecided},
+		{{"correlation_records_total", "counter", "Match records folded."},
+		 (double)status->actors.records},
+		{{"correlation_late_dropped_total", "counter", "Match records too late to count."},
+		 (double)status->actors.late_dropped},
+		{{"correlation_cells", "gauge", "Groups that are remembered."},
+		 (double)status->actors.cells},
+		{{"correlation_cells_refused_total", "counter", "Groups over the limit."},
+		 (double)status->actors.cells_refused},
+		{{"correlation_state_bytes", "gauge", "Memory of the groups, about."},
+		 (double)status->actors.cell_bytes},
+		{{"correlation_group_field_missing_total", "counter",
+		  "Matches of events without a group-by field."},
+		 (double)status->routes.group_field_missing},
+	};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		put_single(to, &all[i].metric, all[i].value);
+	if (status->committed_us > 0)
+		put_single(to,
+			   &(struct metric){"commit_timestamp_seconds", "gauge",
+					    "When the last epoch was committed."},
+			   seconds(status->committed_us));
+	if (status->watermark_us != INT64_MIN && status->watermark_us != INT64_MAX)
+		put_single(to,
+			   &(struct metric){"watermark_timestamp_seconds", "gauge",
+					    "Event time up to which everything is complete."},
+			   seconds(status->watermark_us));
+}
+
+enum status api_metrics(const struct api_call *call, struct api_response *response,
+			struct error *err)
+{
+	struct api_view view cleanup(api_view_done) = {0};
+	struct bytes *to = &response->body;
+	enum status status = api_view_open(call->api, &view, err);
+	if (status != OK)
+		return status;
+	response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	put_head(to, &(struct metric){"build_info", "gauge", "The build of this daemon."});
+	put(to, "picket_build_info{version=\"" PICKET_VERSION "\"} 1\n");
+	put_single(to, &(struct metric){"start_timestamp_seconds", "gauge", "When it started."},
+		   seconds(call->api->started_us));
+	put_partitions(to, &view.status);
+	put_engine(to, &view.status);
+	put_rules(to, call->api->ruleset);
+	put_single(to, &(struct metric){"store_bytes", "gauge", "Size of the store."},
+		   (double)store_bytes(call->api->store));
+	assert(view.live || view.arena != NULL);
+	return OK;
+}
+
+enum status api_livez(const struct api_call *call, struct api_response *response, struct error *err)
+{
+	(void)call;
+	(void)err;
+	put(&response->body, "{\"schema\":\"picket.health/1\",\"ok\":true}");
+	return OK;
+}
+
+enum status api_readyz(const struct api_call *call, struct api_response *response,
+		       struct error *err)
+{
+	struct api_view view cleanup(api_view_done) = {0};
+	enum status status = api_view_open(call->api, &view, err);
+	if (status != OK)
+		return status;
+	const struct runtime_status *now = &view.status;
+	const struct {
+		const char *name;
+		bool ok;
+	} checks[] = {
+		{"engine", view.live && now->state != RUNTIME_FAILED},
+		{"rules", call->api->ruleset != NULL && ruleset_count(call->api->ruleset) > 0},
+		{"store_writable", !now->disk_full},
+		{"sources", now->partition_count > 0},
+	};
+	bool ready = true;
+	struct json_writer json = {.to = &response->body};
+	json_write_open(&json, NULL, '{');
+	json_write_string(&json, "schema", "picket.health/1");
+	json_write_open(&json, "checks", '{');
+	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+		json_write_boolean(&json, checks[i].name, checks[i].ok);
+		ready &= checks[i].ok;
+	}
+	json_write_close(&json, '}');
+	json_write_boolean(&json, "ok", ready);
+	json_write_close(&json, '}');
+	response->status = ready ? 200 : 503;
+	return OK;
+}

@@ -1,0 +1,63 @@
+/* api_private - what the routes share: their table, parameters, and a view of the runtime.
+ *
+ * Why: each noun has its own file (api_alerts.c, api_gate.c, ...); the table in api.c is the only
+ * place that knows all of them. Invariant: a handler that does not return OK has not written to the
+ * store. Owner: the request's. Thread: the request's. Limits: those of api.h. */
+#ifndef PICKET_CLI_API_PRIVATE_H
+#define PICKET_CLI_API_PRIVATE_H
+
+#include "cli/api.h"
+#include "cli/json_writer.h"
+
+struct api_call {
+	struct api *api;
+	const struct api_request *request;
+	struct text rest; /* of the path, behind the route: "ID" or "ID/ack" */
+};
+
+typedef enum status api_handler(const struct api_call *call, struct api_response *response,
+				struct error *err);
+
+api_handler api_alerts_list, api_alert_one, api_alert_act;
+api_handler api_gate;
+api_handler api_status, api_sources, api_seek, api_services, api_rules;
+api_handler api_metrics, api_livez, api_readyz;
+api_handler api_quarantine_list, api_quarantine_one, api_events;
+
+/* The value of a parameter; size 0 when it was not given. */
+struct text api_parameter(const struct api_call *call, const char *name);
+/* Numbers from 0; `fallback` when it was not given. */
+enum status api_parameter_number(const struct api_call *call, const char *name, int64_t fallback,
+				 int64_t *ret_number, struct error *err);
+/* limit=N, at most API_LIMIT_MAX. */
+enum status api_parameter_limit(const struct api_call *call, size_t *ret_limit, struct error *err);
+/* RFC 3339, `now`, or a duration before now (1h). */
+enum status api_parameter_time(const struct api_call *call, const char *name, int64_t fallback,
+			       int64_t *ret_time_us, struct error *err);
+
+/* What is known of the sources: live from the runtime, else from the rows of the store. */
+struct api_view {
+	bool live;
+	struct runtime_status status;
+	struct arena *arena; /* of a view that is not live */
+};
+enum status api_view_open(struct api *api, struct api_view *ret_view, struct error *err);
+void api_view_done(struct api_view *view);
+
+/* Sums over all partitions. */
+struct api_totals {
+	uint64_t consumed, stored, quarantined, late, gap_offsets, hole_offsets;
+	int64_t lag; /* messages; -1 = not known for some partition */
+	size_t stalled;
+};
+struct api_totals api_totals(const struct api_view *view);
+
+/* origin as the members topic, partition, offset, index. */
+void api_write_origin(struct json_writer *json, const struct origin *origin);
+
+int64_t api_now(const struct api *api);
+void api_scan_done(struct store_scan **scan);
+void api_bytes_done(struct bytes *bytes);
+void api_arena_done(struct arena **arena);
+
+#endif

@@ -1,0 +1,327 @@
+/* /v1/quarantine, /v1/events and /v1/sources/seek: the rows themselves.
+ *
+ * A quarantined record is called TOPIC:PARTITION:OFFSET:INDEX, read from the right, so that a topic
+ * may hold a colon. Events are found through blockmeta: a block whose offsets and times cannot fit
+ * is never opened. */
+#include <assert.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/api_private.h"
+#include "cli/escape.h"
+#include "storage/block.h"
+
+enum {
+	ORIGIN_TAIL_BYTES = 16, /* of a key: partition, offset, index behind the topic */
+	PARTITION_TAIL_BYTES = 12,
+	PREVIEW_BYTES = 200,
+	EVENT_ARENA_BYTES = 256 * 1024 * 1024,
+};
+
+/* What a list of records is asked for. */
+struct record_filter {
+	struct text topic, reason, tenant;
+	int64_t partition; /* -1 = all */
+	int64_t from, to;  /* offsets, inclusive */
+	int64_t since_us, until_us;
+	size_t limit;
+};
+
+static enum status read_filter(const struct api_call *call, struct record_filter *ret_filter,
+			       struct error *err)
+{
+	struct record_filter filter = {.topic = api_parameter(call, "topic"),
+				       .reason = api_parameter(call, "reason"),
+				       .tenant = api_parameter(call, "tenant")};
+	enum status status = api_parameter_number(call, "partition", -1, &filter.partition, err);
+	if (status == OK)
+		status = api_parameter_number(call, "from", 0, &filter.from, err);
+	if (status == OK)
+		status = api_parameter_number(call, "to", INT64_MAX, &filter.to, err);
+	if (status == OK)
+		status = api_parameter_time(call, "since", INT64_MIN, &filter.since_us, err);
+	if (status == OK)
+		status = api_parameter_time(call, "until", INT64_MAX, &filter.until_us, err);
+	if (status == OK)
+		status = api_parameter_limit(call, &filter.limit, err);
+	if (status == OK &&
+	    (filter.partition > INT32_MAX || (filter.partition >= 0 && filter.topic.size == 0)))
+		status = error_set(err, EINVALID, "partition= needs topic=, and is below 2^31");
+	if (status == OK)
+		*ret_filter = filter;
+	return status;
+}
+
+/* The beginning of all keys of a topic, or of one partition of it. quarantine_key() and block_key()
+ * begin alike. */
+static void key_prefix(const struct record_filter *filter, struct bytes *to)
+{
+	struct origin origin = {.topic = filter->topic,
+				.partition =
+					filter->partition < 0 ? 0 : (int32_t)filter->partition};
+	if (filter->topic.size == 0)
+		return;
+	quarantine_key(&origin, to);
+	if (to->failed)
+		return;
+	assert(to->size > ORIGIN_TAIL_BYTES);
+	to->size -= filter->partition < 0 ? ORIGIN_TAIL_BYTES : PARTITION_TAIL_BYTES;
+}
+
+static bool is_utf8(struct text text)
+{
+	uint32_t code = 0;
+	for (size_t i = 0; i < text.size;) {
+		size_t size = utf8_next(text, i, &code);
+		if (size == 0)
+			return false;
+		i += size;
+	}
+	return true;
+}
+
+static enum status write_raw(struct json_writer *json, struct text raw, struct error *err)
+{
+	json_write_boolean(json, "is_text", is_utf8(raw));
+	if (is_utf8(raw)) {
+		json_write_text(json, "raw", raw);
+		return OK;
+	}
+	size_t size = sodium_base64_encoded_len(raw.size, sodium_base64_VARIANT_ORIGINAL);
+	char *text = malloc(size);
+	if (text == NULL)
+		return error_set(err, ENOMEMORY, "no memory for a raw record");
+	(void)sodium_bin2base64(text, size, (const unsigned char *)raw.data, raw.size,
+				sodium_base64_VARIANT_ORIGINAL);
+	json_write_string(json, "raw_base64", text);
+	free(text);
+	return OK;
+}
+
+static enum status write_quarantine(struct json_writer *json, const struct quarantine_row *row,
+				    bool whole, struct error *err)
+{
+	char tail[64];
+	struct bytes id cleanup(api_bytes_done) = {0};
+	enum status status = OK;
+	(void)snprintf(tail, sizeof tail, ":%" PRId32 ":%" PRId64 ":%" PRIu32,
+		       row->origin.partition, row->origin.offset, row->origin.index);
+	bytes_put(&id, row->origin.topic.data, row->origin.topic.size);
+	bytes_put(&id, tail, strlen(tail));
+	if (id.failed)
+		return error_set(err, ENOMEMORY, "no memory for an id");
+	json_write_open(json, NULL, '{');
+	json_write_text(json, "id", bytes_text(&id));
+	api_write_origin(json, &row->origin);
+	json_write_time(json, "time", row->record_time_us);
+	json_write_text(json, "reason", row->reason);
+	json_write_text(json, "detail", row->detail);
+	json_write_text(json, "key", row->key);
+	json_write_count(json, "size", row->raw.size);
+	struct text preview = row->raw;
+	if (preview.size > PREVIEW_BYTES)
+		preview.size = PREVIEW_BYTES;
+	json_write_text(json, "preview", preview);
+	if (whole)
+		status = write_raw(json, row->raw, err);
+	json_write_close(json, '}');
+	return status;
+}
+
+static bool quarantine_fits(const struct record_filter *filter, const struct quarantine_row *row)
+{
+	if (filter->reason.size > 0 && !text_equal(filter->reason, row->reason))
+		return false;
+	return row->record_time_us >= filter->since_us && row->record_time_us <= filter->until_us;
+}
+
+enum status api_quarantine_list(const struct api_call *call, struct api_response *response,
+				struct error *err)
+{
+	struct store_scan *scan cleanup(api_scan_done) = NULL;
+	struct bytes prefix cleanup(api_bytes_done) = {0};
+	struct record_filter filter;
+	struct text key = {0};
+	struct text value = {0};
+	size_t total = 0;
+	struct json_writer json = {.to = &response->body};
+	enum status status = read_filter(call, &filter, err);
+	if (status != OK)
+		return status;
+	key_prefix(&filter, &prefix);
+	status = store_scan_new(call->api->store, FAMILY_QUARANTINE, bytes_text(&prefix),
+				bytes_text(&prefix), &scan, err);
+	json_write_open(&json, NULL, '{');
+	json_write_string(&json, "schema", "picket.quarantine/1");
+	json_write_open(&json, "quarantine", '[');
+	while (status == OK && store_scan_next(scan, &key, &value)) {
+		struct quarantine_row row;
+		status = quarantine_decode(key, value, &row, err);
+		if (status == OK && quarantine_fits(&filter, &row) && total++ < filter.limit)
+			status = write_quarantine(&json, &row, false, err);
+	}
+	if (status == OK)
+		status = store_scan_status(scan, err);
+	bool damaged = status == ECORRUPT || status == EINCOMPLETE;
+	json_write_close(&json, ']');
+	json_write_count(&json, "total", total);
+	json_write_boolean(&json, "complete", !damaged);
+	if (damaged && err != NULL)
+		json_write_string(&json, "problem", err->text);
+	json_write_close(&json, '}');
+	return damaged ? OK : status;
+}
+
+/* The number behind the last colon of *text, which is cut off. */
+static bool take_number(struct text *text, int64_t most, int64_t *ret_number)
+{
+	const char *colon = text->size == 0 ? NULL : memrchr(text->data, ':', text->size);
+	if (colon == NULL)
+		return false;
+	struct text digits = text_cut(*text, (size_t)(colon - text->data) + 1);
+	int64_t number = 0;
+	for (size_t i = 0; i < digits.size; i++) {
+		int digit = digits.data[i] - '0';
+		if (digit < 0 || digit > 9 || number > (most - digit) / 10)
+			return false;
+		number = number * 10 + digit;
+	}
+	text->size = (size_t)(colon - text->data);
+	*ret_number = number;
+	return digits.size > 0;
+}
+
+enum status api_quarantine_one(const struct api_call *call, struct api_response *response,
+			       struct error *err)
+{
+	struct bytes key cleanup(api_bytes_done) = {0};
+	struct bytes value cleanup(api_bytes_done) = {0};
+	struct quarantine_row row;
+	struct text topic = call->rest;
+	int64_t partition = 0;
+	int64_t offset = 0;
+	int64_t index = 0;
+	if (!take_number(&topic, UINT32_MAX, &index) || !take_number(&topic, INT64_MAX, &offset) ||
+	    !take_number(&topic, INT32_MAX, &partition) || topic.size == 0)
+		return error_set(err, EINVALID, "\"%.*s\" is not TOPIC:PARTITION:OFFSET:INDEX",
+				 TEXT_ARG(call->rest));
+	struct origin origin = {topic, (int32_t)partition, (uint32_t)index, offset};
+	quarantine_key(&origin, &key);
+	enum status status =
+		store_get(call->api->store, FAMILY_QUARANTINE, bytes_text(&key), &value, err);
+	if (status == ENOTFOUND)
+		return error_set(err, status, "no record %.*s in the quarantine",
+				 TEXT_ARG(call->rest));
+	if (status == OK)
+		status = quarantine_decode(bytes_text(&key), bytes_text(&value), &row, err);
+	if (status != OK)
+		return status;
+	struct json_writer json = {.to = &response->body};
+	return write_quarantine(&json, &row, true, err);
+}
+
+/* A page of events in the making. */
+struct event_page {
+	const struct record_filter *filter;
+	size_t left; /* rows that may still come */
+	struct json_writer json;
+};
+
+/* The events of one block that fit, not more than page->left. */
+static enum status write_block(struct event_page *page, struct text key, struct text value,
+			       struct error *err)
+{
+	const struct record_filter *filter = page->filter;
+	struct json_writer *json = &page->json;
+	struct arena *arena cleanup(api_arena_done) = arena_new(EVENT_ARENA_BYTES);
+	struct bytes text cleanup(api_bytes_done) = {0};
+	struct block_reader *reader = NULL;
+	bool more = true;
+	if (arena == NULL)
+		return error_set(err, ENOMEMORY, "no memory for events");
+	enum status status = block_open(key, value, &reader, err);
+	while (status == OK && page->left > 0) {
+		struct event event;
+		arena_reset(arena);
+		status = block_next(reader, arena, &event, &more, err);
+		if (status != OK || !more)
+			break;
+		if (event.origin.offset < filter->from || event.origin.offset > filter->to ||
+		    event.time_us < filter->since_us || event.time_us > filter->until_us ||
+		    (filter->tenant.size > 0 && !text_equal(filter->tenant, event.owner)))
+			continue;
+		bytes_clear(&text);
+		event_json(&event, &text);
+		if (text.failed) {
+			status = error_set(err, ENOMEMORY, "no memory for an event");
+			break;
+		}
+		page->left--;
+		json_write_open(json, NULL, '{');
+		api_write_origin(json, &event.origin);
+		json_write_time(json, "time", event.time_us);
+		json_write_text(json, "tenant", event.owner);
+		json_write_raw(json, "event", bytes_text(&text));
+		json_write_close(json, '}');
+	}
+	block_reader_free(&reader);
+	return status;
+}
+
+static bool block_may_fit(const struct record_filter *filter, const struct block_meta *meta)
+{
+	return meta->last_offset >= filter->from && meta->first_offset <= filter->to &&
+	       meta->last_time_us >= filter->since_us && meta->first_time_us <= filter->until_us;
+}
+
+static enum status write_events(const struct api_call *call, struct event_page *page,
+				struct error *err)
+{
+	const struct record_filter *filter = page->filter;
+	struct store_scan *scan cleanup(api_scan_done) = NULL;
+	struct bytes prefix cleanup(api_bytes_done) = {0};
+	struct bytes block cleanup(api_bytes_done) = {0};
+	struct text key = {0};
+	struct text value = {0};
+	key_prefix(filter, &prefix);
+	enum status status = store_scan_new(call->api->store, FAMILY_BLOCKMETA, bytes_text(&prefix),
+					    bytes_text(&prefix), &scan, err);
+	while (status == OK && page->left > 0 && store_scan_next(scan, &key, &value)) {
+		struct block_meta meta;
+		status = block_meta_decode(value, &meta, err);
+		if (status != OK || !block_may_fit(filter, &meta))
+			continue;
+		status = store_get(call->api->store, FAMILY_BLOCK, key, &block, err);
+		if (status == OK)
+			status = write_block(page, key, bytes_text(&block), err);
+	}
+	if (status == OK && page->left > 0)
+		status = store_scan_status(scan, err);
+	return status;
+}
+
+enum status api_events(const struct api_call *call, struct api_response *response,
+		       struct error *err)
+{
+	struct record_filter filter;
+	enum status status = read_filter(call, &filter, err);
+	if (status != OK)
+		return status;
+	struct event_page page = {&filter, filter.limit, {.to = &response->body}};
+	struct json_writer *json = &page.json;
+	json_write_open(json, NULL, '{');
+	json_write_string(json, "schema", "picket.events/1");
+	json_write_open(json, "events", '[');
+	status = write_events(call, &page, err);
+	bool damaged = status == ECORRUPT || status == EINCOMPLETE || status == ENOTFOUND;
+	json_write_close(json, ']');
+	json_write_boolean(json, "complete", !damaged);
+	json_write_boolean(json, "limited", page.left == 0);
+	if (damaged && err != NULL)
+		json_write_string(json, "problem", err->text);
+	json_write_close(json, '}');
+	return damaged ? OK : status;
+}

@@ -1,0 +1,208 @@
+/* /v1/status, /v1/sources, /v1/rules: what the daemon is doing, in one answer each. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "cli/api_private.h"
+#include "cli/rules_json.h"
+#include "rules/ruleset.h"
+
+static const char *state_name(const struct api_view *view)
+{
+	static const char *const names[] = {"running", "finished", "failed"};
+	if (!view->live)
+		return "offline";
+	assert((unsigned)view->status.state < sizeof names / sizeof *names);
+	return names[view->status.state];
+}
+
+static void write_totals(struct json_writer *json, const struct api_view *view)
+{
+	struct api_totals totals = api_totals(view);
+	json_write_open(json, "records", '{');
+	json_write_count(json, "consumed", totals.consumed);
+	json_write_count(json, "stored", totals.stored);
+	json_write_count(json, "quarantined", totals.quarantined);
+	json_write_count(json, "late", totals.late);
+	json_write_count(json, "lost_to_retention", totals.gap_offsets);
+	json_write_close(json, '}');
+	json_write_open(json, "sources", '{');
+	json_write_count(json, "partitions", view->status.partition_count);
+	json_write_count(json, "stalled", totals.stalled);
+	if (totals.lag < 0)
+		json_write_null(json, "lag");
+	else
+		json_write_number(json, "lag", totals.lag);
+	json_write_close(json, '}');
+}
+
+static void write_rules(struct json_writer *json, const struct ruleset *ruleset)
+{
+	size_t note_count = 0;
+	size_t skipped = 0;
+	size_t blocking = 0;
+	char hash[20];
+	if (ruleset == NULL) {
+		json_write_null(json, "rules");
+		return;
+	}
+	const struct rule_note *notes = ruleset_notes(ruleset, &note_count);
+	for (size_t i = 0; i < note_count; i++) {
+		skipped += notes[i].kind == NOTE_REFUSED;
+		blocking += notes[i].kind == NOTE_REFUSED && notes[i].gate_block;
+	}
+	(void)snprintf(hash, sizeof hash, "%016" PRIx64, ruleset_hash(ruleset));
+	json_write_open(json, "rules", '{');
+	json_write_count(json, "loaded", ruleset_count(ruleset));
+	json_write_count(json, "skipped", skipped);
+	json_write_count(json, "skipped_that_block_deployments", blocking);
+	json_write_string(json, "hash", hash);
+	json_write_close(json, '}');
+}
+
+static void write_counters(struct json_writer *json, const struct runtime_status *status)
+{
+	json_write_open(json, "correlation", '{');
+	json_write_count(json, "alerts_opened", status->alerts_opened);
+	json_write_count(json, "undecided", status->undecided);
+	json_write_count(json, "records", status->actors.records);
+	json_write_count(json, "late_counted", status->actors.late_counted);
+	json_write_count(json, "late_dropped", status->actors.late_dropped);
+	json_write_count(json, "cells", status->actors.cells);
+	json_write_count(json, "cells_refused", status->actors.cells_refused);
+	json_write_count(json, "cell_bytes", status->actors.cell_bytes);
+	json_write_count(json, "group_field_missing", status->routes.group_field_missing);
+	json_write_count(json, "group_values_cut", status->routes.group_values_cut);
+	json_write_close(json, '}');
+}
+
+/* Everything that is not as it should be, one text each. */
+static void write_problems(struct json_writer *json, const struct api_view *view)
+{
+	const struct runtime_status *status = &view->status;
+	struct api_totals totals = api_totals(view);
+	char text[128];
+	json_write_open(json, "problems", '[');
+	if (status->state == RUNTIME_FAILED)
+		json_write_string(json, NULL, status->failure.text);
+	if (status->disk_full)
+		json_write_string(json, NULL,
+				  "the disk is full: reading waits until there is room");
+	if (status->rewound)
+		json_write_string(json, NULL,
+				  "the store had lost its newest epochs (rewound); they are "
+				  "read again from the source");
+	if (totals.gap_offsets > 0) {
+		(void)snprintf(text, sizeof text,
+			       "%" PRIu64 " offsets were lost to retention before they were read",
+			       totals.gap_offsets);
+		json_write_string(json, NULL, text);
+	}
+	if (totals.stalled > 0) {
+		(void)snprintf(text, sizeof text, "%zu partitions are stalled", totals.stalled);
+		json_write_string(json, NULL, text);
+	}
+	if (status->problem[0] != '\0')
+		json_write_string(json, NULL, status->problem);
+	json_write_close(json, ']');
+}
+
+enum status api_status(const struct api_call *call, struct api_response *response,
+		       struct error *err)
+{
+	struct api_view view cleanup(api_view_done) = {0};
+	enum status status = api_view_open(call->api, &view, err);
+	if (status != OK)
+		return status;
+	int64_t now_us = api_now(call->api);
+	struct json_writer json = {.to = &response->body};
+	json_write_open(&json, NULL, '{');
+	json_write_string(&json, "schema", "picket.status/1");
+	json_write_string(&json, "version", PICKET_VERSION);
+	json_write_string(&json, "state", state_name(&view));
+	json_write_time(&json, "now", now_us);
+	json_write_time(&json, "started", call->api->started_us);
+	json_write_count(&json, "epoch", view.status.epoch);
+	json_write_time(&json, "committed", view.status.committed_us);
+	json_write_time(&json, "watermark", view.status.watermark_us);
+	write_totals(&json, &view);
+	write_rules(&json, call->api->ruleset);
+	if (view.live)
+		write_counters(&json, &view.status);
+	json_write_count(&json, "store_bytes", store_bytes(call->api->store));
+	json_write_boolean(&json, "disk_full", view.status.disk_full);
+	json_write_boolean(&json, "rewound", view.status.rewound);
+	write_problems(&json, &view);
+	json_write_close(&json, '}');
+	return OK;
+}
+
+static const char *source_state(const struct partition_status *one, const struct api_view *view)
+{
+	if (!view->live)
+		return "offline";
+	if (view->status.state == RUNTIME_FINISHED)
+		return "finished";
+	if (one->lag.stalled)
+		return "stalled";
+	return one->assigned ? "reading" : "not_assigned";
+}
+
+static void write_source(struct json_writer *json, const struct partition_status *one,
+			 const struct api_view *view)
+{
+	int64_t lag = one->lag.end_offset - one->row.next_offset;
+	json_write_open(json, NULL, '{');
+	json_write_text(json, "topic", one->row.topic);
+	json_write_number(json, "partition", one->row.partition);
+	json_write_string(json, "state", source_state(one, view));
+	json_write_number(json, "next_offset", one->row.next_offset);
+	if (one->lag.end_offset < 0) {
+		json_write_null(json, "end_offset");
+		json_write_null(json, "lag");
+	} else {
+		json_write_number(json, "end_offset", one->lag.end_offset);
+		json_write_number(json, "lag", lag < 0 ? 0 : lag);
+	}
+	json_write_time(json, "watermark", one->row.watermark_us);
+	json_write_time(json, "last_tick", one->row.tick_us == 0 ? INT64_MIN : one->row.tick_us);
+	json_write_count(json, "messages", one->row.messages);
+	json_write_count(json, "consumed", one->row.records);
+	json_write_count(json, "stored", one->row.stored);
+	json_write_count(json, "quarantined", one->row.quarantined);
+	json_write_count(json, "late", one->row.late);
+	json_write_count(json, "lost_to_retention", one->row.gap_offsets);
+	json_write_count(json, "holes", one->row.hole_offsets);
+	json_write_boolean(json, "backfill", one->row.next_offset < one->row.backfill_until);
+	json_write_close(json, '}');
+}
+
+enum status api_sources(const struct api_call *call, struct api_response *response,
+			struct error *err)
+{
+	struct api_view view cleanup(api_view_done) = {0};
+	enum status status = api_view_open(call->api, &view, err);
+	if (status != OK)
+		return status;
+	struct json_writer json = {.to = &response->body};
+	json_write_open(&json, NULL, '{');
+	json_write_string(&json, "schema", "picket.sources/1");
+	json_write_boolean(&json, "complete", true);
+	json_write_time(&json, "watermark", view.status.watermark_us);
+	json_write_open(&json, "sources", '[');
+	for (size_t i = 0; i < view.status.partition_count; i++)
+		write_source(&json, &view.status.partitions[i], &view);
+	json_write_close(&json, ']');
+	json_write_close(&json, '}');
+	return OK;
+}
+
+enum status api_rules(const struct api_call *call, struct api_response *response, struct error *err)
+{
+	if (call->api->ruleset == NULL)
+		return error_set(err, EUNAVAILABLE,
+				 "no rules are loaded here; name them with --rules PATH");
+	struct json_writer json = {.to = &response->body};
+	rules_json(call->api->ruleset, api_parameter(call, "level"), &json);
+	return OK;
+}

@@ -1,0 +1,137 @@
+#include "cli/check.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "correlate/plan.h"
+
+__attribute__((format(printf, 2, 3))) static void problem(struct problems *problems,
+							  const char *format, ...)
+{
+	char text[ERROR_TEXT_MAX];
+	struct error one = {0};
+	va_list args;
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	(void)!error_set(&one, EINVALID, "%s", text);
+	problems_add(problems, &one);
+}
+
+/* The folder must be writable, or its nearest folder that exists (then it can be made). */
+static void check_data_dir(const struct config *config, struct problems *problems)
+{
+	char path[4096];
+	struct stat file;
+	if (stat(config->data_dir, &file) == 0) {
+		if (!S_ISDIR(file.st_mode))
+			problem(problems, "data_dir %s is no folder", config->data_dir);
+		else if (access(config->data_dir, R_OK | W_OK | X_OK) != 0)
+			problem(problems,
+				"data_dir %s is not writable for this user: %s; chown it or "
+				"choose another",
+				config->data_dir, strerror(errno));
+		return;
+	}
+	(void)snprintf(path, sizeof path, "%s", config->data_dir);
+	for (char *slash = strrchr(path, '/'); slash != NULL; slash = strrchr(path, '/')) {
+		*slash = '\0';
+		const char *folder = path[0] == '\0' ? "/" : path;
+		if (stat(folder, &file) != 0 && slash != path)
+			continue;
+		if (access(folder, W_OK | X_OK) != 0)
+			problem(problems,
+				"data_dir %s does not exist and cannot be made: %s is not "
+				"writable (%s)",
+				config->data_dir, folder, strerror(errno));
+		return;
+	}
+}
+
+static void check_readable(const char *what, const char *path, struct problems *problems)
+{
+	if (path[0] != '\0' && strcmp(path, "-") != 0 && access(path, R_OK) != 0)
+		problem(problems, "%s: cannot read %s: %s", what, path, strerror(errno));
+}
+
+static void ruleset_done(struct ruleset **ruleset)
+{
+	ruleset_free(ruleset);
+}
+
+static void plan_done(struct plan **plan)
+{
+	plan_free(plan);
+}
+
+static void add_notes(const struct ruleset *ruleset, struct problems *problems,
+		      struct check_totals *totals)
+{
+	size_t count = 0;
+	const struct rule_note *notes = ruleset_notes(ruleset, &count);
+	for (size_t i = 0; i < count; i++) {
+		struct error one = {0};
+		if (notes[i].kind != NOTE_REFUSED) {
+			totals->rule_warnings++;
+			continue;
+		}
+		(void)!error_at(&one, EINVALID, notes[i].at, "rule refused: %.*s%s%.*s",
+				TEXT_ARG(notes[i].text), notes[i].fix.size == 0 ? "" : "; ",
+				TEXT_ARG(notes[i].fix));
+		problems_add(problems, &one);
+	}
+}
+
+/* All refused rules, not only the first: they are loaded as if they were to be skipped. */
+static void check_rules(const struct wiring *wiring, struct problems *problems,
+			struct check_totals *totals)
+{
+	struct ruleset *ruleset cleanup(ruleset_done) = NULL;
+	struct plan *plan cleanup(plan_done) = NULL;
+	const struct hash_key key = {{0}};
+	struct wiring skipping = *wiring;
+	struct error err = {0};
+	skipping.rules.skip_refused = true;
+	if (wiring->rules.path_count == 0)
+		return; /* the configuration has said so */
+	if (wiring_load_rules(&skipping, &ruleset, &err) != OK) {
+		problems_add(problems, &err);
+		return;
+	}
+	totals->rules = ruleset_count(ruleset);
+	add_notes(ruleset, problems, totals);
+	if (plan_new(ruleset, &key, &plan, &err) != OK)
+		problems_add(problems, &err);
+}
+
+enum status check_config(const struct check_options *options, struct problems *problems,
+			 struct check_totals *ret_totals, struct error *err)
+{
+	const struct config *config = options->config;
+	struct check_totals totals = {0};
+	struct wiring wiring;
+	struct error one = {0};
+	assert(config != NULL && options->arena != NULL);
+	enum status status = wiring_init(&wiring, config, options->arena, err);
+	if (status != OK)
+		return status;
+	check_data_dir(config, problems);
+	check_readable("api.token_file", config->api_token_file, problems);
+	check_readable("api.tls_certificate_file", config->api_tls_certificate_file, problems);
+	check_readable("api.tls_key_file", config->api_tls_key_file, problems);
+	for (size_t i = 0; i < config->files.count; i++)
+		check_readable("files", config->files.items[i], problems);
+	check_rules(&wiring, problems, &totals);
+	if (wiring.is_kafka && kafka_options_check(&wiring.kafka, &one) != OK)
+		problems_add(problems, &one);
+	else if (wiring.is_kafka && options->ask_broker)
+		status = check_broker(&wiring.kafka, problems, &totals, err);
+	if (status == OK)
+		*ret_totals = totals;
+	return status;
+}

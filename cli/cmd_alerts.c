@@ -1,0 +1,278 @@
+/* picket alerts list|show|ack|close */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/json_writer.h"
+
+static const struct option list_options[] = {
+	{"state", 0, "STATE", "active (default), all, open, ended, merged, new, acked, closed"},
+	{"level", 0, "LEVEL", "this level and above: low, medium, high, critical"},
+	{"rule", 0, "RULE", "only of this rule (id or name)"},
+	{0},
+};
+
+static const struct column list_columns[] = {
+	{"ID", "alert_id", CELL_ID, false},      {"LEVEL", "rule.level", CELL_LEVEL, false},
+	{"STATE", "state", CELL_STATE, false},   {"HANDLING", "handling.state", CELL_TEXT, false},
+	{"COUNT", "count", CELL_COUNT, false},   {"FIRST", "first", CELL_TIME, false},
+	{"LAST", "last", CELL_TIME, false},      {"TENANT", "tenant", CELL_TEXT, true},
+	{"RULE", "rule.title", CELL_TEXT, true}, {"GROUP", "group", CELL_MAP, true},
+};
+
+static int run_list(struct session *session)
+{
+	struct question question;
+	question_init(&question, "GET", TEXT("/v1/alerts"));
+	question_add_common(&question, session);
+	for (const struct option *option = list_options; option->name != NULL; option++)
+		question_add(&question, option->name,
+			     arguments_get(&session->arguments, option->name));
+	return session_list(
+		session,
+		&(struct listing){&question, "alerts", list_columns,
+				  sizeof list_columns / sizeof *list_columns,
+				  "no alert fits (try --state all); see also: picket status"});
+}
+
+const struct command command_alerts_list = {
+	.noun = "alerts",
+	.verb = "list",
+	.words = "",
+	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_WATCH | TAKES_RANGE | TAKES_TENANT,
+	.options = list_options,
+	.summary = "what was found, newest first",
+	.details =
+		"One line is one episode: it grows while its events go on, and ends when they\n"
+		"have stopped for as long as the rule's window. Merged and closed alerts are left out\n"
+		"unless --state asks for them.\n",
+	.examples = "  picket alerts list --level high --since 1h\n"
+		    "  picket alerts list --state new -w\n"
+		    "  picket alerts list -o ndjson | jq .rule.title\n",
+	.run = run_list,
+};
+
+static const struct column show_columns[] = {
+	{"alert", "alert_id", CELL_TEXT, false},
+	{"rule", "rule.title", CELL_TEXT, false},
+	{"rule id", "rule.id", CELL_TEXT, false},
+	{"level", "rule.level", CELL_TEXT, false},
+	{"state", "state", CELL_TEXT, false},
+	{"merged into", "merged_into", CELL_TEXT, false},
+	{"handling", "handling.state", CELL_TEXT, false},
+	{"reason", "reason", CELL_TEXT, false},
+	{"tenant", "tenant", CELL_TEXT, false},
+	{"group", "group", CELL_MAP, false},
+	{"count", "count", CELL_TEXT, false},
+	{"threshold", "threshold", CELL_TEXT, false},
+	{"first event", "first", CELL_TIME, false},
+	{"last event", "last", CELL_TIME, false},
+	{"revision", "revision", CELL_TEXT, false},
+	{"flags", "flags", CELL_LIST, false},
+};
+
+static const struct column event_columns[] = {
+	{"TIME", "time", CELL_TIME, false},
+	{"TOPIC", "topic", CELL_TEXT, true},
+	{"PARTITION", "partition", CELL_COUNT, false},
+	{"OFFSET", "offset", CELL_COUNT, false},
+	{"INDEX", "index", CELL_COUNT, false},
+	{"CONTEXT", "context", CELL_MAP, true},
+};
+
+static const struct column action_columns[] = {
+	{"TIME", "time", CELL_TIME, false},     {"WHO", "who", CELL_TEXT, false},
+	{"ACTION", "action", CELL_TEXT, false}, {"AS", "as", CELL_TEXT, false},
+	{"NOTE", "note", CELL_TEXT, true},
+};
+
+static enum status print_alert(struct session *session, struct json_object *alert,
+			       struct error *err)
+{
+	FILE *to = session->output.to;
+	struct json_object *events = json_path(alert, "events");
+	struct json_object *actions = json_path(alert, "handling.actions");
+	enum status status = output_fields(&session->output, show_columns,
+					   sizeof show_columns / sizeof *show_columns, alert, err);
+	if (status == OK && events != NULL) {
+		(void)fputs(
+			"\nevidence (first and last; picket events show TOPIC:PARTITION:OFFSET)\n",
+			to);
+		status = output_table(&session->output, event_columns,
+				      sizeof event_columns / sizeof *event_columns, events, err);
+	}
+	if (status == OK && actions != NULL && json_object_array_length(actions) > 0) {
+		(void)fputs("\nwhat people did\n", to);
+		status = output_table(&session->output, action_columns,
+				      sizeof action_columns / sizeof *action_columns, actions, err);
+	}
+	if (status == OK && !session->quiet)
+		(void)fprintf(session->problems,
+			      "\nnext: picket alerts ack %.12s, picket alerts close %.12s --as "
+			      "false-positive --note WHY\n",
+			      json_path_text(alert, "alert_id"), json_path_text(alert, "alert_id"));
+	return status;
+}
+
+static int print_answer(struct session *session, struct json_object *alert)
+{
+	struct error err = {0};
+	if (session->output.format != OUTPUT_TABLE)
+		output_json(&session->output, alert);
+	else if (print_alert(session, alert, &err) != OK)
+		return session_fail_error(session, &err);
+	return EXIT_OK;
+}
+
+/* /v1/alerts/ID[/verb] */
+static struct text alert_path(const char *id, const char *verb, char *buffer, size_t size)
+{
+	int length =
+		snprintf(buffer, size, "/v1/alerts/%s%s%s", id, verb[0] == '\0' ? "" : "/", verb);
+	assert(length > 0);
+	return (struct text){buffer, (size_t)length < size ? (size_t)length : size - 1};
+}
+
+static int run_show(struct session *session)
+{
+	struct client *client cleanup(session_client_done) = NULL;
+	struct error err = {0};
+	if (session_client(session, false, &client, &err) != OK)
+		return session_fail_error(session, &err);
+	for (size_t i = 0; i < session->arguments.word_count; i++) {
+		struct json_object *alert cleanup(session_json_done) = NULL;
+		struct question question;
+		char path[256];
+		question_init(&question, "GET",
+			      alert_path(session->arguments.words[i], "", path, sizeof path));
+		question_add_common(&question, session);
+		int code = session_ask(session, client, &question, &alert);
+		if (code == EXIT_OK)
+			code = print_answer(session, alert);
+		if (code != EXIT_OK)
+			return code;
+	}
+	return EXIT_OK;
+}
+
+const struct command command_alerts_show = {
+	.noun = "alerts",
+	.verb = "show",
+	.words = "ID...",
+	.word_min = 1,
+	.word_max = ARGUMENTS_MAX,
+	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_TENANT,
+	.summary = "one alert: why, which events, what was done",
+	.details =
+		"An ID may be shortened to its first digits, at least four, while only one fits.\n",
+	.examples = "  picket alerts show 3f9c\n  picket alerts show 3f9c2a -o json\n",
+	.run = run_show,
+};
+
+static const struct option act_options[] = {
+	{"note", 0, "TEXT", "why"},
+	{"as", 0, "WORD", "true-positive, false-positive, benign, duplicate, test"},
+	{"who", 0, "NAME", "who did it (default: your user name)"},
+	{0},
+};
+
+static bool known_as(const char *as)
+{
+	static const char *const words[] = {"true-positive", "false-positive", "benign",
+					    "duplicate", "test"};
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		if (strcmp(words[i], as) == 0)
+			return true;
+	}
+	return as[0] == '\0';
+}
+
+/* {"who","note","as"} as the options say. */
+static void put_body(const struct session *session, struct bytes *to)
+{
+	const char *who = arguments_get(&session->arguments, "who");
+	const char *note = arguments_get(&session->arguments, "note");
+	const char *as = arguments_get(&session->arguments, "as");
+	struct json_writer json = {.to = to};
+	json_write_open(&json, NULL, '{');
+	json_write_string(&json, "who", who == NULL ? session->environment.user : who);
+	json_write_string(&json, "note", note == NULL ? "" : note);
+	json_write_string(&json, "as", as == NULL ? "" : as);
+	json_write_close(&json, '}');
+}
+
+static int act_on(struct session *session, struct client *client, const char *id, struct text body)
+{
+	struct json_object *alert cleanup(session_json_done) = NULL;
+	struct question question;
+	char path[256];
+	question_init(&question, "POST", alert_path(id, session->command->verb, path, sizeof path));
+	question.request.body = body;
+	question_add_common(&question, session);
+	int code = session_ask(session, client, &question, &alert);
+	if (code != EXIT_OK)
+		return code;
+	if (session->output.format != OUTPUT_TABLE)
+		output_json(&session->output, alert);
+	else if (!session->quiet) {
+		output_text(session->output.to, json_path_text(alert, "alert_id"));
+		output_text(session->output.to, " is ");
+		output_text(session->output.to, json_path_text(alert, "handling.state"));
+		output_text(session->output.to, "\n");
+	}
+	return EXIT_OK;
+}
+
+static int run_act(struct session *session)
+{
+	struct client *client cleanup(session_client_done) = NULL;
+	struct error err = {0};
+	struct bytes body = {0};
+	const char *as = arguments_get(&session->arguments, "as");
+	if (as != NULL && !known_as(as))
+		return session_fail(session, EXIT_USAGE,
+				    "--as %s is none of true-positive, false-positive, benign, "
+				    "duplicate, test",
+				    as);
+	if (arguments_has(&session->arguments, "data"))
+		return session_fail(session, EXIT_USAGE,
+				    "what people do with alerts goes through the "
+				    "daemon; --data only reads");
+	if (session_client(session, false, &client, &err) != OK)
+		return session_fail_error(session, &err);
+	put_body(session, &body);
+	int code = EXIT_OK;
+	for (size_t i = 0; code == EXIT_OK && i < session->arguments.word_count; i++)
+		code = act_on(session, client, session->arguments.words[i], bytes_text(&body));
+	bytes_done(&body);
+	return code;
+}
+
+const struct command command_alerts_ack = {
+	.noun = "alerts",
+	.verb = "ack",
+	.words = "ID...",
+	.word_min = 1,
+	.word_max = ARGUMENTS_MAX,
+	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_TENANT,
+	.options = act_options,
+	.summary = "say that somebody looks at it",
+	.details = "",
+	.examples = "  picket alerts ack 3f9c --note \"calling the customer\"\n",
+	.run = run_act,
+};
+
+const struct command command_alerts_close = {
+	.noun = "alerts",
+	.verb = "close",
+	.words = "ID...",
+	.word_min = 1,
+	.word_max = ARGUMENTS_MAX,
+	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_TENANT,
+	.options = act_options,
+	.summary = "say that it is done, and what it was",
+	.details = "",
+	.examples = "  picket alerts close 3f9c --as false-positive --note \"load test\"\n",
+	.run = run_act,
+};

@@ -1,0 +1,252 @@
+/* picket gate: asks until there is an answer, and ends with the verdict as its exit code.
+ *
+ * The server answers what it knows now (and holds a question for at most 8 s); this loop asks again
+ * while the answer is WAIT or STALE and --wait has not run out. A server that does not answer is
+ * asked again too: only when time is up it is UNAVAILABLE. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/wall.h"
+#include "correlate/gate.h"
+#include "rules/yaml.h"
+
+enum { POLL_US = 5 * 1000000, RETRY_SECONDS = 2 };
+
+static const struct option gate_options[] = {
+	{"service", 0, "NAME", "the service (service.name of its logs)"},
+	{"canary", 0, "VERSION", "service.version of the canary, or FIELD=VALUE"},
+	{"baseline", 0, "VERSION", "what it is compared with (default: every other version)"},
+	{"step", 0, "N", "the rollout's step: its first question starts the step's bake"},
+	{"after", 0, "TIME",
+	 "when the traffic was changed: the answer has seen everything up to it"},
+	{"wait", 0, "DURATION", "ask until the verdict is final, at most so long (default 0)"},
+	{"deadline", 0, "DURATION", "after so long in a step WAIT becomes INCONCLUSIVE"},
+	{"format", 0, "FORMAT", "text or json (also: -o json)"},
+	{"dry-run", 0, NULL, "print the verdict but end with 0"},
+	{0},
+};
+
+static bool verdict_parse(const char *word, enum verdict *ret_verdict)
+{
+	for (int i = VERDICT_PASS; i <= VERDICT_UNAVAILABLE; i++) {
+		if (strcmp(verdict_name((enum verdict)i), word) == 0) {
+			*ret_verdict = (enum verdict)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool wants_json(const struct session *session)
+{
+	const char *format = arguments_get(&session->arguments, "format");
+	return (format != NULL && strcmp(format, "json") == 0) ||
+	       session->output.format != OUTPUT_TABLE;
+}
+
+static void print_member(FILE *to, const char *before, struct json_object *object, const char *path)
+{
+	const char *text = json_path_text(object, path);
+	if (text[0] == '\0')
+		return;
+	output_text(to, before);
+	output_text(to, text);
+}
+
+static void print_reasons(FILE *to, struct json_object *answer)
+{
+	struct json_object *reasons = json_path(answer, "reasons");
+	for (size_t i = 0; reasons != NULL && i < json_object_array_length(reasons); i++) {
+		struct json_object *one = json_object_array_get_idx(reasons, i);
+		print_member(to, "  ", one, "code");
+		print_member(to, ": ", one, "text");
+		output_text(to, "\n");
+	}
+}
+
+static const struct column outcome_columns[] = {
+	{"OUTCOME", "name", CELL_TEXT, false},
+	{"STATE", "state", CELL_TEXT, false},
+	{"CANARY BAD", "x_c", CELL_COUNT, false},
+	{"OF", "n_c", CELL_COUNT, false},
+	{"BASE BAD", "x_b", CELL_COUNT, false},
+	{"OF", "n_b", CELL_COUNT, false},
+	{"ODDS", "odds_ratio", CELL_COUNT, false},
+	{"E(FAIL)", "e_fail", CELL_COUNT, false},
+	{"E(REL)", "e_pass_relative", CELL_COUNT, false},
+	{"E(ABS)", "e_pass_absolute", CELL_COUNT, false},
+};
+
+static enum status print_text(struct session *session, struct json_object *answer,
+			      struct error *err)
+{
+	FILE *to = session->output.to;
+	struct json_object *outcomes = json_path(answer, "outcomes");
+	output_text(to, json_path_text(answer, "verdict"));
+	print_member(to, ": ", answer, "summary");
+	output_text(to, "\n");
+	print_reasons(to, answer);
+	print_member(to, "as of ", answer, "as_of");
+	print_member(to, ", lag in seconds ", answer, "lag_s");
+	if (json_path(answer, "as_of") != NULL)
+		output_text(to, "\n");
+	if (outcomes == NULL || json_object_array_length(outcomes) == 0)
+		return OK;
+	return output_table(&session->output, outcome_columns,
+			    sizeof outcome_columns / sizeof *outcome_columns, outcomes, err);
+}
+
+/* The answer that nobody gave: the same shape, so that a reader needs no second case. */
+static int unavailable(struct session *session, const char *why)
+{
+	struct json_object *answer cleanup(session_json_done) = json_object_new_object();
+	struct error err = {0};
+	if (answer == NULL)
+		return EXIT_INTERNAL;
+	const char *service = arguments_get(&session->arguments, "service");
+	const char *canary = arguments_get(&session->arguments, "canary");
+	json_object_object_add(answer, "schema", json_object_new_string("picket.gate/1"));
+	json_object_object_add(answer, "verdict", json_object_new_string("UNAVAILABLE"));
+	json_object_object_add(answer, "ok", json_object_new_boolean(false));
+	json_object_object_add(answer, "final", json_object_new_boolean(false));
+	json_object_object_add(answer, "summary", json_object_new_string(why));
+	json_object_object_add(answer, "service", json_object_new_string(service));
+	json_object_object_add(answer, "canary", json_object_new_string(canary));
+	if (wants_json(session))
+		output_json(&session->output, answer);
+	else if (print_text(session, answer, &err) != OK)
+		return session_fail_error(session, &err);
+	return arguments_has(&session->arguments, "dry-run") ? EXIT_OK : VERDICT_UNAVAILABLE;
+}
+
+/* What one question brought. */
+struct reply {
+	struct json_object *answer; /* NULL: none; why says it */
+	enum verdict verdict;
+	int code; /* not EXIT_OK: the question was wrong, stop */
+	char why[ERROR_TEXT_MAX];
+};
+
+static void reply_done(struct reply *reply)
+{
+	(void)json_object_put(reply->answer);
+}
+
+static void ask_once(struct session *session, struct client *client,
+		     const struct question *question, struct reply *reply)
+{
+	struct api_response response = {0};
+	struct error err = {0};
+	struct api_request request = question->request;
+	request.parameters = question->parameters;
+	*reply = (struct reply){.verdict = VERDICT_UNAVAILABLE, .code = EXIT_OK};
+	if (client_ask(client, &request, &response, &err) != OK) {
+		(void)snprintf(reply->why, sizeof reply->why, "%s", err.text);
+		return;
+	}
+	bytes_put_u8(&response.body, 0);
+	if (!response.body.failed)
+		reply->answer = json_tokener_parse((const char *)response.body.data);
+	bytes_done(&response.body);
+	const char *error = json_path_text(reply->answer, "error");
+	if (response.status == 400 || response.status == 404)
+		reply->code = session_fail(session, EXIT_USAGE, "%s", error);
+	else if (reply->answer == NULL || error[0] != '\0')
+		(void)snprintf(reply->why, sizeof reply->why, "the server answers HTTP %u: %s",
+			       response.status, error);
+	else if (!verdict_parse(json_path_text(reply->answer, "verdict"), &reply->verdict))
+		(void)snprintf(reply->why, sizeof reply->why,
+			       "the answer has no verdict; is this a picket daemon?");
+	if (reply->verdict == VERDICT_UNAVAILABLE) {
+		(void)json_object_put(reply->answer);
+		reply->answer = NULL;
+	}
+}
+
+static int finish(struct session *session, const struct reply *reply)
+{
+	struct error err = {0};
+	if (reply->code != EXIT_OK)
+		return reply->code;
+	if (reply->answer == NULL)
+		return unavailable(session, reply->why);
+	if (wants_json(session))
+		output_json(&session->output, reply->answer);
+	else if (print_text(session, reply->answer, &err) != OK)
+		return session_fail_error(session, &err);
+	return arguments_has(&session->arguments, "dry-run") ? EXIT_OK : (int)reply->verdict;
+}
+
+static int poll_gate(struct session *session, const struct question *question, int64_t wait_us)
+{
+	int64_t end_us = wall_now_us() + wait_us;
+	for (;;) {
+		struct client *client cleanup(session_client_done) = NULL;
+		struct reply reply cleanup(reply_done) = {.verdict = VERDICT_UNAVAILABLE};
+		struct error err = {0};
+		if (session_client(session, false, &client, &err) == OK)
+			ask_once(session, client, question, &reply);
+		else if (err.status == EINVALID || err.status == EDENIED)
+			return session_fail(session, EXIT_USAGE, "%s", err.text);
+		else
+			(void)snprintf(reply.why, sizeof reply.why, "%s", err.text);
+		bool open = reply.verdict == VERDICT_WAIT || reply.verdict == VERDICT_STALE ||
+			    reply.verdict == VERDICT_UNAVAILABLE;
+		if (!open || reply.code != EXIT_OK || wall_now_us() >= end_us)
+			return finish(session, &reply);
+		(void)sleep(RETRY_SECONDS);
+	}
+}
+
+static int run_gate(struct session *session)
+{
+	static const char *const passed[] = {"service", "canary", "baseline",
+					     "step",    "after",  "deadline"};
+	const char *wait = arguments_get(&session->arguments, "wait");
+	const char *format = arguments_get(&session->arguments, "format");
+	int64_t wait_us = 0;
+	struct question question;
+	if (!arguments_has(&session->arguments, "service") ||
+	    !arguments_has(&session->arguments, "canary"))
+		return session_fail(
+			session, EXIT_USAGE,
+			"picket gate --service NAME --canary VERSION [--baseline VERSION]");
+	if (wait != NULL && strcmp(wait, "0") != 0 && !duration_parse(text_of(wait), &wait_us))
+		return session_fail(session, EXIT_USAGE, "--wait %s is not a duration such as 30m",
+				    wait);
+	if (format != NULL && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
+		return session_fail(session, EXIT_USAGE, "--format is text or json");
+	question_init(&question, "GET", TEXT("/v1/gate"));
+	for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
+		question_add(&question, passed[i], arguments_get(&session->arguments, passed[i]));
+	if (wait_us > 0)
+		question_add(&question, "wait", wait_us < POLL_US ? "1s" : "5s");
+	assert(session->command == &command_gate);
+	return poll_gate(session, &question, wait_us);
+}
+
+const struct command command_gate = {
+	.noun = "gate",
+	.words = "",
+	.takes = TAKES_OUTPUT | TAKES_SERVER,
+	.options = gate_options,
+	.summary = "may this canary go on? the exit code is the verdict",
+	.details =
+		"Exit codes:\n"
+		"  0 PASS          proven: not worse than the baseline, and nothing is missing\n"
+		"  1 FAIL          the canary is worse, or a rule that blocks deployments fired\n"
+		"  2 INCONCLUSIVE  no proof within the deadline, or facts that contradict: ask\n"
+		"  3 WAIT          too early to say\n"
+		"  4 STALE         the logs are behind or an instance is silent\n"
+		"  5 UNAVAILABLE   no answer from the daemon\n"
+		"Only 0 may promote. Roll back only when the JSON on standard output says FAIL:\n"
+		"wrappers such as `kubectl exec` also end with 1 when they fail themselves.\n",
+	.examples = "  picket gate --service orders --canary 2.1.0 --baseline 2.0.0 --wait 30m\n"
+		    "  picket gate --service orders --canary 2.1.0 --step 20 --format json\n"
+		    "  picket gate --service orders --canary picket.deploy.id=85d557f47b\n",
+	.run = run_gate,
+};

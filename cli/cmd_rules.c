@@ -1,0 +1,203 @@
+/* picket rules list|show|lint */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/rule_loading.h"
+#include "cli/rules_json.h"
+#include "correlate/plan.h"
+
+static const struct option rules_options[] = {
+	{"rules", 0, "PATH", "load these files or folders instead of asking the daemon"},
+	{"level", 0, "LEVEL", "only of this level"},
+	{0},
+};
+
+static const struct column rule_columns[] = {
+	{"LEVEL", "level", CELL_LEVEL, false}, {"TITLE", "title", CELL_TEXT, true},
+	{"KIND", "kind", CELL_TEXT, false},    {"LOGSOURCE", "logsource", CELL_MAP, true},
+	{"GATE", "gate", CELL_TEXT, false},    {"TESTS", "tests", CELL_COUNT, false},
+	{"KEY", "key", CELL_TEXT, true},       {"AT", "at", CELL_PLACE, true},
+};
+
+/* The answer of /v1/rules, from the daemon or from --rules. */
+static int get_rules(struct session *session, const char *level, struct json_object **ret_answer)
+{
+	struct client *client cleanup(session_client_done) = NULL;
+	struct ruleset *ruleset cleanup(rule_loading_done) = NULL;
+	struct bytes text cleanup(bytes_done) = {0};
+	const char **paths = NULL;
+	size_t count = 0;
+	if (!arguments_has(&session->arguments, "rules")) {
+		struct question question;
+		struct error err = {0};
+		question_init(&question, "GET", TEXT("/v1/rules"));
+		question_add(&question, "level", level);
+		if (session_client(session, false, &client, &err) != OK)
+			return session_fail_error(session, &err);
+		return session_ask(session, client, &question, ret_answer);
+	}
+	if (collect_paths(session, "rules", &paths, &count) != OK)
+		return session_fail(session, EXIT_INTERNAL, "out of memory");
+	struct ruleset_options options = {
+		.paths = paths, .path_count = count, .skip_refused = true};
+	int code = load_rules(session, &options, &ruleset);
+	free(paths);
+	if (code != EXIT_OK)
+		return code;
+	struct json_writer json = {.to = &text};
+	rules_json(ruleset, text_of(level), &json);
+	bytes_put_u8(&text, 0);
+	*ret_answer = text.failed ? NULL : json_tokener_parse((const char *)text.data);
+	return *ret_answer == NULL ? session_fail(session, EXIT_INTERNAL, "out of memory")
+				   : EXIT_OK;
+}
+
+static int run_list(struct session *session)
+{
+	struct json_object *answer cleanup(session_json_done) = NULL;
+	struct error err = {0};
+	int code = get_rules(session, arguments_get(&session->arguments, "level"), &answer);
+	if (code != EXIT_OK)
+		return code;
+	struct json_object *rules = json_path(answer, "rules");
+	struct json_object *notes = json_path(answer, "notes");
+	size_t refused = 0;
+	for (size_t i = 0; notes != NULL && i < json_object_array_length(notes); i++)
+		refused += strcmp(json_path_text(json_object_array_get_idx(notes, i), "kind"),
+				  "refused") == 0;
+	if (session->output.format == OUTPUT_JSON)
+		output_json(&session->output, answer);
+	else if (session->output.format == OUTPUT_NDJSON)
+		output_lines(&session->output, rules);
+	else if (output_table(&session->output, rule_columns,
+			      sizeof rule_columns / sizeof *rule_columns, rules, &err) != OK)
+		return session_fail_error(session, &err);
+	if (refused > 0 && !session->quiet)
+		(void)fprintf(session->problems, "%zu rules were refused; see: picket rules lint\n",
+			      refused);
+	return EXIT_OK;
+}
+
+const struct command command_rules_list = {
+	.noun = "rules",
+	.verb = "list",
+	.words = "",
+	.takes = TAKES_OUTPUT | TAKES_SERVER,
+	.options = rules_options,
+	.summary = "the rules that are live, or those in a folder",
+	.details = "",
+	.examples = "  picket rules list\n  picket rules list --rules rules/packs --level high\n",
+	.run = run_list,
+};
+
+static const struct column rule_fields[] = {
+	{"title", "title", CELL_TEXT, false},   {"key", "key", CELL_TEXT, false},
+	{"level", "level", CELL_TEXT, false},   {"kind", "kind", CELL_TEXT, false},
+	{"status", "status", CELL_TEXT, false}, {"logsource", "logsource", CELL_MAP, false},
+	{"tags", "tags", CELL_LIST, false},     {"alerts", "alerts", CELL_TEXT, false},
+	{"shadow", "shadow", CELL_TEXT, false}, {"cross tenant", "cross_tenant", CELL_TEXT, false},
+	{"gate", "gate", CELL_TEXT, false},     {"tests", "tests", CELL_TEXT, false},
+	{"at", "at", CELL_PLACE, false},        {"description", "description", CELL_TEXT, false},
+};
+
+static bool is_called(struct json_object *rule, const char *word)
+{
+	static const char *const names[] = {"key", "id", "name", "title"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (strcmp(json_path_text(rule, names[i]), word) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int run_show(struct session *session)
+{
+	struct json_object *answer cleanup(session_json_done) = NULL;
+	struct error err = {0};
+	const char *word = session->arguments.words[0];
+	int code = get_rules(session, NULL, &answer);
+	if (code != EXIT_OK)
+		return code;
+	struct json_object *rules = json_path(answer, "rules");
+	for (size_t i = 0; rules != NULL && i < json_object_array_length(rules); i++) {
+		struct json_object *rule = json_object_array_get_idx(rules, i);
+		if (!is_called(rule, word))
+			continue;
+		if (session->output.format != OUTPUT_TABLE)
+			output_json(&session->output, rule);
+		else if (output_fields(&session->output, rule_fields,
+				       sizeof rule_fields / sizeof *rule_fields, rule, &err) != OK)
+			return session_fail_error(session, &err);
+		return EXIT_OK;
+	}
+	return session_fail(session, EXIT_NEGATIVE, "no rule has the id, name or title \"%s\"",
+			    word);
+}
+
+const struct command command_rules_show = {
+	.noun = "rules",
+	.verb = "show",
+	.words = "RULE",
+	.word_min = 1,
+	.word_max = 1,
+	.takes = TAKES_OUTPUT | TAKES_SERVER,
+	.options = rules_options,
+	.summary = "one rule, by id, name or title",
+	.details = "",
+	.examples = "  picket rules show 5f0c2d7e-8f0f-4f0a-9a53-1d3b6a4b7c11\n",
+	.run = run_show,
+};
+
+static const struct option lint_options[] = {
+	{"strict", 0, NULL, "end with 1 when there are warnings"},
+	{0},
+};
+
+static void plan_done(struct plan **plan)
+{
+	if (*plan != NULL)
+		plan_free(plan);
+}
+
+static int run_lint(struct session *session)
+{
+	struct ruleset *ruleset cleanup(rule_loading_done) = NULL;
+	struct plan *plan cleanup(plan_done) = NULL;
+	const struct hash_key key = {{0}};
+	struct error err = {0};
+	const char **paths = session->arguments.words;
+	struct ruleset_options options = {
+		.paths = paths, .path_count = session->arguments.word_count, .skip_refused = true};
+	int code = load_rules(session, &options, &ruleset);
+	if (code != EXIT_OK)
+		return code;
+	struct note_counts counts = print_notes(session, ruleset, true);
+	if (plan_new(ruleset, &key, &plan, &err) != OK) {
+		(void)session_fail_error(session, &err);
+		counts.refused++;
+	}
+	if (!session->quiet)
+		(void)fprintf(session->output.to, "%zu rules load, %zu refused, %zu warnings\n",
+			      ruleset_count(ruleset), counts.refused, counts.warnings);
+	if (counts.refused > 0)
+		return EXIT_DATA;
+	bool strict = arguments_has(&session->arguments, "strict");
+	return strict && counts.warnings > 0 ? EXIT_NEGATIVE : EXIT_OK;
+}
+
+const struct command command_rules_lint = {
+	.noun = "rules",
+	.verb = "lint",
+	.words = "PATH...",
+	.word_min = 1,
+	.word_max = ARGUMENTS_MAX,
+	.options = lint_options,
+	.summary = "do these rules load, and what is odd about them",
+	.details =
+		"Ends with 0 when all load (warnings or not), 65 when one is refused; --strict:\n"
+		"1 when there are warnings.\n",
+	.examples = "  picket rules lint rules/\n  picket rules lint --strict my-rule.yml\n",
+	.run = run_lint,
+};

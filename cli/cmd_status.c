@@ -1,0 +1,237 @@
+/* picket status, picket sources list|seek, picket services, picket version */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/json_writer.h"
+
+static const struct column status_columns[] = {
+	{"state", "state", CELL_TEXT, false},
+	{"version", "version", CELL_TEXT, false},
+	{"started", "started", CELL_TIME, false},
+	{"watermark", "watermark", CELL_TIME, false},
+	{"committed", "committed", CELL_TIME, false},
+	{"epoch", "epoch", CELL_TEXT, false},
+	{"consumed", "records.consumed", CELL_TEXT, false},
+	{"  stored", "records.stored", CELL_TEXT, false},
+	{"  quarantined", "records.quarantined", CELL_TEXT, false},
+	{"late", "records.late", CELL_TEXT, false},
+	{"lost (retention)", "records.lost_to_retention", CELL_TEXT, false},
+	{"partitions", "sources.partitions", CELL_TEXT, false},
+	{"stalled", "sources.stalled", CELL_TEXT, false},
+	{"lag (messages)", "sources.lag", CELL_TEXT, false},
+	{"rules loaded", "rules.loaded", CELL_TEXT, false},
+	{"rules skipped", "rules.skipped", CELL_TEXT, false},
+	{"alerts opened", "correlation.alerts_opened", CELL_TEXT, false},
+	{"undecided", "correlation.undecided", CELL_TEXT, false},
+	{"groups", "correlation.cells", CELL_TEXT, false},
+	{"store", "store_bytes", CELL_BYTES, false},
+};
+
+enum { STATUS_WATCH_SECONDS = 2 };
+
+static int print_status(struct session *session, struct client *client)
+{
+	struct json_object *answer cleanup(session_json_done) = NULL;
+	struct question question;
+	struct error err = {0};
+	question_init(&question, "GET", TEXT("/v1/status"));
+	int code = session_ask(session, client, &question, &answer);
+	if (code != EXIT_OK)
+		return code;
+	if (session->output.format != OUTPUT_TABLE) {
+		output_json(&session->output, answer);
+		return EXIT_OK;
+	}
+	if (output_fields(&session->output, status_columns,
+			  sizeof status_columns / sizeof *status_columns, answer, &err) != OK)
+		return session_fail_error(session, &err);
+	struct json_object *problems = json_path(answer, "problems");
+	for (size_t i = 0; problems != NULL && i < json_object_array_length(problems); i++) {
+		output_text(session->output.to, i == 0 ? "\nproblems\n  " : "  ");
+		output_text(session->output.to,
+			    json_object_get_string(json_object_array_get_idx(problems, i)));
+		output_text(session->output.to, "\n");
+	}
+	return EXIT_OK;
+}
+
+static int run_status(struct session *session)
+{
+	struct client *client cleanup(session_client_done) = NULL;
+	struct error err = {0};
+	bool watch = arguments_has(&session->arguments, "watch");
+	if (session_client(session, false, &client, &err) != OK)
+		return session_fail_error(session, &err);
+	for (;;) {
+		if (watch && session->output.terminal && session->output.format == OUTPUT_TABLE)
+			(void)fputs("\033[H\033[2J", session->output.to);
+		int code = print_status(session, client);
+		(void)fflush(session->output.to);
+		if (!watch || code != EXIT_OK || ferror(session->output.to))
+			return code;
+		(void)sleep(STATUS_WATCH_SECONDS);
+	}
+}
+
+const struct command command_status = {
+	.noun = "status",
+	.words = "",
+	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_WATCH,
+	.summary = "what the daemon is doing, and what is wrong",
+	.details = "consumed = stored + quarantined, always.\n",
+	.examples = "  picket status\n  picket status --data /var/lib/picket   (no daemon runs)\n",
+	.run = run_status,
+};
+
+static const struct column source_columns[] = {
+	{"TOPIC", "topic", CELL_TEXT, true},
+	{"PARTITION", "partition", CELL_COUNT, false},
+	{"STATE", "state", CELL_STATE, false},
+	{"NEXT", "next_offset", CELL_COUNT, false},
+	{"END", "end_offset", CELL_COUNT, false},
+	{"LAG", "lag", CELL_COUNT, false},
+	{"WATERMARK", "watermark", CELL_TIME, false},
+	{"CONSUMED", "consumed", CELL_COUNT, false},
+	{"STORED", "stored", CELL_COUNT, false},
+	{"QUARANTINED", "quarantined", CELL_COUNT, false},
+	{"LATE", "late", CELL_COUNT, false},
+	{"LOST", "lost_to_retention", CELL_COUNT, false},
+};
+
+static int run_sources_list(struct session *session)
+{
+	struct question question;
+	question_init(&question, "GET", TEXT("/v1/sources"));
+	return session_list(
+		session, &(struct listing){&question, "sources", source_columns,
+					   sizeof source_columns / sizeof *source_columns,
+					   "no partition has been read yet; see: picket status"});
+}
+
+const struct command command_sources_list = {
+	.noun = "sources",
+	.verb = "list",
+	.words = "",
+	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_WATCH,
+	.summary = "every partition: position, lag, watermark",
+	.details = "",
+	.examples = "  picket sources list -w\n",
+	.run = run_sources_list,
+};
+
+static const struct option seek_options[] = {
+	{"data", 0, "DIR", "the store; its daemon must be stopped"},
+	{"again", 0, NULL, "read records a second time (they will be there twice)"},
+	{0},
+};
+
+static bool parse_number(const char *word, int64_t *ret_number)
+{
+	char *end = NULL;
+	if (word[0] < '0' || word[0] > '9')
+		return false;
+	long long number = strtoll(word, &end, 10);
+	*ret_number = number;
+	return *end == '\0' && number >= 0 && number < INT64_MAX;
+}
+
+static int run_sources_seek(struct session *session)
+{
+	struct client *client cleanup(session_client_done) = NULL;
+	struct json_object *answer cleanup(session_json_done) = NULL;
+	struct question question;
+	struct error err = {0};
+	struct bytes body = {0};
+	const char **words = session->arguments.words;
+	int64_t partition = 0;
+	int64_t offset = 0;
+	if (!arguments_has(&session->arguments, "data"))
+		return session_fail(session, EXIT_USAGE,
+				    "a running daemon cannot seek: stop it, say "
+				    "--data DIR, and start it again");
+	if (!parse_number(words[1], &partition) || !parse_number(words[2], &offset))
+		return session_fail(session, EXIT_USAGE, "PARTITION and OFFSET are numbers");
+	if (session_client(session, true, &client, &err) != OK)
+		return session_fail_error(session, &err);
+	struct json_writer json = {.to = &body};
+	json_write_open(&json, NULL, '{');
+	json_write_string(&json, "topic", words[0]);
+	json_write_number(&json, "partition", partition);
+	json_write_number(&json, "offset", offset);
+	json_write_boolean(&json, "again", arguments_has(&session->arguments, "again"));
+	json_write_close(&json, '}');
+	question_init(&question, "POST", TEXT("/v1/sources/seek"));
+	question.request.body = bytes_text(&body);
+	int code = session_ask(session, client, &question, &answer);
+	bytes_done(&body);
+	if (code == EXIT_OK)
+		output_json(&session->output, answer);
+	return code;
+}
+
+const struct command command_sources_seek = {
+	.noun = "sources",
+	.verb = "seek",
+	.words = "TOPIC PARTITION OFFSET --data DIR",
+	.word_min = 3,
+	.word_max = 3,
+	.options = seek_options,
+	.summary = "set where a partition is read from next",
+	.details =
+		"Works on a store that no daemon has open. Forward skips records for good; back\n"
+		"reads them again, and what they made is then there twice: that needs --again.\n",
+	.examples = "  picket sources seek logs-auth 0 91827 --data /var/lib/picket\n",
+	.run = run_sources_seek,
+};
+
+static const struct option service_options[] = {
+	{"service", 0, "NAME", "only this service"},
+	{0},
+};
+
+static const struct column service_columns[] = {
+	{"SERVICE", "service", CELL_TEXT, true},  {"VERSION", "version", CELL_TEXT, true},
+	{"DEPLOY", "deploy_id", CELL_TEXT, true}, {"INSTANCES", "instances", CELL_COUNT, false},
+	{"EVENTS", "events", CELL_COUNT, false},  {"FIRST", "first", CELL_TIME, false},
+	{"LAST", "last", CELL_TIME, false},
+};
+
+static int run_services(struct session *session)
+{
+	struct question question;
+	question_init(&question, "GET", TEXT("/v1/services"));
+	question_add(&question, "service", arguments_get(&session->arguments, "service"));
+	return session_list(
+		session, &(struct listing){&question, "services", service_columns,
+					   sizeof service_columns / sizeof *service_columns,
+					   "no service has been heard; events need service.name"});
+}
+
+const struct command command_services = {
+	.noun = "services",
+	.words = "",
+	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_WATCH,
+	.options = service_options,
+	.summary = "which versions of which services have been heard",
+	.details = "",
+	.examples = "  picket services --service orders\n",
+	.run = run_services,
+};
+
+static int run_version(struct session *session)
+{
+	(void)fprintf(session->output.to, "picket %s\n", PICKET_VERSION);
+	return EXIT_OK;
+}
+
+const struct command command_version = {
+	.noun = "version",
+	.words = "",
+	.summary = "the version of this program",
+	.details = "",
+	.examples = "  picket version\n",
+	.run = run_version,
+};

@@ -1,0 +1,287 @@
+#include "cli/output.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <libsmartcols.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/escape.h"
+
+enum { ID_DIGITS = 12, SECOND_DIGITS = 19, WIDTH_DEFAULT = 80 };
+
+static void done_bytes(struct bytes *bytes)
+{
+	bytes_done(bytes);
+}
+
+static void put(struct bytes *to, const char *string)
+{
+	bytes_put(to, string, strlen(string));
+}
+
+struct json_object *json_path(struct json_object *object, const char *path)
+{
+	char name[128];
+	while (object != NULL && path[0] != '\0') {
+		size_t size = strcspn(path, ".");
+		assert(size < sizeof name);
+		memcpy(name, path, size);
+		name[size] = '\0';
+		struct json_object *next = NULL;
+		if (!json_object_is_type(object, json_type_object) ||
+		    !json_object_object_get_ex(object, name, &next))
+			return NULL;
+		object = next;
+		path += size + (path[size] == '.');
+	}
+	return object;
+}
+
+const char *json_path_text(struct json_object *object, const char *path)
+{
+	struct json_object *found = json_path(object, path);
+	return found == NULL ? "" : json_object_get_string(found);
+}
+
+static void put_value(struct json_object *value, struct bytes *to)
+{
+	if (value == NULL)
+		return;
+	if (json_object_is_type(value, json_type_string))
+		bytes_put(to, json_object_get_string(value),
+			  (size_t)json_object_get_string_len(value));
+	else
+		put(to, json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN));
+}
+
+static void put_map(struct json_object *value, struct bytes *to)
+{
+	size_t count = 0;
+	if (!json_object_is_type(value, json_type_object))
+		return;
+	json_object_object_foreach(value, key, member)
+	{
+		put(to, count++ == 0 ? "" : " ");
+		put(to, key);
+		put(to, "=");
+		put_value(member, to);
+	}
+}
+
+static void put_list(struct json_object *value, struct bytes *to)
+{
+	size_t count =
+		json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 0;
+	for (size_t i = 0; i < count; i++) {
+		put(to, i == 0 ? "" : " ");
+		put_value(json_object_array_get_idx(value, i), to);
+	}
+}
+
+static void put_size(struct json_object *value, struct bytes *to)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	char text[32];
+	double size = (double)json_object_get_int64(value);
+	size_t unit = 0;
+	while (size >= 1024 && unit + 1 < sizeof units / sizeof *units) {
+		size /= 1024;
+		unit++;
+	}
+	(void)snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", size, units[unit]);
+	put(to, text);
+}
+
+static void put_place(struct json_object *value, struct bytes *to)
+{
+	put(to, json_path_text(value, "file"));
+	put(to, ":");
+	put(to, json_path_text(value, "line"));
+}
+
+void output_cell(struct json_object *value, enum cell_kind kind, struct bytes *to)
+{
+	size_t start = to->size;
+	if (value == NULL) {
+		put(to, kind == CELL_TEXT ? "" : "-");
+		return;
+	}
+	switch (kind) {
+	case CELL_MAP:
+		put_map(value, to);
+		return;
+	case CELL_LIST:
+		put_list(value, to);
+		return;
+	case CELL_BYTES:
+		put_size(value, to);
+		return;
+	case CELL_PLACE:
+		put_place(value, to);
+		return;
+	case CELL_ID:
+	case CELL_TIME:
+		put_value(value, to);
+		size_t most = kind == CELL_ID ? ID_DIGITS : SECOND_DIGITS;
+		if (to->size - start > most)
+			to->size = start + most;
+		for (size_t i = start; kind == CELL_TIME && i < to->size; i++) {
+			if (to->data[i] == 'T')
+				to->data[i] = ' ';
+		}
+		return;
+	case CELL_TEXT:
+	case CELL_LEVEL:
+	case CELL_STATE:
+	case CELL_COUNT:
+		put_value(value, to);
+		return;
+	}
+	assert(false); /* a cell of no kind */
+}
+
+static const char *color_of(enum cell_kind kind, const char *text)
+{
+	static const struct {
+		enum cell_kind kind;
+		const char *word, *color;
+	} colors[] = {
+		{CELL_LEVEL, "critical", "lightmagenta"}, {CELL_LEVEL, "high", "lightred"},
+		{CELL_LEVEL, "medium", "yellow"},         {CELL_LEVEL, "low", "cyan"},
+		{CELL_STATE, "open", "lightred"},         {CELL_STATE, "failed", "lightred"},
+		{CELL_STATE, "FAIL", "lightred"},         {CELL_STATE, "stalled", "yellow"},
+		{CELL_STATE, "refused", "lightred"},      {CELL_STATE, "PASS", "green"},
+		{CELL_STATE, "reading", "green"},         {CELL_STATE, "running", "green"},
+		{CELL_STATE, "STALE", "yellow"},
+	};
+	for (size_t i = 0; i < sizeof colors / sizeof *colors; i++) {
+		if (colors[i].kind == kind && strcmp(colors[i].word, text) == 0)
+			return colors[i].color;
+	}
+	return NULL;
+}
+
+static enum status set_cell(const struct output *output, struct libscols_line *line, size_t index,
+			    const struct column *column, struct json_object *object)
+{
+	struct bytes raw cleanup(done_bytes) = {0};
+	struct bytes text cleanup(done_bytes) = {0};
+	output_cell(json_path(object, column->path), column->kind, &raw);
+	escape_text(bytes_text(&raw), &text);
+	bytes_put_u8(&text, 0);
+	if (raw.failed || text.failed)
+		return ENOMEMORY;
+	if (scols_line_set_data(line, index, (const char *)text.data) != 0)
+		return ENOMEMORY;
+	const char *color = color_of(column->kind, (const char *)text.data);
+	if (output->color && color != NULL)
+		(void)scols_cell_set_color(scols_line_get_cell(line, index), color);
+	return OK;
+}
+
+static enum status fill_table(const struct output *output, struct libscols_table *table,
+			      const struct column *columns, size_t column_count,
+			      struct json_object *rows)
+{
+	for (size_t i = 0; i < column_count; i++) {
+		int flags = columns[i].wide ? SCOLS_FL_TRUNC : 0;
+		bool right = columns[i].kind == CELL_COUNT || columns[i].kind == CELL_BYTES;
+		if (scols_table_new_column(table, columns[i].title, columns[i].wide ? 0.3 : 1,
+					   flags | (right ? SCOLS_FL_RIGHT : 0)) == NULL)
+			return ENOMEMORY;
+	}
+	size_t count =
+		json_object_is_type(rows, json_type_array) ? json_object_array_length(rows) : 0;
+	for (size_t i = 0; i < count; i++) {
+		struct libscols_line *line = scols_table_new_line(table, NULL);
+		if (line == NULL)
+			return ENOMEMORY;
+		for (size_t j = 0; j < column_count; j++) {
+			enum status status = set_cell(output, line, j, &columns[j],
+						      json_object_array_get_idx(rows, i));
+			if (status != OK)
+				return status;
+		}
+	}
+	return OK;
+}
+
+static size_t terminal_width(const struct output *output)
+{
+	struct winsize size;
+	if (ioctl(fileno(output->to), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		return size.ws_col;
+	return WIDTH_DEFAULT;
+}
+
+enum status output_table(const struct output *output, const struct column *columns,
+			 size_t column_count, struct json_object *rows, struct error *err)
+{
+	assert(column_count <= OUTPUT_COLUMNS_MAX);
+	struct libscols_table *table = scols_new_table();
+	if (table == NULL)
+		return error_set(err, ENOMEMORY, "no memory for a table");
+	(void)scols_table_set_stream(table, output->to);
+	(void)scols_table_enable_noencoding(table, 1); /* set_cell() has escaped already */
+	(void)scols_table_enable_colors(table, output->color);
+	(void)scols_table_set_termforce(table, output->terminal ? SCOLS_TERMFORCE_ALWAYS
+								: SCOLS_TERMFORCE_NEVER);
+	if (output->terminal)
+		(void)scols_table_set_termwidth(table, terminal_width(output));
+	enum status status = fill_table(output, table, columns, column_count, rows);
+	if (status == OK && scols_print_table(table) != 0)
+		status = ESYSTEM;
+	scols_unref_table(table);
+	return status == OK ? OK : error_set(err, status, "the table cannot be printed");
+}
+
+enum status output_fields(const struct output *output, const struct column *columns,
+			  size_t column_count, struct json_object *object, struct error *err)
+{
+	int width = 0;
+	for (size_t i = 0; i < column_count; i++) {
+		int size = (int)strlen(columns[i].title);
+		width = size > width ? size : width;
+	}
+	for (size_t i = 0; i < column_count; i++) {
+		struct bytes raw cleanup(done_bytes) = {0};
+		struct bytes text cleanup(done_bytes) = {0};
+		output_cell(json_path(object, columns[i].path), columns[i].kind, &raw);
+		escape_text(bytes_text(&raw), &text);
+		if (text.size == 0)
+			put(&text, "-");
+		if (raw.failed || text.failed)
+			return error_set(err, ENOMEMORY, "no memory for a field");
+		(void)fprintf(output->to, "%-*s  %.*s\n", width, columns[i].title,
+			      TEXT_ARG(bytes_text(&text)));
+	}
+	return OK;
+}
+
+void output_json(const struct output *output, struct json_object *value)
+{
+	struct bytes text cleanup(done_bytes) = {0};
+	int flags =
+		output->format == OUTPUT_NDJSON ? JSON_C_TO_STRING_PLAIN : JSON_C_TO_STRING_PRETTY;
+	escape_json(text_of(json_object_to_json_string_ext(value,
+							   flags | JSON_C_TO_STRING_NOSLASHESCAPE)),
+		    &text);
+	put(&text, "\n");
+	(void)fwrite(text.data, 1, text.size, output->to);
+}
+
+void output_lines(const struct output *output, struct json_object *array)
+{
+	assert(json_object_is_type(array, json_type_array));
+	for (size_t i = 0; i < json_object_array_length(array); i++)
+		output_json(output, json_object_array_get_idx(array, i));
+}
+
+void output_text(FILE *to, const char *text)
+{
+	struct bytes escaped cleanup(done_bytes) = {0};
+	escape_lines(text_of(text), &escaped);
+	(void)fwrite(escaped.data, 1, escaped.size, to);
+}

@@ -1,0 +1,90 @@
+#include "cli/rules_json.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+void position_json(const char *key, struct position at, struct json_writer *json)
+{
+	json_write_open(json, key, '{');
+	json_write_string(json, "file", at.file == NULL ? "" : at.file);
+	json_write_count(json, "line", at.line);
+	json_write_count(json, "column", at.column);
+	json_write_close(json, '}');
+}
+
+static const char *gate_word(enum rule_gate gate)
+{
+	static const char *const words[] = {"warn", "block", "ignore"};
+	assert((unsigned)gate < sizeof words / sizeof *words);
+	return words[gate];
+}
+
+static const char *correlation_word(enum correlation_type type)
+{
+	static const char *const words[] = {
+		"event_count", "value_count", "temporal",         "temporal_ordered",
+		"value_sum",   "value_avg",   "value_percentile", "value_median",
+	};
+	assert((unsigned)type < sizeof words / sizeof *words);
+	return words[type];
+}
+
+static void rule_json(const struct rule *rule, struct json_writer *json)
+{
+	json_write_open(json, NULL, '{');
+	json_write_text(json, "key", rule->key);
+	json_write_text(json, "id", rule->id);
+	json_write_text(json, "name", rule->name);
+	json_write_text(json, "title", rule->title);
+	json_write_text(json, "description", rule->description);
+	json_write_string(json, "level", level_name(rule->level));
+	json_write_text(json, "status", rule->status);
+	json_write_string(json, "kind",
+			  rule->correlation == NULL ? "detection"
+						    : correlation_word(rule->correlation->type));
+	json_write_boolean(json, "alerts", rule->alerts);
+	json_write_boolean(json, "shadow", rule->shadow);
+	json_write_boolean(json, "cross_tenant", rule->cross_tenant);
+	json_write_string(json, "gate", gate_word(rule->gate));
+	json_write_open(json, "logsource", '{');
+	json_write_text(json, "category", rule->logsource.category);
+	json_write_text(json, "product", rule->logsource.product);
+	json_write_text(json, "service", rule->logsource.service);
+	json_write_close(json, '}');
+	json_write_open(json, "tags", '[');
+	for (size_t i = 0; i < rule->tag_count; i++)
+		json_write_text(json, NULL, rule->tags[i]);
+	json_write_close(json, ']');
+	json_write_count(json, "tests", rule->test_count);
+	position_json("at", rule->at, json);
+	json_write_close(json, '}');
+}
+
+void rules_json(const struct ruleset *ruleset, struct text level, struct json_writer *json)
+{
+	size_t note_count = 0;
+	const struct rule_note *notes = ruleset_notes(ruleset, &note_count);
+	json_write_open(json, NULL, '{');
+	json_write_string(json, "schema", "picket.rules/1");
+	json_write_boolean(json, "complete", true);
+	json_write_open(json, "rules", '[');
+	for (size_t i = 0; i < ruleset_count(ruleset); i++) {
+		const struct rule *rule = ruleset_rule(ruleset, i);
+		if (level.size == 0 || text_equal(level, text_of(level_name(rule->level))))
+			rule_json(rule, json);
+	}
+	json_write_close(json, ']');
+	json_write_open(json, "notes", '[');
+	for (size_t i = 0; i < note_count; i++) {
+		json_write_open(json, NULL, '{');
+		json_write_string(json, "kind",
+				  notes[i].kind == NOTE_REFUSED ? "refused" : "warning");
+		json_write_boolean(json, "blocks_deployments", notes[i].gate_block);
+		position_json("at", notes[i].at, json);
+		json_write_text(json, "text", notes[i].text);
+		json_write_text(json, "fix", notes[i].fix);
+		json_write_close(json, '}');
+	}
+	json_write_close(json, ']');
+	json_write_close(json, '}');
+}

@@ -1,0 +1,18 @@
+/* rules_json - the loaded rules and what loading had to say about them, as JSON.
+ *
+ * Why: the daemon's /v1/rules and `picket rules list --rules PATH` must show the same thing.
+ * Invariant: one object, schema picket.rules/1. Owner: the caller's buffer. Thread: any.
+ * Limits: none of its own. */
+#ifndef PICKET_CLI_RULES_JSON_H
+#define PICKET_CLI_RULES_JSON_H
+
+#include "cli/json_writer.h"
+#include "rules/ruleset.h"
+
+/* level: only rules of this level, "" = all. */
+void rules_json(const struct ruleset *ruleset, struct text level, struct json_writer *json);
+
+/* "rule.yml:12" */
+void position_json(const char *key, struct position at, struct json_writer *json);
+
+#endif

@@ -1,0 +1,41 @@
+/* settings - the table of config.def as data, for the parser and for the page that documents it.
+ *
+ * Why: a key that is parsed but not documented (or the other way round) must be impossible.
+ * Invariant: one row per SETTING, in the order of the file. Owner: constant data. Thread: any.
+ * Limits: none of its own. */
+#ifndef PICKET_CLI_SETTINGS_PRIVATE_H
+#define PICKET_CLI_SETTINGS_PRIVATE_H
+
+#include "cli/config.h"
+
+enum setting_kind {
+	SETTING_TEXT,
+	SETTING_PATH,
+	SETTING_LISTEN,
+	SETTING_START,
+	SETTING_DURATION,
+	SETTING_SIZE,
+	SETTING_COUNT_NUMBER,
+	SETTING_BOOLEAN,
+	SETTING_CHOICE,
+	SETTING_TEXTS,
+	SETTING_PATHS,
+	SETTING_PAIRS,
+};
+
+struct setting {
+	const char *path; /* "kafka.topics" */
+	enum setting_kind kind;
+	size_t offset; /* in struct config */
+	const char *fallback;
+	int64_t min, max;
+	const char *choices; /* space-separated */
+	const char *doc;
+};
+
+extern const struct setting settings[];
+extern const size_t setting_count;
+
+const char *setting_kind_name(enum setting_kind kind);
+
+#endif

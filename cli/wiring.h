@@ -1,0 +1,32 @@
+/* wiring - a configuration as the options of the inner parts.
+ *
+ * Why: `run` and `check` must build the same sources from the same file, and only cli/ may know all
+ * parts. Invariant: what a wiring points to lives as long as its config and arena.
+ * Owner: the caller's struct. Thread: one to make it; the factory is called by the runtime's.
+ * Limits: none of its own. */
+#ifndef PICKET_CLI_WIRING_H
+#define PICKET_CLI_WIRING_H
+
+#include "cli/config.h"
+#include "ingest/runtime.h"
+#include "rules/ruleset.h"
+
+struct wiring {
+	bool is_kafka;
+	struct kafka_options kafka;
+	struct file_options files;
+	struct decoder_options decoder;
+	struct ruleset_options rules;
+};
+
+enum status wiring_init(struct wiring *wiring, const struct config *config, struct arena *arena,
+			struct error *err);
+
+/* Makes Kafka or file sources; context is the wiring. */
+struct source_factory wiring_source_factory(struct wiring *wiring);
+
+/* Loads the rules: the refused ones are notes when they are skipped. */
+enum status wiring_load_rules(const struct wiring *wiring, struct ruleset **ret_ruleset,
+			      struct error *err);
+
+#endif

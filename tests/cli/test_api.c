@@ -1,0 +1,281 @@
+/* The other routes on the in-memory store: status, sources, metrics, records, gate. */
+#include "tests/cli/api_fixture.h"
+
+#include "storage/block.h"
+
+START_TEST(test_status_and_sources)
+{
+	struct json_object *answer = ask("GET /v1/status", NULL, 200);
+	ck_assert_str_eq(json_path_text(answer, "state"), "running");
+	ck_assert_str_eq(json_path_text(answer, "records.consumed"), "15");
+	ck_assert_str_eq(json_path_text(answer, "records.stored"), "14");
+	ck_assert_str_eq(json_path_text(answer, "records.quarantined"), "1");
+	ck_assert_ptr_null(json_path(answer, "sources.lag")); /* one is not known: the sum is not */
+	json_object_put(answer);
+	live.disk_full = true;
+	partitions[0].lag.stalled = true;
+	answer = ask("GET /v1/status", NULL, 200);
+	ck_assert_uint_eq(json_object_array_length(json_path(answer, "problems")), 2);
+	json_object_put(answer);
+	answer = ask("GET /v1/sources", NULL, 200);
+	struct json_object *first = json_object_array_get_idx(json_path(answer, "sources"), 0);
+	ck_assert_str_eq(json_path_text(first, "state"), "stalled");
+	ck_assert_str_eq(json_path_text(first, "lag"), "4");
+	json_object_put(answer);
+}
+END_TEST
+
+START_TEST(test_health)
+{
+	struct json_object *answer = ask("GET /livez", NULL, 200);
+	json_object_put(answer);
+	answer = ask("GET /readyz", NULL, 503); /* no rules here */
+	ck_assert_str_eq(json_path_text(answer, "checks.rules"), "false");
+	ck_assert_str_eq(json_path_text(answer, "checks.engine"), "true");
+	json_object_put(answer);
+}
+END_TEST
+
+START_TEST(test_metrics_add_up)
+{
+	struct api_request request = {.method = TEXT("GET"), .path = TEXT("/metrics")};
+	struct api_response response;
+	api_answer(&api, &request, &response);
+	bytes_put_u8(&response.body, 0);
+	const char *page = (const char *)response.body.data;
+	ck_assert_uint_eq(response.status, 200);
+	static const char *const lines[] = {
+		"picket_records_consumed_total{topic=\"logs-a\",partition=\"0\"} 10\n",
+		"picket_records_stored_total{topic=\"logs-a\",partition=\"0\"} 9\n",
+		"picket_records_quarantined_total{topic=\"logs-a\",partition=\"0\"} 1\n",
+		"picket_source_lag_messages{topic=\"logs-a\",partition=\"0\"} 4\n",
+		"picket_records_stored_total{topic=\"logs-\\\"b\\\\\\n\",partition=\"3\"} 5\n",
+		"picket_up 1\n",
+		"# TYPE picket_watermark_timestamp_seconds gauge\n",
+	};
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+		ck_assert_msg(strstr(page, lines[i]) != NULL, "no \"%s\" in\n%s", lines[i], page);
+	ck_assert_ptr_null(strstr(page, "picket_source_lag_messages{topic=\"logs-\\\""));
+	bytes_done(&response.body);
+}
+END_TEST
+
+static void put_position(void)
+{
+	struct bytes key = {0};
+	struct bytes value = {0};
+	struct position_row row = {.topic = TEXT("logs-a"),
+				   .partition = 2,
+				   .next_offset = 100,
+				   .records = 100,
+				   .stored = 100,
+				   .watermark_us = T0};
+	position_key(row.topic, row.partition, &key);
+	position_encode(&row, &value);
+	put_row(FAMILY_POSITION, &key, &value);
+	bytes_done(&key);
+	bytes_done(&value);
+}
+
+START_TEST(test_offline_view_and_seek)
+{
+	put_position();
+	json_object_put(ask("POST /v1/sources/seek", "{}", 409)); /* a daemon runs */
+	api.runtime_status = NULL;
+	struct json_object *answer = ask("GET /v1/status", NULL, 200);
+	ck_assert_str_eq(json_path_text(answer, "state"), "offline");
+	ck_assert_str_eq(json_path_text(answer, "records.stored"), "100");
+	json_object_put(answer);
+	static const struct {
+		const char *body;
+		unsigned status;
+	} cases[] = {
+		{"", 400},
+		{"{\"topic\":\"logs-a\",\"partition\":2}", 400},
+		{"{\"topic\":\"logs-a\",\"partition\":-2,\"offset\":1}", 400},
+		{"{\"topic\":\"logs-a\",\"partition\":1,\"offset\":1}", 404},
+		{"{\"topic\":\"logs-a\",\"partition\":2,\"offset\":99}", 403},
+		{"{\"topic\":\"logs-a\",\"partition\":2,\"offset\":150}", 200},
+		{"{\"topic\":\"logs-a\",\"partition\":2,\"offset\":99,\"again\":true}", 200},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		json_object_put(ask("POST /v1/sources/seek", cases[i].body, cases[i].status));
+	answer = ask("GET /v1/sources", NULL, 200);
+	struct json_object *first = json_object_array_get_idx(json_path(answer, "sources"), 0);
+	ck_assert_str_eq(json_path_text(first, "next_offset"), "99");
+	ck_assert_str_eq(json_path_text(first, "state"), "offline");
+	json_object_put(answer);
+}
+END_TEST
+
+static void put_quarantine(const char *topic, int64_t offset, struct text raw)
+{
+	struct bytes key = {0};
+	struct bytes value = {0};
+	struct quarantine_row row = {.origin = {text_of(topic), 0, 1, offset},
+				     .record_time_us = T0,
+				     .reason = TEXT("not_json"),
+				     .detail = TEXT("byte 3"),
+				     .raw = raw};
+	quarantine_key(&row.origin, &key);
+	quarantine_encode(&row, &value);
+	put_row(FAMILY_QUARANTINE, &key, &value);
+	bytes_done(&key);
+	bytes_done(&value);
+}
+
+START_TEST(test_quarantine)
+{
+	put_quarantine("logs", 5, TEXT("{bro\x1b"));
+	put_quarantine("logs", 6, TEXT("\xff\x00\xfe"));
+	put_quarantine("logs-2", 7, TEXT("x"));
+	struct json_object *answer = ask("GET /v1/quarantine?topic=logs", NULL, 200);
+	ck_assert_str_eq(json_path_text(answer, "total"), "2");
+	json_object_put(answer);
+	answer = ask("GET /v1/quarantine?reason=empty", NULL, 200);
+	ck_assert_str_eq(json_path_text(answer, "total"), "0");
+	json_object_put(answer);
+	answer = ask("GET /v1/quarantine/logs:0:5:1", NULL, 200);
+	ck_assert_str_eq(json_path_text(answer, "raw"), "{bro\x1b");
+	json_object_put(answer);
+	answer = ask("GET /v1/quarantine/logs:0:6:1", NULL, 200);
+	ck_assert_str_eq(json_path_text(answer, "raw_base64"), "/wD+");
+	json_object_put(answer);
+	refused("GET /v1/quarantine/logs:0:6:2", 404, "no record");
+	refused("GET /v1/quarantine/logs:0:6", 400, "TOPIC:PARTITION:OFFSET:INDEX");
+	refused("GET /v1/quarantine/:0:6:1", 400, "TOPIC:PARTITION:OFFSET:INDEX");
+	refused("GET /v1/quarantine/l:0:99999999999999999999:1", 400, "TOPIC:");
+	refused("GET /v1/quarantine?partition=1", 400, "needs topic=");
+}
+END_TEST
+
+static void put_block(void)
+{
+	struct bytes key = {0};
+	struct bytes block = {0};
+	struct bytes value = {0};
+	struct block_meta meta;
+	struct arena *arena = arena_new(1024 * 1024);
+	struct block_builder *builder = block_builder_new();
+	for (int i = 0; i < 4; i++) {
+		struct event event = {.time_us = T0 + i * 1000000,
+				      .record_time_us = T0,
+				      .origin = {TEXT("logs"), 0, 0, 20 + i},
+				      .owner = i % 2 == 0 ? TEXT("t1") : TEXT("t2")};
+		ck_assert_int_eq(
+			event_add(&event, arena, TEXT("user.id"),
+				  (struct value){.type = VALUE_STRING, .text = TEXT("ann")}),
+			OK);
+		ck_assert_int_eq(block_add(builder, &event), OK);
+	}
+	ck_assert_int_eq(block_finish(builder, &block, &meta, NULL), OK);
+	block_key(TEXT("logs"), 0, meta.first_offset, meta.first_index, &key);
+	block_meta_encode(&meta, &value);
+	put_row(FAMILY_BLOCK, &key, &block);
+	put_row(FAMILY_BLOCKMETA, &key, &value);
+	block_builder_free(&builder);
+	arena_free(&arena);
+	bytes_done(&key);
+	bytes_done(&block);
+	bytes_done(&value);
+}
+
+static void expect_events(const char *line, size_t count)
+{
+	struct json_object *answer = ask(line, NULL, 200);
+	ck_assert_msg(json_object_array_length(json_path(answer, "events")) == count, "%s: %s",
+		      line, json_object_to_json_string(answer));
+	json_object_put(answer);
+}
+
+START_TEST(test_events)
+{
+	put_block();
+	expect_events("GET /v1/events", 4);
+	expect_events("GET /v1/events?topic=logs&partition=0&from=21&to=21", 1);
+	expect_events("GET /v1/events?topic=logs&partition=1", 0);
+	expect_events("GET /v1/events?topic=log", 0);
+	expect_events("GET /v1/events?tenant=t1", 2);
+	expect_events("GET /v1/events?limit=3", 3);
+	expect_events("GET /v1/events?since=2026-01-01T00:00:02Z", 2);
+	expect_events("GET /v1/events?until=2025-01-01T00:00:00Z", 0);
+}
+END_TEST
+
+START_TEST(test_gate)
+{
+	refused("GET /v1/gate?service=s", 400, "service= and canary= are needed");
+	refused("GET /v1/gate?service=s&canary=host.name=x", 400, "");
+	refused("GET /v1/gate?service=s&canary=v&wait=soon", 400, "wait=soon");
+	refused("GET /v1/gate?service=s&canary=v&pending=404", 400, "pending is 200 or 503");
+	struct json_object *answer = ask("GET /v1/gate?service=s&canary=v2&step=1", NULL, 200);
+	const char *verdict = json_path_text(answer, "verdict");
+	ck_assert_msg(strcmp(verdict, "WAIT") == 0 || strcmp(verdict, "STALE") == 0, "%s", verdict);
+	ck_assert_str_eq(json_path_text(answer, "schema"), "picket.gate/1");
+	json_object_put(answer);
+	json_object_put(ask("GET /v1/gate?service=s&canary=v2&pending=503", NULL, 503));
+}
+END_TEST
+
+START_TEST(test_gate_step_begins_once)
+{
+	struct text names[3] = {TEXT("s"), TEXT("v2"), TEXT("20")};
+	struct bytes key = {0};
+	struct bytes first = {0};
+	struct bytes second = {0};
+	registry_key('s', names, 3, -1, &key);
+	json_object_put(ask("GET /v1/gate?service=s&canary=v2&step=20", NULL, 200));
+	ck_assert_int_eq(store_get(store, FAMILY_REGISTRY, bytes_text(&key), &first, NULL), OK);
+	now_us += 60000000;
+	json_object_put(ask("GET /v1/gate?service=s&canary=v2&step=20", NULL, 200));
+	ck_assert_int_eq(store_get(store, FAMILY_REGISTRY, bytes_text(&key), &second, NULL), OK);
+	ck_assert(text_equal(bytes_text(&first), bytes_text(&second)));
+	bytes_done(&key);
+	bytes_done(&first);
+	bytes_done(&second);
+}
+END_TEST
+
+START_TEST(test_gate_never_passes_without_a_daemon)
+{
+	api.runtime_status = NULL;
+	struct json_object *answer = ask("GET /v1/gate?service=s&canary=v2", NULL, 200);
+	ck_assert_str_ne(json_path_text(answer, "verdict"), "PASS");
+	json_object_put(answer);
+}
+END_TEST
+
+START_TEST(test_access)
+{
+	ck_assert_int_eq(api_access_of(TEXT("GET"), TEXT("/metrics")), API_OPEN);
+	ck_assert_int_eq(api_access_of(TEXT("GET"), TEXT("/v1/gate")), API_GATE_READ);
+	ck_assert_int_eq(api_access_of(TEXT("GET"), TEXT("/v1/alerts")), API_SOCKET_ONLY);
+	ck_assert_int_eq(api_access_of(TEXT("POST"), TEXT("/v1/gate")), API_SOCKET_ONLY);
+	ck_assert_int_eq(api_access_of(TEXT("GET"), TEXT("/v1/gate/")), API_SOCKET_ONLY);
+	ck_assert_int_eq(api_access_of(TEXT("GET"), TEXT("/v1//events")), API_SOCKET_ONLY);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("api");
+	TCase *all = tcase_create("all");
+	tcase_add_checked_fixture(all, setup, teardown);
+	tcase_add_test(all, test_status_and_sources);
+	tcase_add_test(all, test_health);
+	tcase_add_test(all, test_metrics_add_up);
+	tcase_add_test(all, test_offline_view_and_seek);
+	tcase_add_test(all, test_quarantine);
+	tcase_add_test(all, test_events);
+	tcase_add_test(all, test_gate);
+	tcase_add_test(all, test_gate_step_begins_once);
+	tcase_add_test(all, test_gate_never_passes_without_a_daemon);
+	tcase_add_test(all, test_access);
+	suite_add_tcase(suite, all);
+	SRunner *runner = srunner_create(suite);
+	srunner_set_fork_status(runner, CK_NOFORK);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
