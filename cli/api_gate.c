@@ -300,6 +300,7 @@ static enum status read_query(const struct api_call *call, struct gate_query *re
 		(void)pthread_mutex_lock(&call->api->writing);
 		status = step_start(call->api, names, query.now_us, &query.step_start_us, err);
 		(void)pthread_mutex_unlock(&call->api->writing);
+		query.step = step;
 	}
 	if (status == OK)
 		*ret_query = query;

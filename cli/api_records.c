@@ -1,7 +1,7 @@
 /* /v1/quarantine, /v1/events and /v1/sources/seek: the rows themselves.
  *
- * A quarantined record is called TOPIC:PARTITION:OFFSET:INDEX, read from the right, so that a topic
- * may hold a colon. Events are found through blockmeta: a block whose offsets and times cannot fit
+ * A quarantined record is called TOPIC/PARTITION/OFFSET/INDEX, read from the right, so that a topic
+ * may hold a slash. Events are found through blockmeta: a block whose offsets and times cannot fit
  * is never opened. */
 #include <assert.h>
 #include <inttypes.h>
@@ -107,7 +107,7 @@ static enum status write_quarantine(struct json_writer *json, const struct quara
 	char tail[64];
 	struct bytes id cleanup(api_bytes_done) = {0};
 	enum status status = OK;
-	(void)snprintf(tail, sizeof tail, ":%" PRId32 ":%" PRId64 ":%" PRIu32,
+	(void)snprintf(tail, sizeof tail, "/%" PRId32 "/%" PRId64 "/%" PRIu32,
 		       row->origin.partition, row->origin.offset, row->origin.index);
 	bytes_put(&id, row->origin.topic.data, row->origin.topic.size);
 	bytes_put(&id, tail, strlen(tail));
@@ -175,13 +175,13 @@ enum status api_quarantine_list(const struct api_call *call, struct api_response
 	return damaged ? OK : status;
 }
 
-/* The number behind the last colon of *text, which is cut off. */
+/* The number behind the last slash of *text, which is cut off. */
 static bool take_number(struct text *text, int64_t most, int64_t *ret_number)
 {
-	const char *colon = text->size == 0 ? NULL : memrchr(text->data, ':', text->size);
-	if (colon == NULL)
+	const char *slash = text->size == 0 ? NULL : memrchr(text->data, '/', text->size);
+	if (slash == NULL)
 		return false;
-	struct text digits = text_cut(*text, (size_t)(colon - text->data) + 1);
+	struct text digits = text_cut(*text, (size_t)(slash - text->data) + 1);
 	int64_t number = 0;
 	for (size_t i = 0; i < digits.size; i++) {
 		int digit = digits.data[i] - '0';
@@ -189,7 +189,7 @@ static bool take_number(struct text *text, int64_t most, int64_t *ret_number)
 			return false;
 		number = number * 10 + digit;
 	}
-	text->size = (size_t)(colon - text->data);
+	text->size = (size_t)(slash - text->data);
 	*ret_number = number;
 	return digits.size > 0;
 }
@@ -206,7 +206,7 @@ enum status api_quarantine_one(const struct api_call *call, struct api_response 
 	int64_t index = 0;
 	if (!take_number(&topic, UINT32_MAX, &index) || !take_number(&topic, INT64_MAX, &offset) ||
 	    !take_number(&topic, INT32_MAX, &partition) || topic.size == 0)
-		return error_set(err, EINVALID, "\"%.*s\" is not TOPIC:PARTITION:OFFSET:INDEX",
+		return error_set(err, EINVALID, "\"%.*s\" is not TOPIC/PARTITION/OFFSET/INDEX",
 				 TEXT_ARG(call->rest));
 	struct origin origin = {topic, (int32_t)partition, (uint32_t)index, offset};
 	quarantine_key(&origin, &key);

@@ -97,7 +97,7 @@ static enum status print_alert(struct session *session, struct json_object *aler
 					   sizeof show_columns / sizeof *show_columns, alert, err);
 	if (status == OK && events != NULL) {
 		(void)fputs(
-			"\nevidence (first and last; picket events show TOPIC:PARTITION:OFFSET)\n",
+			"\nevidence (first and last; picket events show TOPIC/PARTITION/OFFSET)\n",
 			to);
 		status = output_table(&session->output, event_columns,
 				      sizeof event_columns / sizeof *event_columns, events, err);

@@ -61,7 +61,7 @@ const struct command command_events_list = {
 	.run = run_events_list,
 };
 
-/* TOPIC:PARTITION:OFFSET[:INDEX], read from the right: the fields as texts in *buffer. */
+/* TOPIC/PARTITION/OFFSET[/INDEX], read from the right: the fields as texts in *buffer. */
 struct place {
 	char buffer[1200];
 	const char *topic, *partition, *offset, *index; /* index NULL: all records of the message */
@@ -81,11 +81,11 @@ static bool split_place(const char *word, struct place *place)
 		return false;
 	(void)strcpy(place->buffer, word);
 	while (count < 3) {
-		char *colon = strrchr(place->buffer, ':');
-		if (colon == NULL || !is_number(colon + 1))
+		char *slash = strrchr(place->buffer, '/');
+		if (slash == NULL || !is_number(slash + 1))
 			break;
-		*colon = '\0';
-		fields[count++] = colon + 1;
+		*slash = '\0';
+		fields[count++] = slash + 1;
 	}
 	place->topic = place->buffer;
 	if (count < 2 || place->topic[0] == '\0')
@@ -124,8 +124,8 @@ static int run_events_show(struct session *session)
 		const char *word = session->arguments.words[i];
 		if (!split_place(word, &place))
 			return session_fail(session, EXIT_USAGE,
-					    "\"%s\" is not TOPIC:PARTITION:OFFSET or "
-					    "TOPIC:PARTITION:OFFSET:INDEX",
+					    "\"%s\" is not TOPIC/PARTITION/OFFSET or "
+					    "TOPIC/PARTITION/OFFSET/INDEX",
 					    word);
 		question_init(&question, "GET", TEXT("/v1/events"));
 		question_add(&question, "topic", place.topic);
@@ -148,7 +148,7 @@ static int run_events_show(struct session *session)
 const struct command command_events_show = {
 	.noun = "events",
 	.verb = "show",
-	.words = "TOPIC:PARTITION:OFFSET[:INDEX]...",
+	.words = "TOPIC/PARTITION/OFFSET[/INDEX]...",
 	.word_min = 1,
 	.word_max = ARGUMENTS_MAX,
 	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_TENANT,

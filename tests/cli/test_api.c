@@ -135,16 +135,16 @@ START_TEST(test_quarantine)
 	answer = ask("GET /v1/quarantine?reason=empty", NULL, 200);
 	ck_assert_str_eq(json_path_text(answer, "total"), "0");
 	json_object_put(answer);
-	answer = ask("GET /v1/quarantine/logs:0:5:1", NULL, 200);
+	answer = ask("GET /v1/quarantine/logs/0/5/1", NULL, 200);
 	ck_assert_str_eq(json_path_text(answer, "raw"), "{bro\x1b");
 	json_object_put(answer);
-	answer = ask("GET /v1/quarantine/logs:0:6:1", NULL, 200);
+	answer = ask("GET /v1/quarantine/logs/0/6/1", NULL, 200);
 	ck_assert_str_eq(json_path_text(answer, "raw_base64"), "/wD+");
 	json_object_put(answer);
-	refused("GET /v1/quarantine/logs:0:6:2", 404, "no record");
-	refused("GET /v1/quarantine/logs:0:6", 400, "TOPIC:PARTITION:OFFSET:INDEX");
-	refused("GET /v1/quarantine/:0:6:1", 400, "TOPIC:PARTITION:OFFSET:INDEX");
-	refused("GET /v1/quarantine/l:0:99999999999999999999:1", 400, "TOPIC:");
+	refused("GET /v1/quarantine/logs/0/6/2", 404, "no record");
+	refused("GET /v1/quarantine/logs/0/6", 400, "TOPIC/PARTITION/OFFSET/INDEX");
+	refused("GET /v1/quarantine//0/6/1", 400, "TOPIC/PARTITION/OFFSET/INDEX");
+	refused("GET /v1/quarantine/l/0/99999999999999999999/1", 400, "TOPIC/");
 	refused("GET /v1/quarantine?partition=1", 400, "needs topic=");
 }
 END_TEST

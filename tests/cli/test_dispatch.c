@@ -62,7 +62,7 @@ static const struct {
 	{"alerts list --server unix:/nowhere --data /nowhere", 64, "exclude each other"},
 	{"alerts ack abcd --as wrong", 64, "--as wrong is none of"},
 	{"alerts ack abcd --data /nowhere", 64, "--data only reads"},
-	{"events show x --server unix:/nowhere", 64, "is not TOPIC:PARTITION:OFFSET"},
+	{"events show x --server unix:/nowhere", 64, "is not TOPIC/PARTITION/OFFSET"},
 	{"sources seek t 0 1", 64, "a running daemon cannot seek"},
 	{"sources seek t x 1 --data /nowhere", 64, "are numbers"},
 	{"check -c /nowhere.yaml", 65, "cannot read the configuration"},
