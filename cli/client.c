@@ -173,7 +173,7 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
 	return body->failed ? 0 : size * count;
 }
 
-static enum status unreachable(const struct client *client, CURLcode code, struct error *err)
+static enum status server_unreachable(const struct client *client, CURLcode code, struct error *err)
 {
 	const char *why = client->problem[0] != '\0' ? client->problem : curl_easy_strerror(code);
 	if (strncmp(client->server, "unix:", 5) == 0)
@@ -213,7 +213,7 @@ static enum status ask_server(struct client *client, const struct api_request *r
 	CURLcode code = curl_easy_perform(client->curl);
 	(void)curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, NULL);
 	if (code != CURLE_OK)
-		return unreachable(client, code, err);
+		return server_unreachable(client, code, err);
 	(void)curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
 	*ret_response = (struct api_response){
 		.status = (unsigned)status, .content_type = "application/json", .body = body};
