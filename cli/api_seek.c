@@ -77,6 +77,8 @@ static enum status move(struct api *api, const struct seek *seek, int64_t *ret_b
 				 ": its records would be stored "
 				 "and counted a second time; say --again when that is meant",
 				 seek->offset, before);
+	row.incarnation +=
+		seek->offset < before; /* what is read again must not replace what is there */
 	row.next_offset = seek->offset;
 	struct bytes encoded cleanup(api_bytes_done) = {0};
 	position_encode(&row, &encoded);

@@ -131,6 +131,11 @@ static enum status open_store(struct daemon *daemon, struct error *err)
 	enum status status = make_folder(config->data_dir, err);
 	if (status == OK)
 		status = store_open(&options, &daemon->store, err);
+	if (status == EINUSE)
+		return error_set(err, EINUSE,
+				 "data_dir %s is in use by another picket; ask that one (picket "
+				 "status --server unix:%s), stop it, or set another data_dir",
+				 config->data_dir, config->api_socket);
 	if (status == OK)
 		status = ensure_identity(daemon->store, &identity, err);
 	if (status == OK)

@@ -10,7 +10,8 @@
  *   epoch row                       epoch, checkpoint, watermark, outbox sequence
  *
  * An epoch in which nothing happened and time stood still is not written. A disk that is full
- * holds the batch until there is room: nothing was acknowledged, so nothing is lost. */
+ * holds the batch until there is room, or until we are to stop: then the run ends as failed. Either
+ * way nothing was acknowledged, so nothing is lost. */
 #include <assert.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -62,6 +63,7 @@ static void open_gate(struct runtime *runtime, bool nudged)
 		return;
 	(void)pthread_mutex_lock(&gate->mutex);
 	if (gate->final == 0 && gate->closing - gate->committed < RUNTIME_EPOCHS_MAX) {
+		assert(gate->committed <= gate->closing);
 		uint64_t next = gate->closing + 1;
 		int64_t period_us = (int64_t)runtime->options.checkpoint_ms * 1000;
 		bool checkpoint = stopping || now_us - committer->checkpoint_us >= period_us;
@@ -131,6 +133,23 @@ static void batch_outbox(struct store_batch *batch, struct epoch_row *row,
 	}
 }
 
+void batch_news(struct store_batch *batch, struct epoch_row *row, const struct bytes *rows,
+		const struct bytes *announcements)
+{
+	assert(!rows->failed && !announcements->failed);
+	batch_rows(batch, rows);
+	batch_outbox(batch, row, announcements);
+}
+
+void batch_epoch_row(struct store_batch *batch, const struct epoch_row *row)
+{
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
+	epoch_key(&key);
+	epoch_encode(row, &value);
+	store_batch_put(batch, FAMILY_POSITION, bytes_text(&key), bytes_text(&value));
+}
+
 /* Cells are in the batch: the match rows before it are no longer needed. */
 static void batch_forget_matches(struct committer *committer, struct store_batch *batch)
 {
@@ -161,12 +180,14 @@ static void batch_epoch(struct runtime *runtime, struct store_batch *batch,
 {
 	struct committer *committer = &runtime->committer;
 	uint64_t epoch = parcels[0]->epoch;
+	assert(epoch > row->epoch); /* in order, never twice */
 	if (parcels[0]->checkpoint)
 		batch_forget_matches(committer, batch);
 	for (unsigned i = 0; i < runtime->options.worker_count; i++) {
 		const struct detected *detected = &parcels[i]->detected;
-		batch_rows(batch, &detected->rows);
-		batch_outbox(batch, row, &parcels[i]->announcements);
+		assert(parcels[i]->epoch == epoch &&
+		       parcels[i]->checkpoint == parcels[0]->checkpoint);
+		batch_news(batch, row, &detected->rows, &parcels[i]->announcements);
 		for (unsigned k = 0; !parcels[0]->checkpoint && k < detected->actor_count; k++) {
 			const unsigned place[2] = {i, k};
 			batch_match(committer, batch, epoch, 'm', place, &detected->records[k]);
@@ -174,9 +195,9 @@ static void batch_epoch(struct runtime *runtime, struct store_batch *batch,
 		}
 	}
 	for (unsigned i = 0; i < runtime->options.actor_count; i++) {
-		assert(verdicts[i]->watermark_us == verdicts[0]->watermark_us);
-		batch_rows(batch, &verdicts[i]->rows);
-		batch_outbox(batch, row, &verdicts[i]->announcements);
+		assert(verdicts[i]->epoch == epoch &&
+		       verdicts[i]->watermark_us == verdicts[0]->watermark_us);
+		batch_news(batch, row, &verdicts[i]->rows, &verdicts[i]->announcements);
 	}
 	row->epoch = epoch;
 	row->watermark_us = verdicts[0]->watermark_us;
@@ -186,11 +207,7 @@ static void batch_epoch(struct runtime *runtime, struct store_batch *batch,
 		row->checkpoint_epoch = epoch;
 	else
 		batch_watermark(committer, batch, epoch, row->watermark_us);
-	struct bytes key cleanup(bytes_done) = {0};
-	struct bytes value cleanup(bytes_done) = {0};
-	epoch_key(&key);
-	epoch_encode(row, &value);
-	store_batch_put(batch, FAMILY_POSITION, bytes_text(&key), bytes_text(&value));
+	batch_epoch_row(batch, row);
 }
 
 static void set_disk_full(struct runtime *runtime, bool full)
@@ -331,12 +348,19 @@ static bool committer_receive(struct runtime *runtime)
 		return item != NULL;
 	if (item->kind == ITEM_PARCEL) {
 		struct parcel *parcel = (struct parcel *)item;
-		committer->parcels[epoch_slot(parcel->epoch) * runtime->options.worker_count +
-				   parcel->worker] = parcel;
+		struct parcel **slot = &committer->parcels[epoch_slot(parcel->epoch) *
+								   runtime->options.worker_count +
+							   parcel->worker];
+		assert(*slot == NULL); /* at most RUNTIME_EPOCHS_MAX epochs are in flight */
+		*slot = parcel;
 	} else {
+		assert(item->kind == ITEM_VERDICTS);
 		struct verdicts *verdicts = (struct verdicts *)item;
-		committer->verdicts[epoch_slot(verdicts->epoch) * runtime->options.actor_count +
-				    verdicts->shard] = verdicts;
+		struct verdicts **slot = &committer->verdicts[epoch_slot(verdicts->epoch) *
+								      runtime->options.actor_count +
+							      verdicts->shard];
+		assert(*slot == NULL);
+		*slot = verdicts;
 	}
 	return false;
 }

@@ -73,6 +73,7 @@ bool rows_next(struct cursor *rows, enum store_family *ret_family, struct text *
 enum status detect_new(const struct detect_options *options, struct detect **ret_detect,
 		       struct error *err)
 {
+	assert(options->actor_count > 0 && options->lateness_us >= 0);
 	struct detect *detect cleanup(detect_free) = calloc(1, sizeof *detect);
 	if (detect == NULL)
 		return ENOMEMORY;
@@ -129,6 +130,7 @@ static enum status put_quarantine(struct detect *detect, const struct message *m
 /* The stream's open block goes into the rows. */
 static enum status put_block(struct stream *stream, struct detected *to, struct error *err)
 {
+	assert(block_event_count(stream->block) > 0);
 	struct bytes key cleanup(bytes_done) = {0};
 	struct bytes block cleanup(bytes_done) = {0};
 	struct bytes encoded_meta cleanup(bytes_done) = {0};
@@ -136,8 +138,8 @@ static enum status put_block(struct stream *stream, struct detected *to, struct 
 	enum status status = block_finish(stream->block, &block, &meta, err);
 	if (status != OK)
 		return status;
-	block_key(stream->at.topic, stream->at.partition, meta.first_offset, meta.first_index,
-		  &key);
+	block_key(bytes_text(&stream->name), stream->at.partition, meta.first_offset,
+		  meta.first_index, &key);
 	block_meta_encode(&meta, &encoded_meta);
 	rows_put(&to->rows, FAMILY_BLOCK, bytes_text(&key), bytes_text(&block));
 	rows_put(&to->rows, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&encoded_meta));
@@ -220,8 +222,9 @@ static enum status detect_record(struct detect *detect, struct stream *stream,
 				 const struct detect_sink *sink, struct detected *to,
 				 struct error *err)
 {
-	struct origin origin = {stream->at.topic, stream->at.partition, record->index,
+	struct origin origin = {bytes_text(&stream->name), stream->at.partition, record->index,
 				message->offset};
+	assert(to->actor_count == detect->options.actor_count);
 	stream->at.records++;
 	if (record->why != ACCEPTED) {
 		stream->at.quarantined++;
@@ -244,7 +247,8 @@ enum status detect_message(struct detect *detect, struct stream *stream,
 			   struct detected *to, struct error *err)
 {
 	assert(message->offset >= stream->at.next_offset);
-	struct origin origin = {stream->at.topic, stream->at.partition, 0, message->offset};
+	struct origin origin = {bytes_text(&stream->name), stream->at.partition, 0,
+				message->offset};
 	arena_reset(detect->arena);
 	enum status status = decoder_begin(detect->decoder, message, &origin, detect->arena);
 	bool more = status == OK;
@@ -262,6 +266,7 @@ enum status detect_message(struct detect *detect, struct stream *stream,
 	stream->at.hole_offsets += (uint64_t)(message->offset - stream->at.next_offset);
 	stream->at.next_offset = message->offset + 1;
 	stream->at.messages++;
+	to->input_bytes += message->payload.size;
 	stream->changed = true;
 	return OK;
 }
@@ -282,8 +287,32 @@ void detect_tick(const struct detect *detect, struct stream *stream, int64_t off
 	stream->changed = true;
 }
 
+enum status detect_name_stream(struct stream *stream)
+{
+	bytes_clear(&stream->name);
+	log_name(stream->at.topic, stream->at.incarnation, &stream->name);
+	return bytes_status(&stream->name);
+}
+
+enum status detect_begin_anew(struct stream *stream, int64_t offset, struct detected *to,
+			      struct error *err)
+{
+	assert(stream->at.incarnation < UINT32_MAX - 1);
+	if (stream->block != NULL && block_event_count(stream->block) > 0) {
+		enum status status = put_block(stream, to, err);
+		if (status != OK)
+			return status;
+	}
+	stream->at.incarnation++;
+	stream->at.next_offset = offset;
+	stream->at.backfill_until = 0;
+	stream->changed = true;
+	return detect_name_stream(stream);
+}
+
 enum status detect_flush_stream(struct stream *stream, struct detected *to, struct error *err)
 {
+	assert(stream->at.records == stream->at.stored + stream->at.quarantined);
 	if (stream->block != NULL && block_event_count(stream->block) > 0) {
 		enum status status = put_block(stream, to, err);
 		if (status != OK)

@@ -31,6 +31,7 @@ struct detect_options {
 /* One source partition as a worker sees it. */
 struct stream {
 	struct position_row at; /* topic is owned by the stream */
+	struct bytes name;      /* what its records are called: log_name() of topic and incarnation */
 	struct block_builder *block;
 	bool changed; /* since the last epoch */
 	bool stalled;
@@ -58,6 +59,7 @@ struct detected {
 	struct bytes *aggregates;
 	unsigned actor_count;
 	uint64_t events;
+	uint64_t input_bytes; /* of the messages taken: bounds what blocks still open hold */
 };
 enum status detected_init(struct detected *detected, unsigned actor_count);
 void detected_done(struct detected *detected);
@@ -78,6 +80,13 @@ enum status detect_message(struct detect *detect, struct stream *stream,
 /* The source proved that at tick_us everything below offset was handed out. */
 void detect_tick(const struct detect *detect, struct stream *stream, int64_t offset,
 		 int64_t tick_us);
+
+/* Gives the stream its name; ENOMEMORY. */
+enum status detect_name_stream(struct stream *stream);
+/* The log has begun anew at offset: its records get another name, so that they never replace those
+ * of the old log. What is still open of the old one goes into the rows. */
+enum status detect_begin_anew(struct stream *stream, int64_t offset, struct detected *to,
+			      struct error *err);
 
 /* Ends the epoch for one stream: its last block and, when it changed, its position row. */
 enum status detect_flush_stream(struct stream *stream, struct detected *to, struct error *err);

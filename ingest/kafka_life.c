@@ -220,8 +220,11 @@ static enum status client_new(struct kafka_source *source, const struct kafka_op
 enum status source_kafka_new(const struct kafka_options *options, const struct source_start *start,
 			     struct source **ret_source, struct error *err)
 {
-	static const struct source_ops kafka_ops = {kafka_poll, kafka_committed, kafka_lag,
-						    kafka_free};
+	static const struct source_ops kafka_ops = {.poll = kafka_poll,
+						    .committed = kafka_committed,
+						    .lag = kafka_lag,
+						    .free = kafka_free,
+						    .endless = true};
 	assert(start->share_count > 0 && start->share < start->share_count);
 	assert(start->clock.now_us != NULL);
 	enum status status = kafka_options_check(options, err);

@@ -122,6 +122,7 @@ struct kafka_problems {
 	uint64_t key[KAFKA_PROBLEM_KINDS];
 	int64_t told_us[KAFKA_PROBLEM_KINDS];
 	unsigned next;
+	int64_t cause_us; /* a refused login or certificate was last met; 0 = never */
 };
 
 struct kafka_source {

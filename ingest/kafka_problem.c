@@ -54,8 +54,11 @@ static const char *next_step(rd_kafka_resp_err_t code)
 	case RD_KAFKA_RESP_ERR__TRANSPORT:
 	case RD_KAFKA_RESP_ERR__TIMED_OUT:
 	case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
-		return "check that the broker runs and that kafka.bootstrap_servers and the "
-		       "broker's advertised.listeners can be reached from here; picket keeps trying";
+		/* A broker that wants a client certificate just hangs up (TLS 1.3). */
+		return "check that the broker runs, that kafka.bootstrap_servers and its "
+		       "advertised.listeners can be reached from here, and that its listener "
+		       "wants the security.protocol and the client certificate, if any, that "
+		       "kafka.librdkafka gives; picket keeps trying";
 	case RD_KAFKA_RESP_ERR__RESOLVE:
 		return "the host name is not known here; check kafka.bootstrap_servers and DNS";
 	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
@@ -84,10 +87,33 @@ static const char *next_step(rd_kafka_resp_err_t code)
 	}
 }
 
+/* Causes that a person must cure. What librdkafka says next is only their consequence. */
+static bool is_cause(rd_kafka_resp_err_t code)
+{
+	return code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL ||
+	       code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED ||
+	       code == RD_KAFKA_RESP_ERR__RESOLVE;
+}
+
+static bool is_consequence(rd_kafka_resp_err_t code)
+{
+	return code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
+	       code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+	       code == RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE;
+}
+
+/* "All brokers are down" follows every refused login; it must not cover what tells the way out,
+ * because status shows the newest problem. */
 void kafka_problem_code(struct kafka_source *source, rd_kafka_resp_err_t code, const char *subject,
 			const char *detail)
 {
+	struct kafka_problems *problems = &source->problems;
 	const char *step = next_step(code);
+	if (is_cause(code))
+		problems->cause_us = source->now_us;
+	else if (is_consequence(code) && problems->cause_us != 0 &&
+		 source->now_us - problems->cause_us < KAFKA_PROBLEM_US)
+		return;
 	kafka_problem(source, (int)code, subject, "Kafka %s%s%s (%s)%s%s", subject,
 		      subject[0] == '\0' ? "" : ": ",
 		      detail == NULL || detail[0] == '\0' ? rd_kafka_err2str(code) : detail,

@@ -54,6 +54,7 @@ void queue_push(struct queue *queue, void *item)
 {
 	assert(item != NULL);
 	(void)pthread_mutex_lock(&queue->mutex);
+	assert(queue->count <= queue->capacity);
 	while (queue->count == queue->capacity)
 		(void)pthread_cond_wait(&queue->room, &queue->mutex);
 	queue->items[(queue->first + queue->count) % queue->capacity] = item;

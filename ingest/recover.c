@@ -4,7 +4,8 @@
  *  2. cells: every virtual partition as of the last checkpoint, to whichever shard owns it now.
  *  3. match rows above the checkpoint, epoch by epoch: records and aggregates are fed as they were,
  *     the rounds run, and the recorded watermark closes the epoch. What that raises was committed
- *     with the epoch the first time and is not written again.
+ *     with the epoch the first time and is not written again. The last one must be the epoch the
+ *     store ends with: rows that are missing would be alerts that never come.
  *
  * The file `synced` beside the store holds the last epoch that was on disk for certain. A store
  * that is older lost its newest writes (a damaged write-ahead log, a restored copy): that is
@@ -86,6 +87,7 @@ enum status recover_positions(struct runtime *runtime, struct error *err)
 
 static enum status restore_cells(struct runtime *runtime, struct error *err)
 {
+	assert(runtime->options.actor_count > 0 && runtime->shards != NULL);
 	struct bytes key cleanup(bytes_done) = {0};
 	struct bytes value cleanup(bytes_done) = {0};
 	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
@@ -136,6 +138,7 @@ static enum status replay_rounds(struct runtime *runtime, uint64_t epoch, struct
 static enum status replay_close(struct runtime *runtime, uint64_t epoch, int64_t watermark_us,
 				struct error *err)
 {
+	assert(epoch > runtime->committer.row.checkpoint_epoch);
 	enum status status = replay_rounds(runtime, epoch, err);
 	for (unsigned i = 0; status == OK && i < runtime->options.actor_count; i++) {
 		status = actor_close(runtime->shards[i].actor, epoch, watermark_us, err);
@@ -145,10 +148,10 @@ static enum status replay_close(struct runtime *runtime, uint64_t epoch, int64_t
 	return status;
 }
 
-/* One match row: 'a' aggregates, 'm' records, 'w' the watermark that ends the epoch (last by key).
- */
+/* One match row: 'a' aggregates, 'm' records, 'w' the watermark that ends the epoch (last by key),
+ * which is then *closed. */
 static enum status replay_row(struct runtime *runtime, struct text key, struct text value,
-			      struct error *err)
+			      uint64_t *closed, struct error *err)
 {
 	uint64_t epoch = 0;
 	char kind = 0;
@@ -162,6 +165,7 @@ static enum status replay_row(struct runtime *runtime, struct text key, struct t
 		if (cursor.failed)
 			return error_set(err, ECORRUPT,
 					 "the watermark of epoch %" PRIu64 " is damaged", epoch);
+		*closed = epoch;
 		return replay_close(runtime, epoch, watermark_us, err);
 	}
 	for (unsigned i = 0; status == OK && i < runtime->options.actor_count; i++)
@@ -180,9 +184,14 @@ enum status recover_state(struct runtime *runtime, struct error *err)
 				err);
 	struct text key = {0};
 	struct text value = {0};
+	uint64_t closed = runtime->committer.row.checkpoint_epoch; /* the newest epoch in memory */
 	while (status == OK && store_scan_next(scan, &key, &value))
-		status = replay_row(runtime, key, value, err);
+		status = replay_row(runtime, key, value, &closed, err);
 	if (status == OK)
 		status = store_scan_status(scan, err);
+	if (status == OK && closed != runtime->committer.row.epoch)
+		status = error_set(err, ECORRUPT,
+				   "the match rows end at epoch %" PRIu64 ", the store at %" PRIu64,
+				   closed, runtime->committer.row.epoch);
 	return status == OK ? OK : error_wrap(err, status, "replaying match blocks");
 }

@@ -79,7 +79,7 @@ static enum status load_epoch(struct runtime *runtime, struct error *err)
 /* A store below the last synced epoch lost what it had promised to keep: say so, once per loss. */
 static enum status note_rewound(struct runtime *runtime, struct error *err)
 {
-	const struct epoch_row *row = &runtime->committer.row;
+	struct epoch_row *row = &runtime->committer.row;
 	uint64_t synced = runtime->options.synced_path == NULL
 				  ? 0
 				  : recover_synced_epoch(runtime->options.synced_path);
@@ -97,14 +97,10 @@ static enum status note_rewound(struct runtime *runtime, struct error *err)
 		     (int64_t)synced, &rows, &announcements);
 	struct store_batch *batch cleanup(store_batch_free) =
 		store_batch_new(runtime->options.store);
-	if (batch == NULL || rows.failed)
+	if (batch == NULL || rows.failed || announcements.failed)
 		return ENOMEMORY;
-	struct cursor cursor = cursor_of(bytes_text(&rows));
-	enum store_family family = FAMILY_ALERT;
-	struct text key = {0};
-	struct text value = {0};
-	while (rows_next(&cursor, &family, &key, &value))
-		store_batch_put(batch, family, key, value);
+	batch_news(batch, row, &rows, &announcements);
+	batch_epoch_row(batch, row);
 	return store_batch_commit(batch, true, err);
 }
 

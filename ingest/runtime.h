@@ -9,8 +9,9 @@
  * committer; each actor folds the epoch and hands over alerts and cohort rows; the committer puts
  * all of it into one batch. Queues are bounded: a slow store stops the polling, and nothing else.
  *
- * Invariant: epochs commit in order, none is skipped; after a crash the store holds a prefix of
- * epochs, and starting again from it gives the same stored events and final alerts.
+ * Invariant: epochs commit in order, and none is left out unless it is empty; after a crash the
+ * store holds a prefix of epochs, and starting again from it gives the same stored events and final
+ * alerts.
  * Owner: runtime_new()'s caller. Thread: runtime_status() from any, the rest from one.
  * Limits: RUNTIME_WORKERS_MAX, RUNTIME_ACTORS_MAX, epochs in flight: RUNTIME_EPOCHS_MAX. */
 #ifndef PICKET_INGEST_RUNTIME_H

@@ -71,7 +71,6 @@ struct verdicts {
 	int64_t watermark_us;
 	uint64_t alerts_opened;
 	struct actor_counters counters;
-	bool final;
 };
 
 struct runtime;
@@ -158,6 +157,10 @@ enum status shard_init(struct shard *shard, struct runtime *runtime, unsigned in
 		       struct error *err);
 
 void *committer_main(void *runtime);
+/* Rows into a batch, and one outbox row per announcement; row->outbox_next moves on. */
+void batch_news(struct store_batch *batch, struct epoch_row *row, const struct bytes *rows,
+		const struct bytes *announcements);
+void batch_epoch_row(struct store_batch *batch, const struct epoch_row *row);
 
 void parcel_free(struct parcel **parcel);
 

@@ -72,6 +72,7 @@ static void scan_on_reject(void *context, const struct origin *origin, const str
 
 enum status scan_new(const struct scan_options *options, struct scan **ret_scan, struct error *err)
 {
+	assert(options->ruleset != NULL);
 	struct scan *scan cleanup(scan_free) = calloc(1, sizeof *scan);
 	if (scan == NULL)
 		return ENOMEMORY;
@@ -85,7 +86,8 @@ enum status scan_new(const struct scan_options *options, struct scan **ret_scan,
 		.plan = scan->plan,
 		.decoder = options->decoder,
 		.actor_count = 1,
-		.lateness_us = options->lateness_us < 0 ? 0 : options->lateness_us,
+		/* Sorted input is never late, whatever the order of its lines. */
+		.lateness_us = options->lateness_us < 0 ? INT64_MAX : options->lateness_us,
 	};
 	struct actor_options actor = {.plan = scan->plan, .actor_count = 1};
 	status = detect_new(&detect, &scan->detect, err);
@@ -105,6 +107,7 @@ void scan_free(struct scan **scan)
 		return;
 	for (size_t i = 0; i < old->stream_count; i++) {
 		free((char *)old->streams[i]->at.topic.data);
+		bytes_done(&old->streams[i]->name);
 		free(old->streams[i]);
 	}
 	for (size_t i = 0; i < old->chunk_count; i++)
@@ -147,7 +150,7 @@ static enum status stream_of(struct scan *scan, const struct origin *origin,
 					   .partition = origin->partition,
 					   .watermark_us = INT64_MIN};
 	*ret_stream = scan->streams[scan->stream_count++] = stream;
-	return OK;
+	return detect_name_stream(stream);
 }
 
 /* Hears the alerts of the epoch just closed. */
@@ -250,13 +253,27 @@ enum status scan_message(struct scan *scan, const struct origin *origin, struct 
 	return scan_one(scan, origin, &message, err);
 }
 
+/* A file that ends early (a cut .gz, a disk error) is told like a record that cannot be read, in
+ * the place where the file breaks off: a scan of half the evidence must not look whole. */
+static enum status scan_problem(struct scan *scan, const struct source_notice *notice,
+				const char *path)
+{
+	struct origin origin = {.topic = text_of(path)};
+	struct stream *stream = NULL;
+	enum status status = stream_of(scan, &origin, &stream);
+	if (status != OK)
+		return status;
+	origin.offset = stream->at.next_offset;
+	struct decoded broken = {.why = REJECT_UNREADABLE, .detail = notice->text};
+	scan_on_reject(scan, &origin, &broken);
+	return OK;
+}
+
 /* One batch of a file source: stream i is path i. */
 static enum status scan_batch(struct scan *scan, const struct source_batch *batch,
 			      const struct file_options *files, size_t *open_streams,
 			      struct error *err)
 {
-	for (size_t i = 0; i < batch->notice_count; i++)
-		*open_streams -= batch->notices[i].kind == SOURCE_FINISHED;
 	enum status status = OK;
 	for (size_t i = 0; status == OK && i < batch->message_count; i++) {
 		const struct message *message = &batch->messages[i];
@@ -264,6 +281,12 @@ static enum status scan_batch(struct scan *scan, const struct source_batch *batc
 		struct origin origin = {.topic = text_of(files->paths[message->stream]),
 					.offset = message->offset};
 		status = scan_one(scan, &origin, message, err);
+	}
+	for (size_t i = 0; status == OK && i < batch->notice_count; i++) {
+		const struct source_notice *notice = &batch->notices[i];
+		*open_streams -= notice->kind == SOURCE_FINISHED;
+		if (notice->kind == SOURCE_PROBLEM)
+			status = scan_problem(scan, notice, files->paths[notice->stream]);
 	}
 	return status;
 }
@@ -342,8 +365,9 @@ static enum status fold_sorted(struct scan *scan, const struct entry *entries, s
 		int64_t end_us = entries[i].time_us > INT64_MAX - slice_us
 					 ? INT64_MAX
 					 : entries[i].time_us + slice_us;
-		while (status == OK && i < count && entries[i].time_us < end_us)
+		do
 			status = actor_feed(scan->actor, entries[i++].encoded, err);
+		while (status == OK && i < count && entries[i].time_us < end_us);
 		if (status == OK)
 			status = scan_fold(scan, i < count ? entries[i].time_us : end_us, err);
 	}
@@ -385,6 +409,7 @@ enum status scan_finish(struct scan *scan, struct scan_totals *ret_totals, struc
 {
 	struct entry *entries = NULL;
 	size_t count = 0;
+	assert(scan->options.lateness_us >= 0 || scan->epoch == 0); /* only once */
 	enum status status =
 		scan->options.lateness_us >= 0 ? live_epoch(scan, err) : keep_chunk(scan, err);
 	if (status == OK)

@@ -49,7 +49,7 @@ struct scan_options {
 struct scan_totals {
 	uint64_t messages;
 	uint64_t events;       /* accepted records */
-	uint64_t quarantined;  /* rejected records */
+	uint64_t quarantined;  /* rejected records, and files that broke off */
 	uint64_t time_missing; /* events whose time had to be made up */
 	uint64_t matches;      /* (event, rule) pairs */
 	uint64_t undecided;
@@ -63,9 +63,10 @@ struct scan;
 enum status scan_new(const struct scan_options *options, struct scan **ret_scan, struct error *err);
 void scan_free(struct scan **scan);
 
-/* Reads files (source.h) to their end. */
+/* Reads files (source.h) to their end. One that breaks off is told to on_reject as `unreadable`. */
 enum status scan_files(struct scan *scan, const struct file_options *files, struct error *err);
-/* One message from memory; origin is its topic (any name), partition and offset. */
+/* One message from memory; origin is its topic (any name), partition and offset, which must grow
+ * from call to call of one (topic, partition). */
 enum status scan_message(struct scan *scan, const struct origin *origin, struct text payload,
 			 struct error *err);
 /* Correlates and closes everything; the sink hears the alerts. Call once. */

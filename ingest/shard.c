@@ -15,6 +15,7 @@ enum status shard_init(struct shard *shard, struct runtime *runtime, unsigned in
 		       struct error *err)
 {
 	const struct runtime_options *options = &runtime->options;
+	assert(index < options->actor_count);
 	size_t slots = RUNTIME_EPOCHS_MAX + 1;
 	*shard = (struct shard){.runtime = runtime, .index = index};
 	shard->epoch = runtime->committer.row.epoch + 1;
@@ -169,7 +170,8 @@ static enum status shard_feed(struct shard *shard, struct parcel **row, int64_t 
 	enum status status = OK;
 	for (unsigned i = 0; status == OK && i < workers; i++) {
 		const struct detected *detected = &row[i]->detected;
-		assert(row[i]->epoch == shard->epoch);
+		assert(row[i]->epoch == shard->epoch && row[i]->worker == i);
+		assert(shard->index < detected->actor_count);
 		finished = finished && row[i]->finished;
 		if (row[i]->watermark_us < watermark_us)
 			watermark_us = row[i]->watermark_us;
@@ -297,6 +299,7 @@ static enum status shard_fold(struct shard *shard, struct parcel **row, struct e
 		status = cohort_close(shard->cohort, watermark_us, err);
 	if (status != OK)
 		return status;
+	assert(watermark_us >= shard->watermark_us);
 	shard->watermark_us = watermark_us;
 	put_alerts(shard, verdicts);
 	put_cohorts(shard, verdicts);
@@ -309,7 +312,6 @@ static enum status shard_fold(struct shard *shard, struct parcel **row, struct e
 	verdicts->shard = shard->index;
 	verdicts->watermark_us = watermark_us;
 	verdicts->counters = actor_counters(shard->actor);
-	verdicts->final = row[0]->final;
 	queue_push(shard->runtime->committer.inbox, TAKE(verdicts));
 	return OK;
 }

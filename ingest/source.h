@@ -88,6 +88,9 @@ struct source_ops {
 	void (*committed)(struct source *source, uint32_t stream, int64_t next_offset);
 	struct source_lag (*lag)(struct source *source, uint32_t stream);
 	void (*free)(struct source *source);
+	/* New streams may come at any time (Kafka): it is never finished, not even while it has
+	 * none. Otherwise it is when it is ready and every stream it has told is. */
+	bool endless;
 };
 
 /* Where the store stands: a source starts each known partition there. */

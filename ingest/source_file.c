@@ -230,13 +230,17 @@ static int64_t start_of(const struct source_start *start, struct text path)
 }
 
 /* Takes one path as a stream when it is in our share. It must be readable now: a typo should be
- * told before anything starts. */
+ * told before anything starts. Path and line are the identity of a record: no path comes twice. */
 static enum status add_path(struct source_file *source, const char *path,
 			    const struct source_start *start, struct error *err)
 {
 	struct text name = text_of(path);
 	if (source_share_of(name, 0, start->share_count) != start->share)
 		return OK;
+	for (size_t i = 0; i < source->stream_count; i++)
+		if (text_equal(source->streams[i].path, name))
+			return error_set(err, EINVALID, "%s is given twice; name each file once",
+					 path);
 	if (strcmp(path, "-") != 0) {
 		struct file_reader *reader cleanup(file_reader_free) = NULL;
 		enum status status = file_reader_open(path, &reader, err);
@@ -255,7 +259,8 @@ static enum status add_path(struct source_file *source, const char *path,
 enum status source_file_new(const struct file_options *options, const struct source_start *start,
 			    struct source **ret_source, struct error *err)
 {
-	static const struct source_ops file_ops = {file_poll, file_committed, file_lag, file_free};
+	static const struct source_ops file_ops = {
+		.poll = file_poll, .committed = file_committed, .lag = file_lag, .free = file_free};
 	assert(start->share_count > 0 && start->share < start->share_count);
 	struct source_file *made = calloc(1, sizeof *made);
 	if (made == NULL)

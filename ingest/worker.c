@@ -21,7 +21,8 @@ enum {
 	POLL_TIMEOUT_MS = 20,
 	POLL_MESSAGES_MAX = 1024,
 	EPOCH_EVENTS_MAX = 65536,
-	EPOCH_BYTES_MAX = 32 * 1024 * 1024,
+	EPOCH_BYTES_MAX = 32 * 1024 * 1024,  /* of rows and match records */
+	EPOCH_INPUT_MAX = 128 * 1024 * 1024, /* of messages: their blocks may still be open */
 	STREAMS_MAX = 100000,
 };
 
@@ -31,6 +32,7 @@ enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned
 			struct error *err)
 {
 	const struct runtime_options *options = &runtime->options;
+	assert(index < options->worker_count);
 	*worker = (struct worker){.runtime = runtime, .index = index};
 	worker->epoch = runtime->committer.row.epoch + 1;
 	struct detect_options detect = {
@@ -73,6 +75,7 @@ void worker_done(struct worker *worker)
 	bytes_done(&worker->announcements);
 	for (size_t i = 0; i < worker->stream_count; i++) {
 		block_builder_free(&worker->streams[i].block);
+		bytes_done(&worker->streams[i].name);
 		free((char *)worker->streams[i].at.topic.data);
 	}
 	free(worker->streams);
@@ -89,9 +92,15 @@ static const struct position_row *known_position(const struct runtime *runtime, 
 	return NULL;
 }
 
-static enum status stream_add(struct worker *worker, const struct source_notice *notice)
+static enum status stream_add(struct worker *worker, const struct source_notice *notice,
+			      struct error *err)
 {
-	assert(notice->stream == worker->stream_count && notice->stream < STREAMS_MAX);
+	assert(notice->stream == worker->stream_count);
+	if (worker->stream_count == STREAMS_MAX)
+		return error_set(err, ELIMIT,
+				 "more than %d partitions for one worker; raise workers, or name "
+				 "fewer topics",
+				 STREAMS_MAX);
 	if (worker->stream_count == worker->stream_capacity) {
 		size_t capacity = worker->stream_capacity == 0 ? 16 : worker->stream_capacity * 2;
 		struct stream *grown = realloc(worker->streams, capacity * sizeof *grown);
@@ -117,7 +126,7 @@ static enum status stream_add(struct worker *worker, const struct source_notice 
 						   .tick_us = INT64_MIN};
 	stream->at.topic = (struct text){topic, notice->topic.size};
 	stream->changed = known == NULL; /* where we began must survive a crash before any data */
-	return OK;
+	return detect_name_stream(stream);
 }
 
 static void stream_subject(const struct stream *stream, char *buffer, size_t size)
@@ -126,9 +135,10 @@ static void stream_subject(const struct stream *stream, char *buffer, size_t siz
 }
 
 /* The log no longer holds what we wanted: the loss is counted and told, never silent. */
-static void stream_gap(struct worker *worker, struct stream *stream,
-		       const struct source_notice *notice)
+static enum status stream_gap(struct worker *worker, struct stream *stream,
+			      const struct source_notice *notice, struct error *err)
 {
+	enum status status = OK;
 	char subject[512];
 	char reason[1024];
 	stream_subject(stream, subject, sizeof subject);
@@ -146,12 +156,13 @@ static void stream_gap(struct worker *worker, struct stream *stream,
 			       "recreated or lost data; reading goes on at %lld",
 			       subject, (long long)stream->at.next_offset,
 			       (long long)notice->offset);
-		stream->at.next_offset = notice->offset;
+		status = detect_begin_anew(stream, notice->offset, &worker->detected, err);
 	}
 	stream->changed = true;
 	health_alert(notice->kind == SOURCE_GAP ? HEALTH_DATA_GAP : HEALTH_LOG_REWOUND,
 		     text_of(subject), text_of(reason), worker->epoch, notice->time_us,
 		     &worker->detected.rows, &worker->announcements);
+	return status;
 }
 
 static void stream_stalled(struct worker *worker, struct stream *stream,
@@ -169,10 +180,11 @@ static void stream_stalled(struct worker *worker, struct stream *stream,
 		     notice->time_us, &worker->detected.rows, &worker->announcements);
 }
 
-static enum status worker_notice(struct worker *worker, const struct source_notice *notice)
+static enum status worker_notice(struct worker *worker, const struct source_notice *notice,
+				 struct error *err)
 {
 	if (notice->kind == SOURCE_STREAM_ADDED)
-		return stream_add(worker, notice);
+		return stream_add(worker, notice, err);
 	if (notice->kind == SOURCE_READY) {
 		worker->ready = true;
 		return OK;
@@ -197,8 +209,7 @@ static enum status worker_notice(struct worker *worker, const struct source_noti
 		stream->finished = true;
 		break;
 	default:
-		stream_gap(worker, stream, notice);
-		break;
+		return stream_gap(worker, stream, notice, err);
 	}
 	return OK;
 }
@@ -247,7 +258,7 @@ static enum status worker_step(struct worker *worker, struct error *err)
 	size_t told = 0; /* notices already taken */
 	for (size_t i = 0; status == OK && i <= batch.message_count; i++) {
 		while (status == OK && told < batch.notice_count && batch.notice_after[told] <= i)
-			status = worker_notice(worker, &batch.notices[told++]);
+			status = worker_notice(worker, &batch.notices[told++], err);
 		if (status != OK || i == batch.message_count)
 			break;
 		const struct message *message = &batch.messages[i];
@@ -264,7 +275,7 @@ static enum status worker_step(struct worker *worker, struct error *err)
 static int64_t worker_watermark(const struct worker *worker, bool *ret_finished)
 {
 	int64_t watermark_us = worker->ready ? INT64_MAX : INT64_MIN;
-	bool finished = worker->ready;
+	bool finished = worker->ready && !worker->source->ops->endless;
 	for (size_t i = 0; i < worker->stream_count; i++) {
 		const struct stream *stream = &worker->streams[i];
 		if (stream->finished)
@@ -308,6 +319,7 @@ static enum status worker_close_epoch(struct worker *worker, bool checkpoint, bo
 				      struct error *err)
 {
 	struct runtime *runtime = worker->runtime;
+	assert(worker->detected.actor_count == runtime->options.actor_count);
 	struct parcel *parcel cleanup(parcel_free) = calloc(1, sizeof *parcel);
 	if (parcel == NULL)
 		return ENOMEMORY;
@@ -316,6 +328,10 @@ static enum status worker_close_epoch(struct worker *worker, bool checkpoint, bo
 		status = detect_flush_stream(&worker->streams[i], &worker->detected, err);
 	if (status == OK)
 		status = detect_flush(worker->detect, &worker->detected, err);
+	if (status == OK) /* health alerts were added without looking */
+		status = bytes_status(&worker->detected.rows);
+	if (status == OK)
+		status = bytes_status(&worker->announcements);
 	if (status == OK)
 		status = parcel_partitions(worker, parcel);
 	if (status != OK)
@@ -345,6 +361,7 @@ static enum status worker_close_epoch(struct worker *worker, bool checkpoint, bo
 static bool worker_must_wait(struct worker *worker)
 {
 	if (worker->detected.events < EPOCH_EVENTS_MAX &&
+	    worker->detected.input_bytes < EPOCH_INPUT_MAX &&
 	    detected_bytes(&worker->detected) < EPOCH_BYTES_MAX)
 		return false;
 	static struct item nudge = {ITEM_NUDGE};

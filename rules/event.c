@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 static const char *const quality_names[QUALITY_COUNT] = {
-	"duplicate_key", "time_missing", "time_future", "time_past",  "fields_truncated",
-	"value_truncated", "depth",      "bad_name",    "provenance", "inner_not_json",
+	"duplicate_key",   "time_missing", "time_future", "time_past",  "fields_truncated",
+	"value_truncated", "depth",        "bad_name",    "provenance", "inner_not_json",
 };
 
 const char *quality_name(enum quality one)
@@ -96,8 +96,8 @@ static size_t utf8_size(struct text t, size_t i)
 static void json_put_escape(struct bytes *to, unsigned char c)
 {
 	static const char digits[] = "0123456789abcdef";
-	static const char shorts[0x20] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n',
-					  ['\f'] = 'f', ['\r'] = 'r'};
+	static const char shorts[0x20] = {
+		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
 	char out[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
 	size_t size = sizeof out;
 	if (c == '"' || c == '\\' || (c < sizeof shorts && shorts[c] != 0)) {
@@ -187,6 +187,27 @@ static bool name_seen_before(const struct event *event, size_t at)
 	return false;
 }
 
+/* What had to be mended, as the list picket.quality; nothing when nothing had. */
+static void json_put_quality(uint32_t quality, bool first, struct bytes *to)
+{
+	static const struct text member = TEXT("\"picket.quality\":[");
+	bool begun = false;
+	for (int i = 0; i < QUALITY_COUNT; i++) {
+		if ((quality & 1U << i) == 0)
+			continue;
+		if (!begun && !first)
+			bytes_put_u8(to, ',');
+		if (!begun)
+			bytes_put(to, member.data, member.size);
+		else
+			bytes_put_u8(to, ',');
+		begun = true;
+		json_put_string(to, text_of(quality_name((enum quality)(1U << i))));
+	}
+	if (begun)
+		bytes_put_u8(to, ']');
+}
+
 void event_json(const struct event *event, struct bytes *to)
 {
 	bytes_put_u8(to, '{');
@@ -201,5 +222,6 @@ void event_json(const struct event *event, struct bytes *to)
 		bytes_put_u8(to, ':');
 		json_put_members(event, i, to);
 	}
+	json_put_quality(event->quality, first, to);
 	bytes_put_u8(to, '}');
 }

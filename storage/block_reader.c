@@ -275,6 +275,7 @@ static bool sections_failed(const struct block_reader *reader)
 
 static enum status reader_end(const struct block_reader *reader, struct error *err)
 {
+	assert(reader->rows_left == 0);
 	for (size_t i = 0; i < SECTION_COUNT; i++)
 		if (cursor_left(&reader->sections[i]) > 0)
 			return corrupt(reader, "there is more in it than its events", err);
@@ -291,6 +292,7 @@ static enum status row_read(struct block_reader *reader, struct event *ret_event
 			    struct shape *ret_shape, struct error *err)
 {
 	struct cursor *sections = reader->sections;
+	assert(reader->rows_left > 0);
 	uint64_t head = cursor_varint(&sections[SECTION_HEAD]);
 	uint64_t shape = cursor_varint(&sections[SECTION_SHAPE]);
 	reader->time_us = sum(reader->time_us, cursor_signed(&sections[SECTION_TIME]));

@@ -14,10 +14,14 @@
  *   it is written down, and not when somebody needs the row.
  * - Blocks are zstd frames already: their family is not compressed again, the others are LZ4.
  *
- * Disk full: RocksDB refuses every write until its own recovery thread, which looks at the free
- * space every few seconds, has resumed. A batch that got ENOSPACE stays as it is and may be
- * committed again; its rows may be in the WAL already when the sync failed, and come back after a
- * restart: the same keys and values, so committing it again changes nothing.
+ * Disk full: Debian's build of RocksDB may end in an assertion when it writes to a file again whose
+ * last write got no space. So a batch is refused with ENOSPACE before that, while there is still
+ * room for a memtable to be flushed (reserve_bytes), and a store is opened for writing only when
+ * there is room for what its WAL holds. When something else takes that room too, RocksDB refuses
+ * every write until its own recovery thread, which looks every few seconds, has resumed. A batch
+ * that got ENOSPACE stays as it is and may be committed again; its rows may be in the WAL already
+ * when the sync failed, and come back after a restart: the same keys and values, so committing it
+ * again changes nothing.
  *
  * Locks: RocksDB's LOCK keeps a second writer away but not a reader, whose view would tear while
  * the writer compacts. So picket.lock in the folder is flock()ed, exclusively by a writer and
@@ -25,22 +29,26 @@
 #include "storage/rocks_private.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
 	MEMORY_BYTES = 256 * 1024 * 1024, /* when the options say 0 */
 	MEMORY_BYTES_MIN = 4 * 1024 * 1024,
+	BUFFERS = 4, /* memtables that the memory for them is shared by */
 	BACKGROUND_JOBS = 4,
 	OPEN_FILES_MAX = 512,
 	LOG_FILES = 4,
 	LOG_BYTES = 4 * 1024 * 1024,
 	LOG_LEVEL_WARN = 2,
+	ROOM_BYTES = 8 * 1024 * 1024, /* always left on the disk */
 	BLOOM_BITS = 10,
 };
 
@@ -155,7 +163,7 @@ static rocksdb_options_t *options_new(struct rocks_store *store, size_t memory_b
 	rocksdb_options_t *base = rocksdb_options_create();
 	size_t buffers_bytes = memory_bytes / 2;
 	rocksdb_options_set_db_write_buffer_size(base, buffers_bytes);
-	rocksdb_options_set_write_buffer_size(base, buffers_bytes / 4);
+	rocksdb_options_set_write_buffer_size(base, buffers_bytes / BUFFERS);
 	rocksdb_options_set_max_write_buffer_number(base, 2);
 	rocksdb_options_set_max_total_wal_size(base, memory_bytes);
 	rocksdb_options_set_max_background_jobs(base, BACKGROUND_JOBS);
@@ -193,6 +201,7 @@ static enum status settings_make(struct rocks_store *store, const struct store_o
 	size_t memory_bytes = options->memory_bytes == 0 ? MEMORY_BYTES : options->memory_bytes;
 	if (memory_bytes < MEMORY_BYTES_MIN)
 		memory_bytes = MEMORY_BYTES_MIN;
+	store->reserve_bytes = ROOM_BYTES + (int64_t)(memory_bytes / 2 / BUFFERS);
 	store->cache = rocksdb_cache_create_lru(memory_bytes / 2);
 	char *message = NULL;
 	for (size_t i = 0; i < 2 && message == NULL; i++)
@@ -235,6 +244,38 @@ static enum status families_find(struct rocks_store *store, bool ret_present[COL
 	if (status == OK)
 		memcpy(ret_present, present, sizeof present);
 	return status;
+}
+
+static int64_t wal_bytes(const char *path)
+{
+	int64_t sum = 0;
+	DIR *folder = opendir(path);
+	for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+		const char *dot = strrchr(entry->d_name, '.');
+		struct stat file;
+		if (dot != NULL && strcmp(dot, ".log") == 0 &&
+		    fstatat(dirfd(folder), entry->d_name, &file, 0) == 0)
+			sum += file.st_size;
+	}
+	if (folder != NULL)
+		(void)closedir(folder);
+	return sum;
+}
+
+enum status rocks_room(const struct rocks_store *store, int64_t needed_bytes, struct error *err)
+{
+	const int64_t mebi = 1024 * 1024;
+	struct statvfs disk;
+	if (statvfs(store->path, &disk) != 0)
+		return OK; /* what is wrong with the folder is told by who opens its files */
+	int64_t free_bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
+	if (free_bytes >= needed_bytes)
+		return OK;
+	return error_set(err, ENOSPACE,
+			 "the disk of data_dir %s is full: %lld MiB are free, picket needs %lld "
+			 "MiB; make space there (nothing is lost)",
+			 store->path, (long long)(free_bytes / mebi),
+			 (long long)((needed_bytes + mebi - 1) / mebi));
 }
 
 /* A store that may be written gets every family; a read-only one is opened with what it has. */
@@ -297,6 +338,8 @@ enum status store_open(const struct store_options *options, struct store **ret_s
 	status = lock_take(made, options->read_only, err);
 	if (status == OK)
 		status = settings_make(made, options, err);
+	if (status == OK && !options->read_only)
+		status = rocks_room(made, ROOM_BYTES + wal_bytes(made->path), err);
 	if (status == OK)
 		status = database_open(made, options, err);
 	if (status == OK)

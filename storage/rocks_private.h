@@ -16,7 +16,8 @@ enum { COLUMN_FAMILIES = FAMILY_COUNT + 1 }; /* ours, and RocksDB's "default" at
 struct rocks_store {
 	struct store base;
 	char *path;
-	int lock; /* open picket.lock; -1 = none */
+	int lock;              /* open picket.lock; -1 = none */
+	int64_t reserve_bytes; /* nothing is written while less is free on the disk */
 	rocksdb_t *db;
 	rocksdb_column_family_handle_t *handles[COLUMN_FAMILIES]; /* NULL: not in this store */
 	rocksdb_options_t *options[2];                            /* [1]: of the block family */
@@ -26,6 +27,9 @@ struct rocks_store {
 };
 
 extern const struct store_calls rocks_calls;
+
+/* ENOSPACE when less than needed_bytes are free on the disk of the store. */
+enum status rocks_room(const struct rocks_store *store, int64_t needed_bytes, struct error *err);
 
 /* Takes and frees RocksDB's message; says what was being done, where, and what to do next. */
 enum status rocks_error(const char *path, const char *doing, char *message, struct error *err);

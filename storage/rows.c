@@ -20,6 +20,7 @@
 #include "storage/rows.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "storage/key_private.h"
 
@@ -52,6 +53,16 @@ void position_key(struct text topic, int32_t partition, struct bytes *to)
 	bytes_put_be32(to, (uint32_t)partition);
 }
 
+void log_name(struct text topic, uint32_t incarnation, struct bytes *to)
+{
+	char tail[16];
+	bytes_put(to, topic.data, topic.size);
+	int size = snprintf(tail, sizeof tail, "~%llu", (unsigned long long)incarnation + 1);
+	assert(size > 1 && (size_t)size < sizeof tail);
+	if (incarnation > 0)
+		bytes_put(to, tail, (size_t)size);
+}
+
 void position_encode(const struct position_row *row, struct bytes *to)
 {
 	assert(row->records == row->stored + row->quarantined);
@@ -67,6 +78,7 @@ void position_encode(const struct position_row *row, struct bytes *to)
 	bytes_put_varint(to, row->late);
 	bytes_put_varint(to, row->gap_offsets);
 	bytes_put_varint(to, row->hole_offsets);
+	bytes_put_varint(to, row->incarnation);
 }
 
 static bool position_key_take(struct text key, struct position_row *row)
@@ -95,8 +107,10 @@ enum status position_decode(struct text key, struct text value, struct position_
 	row.late = cursor_varint(&from);
 	row.gap_offsets = cursor_varint(&from);
 	row.hole_offsets = cursor_varint(&from);
+	uint64_t incarnation = cursor_varint(&from);
+	row.incarnation = (uint32_t)incarnation;
 	bool sensible = position_key_take(key, &row) && row.next_offset >= 0 &&
-			row.records == row.stored + row.quarantined;
+			incarnation < UINT32_MAX && row.records == row.stored + row.quarantined;
 	enum status status = row_end(&from, sensible, "position", key, err);
 	if (status == OK)
 		*ret_row = row;

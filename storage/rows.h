@@ -31,7 +31,11 @@ struct position_row {
 	uint64_t late;
 	uint64_t gap_offsets;  /* log start was past our position: lost to retention */
 	uint64_t hole_offsets; /* offsets inside the log that hold no record (transactions, ...) */
+	uint32_t incarnation;  /* how often the log began anew: its records have another name then */
 };
+/* What records of that incarnation of a log are called in origins and keys: "orders", then
+ * "orders~2", "orders~3" (no Kafka topic has a '~'), so that new offsets never replace old events. */
+void log_name(struct text topic, uint32_t incarnation, struct bytes *to);
 void position_key(struct text topic, int32_t partition, struct bytes *to);
 void position_encode(const struct position_row *row, struct bytes *to);
 enum status position_decode(struct text key, struct text value, struct position_row *ret_row,

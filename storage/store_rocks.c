@@ -99,6 +99,9 @@ static enum status rocks_commit(struct store_batch *base, bool sync, struct erro
 	if (store->write_options[sync] == NULL)
 		return error_set(err, EDENIED, "the store in %s is open for reading only",
 				 store->path);
+	enum status status = rocks_room(store, store->reserve_bytes, err);
+	if (status != OK)
+		return status;
 	char *message = NULL;
 	rocksdb_write(store->db, store->write_options[sync], batch->writes, &message);
 	if (message != NULL)

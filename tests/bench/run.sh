@@ -2,7 +2,7 @@
 # Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|gate]: without a name the first
 # three. Figures are CPU seconds of the whole process (user + system) and the peak of its memory;
 # the machine and the versions stand above them. What is worth keeping goes to RESULTS.md by hand.
-set -euo pipefail
+set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 bin=build/release
 count=${PICKET_BENCH_EVENTS:-1000000}
@@ -73,10 +73,10 @@ bench_kafka() {
 		echo "no real Apache Kafka: not measured"
 		return
 	}
-	kafka_start "$work/kafka"
-	local broker
-	broker=$(cat "$work/kafka/plain")
+	kafka_start "$work/kafka" || return
+	local broker=$KAFKA
 	kafka_topic bench 4
+	echo "producing $count events ..." >&2
 	kcat -P -b "$broker" -t bench -X compression.codec=lz4 -X linger.ms=50 -p -1 -l "$events"
 	rm -rf "$work/data"
 	cat >"$work/picket.yaml" <<YAML
@@ -104,7 +104,7 @@ YAML
 		cpu = $1 + $2
 		printf "%-46s %9.0f events/s/core  %9.0f events/s  %5.2f us/event  %6.1f MB peak\n",
 			"Kafka (lz4, 4 partitions) to committed", n / cpu, n / (e - b), cpu * 1e6 / n, $4 / 1024 }'
-	kafka_stop
+	kafka_stop "$work/kafka"
 }
 
 build_programs() { cmake --build --preset release --target bench_programs >/dev/null; }

@@ -64,6 +64,22 @@ START_TEST(printed_as_json)
 }
 END_TEST
 
+START_TEST(what_was_mended_is_said)
+{
+	struct arena *arena cleanup(arena_free) = arena_new(1 << 16);
+	struct bytes to cleanup(bytes_done) = {0};
+	struct event event = {.quality = QUALITY_DUPLICATE | QUALITY_INNER};
+	event_json(&event, &to);
+	ck_assert(text_equal(bytes_text(&to),
+			     TEXT("{\"picket.quality\":[\"duplicate_key\",\"inner_not_json\"]}")));
+	put(&event, arena, "a", (struct value){.type = VALUE_NULL});
+	event.quality = QUALITY_DEPTH;
+	bytes_clear(&to);
+	event_json(&event, &to);
+	ck_assert(text_equal(bytes_text(&to), TEXT("{\"a\":null,\"picket.quality\":[\"depth\"]}")));
+}
+END_TEST
+
 START_TEST(strings_are_escaped)
 {
 	static const struct {
@@ -129,6 +145,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, fields_are_found);
 	tcase_add_test(tcase, limits_are_told);
 	tcase_add_test(tcase, printed_as_json);
+	tcase_add_test(tcase, what_was_mended_is_said);
 	tcase_add_test(tcase, strings_are_escaped);
 	tcase_add_test(tcase, origins_have_one_order);
 	tcase_add_test(tcase, qualities_have_names);

@@ -238,7 +238,7 @@ static uint64_t fill(struct store *store, struct store_batch *batch, char *value
 		ck_assert_uint_eq(counter_get(store), n); /* reading goes on */
 		return n;
 	}
-	ck_abort_msg("12 MiB took more than 600 MB");
+	ck_abort_msg("16 MiB took more than 600 MB");
 }
 
 static void count_rows(struct store *store, uint64_t expected)
@@ -266,7 +266,7 @@ static void disk_full_and_back(const char *path)
 	(void)snprintf(ballast, sizeof ballast, "%s/ballast", path);
 	(void)snprintf(folder, sizeof folder, "%s/store", path);
 	int fd = open(ballast, O_CREAT | O_WRONLY, 0600);
-	ck_assert_int_eq(posix_fallocate(fd, 0, 4 << 20), 0);
+	ck_assert_int_eq(posix_fallocate(fd, 0, 24 << 20), 0);
 	(void)close(fd);
 	struct store *store cleanup(store_free) = NULL;
 	ck_ok(open_at(folder, &store, &err), err);
@@ -293,7 +293,7 @@ static void disk_full_and_back(const char *path)
 START_TEST(test_disk_full)
 {
 	char *path cleanup(folder_remove) = folder_new();
-	if (mount("tmpfs", path, "tmpfs", 0, "size=12m") != 0) {
+	if (mount("tmpfs", path, "tmpfs", 0, "size=40m") != 0) {
 		printf("SKIP test_disk_full: mounting a small tmpfs: %s\n", strerror(errno));
 		skipped++;
 		return;

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# picket from end to end, on librdkafka's mock cluster (real protocol, not a Kafka) and on files.
+#
+#   tests/e2e/mock.sh [PART...]     parts: demo kill wal input faults disk scan api install; all
+#
+# PICKET_BUILD is the folder with the programs (build/release). E2E_KEEP=1 keeps the files,
+# E2E_SEED=N repeats the moments of the SIGKILLs.
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/lib.sh"
+. "$here/mock_kill.sh"
+. "$here/mock_input.sh"
+. "$here/mock_faults.sh"
+. "$here/mock_scan.sh"
+
+all_parts=(scan faults disk api install input wal kill demo)
+
+part_demo() {
+	section "the demo, played in 20 s"
+	PICKET_DEMO_PLAY=20s PICKET_DEMO_DIR="$work/demo" \
+		assert_ok "cli/demo.sh --check keeps its promises" \
+		"$e2e_root/cli/demo.sh" "$e2e_build" --check
+	grep -E 'NOT as promised|log:' "$work/out"
+	return 0
+}
+
+part_install() {
+	section "cmake --install"
+	local home=$work/installed count
+	assert_ok "installs" cmake --install "$e2e_build" --prefix "$home"
+	assert_ok "the installed picket says its version" "$home/bin/picket" version
+	assert_match "the version" '^picket [0-9]+\.[0-9]+' "$(cat "$work/out")"
+	assert_ok "the installed packs load" "$home/bin/picket" rules lint "$home/share/picket/rules"
+	count=$("$home/bin/picket" rules list --rules "$home/share/picket/rules" -o json | jq '.rules | length')
+	assert_equal "as many rules as in the tree" \
+		"$(grep -lr '^title:' "$e2e_root/rules/packs" --include='*.yml' | wc -l)" "$count"
+}
+
+e2e_begin mock
+for part in "${@:-${all_parts[@]}}"; do
+	declare -F "part_$part" >/dev/null || { echo "no part $part: ${all_parts[*]}"; exit 64; }
+done
+for part in "${@:-${all_parts[@]}}"; do "part_$part"; done
+e2e_finish

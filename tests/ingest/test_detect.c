@@ -1,0 +1,289 @@
+/* The DETECT stage for one message at a time: time, flags, counts, and the rows of an epoch. */
+#include "correlate/record.h"
+#include "decoding.h"
+#include "ingest/detect.h"
+
+enum { SECOND_US = 1000000, LATENESS_US = 10 * SECOND_US, ACTORS = 3 };
+
+static const char rules_text[] = "title: failed\nid: 11111111-1111-4111-8111-111111111111\n"
+				 "logsource: {product: microservice}\n"
+				 "detection: {s: {event.outcome: failure}, condition: s}\n"
+				 "level: low\n";
+
+static const struct hash_key hash_key = {"sixteen bytes ok"};
+
+static struct ruleset *ruleset;
+static struct plan *plan;
+static struct detect *detect;
+static struct detected detected;
+static struct stream stream;
+static int64_t sent; /* offset of the next message */
+
+static void begin(bool keep_events)
+{
+	struct error err = {0};
+	struct ruleset_options rules = {0};
+	ck_assert_int_eq(ruleset_parse(&rules, text_of(rules_text), "t", &ruleset, &err), OK);
+	ck_assert_int_eq(plan_new(ruleset, &hash_key, &plan, &err), OK);
+	struct detect_options options = {.ruleset = ruleset,
+					 .plan = plan,
+					 .actor_count = ACTORS,
+					 .lateness_us = LATENESS_US,
+					 .keep_events = keep_events};
+	ck_assert_int_eq(detect_new(&options, &detect, &err), OK);
+	ck_assert_int_eq(detected_init(&detected, ACTORS), OK);
+	stream = (struct stream){.at = {.topic = TEXT("logs"),
+					.partition = 3,
+					.watermark_us = INT64_MIN,
+					.tick_us = INT64_MIN}};
+	ck_assert_int_eq(detect_name_stream(&stream), OK);
+	sent = 0;
+}
+
+static void setup(void)
+{
+	begin(true);
+}
+
+static void teardown(void)
+{
+	block_builder_free(&stream.block);
+	bytes_done(&stream.name);
+	detected_done(&detected);
+	detect_free(&detect);
+	plan_free(&plan);
+	ruleset_free(&ruleset);
+}
+
+static void feed(const char *payload, int64_t record_time_us)
+{
+	struct message message = {
+		.offset = sent++, .record_time_us = record_time_us, .payload = text_of(payload)};
+	struct error err = {0};
+	enum status status = detect_message(detect, &stream, &message, NULL, &detected, &err);
+	ck_assert_msg(status == OK, "%s", err.text);
+}
+
+/* A failed request `second` seconds after the record time that all messages here have. */
+static void feed_at(int second)
+{
+	char payload[256];
+	(void)snprintf(payload, sizeof payload,
+		       "{\"@timestamp\":\"%s\",\"event.outcome\":\"failure\",\"user.id\":\"u\"}",
+		       time_of(RECORD_TIME_US + (int64_t)second * SECOND_US));
+	feed(payload, RECORD_TIME_US);
+}
+
+static int64_t watermark_second(void)
+{
+	return (stream.at.watermark_us - RECORD_TIME_US) / SECOND_US;
+}
+
+/* Flags of the only match record since the last call. */
+static uint8_t flags_of_record(void)
+{
+	struct match_record record = {0};
+	struct error err = {0};
+	unsigned count = 0;
+	for (unsigned i = 0; i < ACTORS; i++) {
+		struct cursor from = cursor_of(bytes_text(&detected.records[i]));
+		for (; cursor_left(&from) > 0; count++) {
+			ck_assert_int_eq(record_decode(&from, &record, &err), OK);
+			ck_assert_uint_eq(record.virtual_partition % ACTORS, i);
+		}
+		bytes_clear(&detected.records[i]);
+	}
+	ck_assert_uint_eq(count, 1);
+	return record.flags;
+}
+
+static unsigned count_rows(enum store_family wanted)
+{
+	unsigned count = 0;
+	struct cursor rows = cursor_of(bytes_text(&detected.rows));
+	enum store_family family = FAMILY_BLOCK;
+	struct text key = {0};
+	struct text value = {0};
+	while (rows_next(&rows, &family, &key, &value))
+		count += family == wanted;
+	return count;
+}
+
+START_TEST(a_record_below_its_own_watermark_is_late)
+{
+	feed_at(-100);
+	ck_assert_int_eq(watermark_second(), -110);
+	ck_assert_uint_eq(flags_of_record(), 0);
+	feed_at(-80);
+	ck_assert_int_eq(watermark_second(), -90);
+	ck_assert_uint_eq(flags_of_record(), 0);
+	feed_at(-90); /* on the edge: not late */
+	ck_assert_uint_eq(flags_of_record(), 0);
+	feed_at(-91);
+	ck_assert_uint_eq(flags_of_record(), RECORD_LATE);
+	ck_assert_int_eq(watermark_second(), -90); /* it never goes back */
+	ck_assert_uint_eq(stream.at.late, 1);
+	ck_assert_uint_eq(stream.at.stored, 4); /* late or not */
+}
+END_TEST
+
+/* One producer with a fast clock must not make everybody else late. */
+START_TEST(a_clock_that_is_ahead_does_not_move_the_watermark)
+{
+	feed_at(240);
+	ck_assert_int_eq(watermark_second(), -10);
+	feed_at(-5);
+	ck_assert_uint_eq(stream.at.late, 0);
+}
+END_TEST
+
+START_TEST(history_is_marked_up_to_its_offset)
+{
+	stream.at.backfill_until = 1;
+	feed_at(0);
+	ck_assert_uint_eq(flags_of_record(), RECORD_BACKFILL);
+	feed_at(0);
+	ck_assert_uint_eq(flags_of_record(), 0);
+}
+END_TEST
+
+START_TEST(records_are_stored_or_quarantined)
+{
+	stream.at.next_offset = 5;
+	sent = 8;
+	feed("[{\"a\":1},{\"a\":2}]", RECORD_TIME_US);
+	ck_assert_uint_eq(stream.at.hole_offsets, 3);
+	feed("{\"a\":1}\n{\"a\":\n{\"a\":3}\n", RECORD_TIME_US);
+	feed("", RECORD_TIME_US);
+	ck_assert_int_eq(stream.at.next_offset, 11);
+	ck_assert_uint_eq(stream.at.hole_offsets, 3);
+	ck_assert_uint_eq(stream.at.messages, 3);
+	ck_assert_uint_eq(stream.at.records, 6);
+	ck_assert_uint_eq(stream.at.stored, 4);
+	ck_assert_uint_eq(stream.at.quarantined, 2);
+	ck_assert_uint_eq(detected.events, 4);
+	ck_assert_uint_eq(detected.input_bytes, strlen("[{\"a\":1},{\"a\":2}]") +
+							strlen("{\"a\":1}\n{\"a\":\n{\"a\":3}\n"));
+	ck_assert_uint_eq(count_rows(FAMILY_QUARANTINE), 2);
+}
+END_TEST
+
+START_TEST(a_tick_moves_time_and_offset_but_never_back)
+{
+	feed_at(-100);
+	detect_tick(detect, &stream, 4, RECORD_TIME_US);
+	ck_assert_int_eq(watermark_second(), -10);
+	ck_assert_int_eq(stream.at.next_offset, 4);
+	ck_assert_uint_eq(stream.at.hole_offsets, 3); /* a transaction's marks */
+	detect_tick(detect, &stream, 2, RECORD_TIME_US - SECOND_US);
+	ck_assert_int_eq(watermark_second(), -10);
+	ck_assert_int_eq(stream.at.next_offset, 4);
+	ck_assert_uint_eq(stream.at.hole_offsets, 3);
+	ck_assert_int_eq(stream.at.tick_us, RECORD_TIME_US);
+	sent = 4;
+	feed_at(-11);
+	ck_assert_uint_eq(stream.at.late, 1); /* the tick has closed that */
+}
+END_TEST
+
+START_TEST(an_epoch_leaves_its_rows_once)
+{
+	struct error err = {0};
+	feed_at(0);
+	ck_assert_uint_eq(count_rows(FAMILY_POSITION), 0);
+	for (int twice = 0; twice < 2; twice++) {
+		ck_assert_int_eq(detect_flush_stream(&stream, &detected, &err), OK);
+		ck_assert_int_eq(detect_flush(detect, &detected, &err), OK);
+		ck_assert_uint_eq(count_rows(FAMILY_BLOCK), 1);
+		ck_assert_uint_eq(count_rows(FAMILY_BLOCKMETA), 1);
+		ck_assert_uint_eq(count_rows(FAMILY_POSITION), 1);
+	}
+	detect_tick(detect, &stream, 1, RECORD_TIME_US); /* no event, but time: a position */
+	ck_assert_int_eq(detect_flush_stream(&stream, &detected, &err), OK);
+	ck_assert_uint_eq(count_rows(FAMILY_BLOCK), 1);
+	ck_assert_uint_eq(count_rows(FAMILY_POSITION), 2);
+}
+END_TEST
+
+START_TEST(a_full_block_makes_room_for_the_next)
+{
+	struct error err = {0};
+	for (int i = 0; i <= BLOCK_EVENTS_MAX; i++)
+		feed_at(0);
+	ck_assert_uint_eq(count_rows(FAMILY_BLOCK), 1);
+	ck_assert_int_eq(detect_flush_stream(&stream, &detected, &err), OK);
+	ck_assert_uint_eq(count_rows(FAMILY_BLOCK), 2);
+	ck_assert_uint_eq(stream.at.stored, BLOCK_EVENTS_MAX + 1);
+}
+END_TEST
+
+START_TEST(a_scan_keeps_nothing)
+{
+	teardown();
+	begin(false);
+	struct error err = {0};
+	feed_at(0);
+	feed("{", RECORD_TIME_US);
+	ck_assert_int_eq(detect_flush_stream(&stream, &detected, &err), OK);
+	ck_assert_uint_eq(count_rows(FAMILY_BLOCK) + count_rows(FAMILY_QUARANTINE), 0);
+	ck_assert_uint_eq(stream.at.stored + stream.at.quarantined, 2);
+	ck_assert_uint_eq(flags_of_record(), 0); /* but it correlates */
+}
+END_TEST
+
+/* A topic was deleted and made again: its offsets come a second time, its old events stay. */
+START_TEST(a_log_that_begins_anew_replaces_nothing)
+{
+	struct error err = {0};
+	struct store *store cleanup(store_free) = NULL;
+	ck_assert_int_eq(store_open_memory(&store, &err), OK);
+	struct store_batch *batch cleanup(store_batch_free) = store_batch_new(store);
+	feed_at(-3);
+	feed("{broken", RECORD_TIME_US);
+	ck_assert_int_eq(detect_begin_anew(&stream, 0, &detected, &err), OK);
+	sent = 0;
+	feed_at(-2);
+	feed("{broken", RECORD_TIME_US);
+	ck_assert_int_eq(detect_flush_stream(&stream, &detected, &err), OK);
+	struct cursor rows = cursor_of(bytes_text(&detected.rows));
+	enum store_family family = FAMILY_BLOCK;
+	struct text key = {0};
+	struct text value = {0};
+	while (rows_next(&rows, &family, &key, &value))
+		store_batch_put(batch, family, key, value);
+	ck_assert_int_eq(store_batch_commit(batch, false, &err), OK);
+	unsigned blocks = 0;
+	unsigned quarantined = 0;
+	for (enum store_family of = FAMILY_BLOCK; of < FAMILY_COUNT; of++) {
+		struct store_scan *scan cleanup(store_scan_free) = NULL;
+		ck_assert_int_eq(store_scan_new(store, of, TEXT(""), TEXT(""), &scan, &err), OK);
+		while (store_scan_next(scan, &key, &value)) {
+			blocks += of == FAMILY_BLOCK;
+			quarantined += of == FAMILY_QUARANTINE;
+		}
+	}
+	ck_assert_uint_eq(blocks, 2);
+	ck_assert_uint_eq(quarantined, 2);
+	ck_assert_uint_eq(stream.at.incarnation, 1);
+	ck_assert_int_eq(stream.at.next_offset, 2);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("detect");
+	TCase *tests = tcase_create("detect");
+	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_add_test(tests, a_record_below_its_own_watermark_is_late);
+	tcase_add_test(tests, a_clock_that_is_ahead_does_not_move_the_watermark);
+	tcase_add_test(tests, history_is_marked_up_to_its_offset);
+	tcase_add_test(tests, records_are_stored_or_quarantined);
+	tcase_add_test(tests, a_tick_moves_time_and_offset_but_never_back);
+	tcase_add_test(tests, an_epoch_leaves_its_rows_once);
+	tcase_add_test(tests, a_full_block_makes_room_for_the_next);
+	tcase_add_test(tests, a_scan_keeps_nothing);
+	tcase_add_test(tests, a_log_that_begins_anew_replaces_nothing);
+	tcase_set_timeout(tests, 120);
+	suite_add_tcase(suite, tests);
+	return run_suite(suite);
+}
