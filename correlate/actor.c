@@ -196,6 +196,7 @@ static enum status fold_into(struct actor *actor, struct cell *cell,
 			     const struct match_record *record, uint64_t epoch,
 			     const struct record_sink *exchange)
 {
+	assert(cell->unit->state_id == record->state_id);
 	struct evidence evidence = {record->origin, record->time_us, record->context};
 	struct proof *proof cleanup(proof_release) = proof_new(&evidence);
 	if (proof == NULL)
@@ -229,6 +230,7 @@ static enum status cell_admit(struct actor *actor, const struct unit *unit,
 static enum status fold(struct actor *actor, const struct match_record *record, uint64_t epoch,
 			const struct record_sink *exchange)
 {
+	assert(record->virtual_partition % actor->actor_count == actor->index);
 	const struct unit *unit = plan_find(actor->plan, record->state_id);
 	if (unit == NULL) {
 		actor->counters.unknown_state++;

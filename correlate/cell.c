@@ -42,6 +42,7 @@ enum status quota_of(struct actor *actor, uint64_t state_id, uint8_t virtual_par
 enum status cell_new(struct actor *actor, const struct unit *unit, struct quota *quota,
 		     const struct match_record *record, struct cell **ret_cell)
 {
+	assert(unit->state_id == record->state_id && quota->state_id == record->state_id);
 	struct cell *cell = malloc(sizeof *cell + record->tenant.size + record->group.size);
 	if (cell == NULL)
 		return ENOMEMORY;

@@ -124,6 +124,7 @@ static bool grew_enough(const struct episode *episode, int64_t suppress_us)
 static enum status publish(struct actor *actor, const struct cell *cell, struct episode *episode,
 			   enum alert_state state)
 {
+	assert(episode->count > 0 && episode->first_us <= episode->last_us);
 	bool announce = episode->revision == 0 || state != ALERT_OPEN || episode->took_over ||
 			grew_enough(episode, cell->unit->rule->suppress_for_us);
 	if (announce && episode->revision < UINT32_MAX) {
@@ -187,6 +188,7 @@ static void cell_bury(struct actor *actor, struct cell *cell)
 /* Brings a cell up to the actor's watermark; it may be gone afterwards. */
 static enum status cell_settle(struct actor *actor, struct cell *cell)
 {
+	assert(!cell->touched && cell->quota != NULL);
 	struct window_shape shape = unit_shape(cell->unit);
 	window_settle(&cell->window, &shape, actor->watermark_us);
 	enum status status = settle_episodes(actor, cell);

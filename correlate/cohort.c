@@ -235,6 +235,7 @@ static int by_key(const void *left, const void *right)
 static void principal_add(struct arm_count *arm, uint64_t principal)
 {
 	unsigned at = arm->principal_count;
+	assert(at <= COHORT_PRINCIPALS_MAX);
 	while (at > 0 && arm->principals[at - 1] >= principal)
 		at--;
 	if (at == COHORT_PRINCIPALS_MAX ||
@@ -267,6 +268,7 @@ static enum status bucket_give(struct cohort *cohort, struct tally_bucket *from,
 			       struct bucket *ret_bucket)
 {
 	struct arena *arena = cohort->arena;
+	assert(is_closed(cohort, from->start_us) && from->arm_count <= COHORT_ARMS_MAX);
 	tally_bucket_settle(from);
 	struct bucket bucket = {
 		.service = arena_copy(arena, from->service),

@@ -97,6 +97,7 @@ static void episodes_merge(struct episodes *episodes, struct episode **link)
 {
 	struct episode *first = *link;
 	struct episode *second = first->next;
+	assert(second != NULL && first->first_us <= second->first_us);
 	struct episode *stays = is_elder(first, second) ? first : second;
 	struct episode *goes = stays == first ? second : first;
 	stays->next = second->next;

@@ -319,7 +319,8 @@ static size_t reference_of(const struct unit *parent, const struct unit *child)
 {
 	const struct correlation *correlation = parent->rule->correlation;
 	size_t reference = 0;
-	while (correlation->rules[reference] != child->rule->index)
+	while (reference < correlation->rule_count &&
+	       correlation->rules[reference] != child->rule->index)
 		reference++;
 	assert(reference < correlation->rule_count);
 	return reference;

@@ -175,6 +175,7 @@ enum status tally_get(struct tally *tally, const struct tally_place *place,
 
 void tally_add(uint64_t *sum, uint64_t more)
 {
+	assert(*sum <= COHORT_COUNT_MAX);
 	uint64_t room = COHORT_COUNT_MAX - *sum;
 	*sum += more < room ? more : room;
 }
@@ -203,6 +204,7 @@ enum status tally_bucket_arm(struct tally_bucket *bucket, const struct arm *arm,
 			     struct tally_arm **ret_arm)
 {
 	size_t at = 0;
+	assert(bucket->arm_count <= COHORT_ARMS_MAX);
 	while (at < bucket->arm_count && arm_compare(&bucket->arms[at].arm, arm) < 0)
 		at++;
 	if (at < bucket->arm_count && arm_compare(&bucket->arms[at].arm, arm) == 0) {

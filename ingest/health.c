@@ -38,7 +38,7 @@ static void health_id(const char *rule, struct text subject, int64_t time_us,
 void health_alert(enum health_kind kind, struct text subject, struct text reason, uint64_t epoch,
 		  int64_t time_us, struct bytes *rows, struct bytes *announcements)
 {
-	assert(kind < HEALTH_KIND_COUNT && subject.size > 0);
+	assert(kind < HEALTH_KIND_COUNT);
 	struct bytes group cleanup(bytes_done) = {0};
 	struct bytes key cleanup(bytes_done) = {0};
 	struct bytes value cleanup(bytes_done) = {0};
