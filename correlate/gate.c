@@ -16,8 +16,8 @@
  *   |  4  | no event of the canary, or of the baseline: before   | WAIT          IDENTITY      |
  *   |     | the deadline; after it                               | INCONCLUSIVE  IDENTITY      |
  *   |  5  | a build that was seen is both canary and baseline    | INCONCLUSIVE  IDENTITY      |
- *   |  6  | the runtime doubts its data, or a bucket is degraded | INCONCLUSIVE  DOUBT,        |
- *   |     |                                                      |               DEGRADED      |
+ *   |  6  | the runtime doubts its data, a bucket is degraded,   | INCONCLUSIVE  DOUBT,        |
+ *   |     | or over 1 % of the requests came too late to count   |               DEGRADED, LATE|
  *   |  7  | nothing closed yet, lag, a stall, a silent instance  | STALE         LAG, STALLED, |
  *   |     |                                                      |               SILENT        |
  *   |  8  | the bake is over and every outcome is not inferior   | PASS          NI_ACCEPTED   |
@@ -259,6 +259,24 @@ static bool is_unseen(struct judgement *judgement)
 	return true;
 }
 
+/* Late requests are in no bucket. A shipper that delays just the failing ones must not hide them.
+ */
+static bool too_late(struct judgement *judgement)
+{
+	const struct gate_result *result = judgement->result;
+	const struct outcome_result *outcome = &result->outcomes[OUTCOME_HTTP_5XX];
+	uint64_t all = outcome->n_c + outcome->n_b + result->late;
+	if (result->late * 100 <= all * GATE_LATE_PERCENT_MAX)
+		return false;
+	give_reason(
+		judgement, TEXT("LATE"),
+		arena_print(
+			judgement->arena,
+			"%llu of %llu requests came after their bucket was closed; see lateness",
+			(unsigned long long)result->late, (unsigned long long)all));
+	return true;
+}
+
 /* Row 6. */
 static bool is_doubtful(struct judgement *judgement)
 {
@@ -272,7 +290,8 @@ static bool is_doubtful(struct judgement *judgement)
 				    "%zu bucket%s went over a limit: not everything was counted",
 				    judgement->result->degraded_count,
 				    judgement->result->degraded_count == 1 ? "" : "s"));
-	return facts->doubt_reason_count + judgement->result->degraded_count > 0;
+	return too_late(judgement) ||
+	       facts->doubt_reason_count + judgement->result->degraded_count > 0;
 }
 
 static void say_silent(struct judgement *judgement)

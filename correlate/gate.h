@@ -40,7 +40,7 @@ struct gate_policy {
 	double p_abs;         /* absolute rate that is always acceptable */
 	int64_t bake_us;
 	int64_t max_lag_us;
-	int64_t deadline_us;    /* after the step began: then WAIT becomes INCONCLUSIVE */
+	int64_t deadline_us; /* after the step began: then WAIT becomes INCONCLUSIVE */
 	unsigned principals_min, buckets_min; /* for a soft FAIL */
 };
 struct gate_policy gate_policy_default(void);
@@ -49,7 +49,8 @@ struct gate_query {
 	struct text service;
 	struct arm_query canary, baseline; /* baseline.value "" = every other arm */
 	struct text step;      /* what the controller calls this step, only printed; "" = none */
-	int64_t step_start_us; /* when this step's bake began; INT64_MIN = first event of the canary */
+	int64_t step_start_us; /* when this step's bake began; INT64_MIN = first event of the canary
+				*/
 	int64_t after_us;      /* read-your-writes token, INT64_MIN = none */
 	int64_t now_us;
 	struct gate_policy policy;
@@ -64,8 +65,8 @@ struct gate_facts {
 	const struct instance *instances;
 	size_t instance_count;
 	int64_t watermark_us; /* committed; INT64_MIN = none yet */
-	/* Reasons of the runtime that forbid PASS, in words ("partition logs-a/3 is stalled"): STALE
-	 * when about freshness, INCONCLUSIVE otherwise. */
+	/* Reasons of the runtime that forbid PASS, in words ("partition logs-a/3 is stalled"):
+	 * STALE when about freshness, INCONCLUSIVE otherwise. */
 	const struct text *stale_reasons;
 	size_t stale_reason_count;
 	const struct text *doubt_reasons;
@@ -76,13 +77,13 @@ enum ni_state { NI_OPEN, NI_ACCEPTED, NI_REJECTED };
 
 struct outcome_result {
 	enum outcome outcome;
-	uint64_t n_c, x_c, n_b, x_b;       /* x de-duplicated */
+	uint64_t n_c, x_c, n_b, x_b; /* x de-duplicated */
 	uint64_t raw_x_c, raw_x_b;
-	unsigned bad_bucket_count;         /* buckets with a bad outcome of the canary */
-	double e_fail, e_fail_sup;         /* against psi <= psi0 */
-	double e_pass_relative, e_pass_absolute;         /* on de-duplicated counts */
+	unsigned bad_bucket_count;               /* buckets with a bad outcome of the canary */
+	double e_fail, e_fail_sup;               /* against psi <= psi0 */
+	double e_pass_relative, e_pass_absolute; /* on de-duplicated counts */
 	double e_pass_relative_raw, e_pass_absolute_raw; /* on raw counts */
-	double odds_ratio;                 /* point estimate, NaN when undefined */
+	double odds_ratio;                               /* point estimate, NaN when undefined */
 	unsigned principals;
 	enum ni_state state;
 };
@@ -92,15 +93,19 @@ struct gate_reason {
 	struct text text; /* for a person, one sentence */
 };
 
-enum { GATE_REASONS_MAX = 32 };
+enum {
+	GATE_REASONS_MAX = 32,
+	GATE_LATE_PERCENT_MAX =
+		1, /* more late requests than this: what is missing may be the failures */
+};
 
 struct gate_result {
 	enum verdict verdict;
-	bool final;       /* PASS, FAIL, INCONCLUSIVE: waiting alone will not change it */
-	bool fresh;       /* nothing about freshness stands in the way of PASS */
-	int64_t as_of_us; /* end of the last closed bucket; INT64_MIN = none */
-	int64_t lag_us;   /* now - as_of, at least 0; INT64_MAX = nothing is closed yet */
-	int64_t step_start_us; /* when the bake began; INT64_MIN = the canary was never seen */
+	bool final;              /* PASS, FAIL, INCONCLUSIVE: waiting alone will not change it */
+	bool fresh;              /* nothing about freshness stands in the way of PASS */
+	int64_t as_of_us;        /* end of the last closed bucket; INT64_MIN = none */
+	int64_t lag_us;          /* now - as_of, at least 0; INT64_MAX = nothing is closed yet */
+	int64_t step_start_us;   /* when the bake began; INT64_MIN = the canary was never seen */
 	int64_t window_start_us; /* first bucket with a request of the canary; INT64_MIN = none */
 	uint64_t late;         /* requests of the window that came after their bucket was closed */
 	size_t degraded_count; /* buckets of the window over a limit */

@@ -324,6 +324,15 @@ START_TEST(doubt_is_inconclusive)
 	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
 	ck_assert(first_reason("DEGRADED"));
 	ck_assert_uint_eq(scene.result.degraded_count, 1);
+	scene.buckets[7].flags = 0;
+	/* Up to one in a hundred may be late; above, the failures may be among them. */
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	uint64_t counted = scene.result.outcomes[0].n_c + scene.result.outcomes[0].n_b;
+	scene.buckets[7].late = counted / 99;
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	scene.buckets[7].late = counted / 99 + 1;
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert(first_reason("LATE"));
 }
 END_TEST
 
