@@ -80,12 +80,21 @@ struct predicate {
 
 enum expr_kind { EXPR_PREDICATE, EXPR_AND, EXPR_OR, EXPR_NOT, EXPR_AT_LEAST };
 
+/* What an expression is called in the rule, from the outermost name inwards: the filter, the
+ * selection, the field with its modifiers. Only for explanations. */
+struct expr_origin {
+	struct text name;
+	struct position at;
+	const struct expr_origin *inner;
+};
+
 struct expr {
 	enum expr_kind kind;
-	uint32_t predicate;         /* EXPR_PREDICATE: index */
+	uint32_t predicate; /* EXPR_PREDICATE: index */
 	const struct expr **children;
-	size_t child_count;         /* EXPR_NOT: 1 */
-	size_t at_least;            /* EXPR_AT_LEAST: `2 of sel*` */
+	size_t child_count;               /* EXPR_NOT: 1 */
+	size_t at_least;                  /* EXPR_AT_LEAST: `2 of sel*` */
+	const struct expr_origin *origin; /* NULL: nobody named it */
 };
 
 /* One detection rule as the matcher sees it. */

@@ -7,10 +7,6 @@
 #include "rules/civil_private.h"
 #include "rules/program_private.h"
 
-/* One byte occurs nearly everywhere: looking for it always costs more than asking when a rule does.
- */
-enum { SCANNED_SIZE_MIN = 2 };
-
 /* (?i), (?s), (?m) and their combinations at the very start are the same as flags; half of the
  * expressions in public rules that look unportable are only these. */
 static struct text strip_inline_flags(struct text pattern, unsigned *flags)
@@ -36,7 +32,7 @@ static struct text strip_inline_flags(struct text pattern, unsigned *flags)
 	return pattern;
 }
 
-static enum status make_regex(struct check *check, struct error *err)
+static enum status make_regex(struct check *check, struct arena *arena, struct error *err)
 {
 	const struct predicate *predicate = check->predicate;
 	enum status status = regex_new(predicate->regex.pattern, predicate->regex.flags,
@@ -45,8 +41,10 @@ static enum status make_regex(struct check *check, struct error *err)
 		return status;
 	check->regex_flags = predicate->regex.flags;
 	check->pattern = strip_inline_flags(predicate->regex.pattern, &check->regex_flags);
-	if (regex_is_portable(check->pattern))
-		check->index = INDEX_REGEX; /* unless the scanner refuses it: index.c */
+	check->is_linear = regex_is_portable(check->pattern);
+	check->required = required_of(check->pattern, arena);
+	if (check->required.count > 0)
+		check->index = INDEX_REGEX;
 	return OK;
 }
 
@@ -57,10 +55,13 @@ static enum status make_glob(struct check *check, struct arena *arena)
 				      predicate->cased, arena, &check->glob);
 	if (status != OK)
 		return status;
-	if (check->glob.shape == GLOB_EXACT && !predicate->keyword)
+	const struct glob *glob = &check->glob;
+	if (glob->shape == GLOB_EXACT && !predicate->keyword)
 		check->index = INDEX_EXACT;
-	else if (check->glob.segment_size >= SCANNED_SIZE_MIN)
+	else if (scanner_takes(glob->segment, glob->segment_count))
 		check->index = INDEX_SCAN;
+	check->hit_proves = glob->segment_is_all && !glob->cased &&
+			    scanner_proves(glob->segment, glob->segment_count);
 	return OK;
 }
 
@@ -72,7 +73,7 @@ enum status check_new(const struct predicate *predicate, struct arena *arena,
 	if (predicate->kind == PREDICATE_GLOB)
 		status = make_glob(&check, arena);
 	if (predicate->kind == PREDICATE_REGEX)
-		status = make_regex(&check, err);
+		status = make_regex(&check, arena, err);
 	if (predicate->kind == PREDICATE_NUMBER) {
 		check.number = (struct number){predicate->number.value, predicate->number.integer,
 					       predicate->number.is_integer};
@@ -93,43 +94,38 @@ bool check_glob(const struct check *check, struct reading *reading, struct view 
 							  : view_folded(reading, view));
 }
 
-static void note_hit(void *context, uint32_t id)
+/* A linear expression is compiled when it is first asked for, and kept with the reading. */
+static enum status search_linear(const struct check *check, uint32_t id, struct reading *reading,
+				 struct text text, bool *ret_found)
 {
-	(void)id;
-	*(bool *)context = true;
+	if (reading->linears == NULL)
+		reading->linears = calloc(reading->program->check_count, sizeof *reading->linears);
+	if (reading->linears == NULL)
+		return ENOMEMORY;
+	struct linear **linear = &reading->linears[id];
+	if (*linear == NULL && linear_new(check->pattern, check->regex_flags, linear) != OK)
+		return ENOMEMORY;
+	return linear_search(*linear, &reading->linear_scratch, text, ret_found);
 }
 
-/* A linear expression by itself. Only plain matching comes here: the index has the answers of all
- * of them from one scan. The scanner is made at first use and kept. */
-static enum verdict search_linear(const struct check *check, uint32_t id, struct reading *reading,
-				  struct text text)
+static enum verdict search(const struct check *check, uint32_t id, struct reading *reading,
+			   struct view *view)
 {
-	if (reading->singles == NULL)
-		reading->singles = calloc(reading->program->check_count, sizeof *reading->singles);
-	if (reading->singles == NULL) {
-		reading->status = ENOMEMORY;
+	if (check->required.count > 0 &&
+	    !required_stand_in(&check->required, view_folded(reading, view)))
+		return VERDICT_FALSE;
+	struct text text = view_text(reading, view);
+	bool found = false;
+	enum status status = EINVALID;
+	if (check->is_linear)
+		status = search_linear(check, id, reading, text, &found);
+	if (status == EINVALID) /* too large for Vectorscan: PCRE2 means the same by it */
+		return regex_search(check->regex, reading->regex_scratch, text);
+	if (status != OK) {
+		reading->status = status;
 		return VERDICT_UNDECIDED;
 	}
-	if (reading->singles[id] == NULL) {
-		struct scan_pattern pattern = {.id = id,
-					       .is_regex = true,
-					       .regex_flags = check->regex_flags,
-					       .text = check->pattern};
-		enum status status = scanner_new(&pattern, 1, &reading->singles[id], NULL);
-		assert(!pattern.ret_refused); /* it went into the slot's scanner */
-		if (status == OK)
-			status = scanner_reserve(reading->singles[id], &reading->single_scratch);
-		if (status != OK) {
-			reading->status = status;
-			return VERDICT_UNDECIDED;
-		}
-	}
-	bool hit = false;
-	enum status status =
-		scanner_scan(reading->singles[id], reading->single_scratch, text, note_hit, &hit);
-	if (status != OK)
-		reading->status = status;
-	return hit ? VERDICT_TRUE : VERDICT_FALSE;
+	return found ? VERDICT_TRUE : VERDICT_FALSE;
 }
 
 static bool holds_boolean(const struct value *value, bool wanted)
@@ -203,12 +199,8 @@ static enum verdict run_on_member(const struct check *check, uint32_t id, struct
 	switch (predicate->kind) {
 	case PREDICATE_GLOB:
 		return check_glob(check, reading, view) ? VERDICT_TRUE : VERDICT_FALSE;
-	case PREDICATE_REGEX: {
-		struct text text = view_text(reading, view);
-		return check->regex == NULL
-			       ? search_linear(check, id, reading, text)
-			       : regex_search(check->regex, reading->regex_scratch, text);
-	}
+	case PREDICATE_REGEX:
+		return search(check, id, reading, view);
 	case PREDICATE_NUMBER:
 		return number_of_value(view->value, &number) &&
 				       number_holds(&number, predicate->number.how, &check->number)

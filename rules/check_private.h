@@ -12,6 +12,7 @@
 #include "rules/glob.h"
 #include "rules/number.h"
 #include "rules/reading_private.h"
+#include "rules/required.h"
 
 /* How the index finds the events for which the check holds. */
 enum check_index {
@@ -19,7 +20,7 @@ enum check_index {
 	INDEX_EXACT,  /* the slot's table of folded values */
 	INDEX_NUMBER, /* the slot's table of numbers */
 	INDEX_SCAN,   /* the slot's scanner, or its short list */
-	INDEX_REGEX,  /* the slot's scanner of expressions, run when the first rule asks */
+	INDEX_REGEX,  /* the same for the literals an expression requires: found, it may hold */
 };
 
 struct check {
@@ -29,9 +30,12 @@ struct check {
 	enum check_index index;
 	struct glob glob;     /* GLOB */
 	struct number number; /* NUMBER */
-	struct regex *regex;  /* REGEX that PCRE2 runs; NULL when it is linear */
+	bool hit_proves;      /* INDEX_SCAN: the scanner's hit is the answer */
+	struct regex *regex;  /* REGEX for PCRE2 */
+	bool is_linear;       /* ... which Vectorscan takes, unless it is too large for it */
 	struct text pattern;  /* REGEX without leading inline flags, which are in: */
 	unsigned regex_flags;
+	struct required required; /* REGEX: is false for a value without one of these */
 };
 
 enum status check_new(const struct predicate *predicate, struct arena *arena,

@@ -4,7 +4,7 @@
 
 /* `detection:` is a map of named selections and a condition over their names. A map is an AND of
  * its fields, a list is an OR of its members, a plain value is a keyword. The condition's names are
- * bound to the selections' expressions here; after that the names are gone. */
+ * bound to the selections' expressions here; after that they are only kept for explanations. */
 
 struct selection {
 	struct text name;
@@ -92,6 +92,9 @@ static enum status scope_parse(struct loader *loader, const struct yaml_node *ma
 			status = selection_parse(loader, map->values[i], &item->expr, err);
 		if (status != OK)
 			return status;
+		item->expr = expr_named(loader, item->expr, key->text, key->at);
+		if (item->expr == NULL)
+			return loader_exhausted(err);
 		item->name = key->text;
 		item->at = key->at;
 		scope->names[scope->count++] = key->text.data; /* scalars end with a NUL */

@@ -97,6 +97,11 @@ enum status filter_parse(struct loader *loader, const struct yaml_node *document
 		return status;
 	filter->title = metadata.rule.title;
 	filter->at = document->at;
+	filter->expr = expr_named(
+		loader, filter->expr,
+		arena_print(loader->yaml, "filter '%.*s'", TEXT_ARG(filter->title)), filter->at);
+	if (filter->expr == NULL)
+		return loader_exhausted(err);
 	lint_document(loader, document);
 	return filter_added(loader, filter, err);
 }

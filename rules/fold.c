@@ -58,11 +58,28 @@ static size_t fold_sequence(const char *from, size_t size, char *to)
 	return written;
 }
 
+/* Eight bytes at a time, each below 0x80: adding tells in bit 7 whether a byte is at least 'A' and
+ * whether it is beyond 'Z'; where these differ, bit 5 is set. */
+static void fold_ascii_text(struct text t, char *to)
+{
+	const uint64_t ones = 0x0101010101010101u;
+	size_t i = 0;
+	for (; i + 8 <= t.size; i += 8) {
+		uint64_t eight = 0;
+		memcpy(&eight, t.data + i, sizeof eight);
+		uint64_t from_a = eight + ones * (0x80 - 'A');
+		uint64_t beyond_z = eight + ones * (0x80 - 'Z' - 1);
+		eight |= ((from_a ^ beyond_z) & ones * 0x80) >> 2;
+		memcpy(to + i, &eight, sizeof eight);
+	}
+	for (; i < t.size; i++)
+		to[i] = fold_ascii(t.data[i]);
+}
+
 size_t fold_text(struct text t, char *to)
 {
 	if (utf8_is_ascii(t)) {
-		for (size_t i = 0; i < t.size; i++) /* the compiler makes SIMD of this */
-			to[i] = fold_ascii(t.data[i]);
+		fold_ascii_text(t, to);
 		return t.size;
 	}
 	size_t used = 0;

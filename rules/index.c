@@ -2,15 +2,12 @@
  *
  *   exact    hash of the folded value -> checks (cased ones are compared again byte by byte)
  *   numbers  hash of the number -> checks
- *   scanner  one Vectorscan automaton of a segment of each glob, its longest run of literals and
- *            dashes: for *segment* the hit is the answer, for all other shapes it is necessary and
- *            the glob is matched then.
- *   regexes  one more automaton of all portable regular expressions; it is slower, so it runs only
- *            when the first rule asks for one of them (match.c)
+ *   scanner  all segments of globs, their longest run of literals and dashes: for *segment* the hit
+ *            is the answer, for all other shapes it is necessary and the glob is matched then;
+ *            and the literals that regular expressions require: the expression is searched when a
+ *            rule asks for it, in an event that holds one of its literals
  *
- * Vectorscan's caseless literals know only ASCII. Needles of caseless globs are folded, and go in
- * as caseless: over ASCII text that is exact as it is. Text with other letters is scanned twice, as
- * it is for regular expressions and cased globs, and folded for the caseless ones (match.c). */
+ * Three globs are cheaper one by one than by scanner. */
 #include <assert.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -18,20 +15,13 @@
 #include "rules/fold.h"
 #include "rules/program_private.h"
 
-void index_done(struct program *program)
-{
-	for (size_t i = 0; i < program->slot_count; i++) {
-		scanner_free(&program->slots[i].scanner);
-		scanner_free(&program->slots[i].regexes);
-	}
-	scanner_scratch_free(&program->scratch);
-}
+enum { INDEX_BYTES_MAX = 1 << 29 }; /* while the index is made */
 
 struct counts {
 	size_t exact;
 	size_t numbers;
-	size_t scan;
-	size_t regexes;
+	size_t scan;    /* globs */
+	size_t regexes; /* literals of expressions */
 };
 
 static struct counts *count_checks(const struct program *program)
@@ -43,7 +33,7 @@ static struct counts *count_checks(const struct program *program)
 		slot->exact += check->index == INDEX_EXACT;
 		slot->numbers += check->index == INDEX_NUMBER;
 		slot->scan += check->index == INDEX_SCAN;
-		slot->regexes += check->index == INDEX_REGEX;
+		slot->regexes += check->index == INDEX_REGEX ? check->required.count : 0;
 	}
 	return counts;
 }
@@ -51,11 +41,6 @@ static struct counts *count_checks(const struct program *program)
 static void counts_free(struct counts **counts)
 {
 	free(*counts);
-}
-
-static void patterns_free(struct scan_pattern **patterns)
-{
-	free(*patterns);
 }
 
 static enum status put_exact(struct program *program, uint32_t id)
@@ -68,59 +53,19 @@ static enum status put_exact(struct program *program, uint32_t id)
 	return OK;
 }
 
-static struct scan_pattern pattern_of(const struct check *check, uint32_t id)
-{
-	if (check->predicate->kind == PREDICATE_REGEX)
-		return (struct scan_pattern){.id = id,
-					     .is_regex = true,
-					     .regex_flags = check->regex_flags,
-					     .text = check->pattern};
-	return (struct scan_pattern){.id = id,
-				     .caseless = !check->glob.cased,
-				     .tokens = check->glob.segment,
-				     .token_count = check->glob.segment_count};
-}
-
-/* Regular expressions that Vectorscan took need PCRE2 no longer; those that it refused are
- * evaluated by PCRE2, one by one. */
-static void settle_regexes(struct program *program, const struct scan_pattern *patterns,
-			   size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct check *check = &program->checks[patterns[i].id];
-		if (check->index != INDEX_REGEX)
-			continue;
-		if (patterns[i].ret_refused)
-			check->index = INDEX_NONE;
-		else
-			regex_free(&check->regex);
-	}
-}
-
-static enum status build_scanner(struct program *program, struct list ids,
-				 struct scanner **ret_scanner, struct error *err)
-{
-	struct scan_pattern *patterns cleanup(patterns_free) = calloc(ids.count, sizeof *patterns);
-	if (patterns == NULL)
-		return ENOMEMORY;
-	for (size_t i = 0; i < ids.count; i++)
-		patterns[i] = pattern_of(&program->checks[ids.items[i]], ids.items[i]);
-	enum status status = scanner_new(patterns, ids.count, ret_scanner, err);
-	if (status != OK)
-		return status;
-	settle_regexes(program, patterns, ids.count);
-	return scanner_reserve(*ret_scanner, &program->scratch);
-}
-
-/* What the scanners of a slot look for: globs in front, expressions behind them. */
+/* What the scanner of a slot looks for, or what is tried one by one. */
 struct wanted {
-	uint32_t *items;
-	size_t globs;
-	size_t regexes;
+	struct scan_pattern *patterns;
+	size_t count;
 };
 
+static bool by_scanner(const struct counts *counts)
+{
+	return counts->scan > SLOT_LIST_MAX || counts->regexes > 0;
+}
+
 static enum status make_room(struct program *program, const struct counts *counts,
-			     struct wanted *wanted)
+			     struct arena *arena, struct wanted *wanted)
 {
 	for (size_t i = 0; i < program->slot_count; i++) {
 		struct slot *slot = &program->slots[i];
@@ -131,59 +76,80 @@ static enum status make_room(struct program *program, const struct counts *count
 		    table_new(counts[i].numbers, program->arena, &slot->numbers) != OK)
 			return ENOMEMORY;
 		size_t size = counts[i].scan + counts[i].regexes;
-		wanted[i].items = arena_alloc(program->arena, (size + 1) * sizeof *wanted[i].items);
-		if (wanted[i].items == NULL)
+		wanted[i].patterns = arena_alloc(arena, (size + 1) * sizeof *wanted[i].patterns);
+		if (wanted[i].patterns == NULL)
 			return ENOMEMORY;
 	}
 	return OK;
 }
 
-static enum status sort_checks(struct program *program, const struct counts *counts,
-			       struct wanted *wanted)
+/* The literals that an expression requires, as patterns of one token each. */
+static enum status put_required(const struct check *check, uint32_t id, struct arena *arena,
+				struct wanted *wanted)
+{
+	struct token *tokens = arena_alloc(arena, check->required.count * sizeof *tokens);
+	if (tokens == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0; i < check->required.count; i++) {
+		tokens[i] = (struct token){TOKEN_LITERAL, check->required.items[i]};
+		wanted->patterns[wanted->count++] = (struct scan_pattern){id, &tokens[i], 1};
+	}
+	return OK;
+}
+
+static enum status sort_checks(struct program *program, struct arena *arena, struct wanted *wanted)
 {
 	for (uint32_t id = 0; id < program->check_count; id++) {
 		const struct check *check = &program->checks[id];
 		struct slot *slot = &program->slots[check->slot];
 		struct wanted *here = &wanted[check->slot];
-		if (check->index == INDEX_EXACT && put_exact(program, id) != OK)
-			return ENOMEMORY;
+		enum status status = OK;
+		if (check->index == INDEX_EXACT)
+			status = put_exact(program, id);
 		if (check->index == INDEX_NUMBER)
 			table_put(&slot->numbers, number_hash(&check->number), id);
 		if (check->index == INDEX_SCAN)
-			here->items[here->globs++] = id;
+			here->patterns[here->count++] = (struct scan_pattern){
+				id, check->glob.segment, check->glob.segment_count};
 		if (check->index == INDEX_REGEX)
-			here->items[counts[check->slot].scan + here->regexes++] = id;
+			status = put_required(check, id, arena, here);
+		if (status != OK)
+			return status;
 	}
 	return OK;
 }
 
 static enum status build_slot(struct program *program, struct slot *slot,
-			      const struct wanted *wanted, struct error *err)
+			      const struct wanted *wanted, bool use_scanner)
 {
-	struct list globs = {wanted->items, wanted->globs};
-	struct list regexes = {wanted->items + wanted->globs, wanted->regexes};
-	enum status status = OK;
-	if (globs.count <= SLOT_LIST_MAX)
-		slot->few = globs;
-	else
-		status = build_scanner(program, globs, &slot->scanner, err);
-	if (status == OK && regexes.count > 0)
-		status = build_scanner(program, regexes, &slot->regexes, err);
-	return status;
+	if (use_scanner)
+		return scanner_new(wanted->patterns, wanted->count, program->arena, &slot->scanner);
+	assert(wanted->count <= SLOT_LIST_MAX);
+	uint32_t *few = arena_alloc(program->arena, SLOT_LIST_MAX * sizeof *few);
+	if (few == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0; i < wanted->count; i++)
+		few[i] = wanted->patterns[i].id;
+	slot->few = (struct list){few, wanted->count};
+	return OK;
 }
 
-enum status index_build(struct program *program, struct error *err)
+enum status index_build(struct program *program)
 {
 	struct counts *counts cleanup(counts_free) = count_checks(program);
-	struct wanted *wanted = arena_alloc(program->arena, program->slot_count * sizeof *wanted);
-	if (counts == NULL || wanted == NULL)
+	struct arena *arena cleanup(arena_free) = arena_new(INDEX_BYTES_MAX);
+	if (counts == NULL || arena == NULL)
 		return ENOMEMORY;
-	enum status status = make_room(program, counts, wanted);
+	struct wanted *wanted = arena_alloc(arena, program->slot_count * sizeof *wanted);
+	if (wanted == NULL)
+		return ENOMEMORY;
+	enum status status = make_room(program, counts, arena, wanted);
 	if (status == OK)
-		status = sort_checks(program, counts, wanted);
+		status = sort_checks(program, arena, wanted);
 	for (size_t i = 0; i < program->slot_count && status == OK; i++) {
-		assert(wanted[i].globs == counts[i].scan);
-		status = build_slot(program, &program->slots[i], &wanted[i], err);
+		assert(wanted[i].count == counts[i].scan + counts[i].regexes);
+		status =
+			build_slot(program, &program->slots[i], &wanted[i], by_scanner(&counts[i]));
 	}
 	return status;
 }

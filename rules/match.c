@@ -5,27 +5,32 @@
  *   3 index      for each value of a slot that rules read: its exact, number and scanned hits.
  *                A hit is remembered as the predicate's answer and proposes the rules whose
  *                witness it is; so does a field that is there; rules without witness are proposed
- *   4 evaluation of the proposed rules, each predicate at most once; the first that asks for a
- *                regular expression of a slot runs all of that slot, in one scan
+ *   4 evaluation of the proposed rules, each predicate at most once; of regular expressions only
+ *                those that are asked for and that one of their required literals was found for
  *
  * Answers are three-valued (Kleene): an undecided predicate decides nothing, but `false and
  * undecided` is false. A rule that comes out undecided is reported as such.
  *
- * A remembered answer is `generation << 2 | verdict`, so nothing needs clearing between events. */
+ * A remembered answer is `generation << 2 | verdict`, so nothing needs clearing between events.
+ * Behind the predicates stand the groups of tree.c. */
 #include <assert.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
 #include "rules/routing_private.h"
 
-enum { GENERATION_MAX = (1 << 30) - 1 };
+enum {
+	GENERATION_MAX = (1 << 30) - 1,
+	MEMO_POSSIBLE = 3, /* beside the verdicts: a required literal of the expression is there */
+};
 
 struct matcher {
 	const struct program *program;
 	struct reading reading;
 	uint32_t generation;
-	uint32_t *memo;       /* by check */
-	uint32_t *searched;   /* by slot: generation in which its expressions were run */
+	uint32_t *memo;  /* by check, then by group */
+	uint32_t *tried; /* by check: the scan in which its glob was matched last */
+	uint32_t scan_number;
 	uint32_t *proposed;   /* by detection: generation in which it was proposed */
 	uint32_t *candidates; /* detections proposed for this event */
 	size_t candidate_count;
@@ -46,7 +51,7 @@ void matcher_free(struct matcher **matcher)
 	if (m->reading.program != NULL)
 		reading_done(&m->reading);
 	free(m->memo);
-	free(m->searched);
+	free(m->tried);
 	free(m->proposed);
 	free(m->candidates);
 	free(m->matched);
@@ -60,10 +65,10 @@ void matcher_free(struct matcher **matcher)
 
 static bool allocate(struct matcher *m)
 {
-	size_t checks = m->program->check_count + 1;
+	size_t checks = m->program->check_count + m->program->group_count + 1;
 	size_t detections = m->program->input.detection_count + 1;
 	m->memo = calloc(checks, sizeof *m->memo);
-	m->searched = calloc(m->program->slot_count, sizeof *m->searched);
+	m->tried = calloc(checks, sizeof *m->tried);
 	m->proposed = calloc(detections, sizeof *m->proposed);
 	m->candidates = calloc(detections, sizeof *m->candidates);
 	m->matched = calloc(detections, sizeof *m->matched);
@@ -71,7 +76,7 @@ static bool allocate(struct matcher *m)
 	m->counters = calloc(detections, sizeof *m->counters);
 	m->detection_of = calloc(m->program->rule_index_max + 1, sizeof *m->detection_of);
 	m->router = router_new(m->program);
-	return m->memo != NULL && m->searched != NULL && m->proposed != NULL &&
+	return m->memo != NULL && m->tried != NULL && m->proposed != NULL &&
 	       m->candidates != NULL && m->matched != NULL && m->undecided != NULL &&
 	       m->counters != NULL && m->detection_of != NULL && m->router != NULL;
 }
@@ -120,72 +125,75 @@ static bool is_hit(const struct matcher *matcher, uint32_t id)
 
 static void hit(struct matcher *matcher, uint32_t id)
 {
+	const struct program *program = matcher->program;
+	uint32_t answer = matcher->generation << 2 | VERDICT_TRUE;
 	if (is_hit(matcher, id))
 		return;
-	matcher->memo[id] = matcher->generation << 2 | VERDICT_TRUE;
-	propose(matcher, matcher->program->rules_of_check[id]);
+	matcher->memo[id] = answer;
+	struct list groups = program->groups_of_check[id];
+	for (size_t i = 0; i < groups.count; i++)
+		matcher->memo[program->check_count + groups.items[i]] = answer;
+	propose(matcher, program->rules_of_check[id]);
 }
 
 struct scan_context {
 	struct matcher *matcher;
 	struct view *view;
-	bool caseless; /* this pass answers for caseless globs */
-	bool cased;    /* ... for cased ones */
 };
 
-static void on_scan_hit(void *context, uint32_t id)
+/* What a hit at this place says about the glob. In ASCII the normal form has the places of the
+ * text, and all places are reported: to look at this one is enough. Undecided: match the glob. */
+static enum verdict look_at(const struct check *check, struct reading *reading, struct view *view,
+			    size_t place)
 {
-	struct scan_context *scan = context;
-	const struct glob *glob = &scan->matcher->program->checks[id].glob;
-	if (!(glob->cased ? scan->cased : scan->caseless) || is_hit(scan->matcher, id))
+	const struct glob *glob = &check->glob;
+	bool fits = true;
+	if (check->hit_proves)
+		return VERDICT_TRUE;
+	if (!view->is_ascii || glob->cased || glob->shape == GLOB_MIXED)
+		return VERDICT_UNDECIDED;
+	struct text text = view_folded(reading, view);
+	if (glob->shape == GLOB_PREFIX || glob->shape == GLOB_EXACT)
+		fits = place == 0;
+	if (glob->shape == GLOB_SUFFIX || glob->shape == GLOB_EXACT)
+		fits = fits && text.size - place == glob->needle.size;
+	assert(glob->shape != GLOB_ANY && place < text.size);
+	return fits && text_starts(text_cut(text, place), glob->needle) ? VERDICT_TRUE
+									: VERDICT_FALSE;
+}
+
+static void on_scan_hit(void *context, uint32_t id, size_t place)
+{
+	const struct scan_context *scan = context;
+	struct matcher *matcher = scan->matcher;
+	const struct check *check = &matcher->program->checks[id];
+	if (is_hit(matcher, id))
 		return;
-	bool sufficient =
-		glob->segment_is_all && scanner_takes_all(glob->segment, glob->segment_count);
-	if (sufficient ||
-	    check_glob(&scan->matcher->program->checks[id], &scan->matcher->reading, scan->view))
-		hit(scan->matcher, id);
+	if (check->index == INDEX_REGEX) {
+		matcher->memo[id] = matcher->generation << 2 | MEMO_POSSIBLE;
+		propose(matcher, matcher->program->rules_of_check[id]);
+		return;
+	}
+	assert(check->index == INDEX_SCAN);
+	enum verdict verdict = look_at(check, &matcher->reading, scan->view, place);
+	/* The glob is matched against the whole value: once for each scan. */
+	if (verdict == VERDICT_UNDECIDED && matcher->tried[id] != matcher->scan_number) {
+		matcher->tried[id] = matcher->scan_number;
+		if (check_glob(check, &matcher->reading, scan->view))
+			verdict = VERDICT_TRUE;
+	}
+	if (verdict == VERDICT_TRUE)
+		hit(matcher, id);
 }
 
 static void scan(struct matcher *matcher, const struct scanner *scanner, struct view *view)
 {
-	struct reading *reading = &matcher->reading;
-	struct text text = view_text(reading, view);
-	struct scan_context context = {matcher, view, view->is_ascii, true};
-	enum status status =
-		scanner_scan(scanner, reading->scan_scratch, text, on_scan_hit, &context);
-	if (status == OK && !view->is_ascii) {
-		context = (struct scan_context){matcher, view, true, false};
-		status = scanner_scan(scanner, reading->scan_scratch, view_folded(reading, view),
-				      on_scan_hit, &context);
+	struct scan_context context = {matcher, view};
+	if (++matcher->scan_number == 0) {
+		memset(matcher->tried, 0, matcher->program->check_count * sizeof *matcher->tried);
+		matcher->scan_number = 1;
 	}
-	if (status != OK)
-		reading->status = status;
-}
-
-static void on_regex_hit(void *context, uint32_t id)
-{
-	struct matcher *matcher = context;
-	matcher->memo[id] = matcher->generation << 2 | VERDICT_TRUE;
-}
-
-/* All regular expressions of a slot on all its members, when the first rule asks for one. */
-static void search(struct matcher *matcher, uint32_t slot)
-{
-	struct reading *reading = &matcher->reading;
-	const struct scanner *regexes = matcher->program->slots[slot].regexes;
-	uint32_t end = (uint32_t)reading->event->field_count;
-	uint32_t at = slot == SLOT_ANY ? 0 : reading->first[slot];
-	matcher->searched[slot] = matcher->generation;
-	while (at < end) {
-		struct view *view = &reading->views[at];
-		at = slot == SLOT_ANY ? at + 1 : view->next;
-		if (!view_is_member(view))
-			continue;
-		enum status status = scanner_scan(regexes, reading->scan_scratch,
-						  view_text(reading, view), on_regex_hit, matcher);
-		if (status != OK)
-			reading->status = status;
-	}
+	scanner_scan(scanner, view_normal(&matcher->reading, view), on_scan_hit, &context);
 }
 
 static void find_exact(struct matcher *matcher, const struct table *table, struct view *view)
@@ -257,22 +265,28 @@ static void find_candidates(struct matcher *matcher)
 
 static enum verdict evaluate_check(struct matcher *matcher, uint32_t id)
 {
+	uint32_t memo = matcher->memo[id];
+	bool known = memo >> 2 == matcher->generation;
+	if (known && (memo & 3) != MEMO_POSSIBLE)
+		return (enum verdict)(memo & 3);
+	if (id >= matcher->program->check_count)
+		return VERDICT_FALSE; /* a group without a hit */
 	const struct check *check = &matcher->program->checks[id];
-	if (matcher->memo[id] >> 2 == matcher->generation)
-		return (enum verdict)(matcher->memo[id] & 3);
-	if (check->index == INDEX_REGEX && !matcher->plainly) {
-		if (matcher->searched[check->slot] != matcher->generation)
-			search(matcher, check->slot);
-		return is_hit(matcher, id) ? VERDICT_TRUE : VERDICT_FALSE;
-	}
-	if (check->index != INDEX_NONE && !matcher->plainly)
-		return VERDICT_FALSE; /* the index has found everything that is true */
+	/* The index has found everything that is true, and all expressions that may be. */
+	if (check->index != INDEX_NONE && !matcher->plainly && !known)
+		return VERDICT_FALSE;
 	enum verdict verdict = check_run(check, id, &matcher->reading);
 	matcher->memo[id] = matcher->generation << 2 | verdict;
 	return verdict;
 }
 
-static enum verdict evaluate(struct matcher *matcher, const struct expr *expr);
+static enum verdict evaluate_join(struct matcher *matcher, const struct expr *expr);
+
+static inline enum verdict evaluate(struct matcher *matcher, const struct expr *expr)
+{
+	return expr->kind == EXPR_PREDICATE ? evaluate_check(matcher, expr->predicate)
+					    : evaluate_join(matcher, expr);
+}
 
 /* AND stops at the first false, OR at the first true; undecided is what is left over. */
 static enum verdict evaluate_list(struct matcher *matcher, const struct expr *expr,
@@ -303,11 +317,11 @@ static enum verdict evaluate_at_least(struct matcher *matcher, const struct expr
 	return held + undecided >= expr->at_least ? VERDICT_UNDECIDED : VERDICT_FALSE;
 }
 
-static enum verdict evaluate(struct matcher *matcher, const struct expr *expr)
+static enum verdict evaluate_join(struct matcher *matcher, const struct expr *expr)
 {
 	switch (expr->kind) {
 	case EXPR_PREDICATE:
-		return evaluate_check(matcher, expr->predicate);
+		break; /* evaluate() has answered */
 	case EXPR_AND:
 		return evaluate_list(matcher, expr, VERDICT_FALSE);
 	case EXPR_OR:
@@ -353,7 +367,8 @@ static void sort(uint32_t *items, size_t count)
 static void evaluate_detection(struct matcher *matcher, uint32_t at, struct matches *matches)
 {
 	const struct detection *detection = &matcher->program->input.detections[at];
-	enum verdict verdict = evaluate(matcher, detection->expr);
+	enum verdict verdict =
+		evaluate(matcher, matcher->plainly ? detection->expr : matcher->program->exprs[at]);
 	if (verdict == VERDICT_TRUE)
 		matcher->matched[matches->count++] = detection->rule_index;
 	if (verdict == VERDICT_UNDECIDED)
@@ -369,10 +384,10 @@ static void open(struct matcher *matcher, const struct event *event, bool plainl
 {
 	const struct program *program = matcher->program;
 	if (matcher->generation == GENERATION_MAX) {
-		memset(matcher->memo, 0, program->check_count * sizeof *matcher->memo);
+		size_t memos = program->check_count + program->group_count;
+		memset(matcher->memo, 0, memos * sizeof *matcher->memo);
 		memset(matcher->proposed, 0,
 		       program->input.detection_count * sizeof *matcher->proposed);
-		memset(matcher->searched, 0, program->slot_count * sizeof *matcher->searched);
 		matcher->generation = 0;
 	}
 	matcher->generation++;

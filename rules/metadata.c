@@ -280,8 +280,8 @@ static enum status attribute_read(struct loader *loader, const struct yaml_node 
 	for (size_t i = 0; status == OK && i < ret_value->size; i++)
 		if (ret_value->data[i] >= 'A' && ret_value->data[i] <= 'Z') {
 			lint_warn(loader, yaml_get(logsource, key)->at, "write it in small letters",
-				  "log source values are compared exactly and are written in small "
-				  "letters");
+				  "log source values are written in small letters; other tools "
+				  "compare them exactly");
 			break;
 		}
 	return status;

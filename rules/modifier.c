@@ -245,10 +245,8 @@ enum status item_parse(struct loader *loader, const struct yaml_node *key,
 	const struct expr *expr = expr_join(loader, all ? EXPR_AND : EXPR_OR, children, count, 0);
 	if (expr != NULL && (chain.seen & MODIFIER_NEQ) != 0)
 		expr = expr_not(loader, expr);
-	if (expr == NULL)
-		return loader_exhausted(err);
-	*ret_expr = expr;
-	return OK;
+	*ret_expr = expr_named(loader, expr, key->text, key->at);
+	return *ret_expr == NULL ? loader_exhausted(err) : OK;
 }
 
 enum status keyword_parse(struct loader *loader, const struct yaml_node *value,

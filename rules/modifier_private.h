@@ -52,8 +52,18 @@ enum status value_parse(struct loader *loader, const struct chain *chain,
 			const struct yaml_node *value, bool in_list, const struct expr **ret_expr,
 			struct error *err);
 
-/* regex.c: refuses what PCRE2 does not compile, warns about what other tools may not know. */
-enum status regex_check(struct loader *loader, const struct yaml_node *value, struct text pattern,
-			unsigned flags, struct error *err);
+/* placeholder.c: every spelling of a value under `expand`, as Sigma strings or as regular
+ * expressions; refuses a placeholder without a list. The arrays live as long as the file's YAML. */
+enum status placeholder_patterns(struct loader *loader, const struct yaml_node *value,
+				 struct pattern **ret_patterns, size_t *ret_count,
+				 struct error *err);
+enum status placeholder_texts(struct loader *loader, const struct yaml_node *value,
+			      struct text **ret_texts, size_t *ret_count, struct error *err);
+
+/* regex.c: refuses what PCRE2 does not compile ... */
+enum status regex_check(const struct yaml_node *value, struct text pattern, unsigned flags,
+			struct error *err);
+/* ... and warns about what other tools may not know. */
+void regex_lint(struct loader *loader, struct position at, struct text pattern);
 
 #endif

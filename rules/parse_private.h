@@ -15,6 +15,7 @@
 
 #include "rules/ast_private.h"
 #include "rules/condition_private.h"
+#include "rules/list_private.h"
 #include "rules/yaml_private.h"
 
 struct intern; /* predicate.c */
@@ -85,7 +86,11 @@ struct loader {
 	struct rule_note *notes;
 	size_t note_count, note_capacity;
 	struct intern *intern;
+	struct value_lists lists;
 };
+
+/* --- ruleset.c: what the program was made of: every detection as it was read */
+const struct program_input *ruleset_input(const struct ruleset *ruleset);
 
 /* --- parse.c */
 enum status document_parse(struct loader *loader, const struct yaml_node *document,
@@ -153,6 +158,9 @@ const struct expr *expr_predicate(struct loader *loader, const struct predicate 
 const struct expr *expr_join(struct loader *loader, enum expr_kind kind,
 			     const struct expr *const *children, size_t count, size_t at_least);
 const struct expr *expr_not(struct loader *loader, const struct expr *child);
+/* The same expression under one more name, the outermost; NULL when out of memory. */
+const struct expr *expr_named(struct loader *loader, const struct expr *expr, struct text name,
+			      struct position at);
 /* Whether an event without any field satisfies the expression. */
 bool expr_true_when_absent(const struct loader *loader, const struct expr *expr);
 

@@ -65,6 +65,42 @@ bool pattern_parse(struct text value, bool expand, struct arena *arena, struct p
 	return true;
 }
 
+static bool literals_joined(struct token *last, const struct token *next, struct arena *arena)
+{
+	size_t size = last->literal.size + next->literal.size;
+	char *both = arena_alloc(arena, size);
+	if (both == NULL)
+		return false;
+	memcpy(both, last->literal.data, last->literal.size);
+	memcpy(both + last->literal.size, next->literal.data, next->literal.size);
+	last->literal = (struct text){both, size};
+	return true;
+}
+
+bool pattern_append(struct pattern *pattern, const struct pattern *tail, struct arena *arena)
+{
+	if (tail->count == 0)
+		return true;
+	struct pattern joined = {
+		.tokens = arena_alloc(arena, (pattern->count + tail->count) * sizeof(struct token)),
+		.count = pattern->count,
+	};
+	if (joined.tokens == NULL)
+		return false;
+	if (pattern->count > 0)
+		memcpy(joined.tokens, pattern->tokens, pattern->count * sizeof(struct token));
+	for (size_t i = 0; i < tail->count; i++) {
+		const struct token *next = &tail->tokens[i];
+		struct token *last = joined.count == 0 ? NULL : &joined.tokens[joined.count - 1];
+		if (last == NULL || last->kind != next->kind || next->kind == TOKEN_ONE)
+			token_add(&joined, next->kind, next->literal);
+		else if (next->kind == TOKEN_LITERAL && !literals_joined(last, next, arena))
+			return false;
+	}
+	*pattern = joined;
+	return true;
+}
+
 struct text pattern_placeholder(struct text value)
 {
 	for (size_t at = 0; at < value.size; at++) {

@@ -29,6 +29,9 @@ enum encoding {
 bool pattern_parse(struct text value, bool expand, struct arena *arena,
 		   struct pattern *ret_pattern);
 
+/* Puts the tokens of `tail` behind; false when out of memory. */
+bool pattern_append(struct pattern *pattern, const struct pattern *tail, struct arena *arena);
+
 /* The first %placeholder% of a value, "" when it has none. */
 struct text pattern_placeholder(struct text value);
 

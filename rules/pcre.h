@@ -1,7 +1,7 @@
 /* pcre - one regular expression: the PCRE subset of Sigma's `re`, searched unanchored.
  *
  * Why: two engines, one meaning. Vectorscan is linear whatever the text is, so it takes every
- * pattern whose constructs mean the same in both engines (scanner.h); PCRE2 takes what is left
+ * pattern whose constructs mean the same in both engines (linear.h); PCRE2 takes what is left
  * (look-around, back-references, atomic groups), under limits. An attacker who writes the text
  * that makes a pattern explode gets VERDICT_UNDECIDED, which is reported, never "no match".
  *

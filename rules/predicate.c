@@ -184,6 +184,19 @@ const struct expr *expr_not(struct loader *loader, const struct expr *child)
 	return expr_join(loader, EXPR_NOT, &child, 1, 0);
 }
 
+const struct expr *expr_named(struct loader *loader, const struct expr *expr, struct text name,
+			      struct position at)
+{
+	struct expr *named = arena_alloc(loader->arena, sizeof *named);
+	struct expr_origin *origin = arena_alloc(loader->arena, sizeof *origin);
+	if (expr == NULL || named == NULL || origin == NULL)
+		return NULL;
+	*origin = (struct expr_origin){loader_keep(loader, name), at, expr->origin};
+	*named = *expr;
+	named->origin = origin;
+	return named;
+}
+
 bool expr_true_when_absent(const struct loader *loader, const struct expr *expr)
 {
 	size_t hits = 0;

@@ -198,7 +198,6 @@ void program_free(struct program **program)
 {
 	if (*program == NULL)
 		return;
-	index_done(*program);
 	for (size_t i = 0; i < (*program)->check_count; i++)
 		regex_free(&(*program)->checks[i].regex);
 	arena_free(&(*program)->arena);
@@ -216,11 +215,13 @@ enum status program_new(const struct program_input *input, struct program **ret_
 	program->arena = arena_new(PROGRAM_BYTES_MAX);
 	enum status status = program->arena == NULL ? ENOMEMORY : make_checks(program, err);
 	if (status == OK)
-		status = index_build(program, err);
+		status = index_build(program);
 	if (status == OK)
 		status = make_routes(program, err);
 	if (status == OK)
-		status = witness_build(program, err);
+		status = tree_build(program);
+	if (status == OK)
+		status = witness_build(program);
 	if (status == ENOMEMORY)
 		return error_set(err, ENOMEMORY, "out of memory while compiling rules");
 	if (status == OK)

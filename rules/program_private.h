@@ -17,7 +17,7 @@
 
 enum {
 	EXPR_DEPTH_MAX = 256,
-	SLOT_LIST_MAX = 3, /* so few patterns in a field are cheaper one by one than by automaton */
+	SLOT_LIST_MAX = 3, /* so few patterns in a field are cheaper one by one than by scanner */
 };
 
 /* A list cut out of one shared array. */
@@ -42,12 +42,11 @@ void table_put(struct table *table, uint64_t hash, uint32_t item);
 /* A field that rules read (or SLOT_ANY), and what is looked for in its values. */
 struct slot {
 	struct text name;
-	struct table exact;      /* by hash of the folded value: checks */
-	struct table numbers;    /* by number_hash(): checks */
-	struct scanner *scanner; /* of INDEX_SCAN checks, or NULL */
-	struct scanner *regexes; /* of INDEX_REGEX checks, or NULL */
-	struct list few;         /* INDEX_SCAN checks that are tried one by one instead */
-	struct list rules;       /* detections whose witness is that the field is there */
+	struct table exact;            /* by hash of the folded value: checks */
+	struct table numbers;          /* by number_hash(): checks */
+	const struct scanner *scanner; /* of INDEX_SCAN and INDEX_REGEX checks, or NULL */
+	struct list few;               /* INDEX_SCAN checks that are tried one by one instead */
+	struct list rules;             /* detections whose witness is that the field is there */
 };
 
 /* The detections of one log source; attribute size 0 = any. */
@@ -76,21 +75,25 @@ struct program {
 	uint32_t *route_of;          /* by detection */
 	struct route *routes;
 	size_t route_count;
-	struct witness *witnesses;  /* by detection */
-	struct list always;         /* detections without a witness */
-	uint32_t rule_index_max;    /* greatest rule_index of a detection */
-	struct hs_scratch *scratch; /* large enough for every scanner; NULL without any */
+	struct witness *witnesses; /* by detection */
+	struct list always;        /* detections without a witness */
+	uint32_t rule_index_max;   /* greatest rule_index of a detection */
+	const struct expr **exprs; /* by detection: its condition, made ready by tree.c */
+	size_t group_count;
+	struct list *groups_of_check; /* by check: the groups that one hit decides */
 };
 
 /* The slot of a field of an event, or SLOT_NONE. */
 uint32_t program_slot(const struct program *program, const struct field *field);
 
-/* index.c: fills tables, scanners and lists of all slots. */
-enum status index_build(struct program *program, struct error *err);
-void index_done(struct program *program);
+/* index.c: fills tables, scanners and lists of all slots. ENOMEMORY. */
+enum status index_build(struct program *program);
 
-/* witness.c: chooses program->witnesses, then files every detection under its own. */
-enum status witness_build(struct program *program, struct error *err);
+/* tree.c: program->exprs. A predicate number g + check_count stands for group g. ENOMEMORY. */
+enum status tree_build(struct program *program);
+
+/* witness.c: chooses program->witnesses, then files every detection under its own. ENOMEMORY. */
+enum status witness_build(struct program *program);
 
 /* match.c: the matcher of a program; matcher_new() is this with the ruleset's program. */
 struct matcher;

@@ -7,8 +7,9 @@
 #include "rules/number.h"
 #include "rules/program_private.h"
 
-/* Values are at most EVENT_VALUE_MAX each; a converted copy is at most three times as large. */
-enum { READING_BYTES_MAX = 1 << 29 };
+/* Values are at most EVENT_VALUE_MAX each; the mended, folded and normal copies are at most three
+ * times as large. */
+enum { READING_BYTES_MAX = 1 << 30 };
 
 enum status reading_new(const struct program *program, struct reading *ret_reading)
 {
@@ -25,10 +26,6 @@ enum status reading_new(const struct program *program, struct reading *ret_readi
 	bool complete = reading.arena != NULL && reading.views != NULL && reading.first != NULL &&
 			reading.last != NULL && reading.slots != NULL &&
 			reading.regex_scratch != NULL;
-	if (complete && program->scratch != NULL) {
-		reading.scan_scratch = scanner_scratch_copy(program->scratch);
-		complete = reading.scan_scratch != NULL;
-	}
 	if (!complete) {
 		reading_done(&reading);
 		return ENOMEMORY;
@@ -41,11 +38,10 @@ enum status reading_new(const struct program *program, struct reading *ret_readi
 
 void reading_done(struct reading *reading)
 {
-	for (size_t i = 0; reading->singles != NULL && i < reading->program->check_count; i++)
-		scanner_free(&reading->singles[i]);
-	free(reading->singles);
-	scanner_scratch_free(&reading->single_scratch);
-	scanner_scratch_free(&reading->scan_scratch);
+	for (size_t i = 0; reading->linears != NULL && i < reading->program->check_count; i++)
+		linear_free(&reading->linears[i]);
+	free(reading->linears);
+	linear_scratch_free(&reading->linear_scratch);
 	regex_scratch_free(&reading->regex_scratch);
 	arena_free(&reading->arena);
 	free(reading->views);
@@ -128,4 +124,18 @@ struct text view_folded(struct reading *reading, struct view *view)
 	}
 	view->has_folded = true;
 	return view->folded;
+}
+
+struct text view_normal(struct reading *reading, struct view *view)
+{
+	if (view->has_normal)
+		return view->normal;
+	struct text normal = scanner_text(view_folded(reading, view), reading->arena);
+	if (normal.data == NULL) {
+		reading->status = ENOMEMORY;
+		normal.size = 0;
+	}
+	view->normal = normal;
+	view->has_normal = true;
+	return view->normal;
 }

@@ -10,7 +10,7 @@
 #define PICKET_RULES_READING_PRIVATE_H
 
 #include "rules/event.h"
-#include "rules/pcre.h"
+#include "rules/linear.h"
 #include "rules/scanner.h"
 
 struct program;
@@ -23,10 +23,12 @@ struct view {
 	const struct value *value;
 	struct text text;   /* canonical, valid UTF-8; see view_text() */
 	struct text folded; /* see view_folded() */
+	struct text normal; /* see view_normal() */
 	uint32_t slot;
 	uint32_t next; /* the next view of the same slot, or VIEW_NONE */
 	bool has_text;
 	bool has_folded;
+	bool has_normal;
 	bool is_ascii; /* known with text */
 };
 
@@ -40,9 +42,8 @@ struct reading {
 	uint32_t *slots;    /* the slots of this event, each once */
 	size_t slot_count;
 	struct regex_scratch *regex_scratch;
-	struct hs_scratch *scan_scratch;
-	struct scanner **singles; /* by predicate: a linear expression alone, for plain matching */
-	struct hs_scratch *single_scratch;
+	struct linear **linears; /* by predicate: linear expressions that were asked for */
+	struct hs_scratch *linear_scratch;
 	enum status status; /* sticky: ENOMEMORY, or a library that failed */
 };
 
@@ -59,5 +60,6 @@ static inline bool view_is_member(const struct view *view)
 /* The canonical text of a member; "" and a failed reading when out of memory. */
 struct text view_text(struct reading *reading, struct view *view);
 struct text view_folded(struct reading *reading, struct view *view);
+struct text view_normal(struct reading *reading, struct view *view); /* for scanner_scan() */
 
 #endif

@@ -19,7 +19,7 @@ static bool has(struct text pattern, const char *part)
 	return memmem(pattern.data, pattern.size, part, strlen(part)) != NULL;
 }
 
-static void portability_lint(struct loader *loader, struct position at, struct text pattern)
+void regex_lint(struct loader *loader, struct position at, struct text pattern)
 {
 	if (has(pattern, "(?i") || has(pattern, "(?s") || has(pattern, "(?m"))
 		lint_warn(loader, at, "use the modifiers re|i, re|m and re|s",
@@ -31,8 +31,8 @@ static void portability_lint(struct loader *loader, struct position at, struct t
 			  "expressions");
 }
 
-enum status regex_check(struct loader *loader, const struct yaml_node *value, struct text pattern,
-			unsigned flags, struct error *err)
+enum status regex_check(const struct yaml_node *value, struct text pattern, unsigned flags,
+			struct error *err)
 {
 	struct position at = value->at;
 	if (pattern.size == 0)
@@ -51,10 +51,8 @@ enum status regex_check(struct loader *loader, const struct yaml_node *value, st
 	PCRE2_SIZE offset = 0;
 	pcre2_code *compiled cleanup(code_free) = pcre2_compile(
 		(PCRE2_SPTR)pattern.data, pattern.size, options, &code, &offset, NULL);
-	if (compiled != NULL) {
-		portability_lint(loader, at, pattern);
+	if (compiled != NULL)
 		return OK;
-	}
 	assert(code != 0);
 	char reason[128] = "";
 	(void)pcre2_get_error_message(code, (PCRE2_UCHAR *)reason, sizeof reason);

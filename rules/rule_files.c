@@ -22,17 +22,26 @@ static int entry_is_visible(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-static bool is_rule_file(const char *name)
+struct walk {
+	const char *const *suffixes;
+	rule_file_visit *visit;
+	void *context;
+};
+
+static bool is_wanted(const struct walk *walk, const char *name)
 {
 	const char *dot = strrchr(name, '.');
-	return dot != NULL && (strcmp(dot, ".yml") == 0 || strcmp(dot, ".yaml") == 0);
+	for (size_t i = 0; dot != NULL && walk->suffixes[i] != NULL; i++)
+		if (strcmp(dot, walk->suffixes[i]) == 0)
+			return true;
+	return false;
 }
 
-static enum status visit_path(const char *path, unsigned depth, bool named, rule_file_visit *visit,
-			      void *context, struct error *err);
+static enum status visit_path(const struct walk *walk, const char *path, unsigned depth, bool named,
+			      struct error *err);
 
-static enum status visit_folder(const char *path, unsigned depth, rule_file_visit *visit,
-				void *context, struct error *err)
+static enum status visit_folder(const struct walk *walk, const char *path, unsigned depth,
+				struct error *err)
 {
 	struct dirent **entries = NULL;
 	int count = scandir(path, &entries, entry_is_visible, entry_order);
@@ -49,15 +58,15 @@ static enum status visit_folder(const char *path, unsigned depth, rule_file_visi
 		if (status == OK && size >= (int)sizeof child)
 			status = error_set(err, ELIMIT, "path too long under %s", path);
 		if (status == OK)
-			status = visit_path(child, depth + 1, false, visit, context, err);
+			status = visit_path(walk, child, depth + 1, false, err);
 		free(entries[i]);
 	}
 	free(entries);
 	return status;
 }
 
-static enum status visit_path(const char *path, unsigned depth, bool named, rule_file_visit *visit,
-			      void *context, struct error *err)
+static enum status visit_path(const struct walk *walk, const char *path, unsigned depth, bool named,
+			      struct error *err)
 {
 	struct stat about;
 	if (stat(path, &about) != 0)
@@ -69,18 +78,19 @@ static enum status visit_path(const char *path, unsigned depth, bool named, rule
 		if (depth > FOLDER_DEPTH_MAX)
 			return error_at(err, ELIMIT, (struct position){path, 1, 1},
 					"folders nested deeper than %d (a link to itself?)\n  fix: "
-					"name the rule folder itself",
+					"name the folder itself",
 					FOLDER_DEPTH_MAX);
-		return visit_folder(path, depth, visit, context, err);
+		return visit_folder(walk, path, depth, err);
 	}
-	if (named || (S_ISREG(about.st_mode) && is_rule_file(path)))
-		return visit(context, path, err);
+	if (named || (S_ISREG(about.st_mode) && is_wanted(walk, path)))
+		return walk->visit(walk->context, path, err);
 	return OK;
 }
 
-enum status rule_files_visit(const char *path, rule_file_visit *visit, void *context,
-			     struct error *err)
+enum status rule_files_visit(const char *path, const char *const *suffixes, rule_file_visit *visit,
+			     void *context, struct error *err)
 {
-	assert(path != NULL && visit != NULL);
-	return visit_path(path, 0, true, visit, context, err);
+	assert(path != NULL && suffixes != NULL && visit != NULL);
+	struct walk walk = {suffixes, visit, context};
+	return visit_path(&walk, path, 0, true, err);
 }

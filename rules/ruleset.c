@@ -18,6 +18,7 @@ struct found {
 struct ruleset {
 	struct arena *arena;
 	struct program *program;
+	struct program_input input;
 	struct rule *rules;
 	size_t count;
 	struct found *names; /* ids, names and keys, sorted */
@@ -50,6 +51,34 @@ static void session_done(struct session *session)
 	ruleset_free(&session->ruleset);
 }
 
+static void hash_text(struct session *session, struct text t)
+{
+	uint64_t size = t.size;
+	(void)XXH3_64bits_update(session->hash, &size, sizeof size);
+	if (t.size > 0)
+		(void)XXH3_64bits_update(session->hash, t.data, t.size);
+}
+
+/* All lists, used or not: their values are part of what the rules mean. */
+static enum status lists_load(struct session *session, struct error *err)
+{
+	struct loader *loader = &session->loader;
+	const struct ruleset_options *options = loader->options;
+	for (size_t i = 0; i < options->list_count; i++) {
+		enum status status =
+			lists_read(&loader->lists, options->lists[i], loader->arena, err);
+		if (status != OK)
+			return status;
+	}
+	for (size_t i = 0; i < loader->lists.count; i++) {
+		const struct value_list *list = &loader->lists.items[i];
+		hash_text(session, list->name);
+		for (size_t k = 0; k < list->count; k++)
+			hash_text(session, list->values[k]);
+	}
+	return OK;
+}
+
 static enum status session_start(struct session *session, const struct ruleset_options *options,
 				 struct error *err)
 {
@@ -71,7 +100,7 @@ static enum status session_start(struct session *session, const struct ruleset_o
 	unsigned char flags =
 		(unsigned char)(options->any_logsource | options->verbatim_names << 1);
 	(void)XXH3_64bits_update(session->hash, &flags, 1);
-	return session->loader.intern == NULL ? loader_exhausted(err) : OK;
+	return session->loader.intern == NULL ? loader_exhausted(err) : lists_load(session, err);
 }
 
 /* Whether a document that is about to be refused would have blocked a canary. */
@@ -115,10 +144,7 @@ static enum status text_load(struct session *session, struct text yaml, const ch
 	const struct yaml_node *const *documents = NULL;
 	size_t count = 0;
 	loader->file = name;
-	uint64_t size = yaml.size;
-	(void)XXH3_64bits_update(session->hash, &size, sizeof size);
-	if (yaml.size > 0)
-		(void)XXH3_64bits_update(session->hash, yaml.data, yaml.size);
+	hash_text(session, yaml);
 	enum status status = yaml_parse(yaml, name, session->yaml, &documents, &count, err);
 	if (status != OK) /* nobody can say what the file held: assume the worst it may have held */
 		return lint_refuse(loader, status, err,
@@ -233,6 +259,7 @@ static enum status program_build(struct session *session, struct error *err)
 		};
 	}
 	input.predicates = intern_predicates(loader->intern, &input.predicate_count);
+	session->ruleset->input = input;
 	return program_new(&input, &session->ruleset->program, err);
 }
 
@@ -261,8 +288,9 @@ enum status ruleset_load(const struct ruleset_options *options, struct ruleset *
 	if (err == NULL)
 		err = &own;
 	enum status status = session_start(&session, options, err);
+	static const char *const suffixes[] = {".yml", ".yaml", NULL};
 	for (size_t i = 0; status == OK && i < options->path_count; i++)
-		status = rule_files_visit(options->paths[i], file_load, &session, err);
+		status = rule_files_visit(options->paths[i], suffixes, file_load, &session, err);
 	if (status != OK)
 		return status;
 	return session_finish(&session, ret_ruleset, err);
@@ -335,4 +363,18 @@ uint64_t ruleset_hash(const struct ruleset *ruleset)
 const struct program *ruleset_program(const struct ruleset *ruleset)
 {
 	return ruleset->program;
+}
+
+const struct program_input *ruleset_input(const struct ruleset *ruleset)
+{
+	return &ruleset->input;
+}
+
+struct text ruleset_witness(const struct ruleset *ruleset, size_t index, struct arena *arena)
+{
+	assert(index < ruleset->count);
+	if (ruleset->rules[index].correlation != NULL)
+		return TEXT("");
+	struct text witness = program_witness(ruleset->program, (uint32_t)index, arena);
+	return witness.data == NULL ? TEXT("") : witness;
 }

@@ -42,8 +42,9 @@ enum comparison { COMPARE_GT, COMPARE_GTE, COMPARE_LT, COMPARE_LTE, COMPARE_EQ, 
 
 /* A field name of `group-by`; an alias is resolved per referenced rule. */
 struct group_field {
-	struct text name;           /* canonical field name, or the alias as written */
-	const struct text *by_rule; /* field per correlation.rules[i] when it is an alias, else NULL */
+	struct text name; /* canonical field name, or the alias as written */
+	const struct text
+		*by_rule; /* field per correlation.rules[i] when it is an alias, else NULL */
 };
 
 struct correlation {
@@ -86,10 +87,10 @@ struct rule_test {
 struct rule {
 	enum rule_kind kind;
 	uint32_t index;
-	struct text id;    /* "" when the file gives none */
-	struct text name;  /* "" when the file gives none */
+	struct text id;   /* "" when the file gives none */
+	struct text name; /* "" when the file gives none */
 	struct text title;
-	struct text key;   /* id, else name, else title: what alerts and output call the rule */
+	struct text key; /* id, else name, else title: what alerts and output call the rule */
 	struct text description;
 	struct text status;
 	enum rule_level level;
@@ -116,10 +117,12 @@ struct rule {
 struct ruleset_options {
 	const char *const *paths; /* files and folders (*.yml, *.yaml, recursive, sorted by name) */
 	size_t path_count;
-	bool skip_refused;     /* rules.on_refused: skip */
-	bool any_logsource;    /* --input raw: every rule is a candidate for every event */
-	bool verbatim_names;   /* --input raw: field names are not mapped through the schema */
-	bool supply_metadata;  /* conformance tests: a missing title or logsource is filled in */
+	bool skip_refused;        /* rules.on_refused: skip */
+	bool any_logsource;       /* --input raw: every rule is a candidate for every event */
+	bool verbatim_names;      /* --input raw: field names are not mapped through the schema */
+	const char *const *lists; /* values for `expand`: NAME=FILE, files, folders of *.txt */
+	size_t list_count;
+	bool supply_metadata; /* conformance tests: a missing title or logsource is filled in */
 };
 
 /* What loading had to say about one file or rule: refusals (when skipped) and lint warnings. */
@@ -147,6 +150,10 @@ const struct rule *ruleset_find(const struct ruleset *ruleset, struct text id_or
 const struct rule_note *ruleset_notes(const struct ruleset *ruleset, size_t *ret_count);
 /* 64-bit hash of everything that was loaded, in load order: recorded when a rule set goes live. */
 uint64_t ruleset_hash(const struct ruleset *ruleset);
+
+/* What an event must show before the rule is looked at, for people; "" for a correlation or when
+ * out of memory. */
+struct text ruleset_witness(const struct ruleset *ruleset, size_t index, struct arena *arena);
 
 struct matcher;
 

@@ -29,28 +29,6 @@ static enum status made(struct loader *loader, const struct predicate *predicate
 	return *ret_expr == NULL ? loader_exhausted(err) : OK;
 }
 
-/* No build has lists yet, so whatever `expand` would fill in is refused; a value that only has
- * escaped percent signs is refused too, because `C:\\Users\\%name%` is meant otherwise than
- * written. */
-static enum status placeholder_refused(const struct yaml_node *value, struct error *err)
-{
-	struct text name = pattern_placeholder(value->text);
-	if (name.size != 0)
-		return error_at(
-			err, EINVALID, value->at,
-			"placeholder %.*s has no list of values\n  fix: write the values out "
-			"instead of `expand`; a rule with an open placeholder would match "
-			"nothing, or, behind `not`, everything",
-			TEXT_ARG(name));
-	if (memmem(value->text.data, value->text.size, "\\%", 2) != NULL)
-		return error_at(
-			err, EINVALID, value->at,
-			"expand finds no placeholder: \\%% is a literal percent sign\n  fix: "
-			"write \\\\%%name%% for a backslash and a placeholder, or remove "
-			"`expand`");
-	return OK;
-}
-
 static enum status encoded(struct loader *loader, const struct chain *chain,
 			   const struct yaml_node *value, const struct pattern *pattern,
 			   struct pattern **ret_patterns, size_t *ret_count, struct error *err)
@@ -73,20 +51,17 @@ static enum status encoded(struct loader *loader, const struct chain *chain,
 	return status == OK ? OK : loader_exhausted(err);
 }
 
-static enum status glob_parse(struct loader *loader, const struct chain *chain,
-			      const struct yaml_node *value, const struct expr **ret_expr,
-			      struct error *err)
+/* One Sigma string, worked out by the rest of the chain. */
+static enum status glob_made(struct loader *loader, const struct chain *chain,
+			     const struct yaml_node *value, struct pattern one,
+			     const struct expr **ret_expr, struct error *err)
 {
 	unsigned seen = chain->seen;
 	bool keyword = chain->field.size == 0;
-	enum status status = (seen & MODIFIER_EXPAND) != 0 ? placeholder_refused(value, err) : OK;
-	if (status != OK)
-		return status;
-	struct pattern one, *patterns = &one;
+	struct pattern *patterns = &one;
 	size_t count = 1;
-	bool fits = pattern_parse(value->text, (seen & MODIFIER_EXPAND) != 0, loader->arena, &one);
-	if (fits && (seen & MODIFIER_WINDASH) != 0)
-		fits = pattern_windash(&one, loader->arena);
+	enum status status = OK;
+	bool fits = (seen & MODIFIER_WINDASH) == 0 || pattern_windash(&one, loader->arena);
 	if (fits && chain->encoding_count > 0)
 		status = encoded(loader, chain, value, &one, &patterns, &count, err);
 	if (status != OK)
@@ -109,14 +84,34 @@ static enum status glob_parse(struct loader *loader, const struct chain *chain,
 	return *ret_expr == NULL ? loader_exhausted(err) : OK;
 }
 
-static enum status regex_parse(struct loader *loader, const struct chain *chain,
-			       const struct yaml_node *value, const struct expr **ret_expr,
-			       struct error *err)
+static enum status glob_parse(struct loader *loader, const struct chain *chain,
+			      const struct yaml_node *value, const struct expr **ret_expr,
+			      struct error *err)
 {
-	enum status status =
-		(chain->seen & MODIFIER_EXPAND) != 0 ? placeholder_refused(value, err) : OK;
+	struct pattern one, *patterns = &one;
+	size_t count = 1;
+	enum status status = OK;
+	if ((chain->seen & MODIFIER_EXPAND) != 0)
+		status = placeholder_patterns(loader, value, &patterns, &count, err);
+	else if (!pattern_parse(value->text, false, loader->arena, &one))
+		status = loader_exhausted(err);
 	if (status != OK)
 		return status;
+	const struct expr **children = arena_alloc(loader->yaml, count * sizeof *children);
+	if (children == NULL)
+		return loader_exhausted(err);
+	for (size_t i = 0; status == OK && i < count; i++)
+		status = glob_made(loader, chain, value, patterns[i], &children[i], err);
+	if (status != OK)
+		return status;
+	*ret_expr = expr_join(loader, EXPR_OR, children, count, 0);
+	return *ret_expr == NULL ? loader_exhausted(err) : OK;
+}
+
+static enum status regex_made(struct loader *loader, const struct chain *chain,
+			      const struct yaml_node *value, struct text pattern,
+			      const struct expr **ret_expr, struct error *err)
+{
 	struct predicate predicate = predicate_for(chain, PREDICATE_REGEX, value->at);
 	if ((chain->seen & MODIFIER_RE_CASELESS) != 0)
 		predicate.regex.flags |= REGEX_CASELESS;
@@ -124,10 +119,9 @@ static enum status regex_parse(struct loader *loader, const struct chain *chain,
 		predicate.regex.flags |= REGEX_MULTILINE;
 	if ((chain->seen & MODIFIER_RE_DOTALL) != 0)
 		predicate.regex.flags |= REGEX_DOTALL;
-	status = regex_check(loader, value, value->text, predicate.regex.flags, err);
+	enum status status = regex_check(value, pattern, predicate.regex.flags, err);
 	if (status != OK)
 		return status;
-	struct text pattern = value->text;
 	/* A search matches anywhere, so `contains` adds nothing to it. */
 	if ((chain->seen & MODIFIER_STARTSWITH) != 0)
 		predicate.regex.pattern =
@@ -140,6 +134,27 @@ static enum status regex_parse(struct loader *loader, const struct chain *chain,
 	if (predicate.regex.pattern.data == NULL)
 		return loader_exhausted(err);
 	return made(loader, &predicate, ret_expr, err);
+}
+
+static enum status regex_parse(struct loader *loader, const struct chain *chain,
+			       const struct yaml_node *value, const struct expr **ret_expr,
+			       struct error *err)
+{
+	struct text one = value->text, *texts = &one;
+	size_t count = 1;
+	enum status status = OK;
+	if ((chain->seen & MODIFIER_EXPAND) != 0)
+		status = placeholder_texts(loader, value, &texts, &count, err);
+	const struct expr **children = arena_alloc(loader->yaml, count * sizeof *children);
+	if (status == OK && children == NULL)
+		status = loader_exhausted(err);
+	for (size_t i = 0; status == OK && i < count; i++)
+		status = regex_made(loader, chain, value, texts[i], &children[i], err);
+	if (status != OK)
+		return status;
+	regex_lint(loader, value->at, value->text);
+	*ret_expr = expr_join(loader, EXPR_OR, children, count, 0);
+	return *ret_expr == NULL ? loader_exhausted(err) : OK;
 }
 
 static enum status number_of(const struct yaml_node *value, double *ret_number, struct error *err)

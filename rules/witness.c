@@ -1,7 +1,7 @@
 /* Choosing a witness: a set of checks and fields of which one must show whenever the rule holds.
  *
- *   a check            itself, when the index finds it; else its field must be there at all (also
- *                      regular expressions: scanning for all of them costs more than asking)
+ *   a check            itself, when the index finds it (a regular expression by the literals that
+ *                      it requires); else its field must be there at all
  *   a and b            the better one of the witnesses of a and b
  *   a or b             both together, if both have one
  *   n of a, b, c       all together (any would do, this is enough)
@@ -38,15 +38,14 @@ struct chooser {
 static double check_score(const struct chooser *chooser, uint32_t id)
 {
 	const struct check *check = &chooser->program->checks[id];
-	size_t length =
-		check->index == INDEX_EXACT ? check->glob.needle.size : check->glob.segment_size;
+	size_t length = check->index == INDEX_EXACT   ? check->glob.needle.size
+			: check->index == INDEX_REGEX ? check->required.shortest
+						      : check->glob.segment_size;
 	double counted = (double)(length < NEEDLE_COUNTED_MAX ? length : NEEDLE_COUNTED_MAX);
 	double score = 0;
 	switch (check->index) {
 	case INDEX_NONE:
 		return 0;
-	case INDEX_REGEX:
-		return 1;
 	case INDEX_EXACT:
 		score = 40 + counted;
 		break;
@@ -55,6 +54,9 @@ static double check_score(const struct chooser *chooser, uint32_t id)
 		break;
 	case INDEX_SCAN:
 		score = 5 + 3 * counted;
+		break;
+	case INDEX_REGEX: /* a glob is as good and costs less */
+		score = 4 + 3 * counted - 3 * log2((double)check->required.count);
 		break;
 	}
 	return score - 4 * log2((double)chooser->uses[id]);
@@ -67,7 +69,7 @@ static struct choice choose_check(struct chooser *chooser, uint32_t id)
 	/* Presence holds also for objects, which have no value of their own to be seen by. */
 	if (kind == PREDICATE_NULL || kind == PREDICATE_EXISTS)
 		return (struct choice){.none = true};
-	bool asked = check->index == INDEX_NONE || check->index == INDEX_REGEX;
+	bool asked = check->index == INDEX_NONE;
 	if (asked && check->slot == SLOT_ANY)
 		return (struct choice){.none = true};
 	struct choice choice = {.terms = arena_alloc(chooser->arena, sizeof *choice.terms),
@@ -242,9 +244,8 @@ static void uses_free(uint32_t **uses)
 	free(*uses);
 }
 
-enum status witness_build(struct program *program, struct error *err)
+enum status witness_build(struct program *program)
 {
-	(void)err;
 	size_t detections = program->input.detection_count;
 	struct arena *scratch cleanup(arena_free) = arena_new(1 << 30);
 	uint32_t *uses cleanup(uses_free) = calloc(program->check_count + 1, sizeof *uses);
@@ -278,8 +279,11 @@ static struct text print_check(const struct check *check, struct arena *arena)
 	case INDEX_SCAN:
 		return arena_print(arena, "%.*s has '%.*s'", TEXT_ARG(name),
 				   TEXT_ARG(check->glob.needle));
-	case INDEX_NONE:
 	case INDEX_REGEX:
+		return arena_print(arena, "%.*s has '%.*s'%s", TEXT_ARG(name),
+				   TEXT_ARG(check->required.items[0]),
+				   check->required.count > 1 ? " or the like" : "");
+	case INDEX_NONE:
 		break;
 	}
 	assert(false && "a witness that the index does not find");

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "rules/ruleset.h"
+#include "tests/rules/json_event.h"
+#include "tests/rules/table.h"
 
 /* What a case gives: "refused", or one letter per event, T for a match. */
 struct decision {
@@ -52,78 +54,92 @@ static const struct decision *decision_for(const char *id)
 	return NULL;
 }
 
+/* Which row of rules/RULES.md a feature of a case belongs to. */
+static const struct {
+	const char *feature, *row;
+} rows[] = {
+	{"contains", "W4"},
+	{"backslash", "S2"},
+	{"list", "D3"},
+	{"number", "D9"},
+	{"endswith", "W3"},
+	{"cond-of", "C3"},
+	{"list-of-maps", "D4"},
+	{"wildcard", "S1"},
+	{"cond-and", "C1"},
+	{"cased", "W6"},
+	{"correlation", "X1"},
+	{"all", "W1"},
+	{"cond-not", "C1"},
+	{"re", "W9"},
+	{"corr-event_count", "X2"},
+	{"startswith", "W2"},
+	{"corr-value_count", "X2"},
+	{"neq", "W7"},
+	{"windash", "W8"},
+	{"cond-or", "C1"},
+	{"cond-(", "C1"},
+	{"keywords", "D5"},
+	{"escape", "S2"},
+	{"nested-field", "D10"},
+	{"gt", "W19"},
+	{"gte", "W19"},
+	{"lt", "W19"},
+	{"lte", "W19"},
+	{"cidr", "W21"},
+	{"non-ascii", "S4"},
+	{"fieldref", "W23"},
+	{"equalsfield", "W23"},
+	{"corr-temporal", "X2"},
+	{"corr-temporal_ordered", "X2"},
+	{"corr-value_sum", "X2"},
+	{"corr-value_avg", "X2"},
+	{"corr-aliases", "X7"},
+	{"cond-them", "C2"},
+	{"bool", "D9"},
+	{"filter", "F1"},
+	{"i", "W10"},
+	{"m", "W11"},
+	{"s", "W12"},
+	{"base64", "W13"},
+	{"base64offset", "W14"},
+	{"utf16le", "W15"},
+	{"wide", "W16"},
+	{"utf16be", "W17"},
+	{"utf16", "W18"},
+	{"exists", "W5"},
+	{"null", "D14"},
+	{"empty", "D14"},
+	{"expand", "W22"},
+	{"day", "W20"},
+	{"hour", "W20"},
+	{"action-global", "Y4"},
+	{"action-repeat", "Y4"},
+};
+
+/* A case counts once in each row that one of its features belongs to. */
+static void rows_count(struct table *table, struct json_object *features, bool passed)
+{
+	bool counted[sizeof rows / sizeof *rows] = {false};
+	for (size_t i = 0; i < json_object_array_length(features); i++) {
+		const char *name = json_object_get_string(json_object_array_get_idx(features, i));
+		size_t at = 0;
+		while (at < sizeof rows / sizeof *rows && strcmp(rows[at].feature, name) != 0)
+			at++;
+		ck_assert_msg(at < sizeof rows / sizeof *rows, "feature %s has no row", name);
+		bool again = false;
+		for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
+			again = again || (counted[k] && strcmp(rows[k].row, rows[at].row) == 0);
+		counted[at] = true;
+		if (!again)
+			table_count(table, rows[at].row, passed);
+	}
+}
+
 static const char *data_folder(void)
 {
 	const char *named = getenv("PICKET_DATA");
 	return named != NULL ? named : PICKET_SOURCE_DIR "/../shared/data";
-}
-
-/* What is being flattened: a literal dotted key of the root hides the nested path of that name. */
-struct flattening {
-	struct json_object *root;
-	struct arena *arena;
-	struct event *event;
-};
-
-static void flatten(const struct flattening *to, struct json_object *json, struct text name);
-
-static void put(struct event *event, struct arena *arena, struct text name, struct value value)
-{
-	ck_assert_int_eq(event_add(event, arena, name, value), OK);
-}
-
-static void flatten_object(const struct flattening *to, struct json_object *json, struct text name)
-{
-	if (json_object_object_length(json) == 0)
-		put(to->event, to->arena, name, (struct value){.type = VALUE_EMPTY});
-	json_object_object_foreach(json, key, child)
-	{
-		struct text path = name.size == 0
-					   ? arena_copy(to->arena, text_of(key))
-					   : arena_print(to->arena, "%.*s.%s", TEXT_ARG(name), key);
-		if (json == to->root || !json_object_object_get_ex(to->root, path.data, NULL))
-			flatten(to, child, path);
-	}
-}
-
-static void flatten(const struct flattening *to, struct json_object *json, struct text name)
-{
-	struct value value = {.type = VALUE_NULL};
-	switch (json_object_get_type(json)) {
-	case json_type_object:
-		flatten_object(to, json, name);
-		return;
-	case json_type_array:
-		for (size_t i = 0; i < json_object_array_length(json); i++)
-			flatten(to, json_object_array_get_idx(json, i), name);
-		if (json_object_array_length(json) > 0)
-			return;
-		value.type = VALUE_EMPTY;
-		break;
-	case json_type_null:
-		break;
-	case json_type_boolean:
-		value.type = VALUE_BOOLEAN;
-		value.boolean = json_object_get_boolean(json);
-		value.text = text_of(value.boolean ? "true" : "false");
-		break;
-	case json_type_int:
-		value.type = VALUE_INTEGER;
-		value.integer = json_object_get_int64(json);
-		value.text = arena_print(to->arena, "%lld", (long long)value.integer);
-		break;
-	case json_type_double:
-		value.type = VALUE_REAL;
-		value.real = json_object_get_double(json);
-		value.text = arena_copy(to->arena, text_of(json_object_to_json_string(json)));
-		break;
-	case json_type_string:
-		value.type = VALUE_STRING;
-		value.text = (struct text){json_object_get_string(json),
-					   (size_t)json_object_get_string_len(json)};
-		break;
-	}
-	put(to->event, to->arena, name, value);
 }
 
 static const char *member(struct json_object *json, const char *key)
@@ -221,7 +237,7 @@ static bool agrees(const char *answer, const char *wanted)
 	return true;
 }
 
-enum { ANSWER_MAX = 4096 };
+enum { ANSWER_MAX = 4096, COLUMN = 4 };
 
 static bool case_run(struct json_object *item, char *answer, char *reason)
 {
@@ -260,6 +276,7 @@ START_TEST(other_implementations_cases)
 	unsigned total = 0, passed = 0, failed = 0, decided = 0, others = 0;
 	char *line = NULL;
 	size_t capacity = 0;
+	struct table table = {0};
 	while (getline(&line, &capacity, file) > 0) {
 		struct json_object *item = json_tokener_parse(line);
 		ck_assert_ptr_nonnull(item);
@@ -277,6 +294,7 @@ START_TEST(other_implementations_cases)
 		decided += decision != NULL && right;
 		others += !is_spec && decision == NULL;
 		failed += !right;
+		rows_count(&table, json_object_object_get(item, "features"), right);
 		if (!right || decision != NULL || (!is_spec && !as_source))
 			printf("%s %s %s: %s, source says %s%s%s %s\n", right ? "    " : "FAIL",
 			       member(item, "class"), id, answer, wanted,
@@ -290,6 +308,7 @@ START_TEST(other_implementations_cases)
 	       "%u fail\n",
 	       total, passed, decided, others, failed);
 	ck_assert_uint_eq(failed, 0);
+	table_check(&table, COLUMN);
 }
 END_TEST
 

@@ -4,7 +4,7 @@
 
 #include "tests/rules/predicates.h"
 
-enum { ROUNDS = 20, RULES_PER_ROUND = 120, EVENTS_PER_ROUND = 450 };
+enum { ROUNDS = 190, RULES_PER_ROUND = 120, EVENTS_PER_ROUND = 450 };
 
 struct random {
 	uint64_t state;
@@ -54,6 +54,8 @@ static const char *const pieces[] = {
 	"ab",
 	"1e3",
 	".0",
+	"aba",
+	"KAB",
 	"\xff",
 	"\xe2\x82",
 };
@@ -77,9 +79,10 @@ static struct text random_text(struct random *random, struct bench *bench, size_
 }
 
 static const char *const patterns[] = {
-	"a+b",     "^a",           "b$",       "[^a]b", "k",        "(a|b)+4", "a.b",
-	"^.{2}$",  "\\d+",         "\\bab\\b", "",      "(?i)AB",   "(?=a)a",  "(a)\\1",
-	"(?<!a)b", "^(?=a)(a+)+$", "^(a+)+$",  "s",     "\xc3\xa9", "\\W",     "(?s)a.b",
+	"a+b",     "^a",           "b$",       "[^a]b",    "k",         "(a|b)+4", "a.b",
+	"^.{2}$",  "\\d+",         "\\bab\\b", "",         "(?i)AB",    "(?=a)a",  "(a)\\1",
+	"(?<!a)b", "^(?=a)(a+)+$", "^(a+)+$",  "s",        "\xc3\xa9",  "\\W",     "(?s)a.b",
+	"aba",     "(kab|aba)4?",  "(?i)kab$", "aba(?=b)", "^(?=k)kab",
 };
 
 static const struct expr *random_special(struct random *random, struct bench *bench,

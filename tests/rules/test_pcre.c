@@ -20,37 +20,30 @@ static enum verdict find(const char *pattern, const char *subject)
 	return search(pattern, 0, text_of(subject));
 }
 
-static void note(void *context, uint32_t id)
-{
-	(void)id;
-	*(bool *)context = true;
-}
-
 /* One pattern in both engines. */
 struct pair {
 	struct regex *regex;
-	struct scanner *scanner;
-	struct hs_scratch *scan_scratch;
+	struct linear *linear;
+	struct hs_scratch *scratch;
 	bool taken; /* by Vectorscan */
 };
 
 static struct pair pair_new(const char *pattern, unsigned flags)
 {
-	struct scan_pattern one = {
-		.is_regex = true, .regex_flags = flags, .text = text_of(pattern)};
+	struct text text = text_of(pattern);
 	struct pair pair = {0};
-	ck_assert_int_eq(regex_new(one.text, flags, (struct position){0}, &pair.regex, NULL), OK);
-	ck_assert_int_eq(scanner_new(&one, 1, &pair.scanner, NULL), OK);
-	ck_assert_int_eq(scanner_reserve(pair.scanner, &pair.scan_scratch), OK);
-	pair.taken = !one.ret_refused;
+	bool found = false;
+	ck_assert_int_eq(regex_new(text, flags, (struct position){0}, &pair.regex, NULL), OK);
+	ck_assert_int_eq(linear_new(text, flags, &pair.linear), OK);
+	pair.taken = linear_search(pair.linear, &pair.scratch, TEXT(""), &found) == OK;
 	return pair;
 }
 
 static void pair_done(struct pair *pair)
 {
 	regex_free(&pair->regex);
-	scanner_free(&pair->scanner);
-	scanner_scratch_free(&pair->scan_scratch);
+	linear_free(&pair->linear);
+	linear_scratch_free(&pair->scratch);
 }
 
 START_TEST(finds_anywhere_and_by_flags)
@@ -247,9 +240,8 @@ START_TEST(both_engines_mean_the_same)
 		struct pair pair cleanup(pair_done) = pair_new(pattern, flags);
 		for (size_t k = 0; pair.taken && k < sizeof subjects / sizeof *subjects; k++) {
 			bool hit = false;
-			ck_assert_int_eq(scanner_scan(pair.scanner, pair.scan_scratch, subjects[k],
-						      note, &hit),
-					 OK);
+			ck_assert_int_eq(
+				linear_search(pair.linear, &pair.scratch, subjects[k], &hit), OK);
 			enum verdict want = regex_search(pair.regex, scratch, subjects[k]);
 			ck_assert_msg(hit == (want == VERDICT_TRUE),
 				      "/%s/ flags %u on subject %zu: Vectorscan %d", pattern, flags,
