@@ -45,24 +45,38 @@ static bool route_fits(const struct route *route, struct text path)
 	return path.size > known.size && text_starts(path, known);
 }
 
-static const struct route *find_route(struct text method, struct text path, bool *ret_known)
+static const struct route *find_route(struct text method, struct text path)
 {
-	*ret_known = false;
 	for (size_t i = 0; i < ROUTE_COUNT; i++) {
-		if (!route_fits(&routes[i], path))
-			continue;
-		*ret_known = true;
-		if (text_equal(method, text_of(routes[i].method)))
+		if (route_fits(&routes[i], path) && text_equal(method, text_of(routes[i].method)))
 			return &routes[i];
 	}
 	return NULL;
 }
 
+/* The methods of a path, NULL when there is no such path. */
+static const char *methods_of(struct text path)
+{
+	bool get = find_route(TEXT("GET"), path) != NULL;
+	bool post = find_route(TEXT("POST"), path) != NULL;
+	return get && post ? "GET, HEAD, POST" : get ? "GET, HEAD" : post ? "POST" : NULL;
+}
+
 enum api_access api_access_of(struct text method, struct text path)
 {
-	bool known = false;
-	const struct route *route = find_route(method, path, &known);
+	const struct route *route = find_route(method, path);
+	if (route == NULL) /* it will be told that the method is wrong, nothing else */
+		route = find_route(TEXT("GET"), path);
 	return route == NULL ? API_SOCKET_ONLY : route->access;
+}
+
+bool api_route_at(size_t index, struct api_route_name *ret_route)
+{
+	if (index >= ROUTE_COUNT)
+		return false;
+	const struct route *route = &routes[index];
+	*ret_route = (struct api_route_name){route->method, route->path, route->parameters};
+	return true;
 }
 
 void api_init(struct api *api)
@@ -141,6 +155,12 @@ static enum status check_parameters(const struct route *route, const struct api_
 			return error_set(err, EINVALID, "%s has no parameter \"%.*s\"; it has: %s",
 					 route->path, TEXT_ARG(name),
 					 route->parameters[0] == '\0' ? "none" : route->parameters);
+		/* A script's empty variable must not widen a query; "no baseline" is said so. */
+		if (request->parameters[i].value.size == 0 && !text_equal(name, TEXT("baseline")))
+			return error_set(
+				err, EINVALID,
+				"parameter \"%.*s\" has no value; give one or leave it out",
+				TEXT_ARG(name));
 		for (size_t j = 0; j < i; j++) {
 			if (text_equal(request->parameters[j].name, name))
 				return error_set(err, EINVALID, "parameter \"%.*s\" is given twice",
@@ -153,11 +173,16 @@ static enum status check_parameters(const struct route *route, const struct api_
 static enum status answer(struct api *api, const struct api_request *request,
 			  struct api_response *response, struct error *err)
 {
-	bool known = false;
-	const struct route *route = find_route(request->method, request->path, &known);
-	if (route == NULL && known)
-		return error_set(err, EINVALID, "%.*s does not take the method %.*s",
-				 TEXT_ARG(request->path), TEXT_ARG(request->method));
+	const struct route *route = find_route(request->method, request->path);
+	const char *methods = methods_of(request->path);
+	if (route == NULL && methods != NULL) {
+		char text[ERROR_TEXT_MAX];
+		(void)snprintf(text, sizeof text, "%.*s does not take the method %.*s; it has: %s",
+			       TEXT_ARG(request->path), TEXT_ARG(request->method), methods);
+		api_refuse(response, 405, text);
+		response->allow = methods;
+		return OK;
+	}
 	if (route == NULL)
 		return error_set(err, ENOTFOUND, "there is no %.*s in this API",
 				 TEXT_ARG(request->path));

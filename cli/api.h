@@ -58,12 +58,20 @@ struct api_response {
 	unsigned status; /* HTTP */
 	const char *content_type;
 	unsigned retry_after_s; /* 0 = none */
+	const char *allow;      /* of 405: the methods there are; NULL = none */
 	struct bytes body;
 };
 
 /* Who may ask: anybody who reaches the address; the role gate-read; only the unix socket. */
 enum api_access { API_OPEN, API_GATE_READ, API_SOCKET_ONLY };
 enum api_access api_access_of(struct text method, struct text path);
+
+/* The table of routes, row by row, so that a test can hold docs/API.md against it; false behind the
+ * last. A path that ends with '/' stands for everything below it. */
+struct api_route_name {
+	const char *method, *path, *parameters;
+};
+bool api_route_at(size_t index, struct api_route_name *ret_route);
 
 /* Always answers; *ret_response is overwritten, its body is the caller's to free. */
 void api_answer(struct api *api, const struct api_request *request,

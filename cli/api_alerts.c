@@ -137,7 +137,7 @@ static bool alert_fits(const struct alert_filter *filter, const struct alert *al
 static enum status read_actions(struct api *api, struct text id, struct bytes *keep,
 				struct actions *ret_actions, struct error *err)
 {
-	struct bytes key cleanup(api_bytes_done) = {0};
+	struct bytes key cleanup(bytes_done) = {0};
 	alert_key('u', id, &key);
 	enum status status = store_get(api->store, FAMILY_ALERT, bytes_text(&key), keep, err);
 	if (status == ENOTFOUND) {
@@ -151,8 +151,8 @@ static enum status read_actions(struct api *api, struct text id, struct bytes *k
 static enum status write_alert(struct api *api, const struct alert *alert, struct json_writer *json,
 			       struct error *err)
 {
-	struct bytes keep cleanup(api_bytes_done) = {0};
-	struct bytes text cleanup(api_bytes_done) = {0};
+	struct bytes keep cleanup(bytes_done) = {0};
+	struct bytes text cleanup(bytes_done) = {0};
 	struct actions actions = {0};
 	enum status status = read_actions(api, text_of(alert->id), &keep, &actions, err);
 	if (status != OK)
@@ -199,8 +199,8 @@ static int newest_first(const void *left, const void *right)
 static enum status find_alerts(struct api *api, const struct alert_filter *filter,
 			       struct found_list *list, struct error *err)
 {
-	struct store_scan *scan cleanup(api_scan_done) = NULL;
-	struct bytes keep cleanup(api_bytes_done) = {0};
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct bytes keep cleanup(bytes_done) = {0};
 	struct text key = {0};
 	struct text value = {0};
 	enum status status =
@@ -220,8 +220,8 @@ static enum status find_alerts(struct api *api, const struct alert_filter *filte
 static enum status write_found(struct api *api, const struct found *found, struct json_writer *json,
 			       struct error *err)
 {
-	struct bytes key cleanup(api_bytes_done) = {0};
-	struct bytes value cleanup(api_bytes_done) = {0};
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
 	struct alert alert;
 	alert_key('a', text_of(found->id), &key);
 	enum status status = store_get(api->store, FAMILY_ALERT, bytes_text(&key), &value, err);
@@ -262,6 +262,32 @@ enum status api_alerts_list(const struct api_call *call, struct api_response *re
 	return status;
 }
 
+enum status api_alert_count(struct api *api, struct api_alert_counts *ret_counts, struct error *err)
+{
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct api_alert_counts counts = {0};
+	size_t seen = 0;
+	struct text key = {0};
+	struct text value = {0};
+	enum status status =
+		store_scan_new(api->store, FAMILY_ALERT, TEXT("a"), TEXT("a"), &scan, err);
+	while (status == OK && store_scan_next(scan, &key, &value)) {
+		struct alert alert;
+		if (seen++ == ALERTS_COUNTED_MAX) {
+			counts.more = true;
+			break;
+		}
+		status = alert_decode(value, &alert, err);
+		counts.total += status == OK && alert.state != ALERT_MERGED;
+		counts.open += status == OK && alert.state == ALERT_OPEN;
+	}
+	if (status == OK)
+		status = store_scan_status(scan, err);
+	if (status == OK)
+		*ret_counts = counts;
+	return status;
+}
+
 static bool is_hex(struct text t)
 {
 	for (size_t i = 0; i < t.size; i++) {
@@ -275,8 +301,8 @@ static bool is_hex(struct text t)
 static enum status find_one(struct api *api, struct text prefix, struct text tenant,
 			    struct bytes *ret_value, struct error *err)
 {
-	struct store_scan *scan cleanup(api_scan_done) = NULL;
-	struct bytes from cleanup(api_bytes_done) = {0};
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct bytes from cleanup(bytes_done) = {0};
 	struct text key = {0};
 	struct text value = {0};
 	char named[NAMED_MAX * (ALERT_ID_SIZE + 1) + 8] = "";
@@ -320,7 +346,7 @@ static enum status find_one(struct api *api, struct text prefix, struct text ten
 enum status api_alert_one(const struct api_call *call, struct api_response *response,
 			  struct error *err)
 {
-	struct bytes value cleanup(api_bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
 	struct alert alert;
 	enum status status =
 		find_one(call->api, call->rest, api_parameter(call, "tenant"), &value, err);
@@ -337,9 +363,9 @@ enum status api_alert_one(const struct api_call *call, struct api_response *resp
 static enum status store_action(struct api *api, const struct alert *alert,
 				const struct action *action, struct error *err)
 {
-	struct bytes keep cleanup(api_bytes_done) = {0};
-	struct bytes key cleanup(api_bytes_done) = {0};
-	struct bytes row cleanup(api_bytes_done) = {0};
+	struct bytes keep cleanup(bytes_done) = {0};
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes row cleanup(bytes_done) = {0};
 	struct actions actions = {0};
 	enum status status = read_actions(api, text_of(alert->id), &keep, &actions, err);
 	if (status != OK)
@@ -367,13 +393,13 @@ static enum status store_action(struct api *api, const struct alert *alert,
 enum status api_alert_act(const struct api_call *call, struct api_response *response,
 			  struct error *err)
 {
-	struct bytes value cleanup(api_bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
 	struct alert alert;
 	const char *slash = memchr(call->rest.data, '/', call->rest.size);
 	struct text id = {call->rest.data, slash == NULL ? 0 : (size_t)(slash - call->rest.data)};
 	struct text verb = slash == NULL ? (struct text){0} : text_cut(call->rest, id.size + 1);
 	bool ack = text_equal(verb, TEXT("ack"));
-	struct bytes keep cleanup(api_bytes_done) = {0};
+	struct bytes keep cleanup(bytes_done) = {0};
 	struct action action = {.kind = ack ? ACTION_ACK : ACTION_CLOSE};
 	if (!ack && !text_equal(verb, TEXT("close")))
 		return error_set(err, ENOTFOUND, "POST /v1/alerts/ID/ack or /v1/alerts/ID/close");

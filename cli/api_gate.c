@@ -17,10 +17,10 @@
 enum {
 	GATE_BYTES_MAX = 256 * 1024 * 1024,
 	GATE_REASONS = 64,
+	GATE_NAME_MAX = 256,
 	GATE_PAUSE_US = 200 * 1000,
 
 	STEP_VERSION = 1,
-	NO_COMMIT_US = 10 * 1000000,
 	RETRY_AFTER_S = 5,
 };
 
@@ -45,7 +45,7 @@ struct facts {
 static void facts_done(struct facts *facts)
 {
 	api_view_done(&facts->view);
-	api_arena_done(&facts->arena);
+	arena_free(&facts->arena);
 }
 
 /* Room for one more of `size` bytes, or NULL. */
@@ -87,9 +87,9 @@ static enum status take_row(struct facts *facts, char kind, struct text value, s
 static enum status take_rows(struct api *api, struct facts *facts, char kind, int64_t from_us,
 			     struct error *err)
 {
-	struct store_scan *scan cleanup(api_scan_done) = NULL;
-	struct bytes prefix cleanup(api_bytes_done) = {0};
-	struct bytes from cleanup(api_bytes_done) = {0};
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct bytes prefix cleanup(bytes_done) = {0};
+	struct bytes from cleanup(bytes_done) = {0};
 	struct text key = {0};
 	struct text value = {0};
 	registry_key(kind, &facts->service, 1, -1, &prefix);
@@ -163,7 +163,10 @@ static void runtime_reasons(struct facts *facts, int64_t now_us)
 		reason(facts, true, "the engine has stopped: %s", status->failure.text);
 	if (status->disk_full)
 		reason(facts, true, "the disk is full: nothing is committed");
-	else if (status->state == RUNTIME_RUNNING && now_us - status->committed_us > NO_COMMIT_US)
+	else if (status->state == RUNTIME_RUNNING && status->committed_us <= 0)
+		reason(facts, true, "nothing has been committed yet");
+	else if (status->state == RUNTIME_RUNNING &&
+		 now_us - status->committed_us > API_NO_COMMIT_US)
 		reason(facts, true, "nothing was committed for %lld s",
 		       (long long)((now_us - status->committed_us) / 1000000));
 	if (status->rewound)
@@ -242,8 +245,8 @@ static enum status judge(struct api *api, const struct gate_query *query, struct
 static enum status step_start(struct api *api, const struct text names[static 3], int64_t now_us,
 			      int64_t *ret_start_us, struct error *err)
 {
-	struct bytes key cleanup(api_bytes_done) = {0};
-	struct bytes value cleanup(api_bytes_done) = {0};
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
 	registry_key('s', names, 3, -1, &key);
 	enum status status = store_get(api->store, FAMILY_REGISTRY, bytes_text(&key), &value, err);
 	if (status == OK) {
@@ -285,6 +288,11 @@ static enum status read_query(const struct api_call *call, struct gate_query *re
 	struct text deadline = api_parameter(call, "deadline");
 	if (query.service.size == 0 || canary.size == 0)
 		return error_set(err, EINVALID, "service= and canary= are needed");
+	if (query.service.size > GATE_NAME_MAX || canary.size > GATE_NAME_MAX ||
+	    baseline.size > GATE_NAME_MAX || step.size > GATE_NAME_MAX)
+		return error_set(err, EINVALID,
+				 "service, canary, baseline and step have at most %d bytes",
+				 GATE_NAME_MAX);
 	enum status status = arm_query_parse(canary, &query.canary, err);
 	if (status == OK && baseline.size > 0 && !text_equal(baseline, TEXT("auto")))
 		status = arm_query_parse(baseline, &query.baseline, err);

@@ -72,20 +72,3 @@ void api_write_origin(struct json_writer *json, const struct origin *origin)
 	json_write_number(json, "offset", origin->offset);
 	json_write_count(json, "index", origin->index);
 }
-
-void api_scan_done(struct store_scan **scan)
-{
-	if (*scan != NULL)
-		store_scan_free(scan);
-}
-
-void api_bytes_done(struct bytes *bytes)
-{
-	bytes_done(bytes);
-}
-
-void api_arena_done(struct arena **arena)
-{
-	if (*arena != NULL)
-		arena_free(arena);
-}

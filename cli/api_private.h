@@ -9,6 +9,9 @@
 #include "cli/api.h"
 #include "cli/json_writer.h"
 
+/* A running engine that has committed nothing for so long is a problem. */
+enum { API_NO_COMMIT_US = 10 * 1000000 };
+
 struct api_call {
 	struct api *api;
 	const struct api_request *request;
@@ -52,12 +55,19 @@ struct api_totals {
 };
 struct api_totals api_totals(const struct api_view *view);
 
+/* Alerts of the store, merged ones left out. Not more than ALERTS_COUNTED_MAX are looked at, so
+ * that asking for the status stays cheap; `more` says that there are others. */
+enum { ALERTS_COUNTED_MAX = 10000 };
+struct api_alert_counts {
+	size_t total, open;
+	bool more;
+};
+enum status api_alert_count(struct api *api, struct api_alert_counts *ret_counts,
+			    struct error *err);
+
 /* origin as the members topic, partition, offset, index. */
 void api_write_origin(struct json_writer *json, const struct origin *origin);
 
 int64_t api_now(const struct api *api);
-void api_scan_done(struct store_scan **scan);
-void api_bytes_done(struct bytes *bytes);
-void api_arena_done(struct arena **arena);
 
 #endif

@@ -105,7 +105,7 @@ static enum status write_quarantine(struct json_writer *json, const struct quara
 				    bool whole, struct error *err)
 {
 	char tail[64];
-	struct bytes id cleanup(api_bytes_done) = {0};
+	struct bytes id cleanup(bytes_done) = {0};
 	enum status status = OK;
 	(void)snprintf(tail, sizeof tail, "/%" PRId32 "/%" PRId64 "/%" PRIu32,
 		       row->origin.partition, row->origin.offset, row->origin.index);
@@ -141,8 +141,8 @@ static bool quarantine_fits(const struct record_filter *filter, const struct qua
 enum status api_quarantine_list(const struct api_call *call, struct api_response *response,
 				struct error *err)
 {
-	struct store_scan *scan cleanup(api_scan_done) = NULL;
-	struct bytes prefix cleanup(api_bytes_done) = {0};
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct bytes prefix cleanup(bytes_done) = {0};
 	struct record_filter filter;
 	struct text key = {0};
 	struct text value = {0};
@@ -197,8 +197,8 @@ static bool take_number(struct text *text, int64_t most, int64_t *ret_number)
 enum status api_quarantine_one(const struct api_call *call, struct api_response *response,
 			       struct error *err)
 {
-	struct bytes key cleanup(api_bytes_done) = {0};
-	struct bytes value cleanup(api_bytes_done) = {0};
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
 	struct quarantine_row row;
 	struct text topic = call->rest;
 	int64_t partition = 0;
@@ -236,8 +236,8 @@ static enum status write_block(struct event_page *page, struct text key, struct 
 {
 	const struct record_filter *filter = page->filter;
 	struct json_writer *json = &page->json;
-	struct arena *arena cleanup(api_arena_done) = arena_new(EVENT_ARENA_BYTES);
-	struct bytes text cleanup(api_bytes_done) = {0};
+	struct arena *arena cleanup(arena_free) = arena_new(EVENT_ARENA_BYTES);
+	struct bytes text cleanup(bytes_done) = {0};
 	struct block_reader *reader = NULL;
 	bool more = true;
 	if (arena == NULL)
@@ -281,9 +281,9 @@ static enum status write_events(const struct api_call *call, struct event_page *
 				struct error *err)
 {
 	const struct record_filter *filter = page->filter;
-	struct store_scan *scan cleanup(api_scan_done) = NULL;
-	struct bytes prefix cleanup(api_bytes_done) = {0};
-	struct bytes block cleanup(api_bytes_done) = {0};
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct bytes prefix cleanup(bytes_done) = {0};
+	struct bytes block cleanup(bytes_done) = {0};
 	struct text key = {0};
 	struct text value = {0};
 	key_prefix(filter, &prefix);

@@ -57,8 +57,8 @@ static enum status read_seek(struct json_object *body, struct seek *ret_seek, st
 static enum status move(struct api *api, const struct seek *seek, int64_t *ret_before,
 			struct error *err)
 {
-	struct bytes key cleanup(api_bytes_done) = {0};
-	struct bytes value cleanup(api_bytes_done) = {0};
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
 	struct position_row row = {0};
 	position_key(seek->topic, seek->partition, &key);
 	enum status status = store_get(api->store, FAMILY_POSITION, bytes_text(&key), &value, err);
@@ -80,7 +80,7 @@ static enum status move(struct api *api, const struct seek *seek, int64_t *ret_b
 	row.incarnation +=
 		seek->offset < before; /* what is read again must not replace what is there */
 	row.next_offset = seek->offset;
-	struct bytes encoded cleanup(api_bytes_done) = {0};
+	struct bytes encoded cleanup(bytes_done) = {0};
 	position_encode(&row, &encoded);
 	struct store_batch *batch = store_batch_new(api->store);
 	if (batch == NULL || encoded.failed) {

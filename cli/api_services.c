@@ -74,10 +74,10 @@ static enum status add_instance(struct pair *pair, const struct instance *instan
 static enum status write_services(const struct api_call *call, struct json_writer *json,
 				  struct error *err)
 {
-	struct arena *arena cleanup(api_arena_done) = arena_new(PAIR_BYTES_MAX);
-	struct arena *kept cleanup(api_arena_done) = arena_new(PAIR_BYTES_MAX);
-	struct store_scan *scan cleanup(api_scan_done) = NULL;
-	struct bytes prefix cleanup(api_bytes_done) = {0};
+	struct arena *arena cleanup(arena_free) = arena_new(PAIR_BYTES_MAX);
+	struct arena *kept cleanup(arena_free) = arena_new(PAIR_BYTES_MAX);
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct bytes prefix cleanup(bytes_done) = {0};
 	struct text service = api_parameter(call, "service");
 	struct text key = {0};
 	struct text value = {0};
@@ -101,9 +101,9 @@ static enum status write_services(const struct api_call *call, struct json_write
 static enum status write_findings(const struct api_call *call, struct json_writer *json,
 				  struct error *err)
 {
-	struct arena *arena cleanup(api_arena_done) = arena_new(PAIR_BYTES_MAX);
-	struct store_scan *scan cleanup(api_scan_done) = NULL;
-	struct bytes prefix cleanup(api_bytes_done) = {0};
+	struct arena *arena cleanup(arena_free) = arena_new(PAIR_BYTES_MAX);
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct bytes prefix cleanup(bytes_done) = {0};
 	struct text service = api_parameter(call, "service");
 	struct text key = {0};
 	struct text value = {0};

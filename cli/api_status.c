@@ -1,11 +1,14 @@
 /* /v1/status, /v1/sources, /v1/rules: what the daemon is doing, in one answer each. */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "cli/api_private.h"
 #include "cli/rules_json.h"
 #include "rules/ruleset.h"
+
+enum { LATE_SHARE = 100 }; /* more than one event of a hundred late is a problem */
 
 static const char *state_name(const struct api_view *view)
 {
@@ -60,6 +63,24 @@ static void write_rules(struct json_writer *json, const struct ruleset *ruleset)
 	json_write_close(json, '}');
 }
 
+static enum status write_alerts(struct json_writer *json, struct api *api, struct error *err)
+{
+	struct api_alert_counts counts;
+	enum status status = api_alert_count(api, &counts, err);
+	if (status == ECORRUPT || status == EINCOMPLETE) {
+		json_write_null(json, "alerts"); /* `picket alerts list` tells what is broken */
+		return OK;
+	}
+	if (status != OK)
+		return status;
+	json_write_open(json, "alerts", '{');
+	json_write_count(json, "open", counts.open);
+	json_write_count(json, "total", counts.total);
+	json_write_boolean(json, "more", counts.more);
+	json_write_close(json, '}');
+	return OK;
+}
+
 static void write_counters(struct json_writer *json, const struct runtime_status *status)
 {
 	json_write_open(json, "correlation", '{');
@@ -76,15 +97,56 @@ static void write_counters(struct json_writer *json, const struct runtime_status
 	json_write_close(json, '}');
 }
 
+__attribute__((format(printf, 2, 3))) static void problem(struct json_writer *json,
+							  const char *format, ...)
+{
+	char text[ERROR_TEXT_MAX];
+	va_list args;
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	json_write_string(json, NULL, text);
+}
+
+static void rule_problems(struct json_writer *json, const struct ruleset *ruleset)
+{
+	size_t count = 0;
+	size_t skipped = 0;
+	const struct rule_note *notes = ruleset == NULL ? NULL : ruleset_notes(ruleset, &count);
+	for (size_t i = 0; i < count; i++)
+		skipped += notes[i].kind == NOTE_REFUSED;
+	if (skipped > 0)
+		problem(json, "%zu rules did not load and were skipped: picket rules lint",
+			skipped);
+	if (ruleset != NULL && ruleset_count(ruleset) == 0)
+		problem(json, "no rule is loaded: nothing can be found; see rules.paths");
+}
+
+/* What keeps the daemon from reading or committing. */
+static void reading_problems(struct json_writer *json, const struct runtime_status *status,
+			     int64_t now_us)
+{
+	int64_t since_us = now_us - status->committed_us;
+	if (status->state != RUNTIME_RUNNING)
+		return;
+	if (status->partition_count == 0)
+		problem(json, "no partition is read yet: do kafka.topics name topics that exist?");
+	if (!status->disk_full && status->committed_us > 0 && since_us > API_NO_COMMIT_US)
+		problem(json, "nothing was committed for %" PRId64 " s", since_us / 1000000);
+}
+
 /* Everything that is not as it should be, one text each. */
-static void write_problems(struct json_writer *json, const struct api_view *view)
+static void write_problems(struct json_writer *json, const struct api_call *call,
+			   const struct api_view *view)
 {
 	const struct runtime_status *status = &view->status;
 	struct api_totals totals = api_totals(view);
-	char text[128];
 	json_write_open(json, "problems", '[');
-	if (status->state == RUNTIME_FAILED)
-		json_write_string(json, NULL, status->failure.text);
+	if (view->live && status->state == RUNTIME_FAILED)
+		problem(json, "the engine has stopped: %s", status->failure.text);
+	if (view->live)
+		reading_problems(json, status, api_now(call->api));
+	rule_problems(json, call->api->ruleset);
 	if (status->disk_full)
 		json_write_string(json, NULL,
 				  "the disk is full: reading waits until there is room");
@@ -92,16 +154,23 @@ static void write_problems(struct json_writer *json, const struct api_view *view
 		json_write_string(json, NULL,
 				  "the store had lost its newest epochs (rewound); they are "
 				  "read again from the source");
-	if (totals.gap_offsets > 0) {
-		(void)snprintf(text, sizeof text,
-			       "%" PRIu64 " offsets were lost to retention before they were read",
-			       totals.gap_offsets);
-		json_write_string(json, NULL, text);
-	}
-	if (totals.stalled > 0) {
-		(void)snprintf(text, sizeof text, "%zu partitions are stalled", totals.stalled);
-		json_write_string(json, NULL, text);
-	}
+	if (totals.gap_offsets > 0)
+		problem(json, "%" PRIu64 " offsets were lost to retention before they were read",
+			totals.gap_offsets);
+	if (totals.stalled > 0)
+		problem(json, "%zu partitions are stalled: picket sources list", totals.stalled);
+	if (totals.late > totals.stored / LATE_SHARE)
+		problem(json,
+			"%" PRIu64 " of %" PRIu64
+			" events came later than `lateness` allows: rules that wait may have missed "
+			"them",
+			totals.late, totals.stored);
+	if (status->undecided > 0)
+		problem(json, "%" PRIu64 " times a rule could not be decided (its pattern gave up)",
+			status->undecided);
+	if (status->actors.cells_refused > 0)
+		problem(json, "%" PRIu64 " times a group was over a limit and was not correlated",
+			(uint64_t)status->actors.cells_refused);
 	if (status->problem[0] != '\0')
 		json_write_string(json, NULL, status->problem);
 	json_write_close(json, ']');
@@ -121,18 +190,22 @@ enum status api_status(const struct api_call *call, struct api_response *respons
 	json_write_string(&json, "version", PICKET_VERSION);
 	json_write_string(&json, "state", state_name(&view));
 	json_write_time(&json, "now", now_us);
-	json_write_time(&json, "started", call->api->started_us);
+	json_write_time(&json, "started", view.live ? call->api->started_us : INT64_MIN);
 	json_write_count(&json, "epoch", view.status.epoch);
-	json_write_time(&json, "committed", view.status.committed_us);
+	json_write_time(&json, "committed",
+			view.status.committed_us <= 0 ? INT64_MIN : view.status.committed_us);
 	json_write_time(&json, "watermark", view.status.watermark_us);
 	write_totals(&json, &view);
 	write_rules(&json, call->api->ruleset);
+	status = write_alerts(&json, call->api, err);
+	if (status != OK)
+		return status;
 	if (view.live)
 		write_counters(&json, &view.status);
 	json_write_count(&json, "store_bytes", store_bytes(call->api->store));
 	json_write_boolean(&json, "disk_full", view.status.disk_full);
 	json_write_boolean(&json, "rewound", view.status.rewound);
-	write_problems(&json, &view);
+	write_problems(&json, call, &view);
 	json_write_close(&json, '}');
 	return OK;
 }

@@ -8,7 +8,7 @@ enum { VIEW_BYTES_MAX = 64 * 1024 * 1024 };
 /* The position rows as partitions of which nothing live is known. */
 static enum status read_partitions(struct api *api, struct api_view *view, struct error *err)
 {
-	struct store_scan *scan cleanup(api_scan_done) = NULL;
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
 	struct text prefix = TEXT("s");
 	struct text key = {0};
 	struct text value = {0};
@@ -44,8 +44,8 @@ static enum status read_partitions(struct api *api, struct api_view *view, struc
 
 static enum status read_epoch(struct api *api, struct api_view *view, struct error *err)
 {
-	struct bytes key cleanup(api_bytes_done) = {0};
-	struct bytes value cleanup(api_bytes_done) = {0};
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
 	struct epoch_row row = {0};
 	epoch_key(&key);
 	enum status status = store_get(api->store, FAMILY_POSITION, bytes_text(&key), &value, err);

@@ -59,6 +59,21 @@ static void check_readable(const char *what, const char *path, struct problems *
 		problem(problems, "%s: cannot read %s: %s", what, path, strerror(errno));
 }
 
+/* A secret as the daemon will read it; `holds` = words that a PEM file of this kind has, or NULL.
+ */
+static void check_secret(const char *what, const char *path, const char *holds,
+			 const struct check_options *options, struct problems *problems)
+{
+	struct text secret = {0};
+	struct error one = {0};
+	if (path[0] == '\0')
+		return;
+	if (secret_read(path, options->arena, &secret, &one) != OK)
+		problem(problems, "%s: %s", what, one.text);
+	else if (holds != NULL && memmem(secret.data, secret.size, holds, strlen(holds)) == NULL)
+		problem(problems, "%s: %s is no PEM file with a \"%s\"", what, path, holds);
+}
+
 static void ruleset_done(struct ruleset **ruleset)
 {
 	ruleset_free(ruleset);
@@ -121,9 +136,11 @@ enum status check_config(const struct check_options *options, struct problems *p
 	if (status != OK)
 		return status;
 	check_data_dir(config, problems);
-	check_readable("api.token_file", config->api_token_file, problems);
-	check_readable("api.tls_certificate_file", config->api_tls_certificate_file, problems);
-	check_readable("api.tls_key_file", config->api_tls_key_file, problems);
+	check_secret("api.token_file", config->api_token_file, NULL, options, problems);
+	check_secret("api.tls_certificate_file", config->api_tls_certificate_file,
+		     "BEGIN CERTIFICATE", options, problems);
+	check_secret("api.tls_key_file", config->api_tls_key_file, "PRIVATE KEY", options,
+		     problems);
 	for (size_t i = 0; i < config->files.count; i++)
 		check_readable("files", config->files.items[i], problems);
 	check_rules(&wiring, problems, &totals);

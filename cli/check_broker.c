@@ -94,7 +94,9 @@ enum status check_broker(const struct kafka_options *options, struct problems *p
 	rd_kafka_resp_err_t code = rd_kafka_metadata(kafka, 1, NULL, &metadata, CHECK_BROKER_MS);
 	(void)rd_kafka_poll(kafka, 0);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-		put_problem(problems, "kafka.bootstrap_servers: %s does not answer: %s",
+		put_problem(problems,
+			    "kafka.bootstrap_servers: %s does not answer (is it up, and can this "
+			    "machine reach it?): %s",
 			    options->bootstrap_servers,
 			    reason[0] == '\0' ? rd_kafka_err2str(code) : reason);
 	} else {

@@ -46,9 +46,12 @@ static enum status open_store(struct client *client, const struct client_options
 	struct store_options store = {.path = options->data_dir, .read_only = !options->writable};
 	enum status status = store_open(&store, &client->store, err);
 	if (status == EINUSE)
-		return error_wrap(err, status,
-				  "ask the daemon instead: --server unix:%s/picket.sock",
-				  options->data_dir);
+		return error_set(err, status,
+				 "a running picket has the store in %s open; ask it: --server "
+				 "unix:%s/picket.sock (or where api.socket says), or stop it",
+				 options->data_dir, options->data_dir);
+	if (status == ENOTFOUND) /* the store does not answer; it is not an answer "no" */
+		return err->status = EUNAVAILABLE;
 	if (status != OK)
 		return status;
 	client->api = (struct api){.store = client->store,
@@ -65,8 +68,8 @@ static void put(struct bytes *to, const char *string)
 
 static enum status add_token(struct client *client, const char *file, struct error *err)
 {
-	struct arena *arena cleanup(api_arena_done) = arena_new(SECRET_ARENA_BYTES);
-	struct bytes header cleanup(api_bytes_done) = {0};
+	struct arena *arena cleanup(arena_free) = arena_new(SECRET_ARENA_BYTES);
+	struct bytes header cleanup(bytes_done) = {0};
 	struct text token = {0};
 	if (arena == NULL)
 		return error_set(err, ENOMEMORY, "no memory for the token");
@@ -116,6 +119,8 @@ static enum status open_server(struct client *client, const struct client_option
 	(void)curl_easy_setopt(client->curl, CURLOPT_USERAGENT, "picket/" PICKET_VERSION);
 	if (strncmp(server, "unix:", 5) == 0)
 		(void)curl_easy_setopt(client->curl, CURLOPT_PROXY, "");
+	if (options->ca_file != NULL)
+		(void)curl_easy_setopt(client->curl, CURLOPT_CAINFO, options->ca_file);
 	return options->token_file == NULL ? OK : add_token(client, options->token_file, err);
 }
 
@@ -176,21 +181,41 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
 static enum status server_unreachable(const struct client *client, CURLcode code, struct error *err)
 {
 	const char *why = client->problem[0] != '\0' ? client->problem : curl_easy_strerror(code);
-	if (strncmp(client->server, "unix:", 5) == 0)
+	long number = 0;
+	if (strncmp(client->server, "unix:", 5) == 0) {
+		/* curl speaks of a host and a port here, which only misleads. */
+		if (code == CURLE_COULDNT_CONNECT &&
+		    curl_easy_getinfo(client->curl, CURLINFO_OS_ERRNO, &number) == CURLE_OK &&
+		    number != 0)
+			why = strerror((int)number);
 		return error_set(
 			err, EUNAVAILABLE,
 			"no daemon answers on %s (%s); is `picket run` up, and may you read "
 			"its socket? Another place: --server URL, PICKET_SERVER, or --data "
 			"DIR for a store nobody has open",
 			client->server, why);
-	return error_set(err, EUNAVAILABLE, "%s does not answer: %s", client->server, why);
+	}
+	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+		return error_set(err, EUNAVAILABLE,
+				 "%s is not trusted: %s; name its certificate or its CA with "
+				 "--ca-file FILE (PICKET_CA_FILE)",
+				 client->server, why);
+	if (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR)
+		return error_set(err, EUNAVAILABLE,
+				 "%s gives no HTTP answer (%s); does it speak https, or is it "
+				 "another program?",
+				 client->server, why);
+	return error_set(err, EUNAVAILABLE,
+			 "%s does not answer: %s; see api.listen of the daemon, or ask its socket: "
+			 "--server unix:PATH",
+			 client->server, why);
 }
 
 static enum status ask_server(struct client *client, const struct api_request *request,
 			      struct api_response *ret_response, struct error *err)
 {
-	struct bytes url cleanup(api_bytes_done) = {0};
-	struct bytes body cleanup(api_bytes_done) = {0};
+	struct bytes url cleanup(bytes_done) = {0};
+	struct bytes body cleanup(bytes_done) = {0};
 	long status = 0;
 	bool post = text_equal(request->method, TEXT("POST"));
 	struct curl_slist *headers = client->headers;

@@ -20,6 +20,7 @@ struct client_options {
 	const char *data_dir;   /* NULL = ask the server */
 	bool writable;          /* open data_dir for writing */
 	const char *token_file; /* NULL = none */
+	const char *ca_file;    /* PEM certificates to trust for https, NULL = the system's */
 };
 
 enum status client_new(const struct client_options *options, struct client **ret_client,

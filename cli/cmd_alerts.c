@@ -14,11 +14,16 @@ static const struct option list_options[] = {
 };
 
 static const struct column list_columns[] = {
-	{"ID", "alert_id", CELL_ID, false},      {"LEVEL", "rule.level", CELL_LEVEL, false},
-	{"STATE", "state", CELL_STATE, false},   {"HANDLING", "handling.state", CELL_TEXT, false},
-	{"COUNT", "count", CELL_COUNT, false},   {"FIRST", "first", CELL_TIME, false},
-	{"LAST", "last", CELL_TIME, false},      {"TENANT", "tenant", CELL_TEXT, true},
-	{"RULE", "rule.title", CELL_TEXT, true}, {"GROUP", "group", CELL_MAP, true},
+	{"ID", "alert_id", CELL_ID, COLUMN_WHOLE},
+	{"LEVEL", "rule.level", CELL_LEVEL, COLUMN_WHOLE},
+	{"STATE", "state", CELL_STATE, COLUMN_WHOLE},
+	{"HANDLING", "handling.state", CELL_TEXT, COLUMN_MINOR},
+	{"COUNT", "count", CELL_COUNT, COLUMN_WHOLE},
+	{"FIRST", "first", CELL_TIME, COLUMN_MINOR},
+	{"LAST", "last", CELL_TIME, COLUMN_WHOLE},
+	{"TENANT", "tenant", CELL_TEXT, COLUMN_MINOR},
+	{"RULE", "rule.title", CELL_TEXT, COLUMN_CUT},
+	{"GROUP", "group", CELL_MAP, COLUMN_CUT},
 };
 
 static int run_list(struct session *session)
@@ -74,11 +79,11 @@ static const struct column show_columns[] = {
 
 static const struct column event_columns[] = {
 	{"TIME", "time", CELL_TIME, false},
-	{"TOPIC", "topic", CELL_TEXT, true},
+	{"TOPIC", "topic", CELL_TEXT, COLUMN_WHOLE},
 	{"PARTITION", "partition", CELL_COUNT, false},
 	{"OFFSET", "offset", CELL_COUNT, false},
 	{"INDEX", "index", CELL_COUNT, false},
-	{"CONTEXT", "context", CELL_MAP, true},
+	{"CONTEXT", "context", CELL_MAP, COLUMN_CUT},
 };
 
 static const struct column action_columns[] = {
@@ -107,7 +112,8 @@ static enum status print_alert(struct session *session, struct json_object *aler
 		status = output_table(&session->output, action_columns,
 				      sizeof action_columns / sizeof *action_columns, actions, err);
 	}
-	if (status == OK && !session->quiet)
+	bool closed = strcmp(json_path_text(alert, "handling.state"), "closed") == 0;
+	if (status == OK && !session->quiet && !closed)
 		(void)fprintf(session->problems,
 			      "\nnext: picket alerts ack %.12s, picket alerts close %.12s --as "
 			      "false-positive --note WHY\n",

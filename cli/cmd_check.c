@@ -15,12 +15,6 @@ static const struct option check_options_table[] = {
 	{0},
 };
 
-static void arena_done(struct arena **arena)
-{
-	if (*arena != NULL)
-		arena_free(arena);
-}
-
 static void print_problems(struct session *session, const struct problems *problems)
 {
 	for (size_t i = 0; i < problems->count; i++) {
@@ -67,8 +61,7 @@ static int check_file(struct session *session, const char *file, struct arena *a
 
 static int run_check(struct session *session)
 {
-	struct arena *arena cleanup(arena_done) = arena_new(CHECK_ARENA_BYTES);
-	const char *file = arguments_get(&session->arguments, "config");
+	struct arena *arena cleanup(arena_free) = arena_new(CHECK_ARENA_BYTES);
 	if (arena == NULL)
 		return session_fail(session, EXIT_INTERNAL, "out of memory");
 	if (arguments_has(&session->arguments, "config-docs")) {
@@ -78,9 +71,7 @@ static int run_check(struct session *session)
 		bytes_done(&page);
 		return EXIT_OK;
 	}
-	if (file == NULL)
-		file = session->environment.config;
-	return check_file(session, file == NULL ? "/etc/picket/picket.yaml" : file, arena);
+	return check_file(session, session_config(session), arena);
 }
 
 const struct command command_check = {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/json_reader.h"
 #include "cli/wall.h"
 #include "correlate/gate.h"
 #include "rules/yaml.h"
@@ -75,29 +76,90 @@ static const struct column outcome_columns[] = {
 	{"OF", "n_c", CELL_COUNT, false},
 	{"BASE BAD", "x_b", CELL_COUNT, false},
 	{"OF", "n_b", CELL_COUNT, false},
-	{"ODDS", "odds_ratio", CELL_COUNT, false},
-	{"E(FAIL)", "e_fail", CELL_COUNT, false},
-	{"E(REL)", "e_pass_relative", CELL_COUNT, false},
-	{"E(ABS)", "e_pass_absolute", CELL_COUNT, false},
+	{"ODDS", "odds_ratio", CELL_FIGURE, false},
+	{"E(FAIL)", "e_fail_sup", CELL_FIGURE, false},
+	{"E(REL)", "e_pass_relative", CELL_FIGURE, false},
+	{"E(ABS)", "e_pass_absolute", CELL_FIGURE, false},
 };
+
+/* Is there a request to speak of? */
+static bool was_counted(struct json_object *outcomes)
+{
+	for (size_t i = 0; outcomes != NULL && i < json_object_array_length(outcomes); i++) {
+		struct json_object *one = json_object_array_get_idx(outcomes, i);
+		if (json_object_get_int64(json_path(one, "n_c")) > 0 ||
+		    json_object_get_int64(json_path(one, "n_b")) > 0)
+			return true;
+	}
+	return false;
+}
+
+/* How to read the e-values: they are evidence, and more than the threshold is enough of it. */
+static void print_thresholds(FILE *to, struct json_object *answer)
+{
+	double alpha = json_object_get_double(json_path(answer, "alpha"));
+	double beta = json_object_get_double(json_path(answer, "beta"));
+	if (alpha > 0 && beta > 0)
+		(void)fprintf(to,
+			      "E(FAIL) of %.3g proves worse; a mean of E(REL) and E(ABS) of %.3g "
+			      "proves not worse\n",
+			      1 / alpha, 1 / beta);
+}
+
+/* What a person may do about a verdict that is not final: nothing for the others. */
+static void print_next(struct session *session, struct json_object *answer)
+{
+	static const struct {
+		const char *verdict, *next;
+	} steps[] = {
+		{"STALE", "picket status; picket sources list; picket services"},
+		{"WAIT", "ask again, or let this command wait: --wait 30m"},
+		{"INCONCLUSIVE", "a person decides; picket services; picket alerts list"},
+		{"FAIL", "roll back; picket alerts list --level high"},
+	};
+	for (size_t i = 0; !session->quiet && i < sizeof steps / sizeof *steps; i++) {
+		if (strcmp(steps[i].verdict, json_path_text(answer, "verdict")) == 0)
+			(void)fprintf(session->problems, "next: %s\n", steps[i].next);
+	}
+}
+
+static void print_freshness(FILE *to, struct json_object *answer)
+{
+	struct bytes lag = {0};
+	if (json_path(answer, "as_of") == NULL)
+		return;
+	output_cell(json_path(answer, "lag_s"), CELL_SECONDS, &lag);
+	bytes_put_u8(&lag, 0);
+	print_member(to, "evaluated up to ", answer, "as_of");
+	if (!lag.failed && lag.data[0] != '-') {
+		output_text(to, ", ");
+		output_text(to, (const char *)lag.data);
+		output_text(to, " ago");
+	}
+	output_text(to, "\n");
+	bytes_done(&lag);
+}
 
 static enum status print_text(struct session *session, struct json_object *answer,
 			      struct error *err)
 {
 	FILE *to = session->output.to;
 	struct json_object *outcomes = json_path(answer, "outcomes");
+	enum status status = OK;
 	output_text(to, json_path_text(answer, "verdict"));
 	print_member(to, ": ", answer, "summary");
 	output_text(to, "\n");
 	print_reasons(to, answer);
-	print_member(to, "as of ", answer, "as_of");
-	print_member(to, ", lag in seconds ", answer, "lag_s");
-	if (json_path(answer, "as_of") != NULL)
-		output_text(to, "\n");
-	if (outcomes == NULL || json_object_array_length(outcomes) == 0)
-		return OK;
-	return output_table(&session->output, outcome_columns,
-			    sizeof outcome_columns / sizeof *outcome_columns, outcomes, err);
+	print_freshness(to, answer);
+	if (was_counted(outcomes)) {
+		status = output_table(&session->output, outcome_columns,
+				      sizeof outcome_columns / sizeof *outcome_columns, outcomes,
+				      err);
+		print_thresholds(to, answer);
+	}
+	(void)fflush(to);
+	print_next(session, answer);
+	return status;
 }
 
 /* The answer that nobody gave: the same shape, so that a reader needs no second case. */
@@ -148,9 +210,7 @@ static void ask_once(struct session *session, struct client *client,
 		(void)snprintf(reply->why, sizeof reply->why, "%s", err.text);
 		return;
 	}
-	bytes_put_u8(&response.body, 0);
-	if (!response.body.failed)
-		reply->answer = json_tokener_parse((const char *)response.body.data);
+	reply->answer = json_read(bytes_text(&response.body));
 	bytes_done(&response.body);
 	const char *error = json_path_text(reply->answer, "error");
 	if (response.status == 400 || response.status == 404)

@@ -28,11 +28,11 @@ static const struct option event_options[] = {
 
 static const struct column event_columns[] = {
 	{"TIME", "time", CELL_TIME, false},
-	{"TOPIC", "topic", CELL_TEXT, true},
+	{"TOPIC", "topic", CELL_TEXT, COLUMN_WHOLE},
 	{"PARTITION", "partition", CELL_COUNT, false},
 	{"OFFSET", "offset", CELL_COUNT, false},
-	{"INDEX", "index", CELL_COUNT, false},
-	{"TENANT", "tenant", CELL_TEXT, true},
+	{"INDEX", "index", CELL_COUNT, COLUMN_MINOR},
+	{"TENANT", "tenant", CELL_TEXT, COLUMN_MINOR},
 	{"EVENT", "event", CELL_MAP, true},
 };
 
@@ -154,7 +154,7 @@ const struct command command_events_show = {
 	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_TENANT,
 	.summary = "one stored event with all its fields",
 	.details = "",
-	.examples = "  picket events show logs-auth:0:91827\n",
+	.examples = "  picket events show logs-auth/0/91827\n",
 	.run = run_events_show,
 };
 
@@ -166,9 +166,9 @@ static const struct option quarantine_options[] = {
 };
 
 static const struct column quarantine_columns[] = {
-	{"ID", "id", CELL_TEXT, true},          {"TIME", "time", CELL_TIME, false},
-	{"REASON", "reason", CELL_TEXT, false}, {"SIZE", "size", CELL_BYTES, false},
-	{"DETAIL", "detail", CELL_TEXT, true},  {"BEGINS", "preview", CELL_TEXT, true},
+	{"ID", "id", CELL_TEXT, COLUMN_WHOLE},         {"TIME", "time", CELL_TIME, COLUMN_MINOR},
+	{"REASON", "reason", CELL_TEXT, COLUMN_WHOLE}, {"SIZE", "size", CELL_BYTES, COLUMN_WHOLE},
+	{"DETAIL", "detail", CELL_TEXT, COLUMN_CUT},   {"BEGINS", "preview", CELL_TEXT, COLUMN_CUT},
 };
 
 static int run_quarantine_list(struct session *session)
@@ -214,6 +214,8 @@ static int print_raw(struct session *session, struct json_object *row, bool exac
 		const char *text = json_object_get_string(raw);
 		if (exactly)
 			(void)fwrite(text, 1, (size_t)json_object_get_string_len(raw), to);
+		else if (text[0] == '\0')
+			output_text(to, "(no bytes)");
 		else
 			output_text(to, text);
 		return EXIT_OK;
@@ -285,7 +287,7 @@ const struct command command_quarantine_show = {
 	.options = raw_options,
 	.summary = "one record with its raw bytes",
 	.details = "",
-	.examples = "  picket quarantine show logs-auth:0:12:0\n"
-		    "  picket quarantine show logs-auth:0:12:0 --raw > record.bin\n",
+	.examples = "  picket quarantine show logs-auth/0/12/0\n"
+		    "  picket quarantine show logs-auth/0/12/0 --raw > record.bin\n",
 	.run = run_quarantine_show,
 };

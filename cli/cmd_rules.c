@@ -11,6 +11,7 @@
 static const struct option rules_options[] = {
 	{"rules", 0, "PATH", "load these files or folders instead of asking the daemon"},
 	{"level", 0, "LEVEL", "only of this level"},
+	OPTION_LIST,
 	{0},
 };
 
@@ -18,6 +19,7 @@ static const struct column rule_columns[] = {
 	{"LEVEL", "level", CELL_LEVEL, false}, {"TITLE", "title", CELL_TEXT, true},
 	{"KIND", "kind", CELL_TEXT, false},    {"LOGSOURCE", "logsource", CELL_MAP, true},
 	{"GATE", "gate", CELL_TEXT, false},    {"TESTS", "tests", CELL_COUNT, false},
+	{"TAGS", "tags", CELL_LIST, true},     {"WITNESS", "witness", CELL_TEXT, true},
 	{"KEY", "key", CELL_TEXT, true},       {"AT", "at", CELL_PLACE, true},
 };
 
@@ -93,13 +95,21 @@ const struct command command_rules_list = {
 };
 
 static const struct column rule_fields[] = {
-	{"title", "title", CELL_TEXT, false},   {"key", "key", CELL_TEXT, false},
-	{"level", "level", CELL_TEXT, false},   {"kind", "kind", CELL_TEXT, false},
-	{"status", "status", CELL_TEXT, false}, {"logsource", "logsource", CELL_MAP, false},
-	{"tags", "tags", CELL_LIST, false},     {"alerts", "alerts", CELL_TEXT, false},
-	{"shadow", "shadow", CELL_TEXT, false}, {"cross tenant", "cross_tenant", CELL_TEXT, false},
-	{"gate", "gate", CELL_TEXT, false},     {"tests", "tests", CELL_TEXT, false},
-	{"at", "at", CELL_PLACE, false},        {"description", "description", CELL_TEXT, false},
+	{"title", "title", CELL_TEXT, false},
+	{"key", "key", CELL_TEXT, false},
+	{"level", "level", CELL_TEXT, false},
+	{"kind", "kind", CELL_TEXT, false},
+	{"status", "status", CELL_TEXT, false},
+	{"logsource", "logsource", CELL_MAP, false},
+	{"tags", "tags", CELL_LIST, false},
+	{"alerts", "alerts", CELL_TEXT, false},
+	{"shadow", "shadow", CELL_TEXT, false},
+	{"cross tenant", "cross_tenant", CELL_TEXT, false},
+	{"gate", "gate", CELL_TEXT, false},
+	{"tests", "tests", CELL_TEXT, false},
+	{"witness", "witness", CELL_TEXT, false},
+	{"at", "at", CELL_PLACE, false},
+	{"description", "description", CELL_TEXT, false},
 };
 
 static bool is_called(struct json_object *rule, const char *word)
@@ -152,6 +162,7 @@ const struct command command_rules_show = {
 
 static const struct option lint_options[] = {
 	{"strict", 0, NULL, "end with 1 when there are warnings"},
+	OPTION_LIST,
 	{0},
 };
 
@@ -159,6 +170,44 @@ static void plan_done(struct plan **plan)
 {
 	if (*plan != NULL)
 		plan_free(plan);
+}
+
+/* -o json: the same, for a program. */
+static int print_lint(struct session *session, const struct ruleset *ruleset,
+		      const struct note_counts *counts, const struct error *plan_problem)
+{
+	struct bytes text cleanup(bytes_done) = {0};
+	struct json_writer json = {.to = &text};
+	json_write_open(&json, NULL, '{');
+	json_write_string(&json, "schema", "picket.lint/1");
+	json_write_count(&json, "rules", ruleset_count(ruleset));
+	json_write_count(&json, "refused", counts->refused);
+	json_write_count(&json, "warnings", counts->warnings);
+	json_write_string(&json, "problem", plan_problem->text);
+	rule_notes_json(ruleset, &json);
+	json_write_close(&json, '}');
+	bytes_put_u8(&text, 0);
+	struct json_object *answer cleanup(session_json_done) =
+		text.failed ? NULL : json_tokener_parse((const char *)text.data);
+	if (answer == NULL)
+		return session_fail(session, EXIT_INTERNAL, "out of memory");
+	if (session->output.format == OUTPUT_NDJSON)
+		output_lines(&session->output, json_path(answer, "notes"));
+	else
+		output_json(&session->output, answer);
+	return EXIT_OK;
+}
+
+static struct note_counts count_notes(const struct ruleset *ruleset)
+{
+	struct note_counts counts = {0};
+	size_t count = 0;
+	const struct rule_note *notes = ruleset_notes(ruleset, &count);
+	for (size_t i = 0; i < count; i++) {
+		counts.refused += notes[i].kind == NOTE_REFUSED;
+		counts.warnings += notes[i].kind != NOTE_REFUSED;
+	}
+	return counts;
 }
 
 static int run_lint(struct session *session)
@@ -173,12 +222,19 @@ static int run_lint(struct session *session)
 	int code = load_rules(session, &options, &ruleset);
 	if (code != EXIT_OK)
 		return code;
-	struct note_counts counts = print_notes(session, ruleset, true);
+	bool as_text = session->output.format == OUTPUT_TABLE;
+	struct note_counts counts =
+		as_text ? print_notes(session, ruleset, true) : count_notes(ruleset);
 	if (plan_new(ruleset, &key, &plan, &err) != OK) {
-		(void)session_fail_error(session, &err);
 		counts.refused++;
+		if (as_text)
+			(void)session_fail_error(session, &err);
 	}
-	if (!session->quiet)
+	if (!as_text)
+		code = print_lint(session, ruleset, &counts, &err);
+	if (code != EXIT_OK)
+		return code;
+	if (as_text && !session->quiet)
 		(void)fprintf(session->output.to, "%zu rules load, %zu refused, %zu warnings\n",
 			      ruleset_count(ruleset), counts.refused, counts.warnings);
 	if (counts.refused > 0)
@@ -193,11 +249,12 @@ const struct command command_rules_lint = {
 	.words = "PATH...",
 	.word_min = 1,
 	.word_max = ARGUMENTS_MAX,
+	.takes = TAKES_OUTPUT,
 	.options = lint_options,
 	.summary = "do these rules load, and what is odd about them",
 	.details =
 		"Ends with 0 when all load (warnings or not), 65 when one is refused; --strict:\n"
-		"1 when there are warnings.\n",
+		"1 when there are warnings. -o json prints the same for a program.\n",
 	.examples = "  picket rules lint rules/\n  picket rules lint --strict my-rule.yml\n",
 	.run = run_lint,
 };

@@ -20,12 +20,6 @@ static const struct option run_options[] = {
 	{0},
 };
 
-static void arena_done(struct arena **arena)
-{
-	if (*arena != NULL)
-		arena_free(arena);
-}
-
 /* Signals are taken by sigtimedwait() in the main thread; every other thread inherits the mask. */
 static void block_signals(sigset_t *ret_set)
 {
@@ -84,17 +78,13 @@ static int serve(struct session *session, const struct config *config)
 
 static int run_run(struct session *session)
 {
-	struct arena *arena cleanup(arena_done) = arena_new(RUN_ARENA_BYTES);
-	const char *file = arguments_get(&session->arguments, "config");
+	struct arena *arena cleanup(arena_free) = arena_new(RUN_ARENA_BYTES);
+	const char *file = session_config(session);
 	struct problems problems;
 	struct config config;
 	struct error err = {0};
 	if (arena == NULL)
 		return session_fail(session, EXIT_INTERNAL, "out of memory");
-	if (file == NULL)
-		file = session->environment.config;
-	if (file == NULL)
-		file = "/etc/picket/picket.yaml";
 	enum status status = problems_init(&problems, arena, &err);
 	if (status == OK)
 		status = config_load(file, &problems, &config, &err);

@@ -25,6 +25,7 @@ static const struct option scan_options_table[] = {
 	{"time-field", 0, "NAME", "the field with the event's time (RFC 3339, epoch s or ms)"},
 	{"lateness", 0, "DURATION", "take records in file order, as live, with this bound"},
 	{"skip-refused", 0, NULL, "leave out rules that do not load"},
+	OPTION_LIST,
 	{0},
 };
 

@@ -1,78 +1,85 @@
 /* picket status, picket sources list|seek, picket services, picket version */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/json_writer.h"
 
 static const struct column status_columns[] = {
-	{"state", "state", CELL_TEXT, false},
-	{"version", "version", CELL_TEXT, false},
 	{"started", "started", CELL_TIME, false},
-	{"watermark", "watermark", CELL_TIME, false},
 	{"committed", "committed", CELL_TIME, false},
-	{"epoch", "epoch", CELL_TEXT, false},
-	{"consumed", "records.consumed", CELL_TEXT, false},
+	{"  epoch", "epoch", CELL_TEXT, false},
+	{"complete up to", "watermark", CELL_TIME, false},
+	{"records", "records.consumed", CELL_TEXT, false},
 	{"  stored", "records.stored", CELL_TEXT, false},
 	{"  quarantined", "records.quarantined", CELL_TEXT, false},
-	{"late", "records.late", CELL_TEXT, false},
-	{"lost (retention)", "records.lost_to_retention", CELL_TEXT, false},
+	{"  late", "records.late", CELL_TEXT, false},
+	{"  lost to retention", "records.lost_to_retention", CELL_TEXT, false},
+	{"alerts", "alerts.total", CELL_TEXT, false},
+	{"  still open", "alerts.open", CELL_TEXT, false},
+	{"  since the start", "correlation.alerts_opened", CELL_TEXT, false},
 	{"partitions", "sources.partitions", CELL_TEXT, false},
-	{"stalled", "sources.stalled", CELL_TEXT, false},
-	{"lag (messages)", "sources.lag", CELL_TEXT, false},
-	{"rules loaded", "rules.loaded", CELL_TEXT, false},
-	{"rules skipped", "rules.skipped", CELL_TEXT, false},
-	{"alerts opened", "correlation.alerts_opened", CELL_TEXT, false},
-	{"undecided", "correlation.undecided", CELL_TEXT, false},
-	{"groups", "correlation.cells", CELL_TEXT, false},
+	{"  stalled", "sources.stalled", CELL_TEXT, false},
+	{"  messages to read", "sources.lag", CELL_TEXT, false},
+	{"rules", "rules.loaded", CELL_TEXT, false},
+	{"  skipped", "rules.skipped", CELL_TEXT, false},
+	{"  undecided", "correlation.undecided", CELL_TEXT, false},
+	{"groups remembered", "correlation.cells", CELL_TEXT, false},
 	{"store", "store_bytes", CELL_BYTES, false},
 };
 
-enum { STATUS_WATCH_SECONDS = 2 };
-
-static int print_status(struct session *session, struct client *client)
+/* The first line says whether a person must do something, the next ones what. */
+static void print_problems(FILE *to, struct json_object *answer)
 {
-	struct json_object *answer cleanup(session_json_done) = NULL;
-	struct question question;
+	struct json_object *problems = json_path(answer, "problems");
+	size_t count = problems == NULL ? 0 : json_object_array_length(problems);
+	const char *state = json_path_text(answer, "state");
+	output_text(to, "picket ");
+	output_text(to, json_path_text(answer, "version"));
+	output_text(to, strcmp(state, "offline") == 0
+				? ": no daemon asked, the store as it was left"
+				: " is ");
+	output_text(to, strcmp(state, "offline") == 0 ? "" : state);
+	output_text(to, count == 0 ? "; nothing is wrong\n" : "; this is wrong:\n");
+	for (size_t i = 0; i < count; i++) {
+		output_text(to, "  - ");
+		output_text(to, json_object_get_string(json_object_array_get_idx(problems, i)));
+		output_text(to, "\n");
+	}
+	output_text(to, "\n");
+}
+
+static int print_status(struct session *session, struct json_object *answer)
+{
 	struct error err = {0};
-	question_init(&question, "GET", TEXT("/v1/status"));
-	int code = session_ask(session, client, &question, &answer);
-	if (code != EXIT_OK)
-		return code;
 	if (session->output.format != OUTPUT_TABLE) {
 		output_json(&session->output, answer);
 		return EXIT_OK;
 	}
+	print_problems(session->output.to, answer);
 	if (output_fields(&session->output, status_columns,
 			  sizeof status_columns / sizeof *status_columns, answer, &err) != OK)
 		return session_fail_error(session, &err);
-	struct json_object *problems = json_path(answer, "problems");
-	for (size_t i = 0; problems != NULL && i < json_object_array_length(problems); i++) {
-		output_text(session->output.to, i == 0 ? "\nproblems\n  " : "  ");
-		output_text(session->output.to,
-			    json_object_get_string(json_object_array_get_idx(problems, i)));
-		output_text(session->output.to, "\n");
-	}
 	return EXIT_OK;
 }
 
 static int run_status(struct session *session)
 {
 	struct client *client cleanup(session_client_done) = NULL;
+	struct question question;
 	struct error err = {0};
-	bool watch = arguments_has(&session->arguments, "watch");
 	if (session_client(session, false, &client, &err) != OK)
 		return session_fail_error(session, &err);
+	question_init(&question, "GET", TEXT("/v1/status"));
 	for (;;) {
-		if (watch && session->output.terminal && session->output.format == OUTPUT_TABLE)
-			(void)fputs("\033[H\033[2J", session->output.to);
-		int code = print_status(session, client);
-		(void)fflush(session->output.to);
-		if (!watch || code != EXIT_OK || ferror(session->output.to))
+		struct json_object *answer cleanup(session_json_done) = NULL;
+		int code = session_ask(session, client, &question, &answer);
+		if (code != EXIT_OK)
 			return code;
-		(void)sleep(STATUS_WATCH_SECONDS);
+		session_clear(session);
+		code = print_status(session, answer);
+		if (!session_again(session, code))
+			return code;
 	}
 }
 
@@ -81,24 +88,27 @@ const struct command command_status = {
 	.words = "",
 	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_WATCH,
 	.summary = "what the daemon is doing, and what is wrong",
-	.details = "consumed = stored + quarantined, always.\n",
+	.details =
+		"Says first what is wrong. Records = stored + quarantined, always; what is late is\n"
+		"stored too. Alerts are those of the store, and those opened since the daemon "
+		"started.\n",
 	.examples = "  picket status\n  picket status --data /var/lib/picket   (no daemon runs)\n",
 	.run = run_status,
 };
 
 static const struct column source_columns[] = {
-	{"TOPIC", "topic", CELL_TEXT, true},
-	{"PARTITION", "partition", CELL_COUNT, false},
-	{"STATE", "state", CELL_STATE, false},
-	{"NEXT", "next_offset", CELL_COUNT, false},
-	{"END", "end_offset", CELL_COUNT, false},
-	{"LAG", "lag", CELL_COUNT, false},
-	{"WATERMARK", "watermark", CELL_TIME, false},
-	{"CONSUMED", "consumed", CELL_COUNT, false},
-	{"STORED", "stored", CELL_COUNT, false},
-	{"QUARANTINED", "quarantined", CELL_COUNT, false},
-	{"LATE", "late", CELL_COUNT, false},
-	{"LOST", "lost_to_retention", CELL_COUNT, false},
+	{"TOPIC", "topic", CELL_TEXT, COLUMN_WHOLE},
+	{"PARTITION", "partition", CELL_COUNT, COLUMN_WHOLE},
+	{"STATE", "state", CELL_STATE, COLUMN_WHOLE},
+	{"NEXT", "next_offset", CELL_COUNT, COLUMN_MINOR},
+	{"END", "end_offset", CELL_COUNT, COLUMN_MINOR},
+	{"LAG", "lag", CELL_COUNT, COLUMN_WHOLE},
+	{"WATERMARK", "watermark", CELL_TIME, COLUMN_WHOLE},
+	{"CONSUMED", "consumed", CELL_COUNT, COLUMN_MINOR},
+	{"STORED", "stored", CELL_COUNT, COLUMN_MINOR},
+	{"QUARANTINED", "quarantined", CELL_COUNT, COLUMN_WHOLE},
+	{"LATE", "late", CELL_COUNT, COLUMN_WHOLE},
+	{"LOST", "lost_to_retention", CELL_COUNT, COLUMN_WHOLE},
 };
 
 static int run_sources_list(struct session *session)

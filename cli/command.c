@@ -21,6 +21,7 @@ static const struct option server_options[] = {
 	{"data", 0, "DIR", "read a store that no daemon has open"},
 	{"config", 'c', "FILE", "take the socket from this configuration"},
 	{"token-file", 0, "FILE", "bearer token for TCP (also: PICKET_TOKEN_FILE)"},
+	{"ca-file", 0, "FILE", "certificates to trust for https (also: PICKET_CA_FILE)"},
 	{0},
 };
 

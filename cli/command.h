@@ -20,6 +20,7 @@ struct environment {
 	const char *server;     /* PICKET_SERVER, or NULL */
 	const char *config;     /* PICKET_CONFIG, or NULL */
 	const char *token_file; /* PICKET_TOKEN_FILE, or NULL */
+	const char *ca_file;    /* PICKET_CA_FILE, or NULL */
 	const char *user;       /* the name of who asks */
 	bool no_color;          /* NO_COLOR is set, or the terminal is dumb */
 };
@@ -64,6 +65,9 @@ __attribute__((format(printf, 3, 4))) int session_fail(struct session *session, 
 						       const char *format, ...);
 int session_fail_error(struct session *session, const struct error *err);
 
+/* The configuration to read: --config, PICKET_CONFIG, or the place of an installed picket. */
+const char *session_config(const struct session *session);
+
 /* A client as the options say. */
 enum status session_client(struct session *session, bool writable, struct client **ret_client,
 			   struct error *err);
@@ -92,6 +96,10 @@ struct listing {
 	const char *empty; /* words for no row at all */
 };
 int session_list(struct session *session, const struct listing *listing);
+
+/* -w: the screen is cleared (on a terminal), and after a pause true: ask and print again. */
+void session_clear(struct session *session);
+bool session_again(struct session *session, int code);
 
 void session_json_done(struct json_object **object);
 void session_client_done(struct client **client);

@@ -472,22 +472,18 @@ static void close_stream(FILE **stream)
 		(void)fclose(*stream);
 }
 
-static void done_bytes(struct bytes *bytes)
-{
-	bytes_done(bytes);
-}
-
 enum status config_load(const char *path, struct problems *problems, struct config *ret_config,
 			struct error *err)
 {
-	struct bytes content cleanup(done_bytes) = {0};
+	struct bytes content cleanup(bytes_done) = {0};
 	char buffer[8192];
 	FILE *file cleanup(close_stream) = fopen(path, "re");
 	size_t got = 0;
 	if (file == NULL) {
 		struct error problem_ = {0};
-		(void)!error_set(&problem_, ESYSTEM, "cannot read the configuration %s: %s", path,
-				 strerror(errno));
+		(void)!error_set(&problem_, ESYSTEM,
+				 "cannot read the configuration %s: %s; name one with -c FILE",
+				 path, strerror(errno));
 		problems_add(problems, &problem_);
 		return config_parse(TEXT("{}"), path, problems, ret_config, err);
 	}

@@ -91,7 +91,7 @@ for ((second = 1; second <= total + 30; second++)); do
 	[ -s "$home/fleet.json" ] && break
 	[ -t 1 ] && printf '\r    %3d s: %s' "$second" \
 		"$("$picket" status -o json 2>/dev/null |
-			jq -r '"\(.records.stored // 0) stored, \(.records.quarantined // 0) quarantined, \(.alerts.opened // 0) alerts opened"' 2>/dev/null)   "
+			jq -r '"\(.records.stored // 0) stored, \(.records.quarantined // 0) quarantined, \(.alerts.total // 0) alerts"' 2>/dev/null)   "
 done
 [ -t 1 ] && echo
 kill -0 "$fleet" 2>/dev/null || { echo "the fleet ended early:"; tail -n 3 "$home/fleet.log"; exit 1; }
@@ -102,7 +102,7 @@ say "4. What it found"
 say "5. May the canaries go on? (only exit code 0 may promote)"
 verdict() { # verdict SERVICE CANARY BASELINE WANTED
 	local text code
-	text=$("$picket" gate --service "$1" --canary "$2" --baseline "$3" --wait 20s)
+	text=$("$picket" gate -q --service "$1" --canary "$2" --baseline "$3" --wait 20s)
 	code=$?
 	printf '    %-9s %s against %s: exit code %d\n' "$1" "$2" "$3" "$code"
 	sed 's/^/        /' <<<"$text"

@@ -91,18 +91,55 @@ static const struct command *find(struct session *session, const char *const *wo
 		nearest(known ? words[0] : NULL, known && count > 1 ? words[1] : words[0]);
 	verbs_of(words[0], verbs, sizeof verbs);
 	if (!known)
-		(void)session_fail(session, EXIT_USAGE,
-				   "no command \"%s\"%s%s%s; see picket --help", words[0],
-				   better == NULL ? "" : "; did you mean \"",
+		(void)session_fail(session, EXIT_USAGE, "no command \"%s\"%s%s%s see picket --help",
+				   words[0], better == NULL ? ";" : "; did you mean \"",
 				   better == NULL ? "" : better, better == NULL ? "" : "\"?");
 	else if (count < 2 || words[1][0] == '-')
 		(void)session_fail(session, EXIT_USAGE, "%s what? It has: %s", words[0], verbs);
 	else
-		(void)session_fail(session, EXIT_USAGE, "%s has no \"%s\"%s%s%s; it has: %s",
-				   words[0], words[1], better == NULL ? "" : "; did you mean \"",
+		(void)session_fail(session, EXIT_USAGE, "%s has no \"%s\"%s%s%s it has: %s",
+				   words[0], words[1], better == NULL ? ";" : "; did you mean \"",
 				   better == NULL ? "" : better, better == NULL ? "" : "\"?",
 				   verbs);
 	return NULL;
+}
+
+/* The verbs of a noun with what they do; false: it has none. */
+static bool noun_help(const char *noun, FILE *to)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		if (strcmp(commands[i]->noun, noun) != 0 || commands[i]->verb == NULL)
+			continue;
+		if (count++ == 0)
+			(void)fprintf(to,
+				      "Usage: picket %s VERB (picket %s VERB --help tells more)\n",
+				      noun, noun);
+		(void)fprintf(to, "  %-10s %s\n", commands[i]->verb, commands[i]->summary);
+	}
+	return count > 0;
+}
+
+static bool is_help(const char *word)
+{
+	return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* `picket help`, `picket help alerts`, `picket help alerts list`. */
+static int help(struct session *session, const char *const *words, size_t count)
+{
+	size_t used = 0;
+	if (count == 0) {
+		overview(session->output.to);
+		return EXIT_OK;
+	}
+	if (count == 1 && noun_help(words[0], session->output.to))
+		return EXIT_OK;
+	const struct command *command = find(session, words, count, &used);
+	if (command == NULL)
+		return EXIT_USAGE;
+	command_help(command, session->output.to);
+	return EXIT_OK;
 }
 
 static bool take_format(struct session *session)
@@ -166,11 +203,10 @@ int dispatch(struct session *session, const char *const *words, size_t count)
 		overview(session->problems);
 		return EXIT_USAGE;
 	}
-	if (strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0 ||
-	    strcmp(words[0], "help") == 0) {
-		overview(session->output.to);
+	if (is_help(words[0]))
+		return help(session, words + 1, count - 1);
+	if (count == 2 && is_help(words[1]) && noun_help(words[0], session->output.to))
 		return EXIT_OK;
-	}
 	static const char *const version[] = {"version"};
 	if (strcmp(words[0], "--version") == 0) {
 		words = version;

@@ -35,8 +35,9 @@ struct parameters {
 	bool too_many;
 };
 
+/* With its size: a %00 in a value must not cut it short, "tenant=%00" is not "no tenant". */
 static enum MHD_Result take_parameter(void *context, enum MHD_ValueKind kind, const char *name,
-				      const char *value)
+				      size_t name_size, const char *value, size_t value_size)
 {
 	struct parameters *to = context;
 	(void)kind;
@@ -44,7 +45,8 @@ static enum MHD_Result take_parameter(void *context, enum MHD_ValueKind kind, co
 		to->too_many = true;
 		return MHD_NO;
 	}
-	to->items[to->count++] = (struct api_parameter){text_of(name), text_of(value)};
+	to->items[to->count++] =
+		(struct api_parameter){{name, name_size}, {value, value == NULL ? 0 : value_size}};
 	return MHD_YES;
 }
 
@@ -114,6 +116,10 @@ static enum MHD_Result reply(struct MHD_Connection *connection, struct api_respo
 		(void)snprintf(retry, sizeof retry, "%u", response->retry_after_s);
 		(void)MHD_add_response_header(message, "Retry-After", retry);
 	}
+	if (response->allow != NULL)
+		(void)MHD_add_response_header(message, "Allow", response->allow);
+	if (response->status == 401)
+		(void)MHD_add_response_header(message, "WWW-Authenticate", "Bearer");
 	enum MHD_Result result = MHD_queue_response(connection, response->status, message);
 	MHD_destroy_response(message);
 	return result;
@@ -125,9 +131,11 @@ static enum MHD_Result answer(const struct door *door, struct MHD_Connection *co
 	struct parameters parameters = {.count = 0};
 	struct api_response response = {0};
 	const char *text = NULL;
-	(void)MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, take_parameter,
-					&parameters);
-	struct api_request request = {.method = text_of(method),
+	(void)MHD_get_connection_values_n(connection, MHD_GET_ARGUMENT_KIND, take_parameter,
+					  &parameters);
+	/* The server itself leaves the body of the answer to HEAD out. */
+	bool head = strcmp(method, "HEAD") == 0;
+	struct api_request request = {.method = head ? TEXT("GET") : text_of(method),
 				      .path = text_of(path),
 				      .parameters = parameters.items,
 				      .parameter_count = parameters.count,
@@ -194,7 +202,8 @@ static enum status open_door(struct door *door, int descriptor, const struct htt
 	door->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, on_request, door, MHD_OPTION_LISTEN_SOCKET, descriptor,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		(unsigned)HTTP_CONNECTIONS_PER_ADDRESS, MHD_OPTION_CONNECTION_TIMEOUT,
 		(unsigned)HTTP_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEADERS_MAX,
 		MHD_OPTION_ARRAY, tls ? with_tls : without, MHD_OPTION_END);
 	if (door->daemon == NULL) {

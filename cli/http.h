@@ -10,7 +10,7 @@
  *
  * Invariant: no request can make a handler wait longer than its wait= (at most 8 s); http_free()
  * returns when no handler runs any more. Owner: http_start()'s caller. Thread: its own, one per
- * connection. Limits: HTTP_CONNECTIONS_MAX, API_BODY_MAX, HTTP_IDLE_S. */
+ * connection. Limits: HTTP_CONNECTIONS_MAX per door, API_BODY_MAX, HTTP_IDLE_S. */
 #ifndef PICKET_CLI_HTTP_H
 #define PICKET_CLI_HTTP_H
 
@@ -19,6 +19,7 @@
 
 enum {
 	HTTP_CONNECTIONS_MAX = 128,
+	HTTP_CONNECTIONS_PER_ADDRESS = 64, /* one slow client cannot have them all */
 	HTTP_IDLE_S = 15,
 	HTTP_HEADERS_MAX = 32 * 1024,
 };

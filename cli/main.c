@@ -22,6 +22,7 @@ static struct environment read_environment(void)
 		.server = getenv("PICKET_SERVER"),
 		.config = getenv("PICKET_CONFIG"),
 		.token_file = getenv("PICKET_TOKEN_FILE"),
+		.ca_file = getenv("PICKET_CA_FILE"),
 		.user = user == NULL ? "unknown" : user->pw_name,
 		.no_color = (no_color != NULL && no_color[0] != '\0') ||
 			    (terminal != NULL && strcmp(terminal, "dumb") == 0),

@@ -11,10 +11,7 @@
 
 enum { ID_DIGITS = 12, SECOND_DIGITS = 19, WIDTH_DEFAULT = 80 };
 
-static void done_bytes(struct bytes *bytes)
-{
-	bytes_done(bytes);
-}
+static const double SECONDS_SHOWN_MAX = 1e12;
 
 static void put(struct bytes *to, const char *string)
 {
@@ -94,6 +91,36 @@ static void put_size(struct json_object *value, struct bytes *to)
 	put(to, text);
 }
 
+/* Seconds in the two units that say enough. */
+static void put_seconds(struct json_object *value, struct bytes *to)
+{
+	char text[64];
+	double seconds = json_object_get_double(value);
+	if (!(seconds < SECONDS_SHOWN_MAX)) {
+		put(to, "-"); /* nothing has been closed yet */
+		return;
+	}
+	long long whole = (long long)(seconds + 0.5);
+	if (seconds < 60)
+		(void)snprintf(text, sizeof text, "%.1f s", seconds);
+	else if (whole < 3600)
+		(void)snprintf(text, sizeof text, "%lld min %lld s", whole / 60, whole % 60);
+	else if (whole < 86400)
+		(void)snprintf(text, sizeof text, "%lld h %lld min", whole / 3600,
+			       whole % 3600 / 60);
+	else
+		(void)snprintf(text, sizeof text, "%lld d %lld h", whole / 86400,
+			       whole % 86400 / 3600);
+	put(to, text);
+}
+
+static void put_figure(struct json_object *value, struct bytes *to)
+{
+	char text[32];
+	(void)snprintf(text, sizeof text, "%.3g", json_object_get_double(value));
+	put(to, text);
+}
+
 static void put_place(struct json_object *value, struct bytes *to)
 {
 	put(to, json_path_text(value, "file"));
@@ -117,6 +144,12 @@ void output_cell(struct json_object *value, enum cell_kind kind, struct bytes *t
 		return;
 	case CELL_BYTES:
 		put_size(value, to);
+		return;
+	case CELL_FIGURE:
+		put_figure(value, to);
+		return;
+	case CELL_SECONDS:
+		put_seconds(value, to);
 		return;
 	case CELL_PLACE:
 		put_place(value, to);
@@ -166,8 +199,8 @@ static const char *color_of(enum cell_kind kind, const char *text)
 static enum status set_cell(const struct output *output, struct libscols_line *line, size_t index,
 			    const struct column *column, struct json_object *object)
 {
-	struct bytes raw cleanup(done_bytes) = {0};
-	struct bytes text cleanup(done_bytes) = {0};
+	struct bytes raw cleanup(bytes_done) = {0};
+	struct bytes text cleanup(bytes_done) = {0};
 	output_cell(json_path(object, column->path), column->kind, &raw);
 	escape_text(bytes_text(&raw), &text);
 	bytes_put_u8(&text, 0);
@@ -186,9 +219,11 @@ static enum status fill_table(const struct output *output, struct libscols_table
 			      struct json_object *rows)
 {
 	for (size_t i = 0; i < column_count; i++) {
-		int flags = columns[i].wide ? SCOLS_FL_TRUNC : 0;
-		bool right = columns[i].kind == CELL_COUNT || columns[i].kind == CELL_BYTES;
-		if (scols_table_new_column(table, columns[i].title, columns[i].wide ? 0.3 : 1,
+		int flags = columns[i].fit == COLUMN_CUT ? SCOLS_FL_TRUNC : 0;
+		bool right = columns[i].kind == CELL_COUNT || columns[i].kind == CELL_BYTES ||
+			     columns[i].kind == CELL_FIGURE;
+		if (scols_table_new_column(table, columns[i].title,
+					   columns[i].fit == COLUMN_CUT ? 0.3 : 1,
 					   flags | (right ? SCOLS_FL_RIGHT : 0)) == NULL)
 			return ENOMEMORY;
 	}
@@ -216,10 +251,25 @@ static size_t terminal_width(const struct output *output)
 	return WIDTH_DEFAULT;
 }
 
+/* The columns that there is room for; how many. */
+static size_t choose_columns(const struct output *output, const struct column *from, size_t count,
+			     struct column *to)
+{
+	bool narrow = output->terminal && terminal_width(output) < OUTPUT_NARROW;
+	size_t kept = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!narrow || from[i].fit != COLUMN_MINOR)
+			to[kept++] = from[i];
+	}
+	return kept;
+}
+
 enum status output_table(const struct output *output, const struct column *columns,
 			 size_t column_count, struct json_object *rows, struct error *err)
 {
 	assert(column_count <= OUTPUT_COLUMNS_MAX);
+	struct column chosen[OUTPUT_COLUMNS_MAX];
+	column_count = choose_columns(output, columns, column_count, chosen);
 	struct libscols_table *table = scols_new_table();
 	if (table == NULL)
 		return error_set(err, ENOMEMORY, "no memory for a table");
@@ -230,7 +280,7 @@ enum status output_table(const struct output *output, const struct column *colum
 								: SCOLS_TERMFORCE_NEVER);
 	if (output->terminal)
 		(void)scols_table_set_termwidth(table, terminal_width(output));
-	enum status status = fill_table(output, table, columns, column_count, rows);
+	enum status status = fill_table(output, table, chosen, column_count, rows);
 	if (status == OK && scols_print_table(table) != 0)
 		status = ESYSTEM;
 	scols_unref_table(table);
@@ -246,8 +296,8 @@ enum status output_fields(const struct output *output, const struct column *colu
 		width = size > width ? size : width;
 	}
 	for (size_t i = 0; i < column_count; i++) {
-		struct bytes raw cleanup(done_bytes) = {0};
-		struct bytes text cleanup(done_bytes) = {0};
+		struct bytes raw cleanup(bytes_done) = {0};
+		struct bytes text cleanup(bytes_done) = {0};
 		output_cell(json_path(object, columns[i].path), columns[i].kind, &raw);
 		escape_text(bytes_text(&raw), &text);
 		if (text.size == 0)
@@ -262,7 +312,7 @@ enum status output_fields(const struct output *output, const struct column *colu
 
 void output_json(const struct output *output, struct json_object *value)
 {
-	struct bytes text cleanup(done_bytes) = {0};
+	struct bytes text cleanup(bytes_done) = {0};
 	int flags =
 		output->format == OUTPUT_NDJSON ? JSON_C_TO_STRING_PLAIN : JSON_C_TO_STRING_PRETTY;
 	escape_json(text_of(json_object_to_json_string_ext(value,
@@ -281,7 +331,8 @@ void output_lines(const struct output *output, struct json_object *array)
 
 void output_text(FILE *to, const char *text)
 {
-	struct bytes escaped cleanup(done_bytes) = {0};
+	struct bytes escaped cleanup(bytes_done) = {0};
 	escape_lines(text_of(text), &escaped);
-	(void)fwrite(escaped.data, 1, escaped.size, to);
+	if (escaped.size > 0) /* nothing is no address */
+		(void)fwrite(escaped.data, 1, escaped.size, to);
 }

@@ -14,7 +14,7 @@
 
 #include "rules/bytes.h"
 
-enum { OUTPUT_COLUMNS_MAX = 32 };
+enum { OUTPUT_COLUMNS_MAX = 32, OUTPUT_NARROW = 120 };
 
 enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_NDJSON, OUTPUT_JUNIT };
 
@@ -27,22 +27,31 @@ struct output {
 
 enum cell_kind {
 	CELL_TEXT,
-	CELL_ID,    /* of 32 digits the first 12 */
-	CELL_TIME,  /* seconds, no fraction */
-	CELL_LEVEL, /* coloured by severity */
-	CELL_STATE, /* coloured by good or bad */
-	CELL_COUNT, /* to the right */
+	CELL_ID,      /* of 32 digits the first 12 */
+	CELL_TIME,    /* seconds, no fraction */
+	CELL_LEVEL,   /* coloured by severity */
+	CELL_STATE,   /* coloured by good or bad */
+	CELL_COUNT,   /* to the right */
+	CELL_FIGURE,  /* three significant digits, to the right */
+	CELL_SECONDS, /* 11.4 s, 31 min 23 s, 5 h 3 min */
 	CELL_BYTES,
 	CELL_MAP,   /* {"a":1} as a=1 */
 	CELL_LIST,  /* items with blanks between */
 	CELL_PLACE, /* {"file","line"} as file:line */
 };
 
+/* What a narrow terminal does to a column; without a terminal all are whole. */
+enum column_fit {
+	COLUMN_WHOLE = false,
+	COLUMN_CUT = true, /* cut to the width */
+	COLUMN_MINOR = 2,  /* left out below OUTPUT_NARROW columns */
+};
+
 struct column {
 	const char *title;
 	const char *path; /* "rule.title" */
 	enum cell_kind kind;
-	bool wide; /* may be cut on a terminal */
+	int fit; /* enum column_fit; true and false do as well */
 };
 
 /* The member of an object by a dotted path, or NULL. */

@@ -34,8 +34,14 @@ int load_rules(struct session *session, const struct ruleset_options *options,
 {
 	struct error err = {0};
 	struct ruleset *ruleset = NULL;
+	struct ruleset_options complete = *options;
+	const char **lists = NULL;
 	assert(options->path_count > 0);
-	enum status status = ruleset_load(options, &ruleset, &err);
+	if (collect_paths(session, "list", &lists, &complete.list_count) != OK)
+		return session_fail(session, EXIT_INTERNAL, "out of memory");
+	complete.lists = lists;
+	enum status status = ruleset_load(&complete, &ruleset, &err);
+	free(lists);
 	if (status != OK) {
 		(void)session_fail_error(session, &err);
 		/* A path that cannot be read is a wrong path, not a fault of the machine. */

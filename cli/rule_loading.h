@@ -9,6 +9,14 @@
 #include "cli/command.h"
 #include "rules/ruleset.h"
 
+/* The row of --list in the table of a command that loads rules. */
+#define OPTION_LIST                                                                             \
+	{                                                                                       \
+		"list", 0, "NAME=FILE",                                                         \
+			"values for %NAME% under `expand`, one a line; or a folder of NAME.txt" \
+	}
+
+/* The lists of --list are added to the options. */
 int load_rules(struct session *session, const struct ruleset_options *options,
 	       struct ruleset **ret_ruleset);
 

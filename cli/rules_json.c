@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+enum { WITNESS_BYTES_MAX = 1 << 20 };
+
 void position_json(const char *key, struct position at, struct json_writer *json)
 {
 	json_write_open(json, key, '{');
@@ -29,7 +31,8 @@ static const char *correlation_word(enum correlation_type type)
 	return words[type];
 }
 
-static void rule_json(const struct rule *rule, struct json_writer *json)
+static void rule_json(const struct ruleset *ruleset, const struct rule *rule, struct arena *arena,
+		      struct json_writer *json)
 {
 	json_write_open(json, NULL, '{');
 	json_write_text(json, "key", rule->key);
@@ -56,26 +59,17 @@ static void rule_json(const struct rule *rule, struct json_writer *json)
 		json_write_text(json, NULL, rule->tags[i]);
 	json_write_close(json, ']');
 	json_write_count(json, "tests", rule->test_count);
+	json_write_text(json, "witness", ruleset_witness(ruleset, rule->index, arena));
 	position_json("at", rule->at, json);
 	json_write_close(json, '}');
 }
 
-void rules_json(const struct ruleset *ruleset, struct text level, struct json_writer *json)
+void rule_notes_json(const struct ruleset *ruleset, struct json_writer *json)
 {
-	size_t note_count = 0;
-	const struct rule_note *notes = ruleset_notes(ruleset, &note_count);
-	json_write_open(json, NULL, '{');
-	json_write_string(json, "schema", "picket.rules/1");
-	json_write_boolean(json, "complete", true);
-	json_write_open(json, "rules", '[');
-	for (size_t i = 0; i < ruleset_count(ruleset); i++) {
-		const struct rule *rule = ruleset_rule(ruleset, i);
-		if (level.size == 0 || text_equal(level, text_of(level_name(rule->level))))
-			rule_json(rule, json);
-	}
-	json_write_close(json, ']');
+	size_t count = 0;
+	const struct rule_note *notes = ruleset_notes(ruleset, &count);
 	json_write_open(json, "notes", '[');
-	for (size_t i = 0; i < note_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		json_write_open(json, NULL, '{');
 		json_write_string(json, "kind",
 				  notes[i].kind == NOTE_REFUSED ? "refused" : "warning");
@@ -86,5 +80,31 @@ void rules_json(const struct ruleset *ruleset, struct text level, struct json_wr
 		json_write_close(json, '}');
 	}
 	json_write_close(json, ']');
+}
+
+static void arena_done(struct arena **arena)
+{
+	arena_free(arena);
+}
+
+void rules_json(const struct ruleset *ruleset, struct text level, struct json_writer *json)
+{
+	struct arena *arena cleanup(arena_done) = arena_new(WITNESS_BYTES_MAX);
+	if (arena == NULL) {
+		json->to->failed = true;
+		return;
+	}
+	json_write_open(json, NULL, '{');
+	json_write_string(json, "schema", "picket.rules/1");
+	json_write_boolean(json, "complete", true);
+	json_write_open(json, "rules", '[');
+	for (size_t i = 0; i < ruleset_count(ruleset); i++) {
+		const struct rule *rule = ruleset_rule(ruleset, i);
+		arena_reset(arena);
+		if (level.size == 0 || text_equal(level, text_of(level_name(rule->level))))
+			rule_json(ruleset, rule, arena, json);
+	}
+	json_write_close(json, ']');
+	rule_notes_json(ruleset, json);
 	json_write_close(json, '}');
 }

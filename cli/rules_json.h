@@ -12,6 +12,9 @@
 /* level: only rules of this level, "" = all. */
 void rules_json(const struct ruleset *ruleset, struct text level, struct json_writer *json);
 
+/* A member "notes": what loading had to say. */
+void rule_notes_json(const struct ruleset *ruleset, struct json_writer *json);
+
 /* "rule.yml:12" */
 void position_json(const char *key, struct position at, struct json_writer *json);
 

@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/json_reader.h"
 
-enum { WATCH_SECONDS = 2, CONFIG_ARENA_BYTES = 64 * 1024 * 1024, JSON_DEPTH = 64 };
+enum { WATCH_SECONDS = 2, CONFIG_ARENA_BYTES = 64 * 1024 * 1024 };
 
 #define DEFAULT_CONFIG "/etc/picket/picket.yaml"
 #define DEFAULT_SERVER "unix:/var/lib/picket/picket.sock"
@@ -21,12 +22,6 @@ void session_json_done(struct json_object **object)
 void session_client_done(struct client **client)
 {
 	client_free(client);
-}
-
-static void arena_done(struct arena **arena)
-{
-	if (*arena != NULL)
-		arena_free(arena);
 }
 
 static void response_done(struct api_response *response)
@@ -55,10 +50,18 @@ int session_fail_error(struct session *session, const struct error *err)
 	return session_fail(session, exit_of_status(err->status), "%s", text);
 }
 
+const char *session_config(const struct session *session)
+{
+	const char *file = arguments_get(&session->arguments, "config");
+	if (file == NULL)
+		file = session->environment.config;
+	return file == NULL ? DEFAULT_CONFIG : file;
+}
+
 /* The socket that the configuration names, as unix:PATH in *to. */
 static enum status server_of_config(const char *file, struct bytes *to, struct error *err)
 {
-	struct arena *arena cleanup(arena_done) = arena_new(CONFIG_ARENA_BYTES);
+	struct arena *arena cleanup(arena_free) = arena_new(CONFIG_ARENA_BYTES);
 	struct problems problems;
 	struct config config;
 	if (arena == NULL)
@@ -84,11 +87,13 @@ enum status session_client(struct session *session, bool writable, struct client
 	const struct environment *around = &session->environment;
 	const char *config = arguments_get(&session->arguments, "config");
 	const char *token = arguments_get(&session->arguments, "token-file");
+	const char *ca_file = arguments_get(&session->arguments, "ca-file");
 	struct client_options options = {
 		.server = arguments_get(&session->arguments, "server"),
 		.data_dir = arguments_get(&session->arguments, "data"),
 		.writable = writable,
 		.token_file = token != NULL ? token : around->token_file,
+		.ca_file = ca_file != NULL ? ca_file : around->ca_file,
 	};
 	enum status status = OK;
 	if (options.server != NULL && options.data_dir != NULL)
@@ -143,17 +148,6 @@ void question_add_common(struct question *question, const struct session *sessio
 	}
 }
 
-static struct json_object *parse(const struct bytes *body)
-{
-	struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH);
-	if (tokener == NULL)
-		return NULL;
-	struct json_object *object =
-		json_tokener_parse_ex(tokener, (const char *)body->data, (int)body->size);
-	json_tokener_free(tokener);
-	return object;
-}
-
 int session_ask(struct session *session, struct client *client, const struct question *question,
 		struct json_object **ret_answer)
 {
@@ -164,7 +158,8 @@ int session_ask(struct session *session, struct client *client, const struct que
 	enum status status = client_ask(client, &request, &response, &err);
 	if (status != OK)
 		return session_fail_error(session, &err);
-	struct json_object *answer cleanup(session_json_done) = parse(&response.body);
+	struct json_object *answer cleanup(session_json_done) =
+		json_read(bytes_text(&response.body));
 	if (answer == NULL)
 		return session_fail(session, EXIT_UNREACHABLE,
 				    "the answer is not JSON (HTTP %u); is this a picket daemon?",
@@ -186,6 +181,39 @@ static int completeness(struct session *session, struct json_object *answer)
 			    json_path_text(answer, "problem"));
 }
 
+void session_clear(struct session *session)
+{
+	if (arguments_has(&session->arguments, "watch") && session->output.terminal &&
+	    session->output.format == OUTPUT_TABLE)
+		(void)fputs("\033[H\033[2J", session->output.to);
+}
+
+bool session_again(struct session *session, int code)
+{
+	assert(session->command != NULL);
+	(void)fflush(session->output.to);
+	if (!arguments_has(&session->arguments, "watch") || code != EXIT_OK ||
+	    ferror(session->output.to))
+		return false;
+	(void)sleep(WATCH_SECONDS);
+	return true;
+}
+
+/* Rows that were not printed are told, so that a cut list is not read as a whole one. */
+static void print_rest(struct session *session, struct json_object *answer, size_t shown)
+{
+	int64_t total = json_object_get_int64(json_path(answer, "total"));
+	if (session->quiet)
+		return;
+	if (total > (int64_t)shown)
+		(void)fprintf(session->problems, "%zu of %lld; see more with --limit\n", shown,
+			      (long long)total);
+	else if (json_object_get_boolean(json_path(answer, "limited")))
+		(void)fprintf(session->problems,
+			      "the first %zu; there may be more: --limit, or a narrower question\n",
+			      shown);
+}
+
 static int print_listing(struct session *session, const struct listing *listing,
 			 struct json_object *answer)
 {
@@ -203,12 +231,8 @@ static int print_listing(struct session *session, const struct listing *listing,
 	else if (output_table(&session->output, listing->columns, listing->column_count, rows,
 			      &err) != OK)
 		return session_fail_error(session, &err);
-	int64_t total = json_object_get_int64(json_path(answer, "total"));
-	int64_t shown = (int64_t)json_object_array_length(rows);
-	if (total > shown && !session->quiet)
-		(void)fprintf(session->problems, "%lld of %lld; see more with --limit\n",
-			      (long long)shown, (long long)total);
 	(void)fflush(session->output.to);
+	print_rest(session, answer, json_object_array_length(rows));
 	return completeness(session, answer);
 }
 
@@ -216,8 +240,6 @@ int session_list(struct session *session, const struct listing *listing)
 {
 	struct client *client cleanup(session_client_done) = NULL;
 	struct error err = {0};
-	bool watch = (session->command->takes & TAKES_WATCH) != 0 &&
-		     arguments_has(&session->arguments, "watch");
 	if (session_client(session, false, &client, &err) != OK)
 		return session_fail_error(session, &err);
 	for (;;) {
@@ -225,11 +247,9 @@ int session_list(struct session *session, const struct listing *listing)
 		int code = session_ask(session, client, listing->question, &answer);
 		if (code != EXIT_OK)
 			return code;
-		if (watch && session->output.terminal && session->output.format == OUTPUT_TABLE)
-			(void)fputs("\033[H\033[2J", session->output.to);
+		session_clear(session);
 		code = print_listing(session, listing, answer);
-		if (!watch || code != EXIT_OK || ferror(session->output.to))
+		if (!session_again(session, code))
 			return code;
-		(void)sleep(WATCH_SECONDS);
 	}
 }

@@ -49,6 +49,8 @@ enum status wiring_init(struct wiring *wiring, const struct config *config, stru
 			    .past_max_us = config->time_past_us},
 		.rules = {.paths = config->rule_paths.items,
 			  .path_count = config->rule_paths.count,
+			  .lists = config->rule_lists.items,
+			  .list_count = config->rule_lists.count,
 			  .skip_refused = config->rules_on_refused == ON_REFUSED_SKIP},
 	};
 	enum status status = wiring->is_kafka ? wire_kafka(wiring, config, arena) : OK;

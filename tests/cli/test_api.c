@@ -202,10 +202,86 @@ START_TEST(test_events)
 }
 END_TEST
 
+START_TEST(test_wrong_methods)
+{
+	refused("POST /v1/gate", 405, "it has: GET, HEAD");
+	refused("DELETE /v1/alerts/ffff", 405, "it has: GET, HEAD, POST");
+	refused("GET /v1/sources/seek", 405, "it has: POST");
+	refused("GET /v1/nothing", 404, "there is no /v1/nothing");
+}
+END_TEST
+
+/* docs/API.md and the table of routes must not drift apart. */
+START_TEST(test_every_route_is_in_the_document)
+{
+	char heading[128];
+	char page[64 * 1024];
+	FILE *file = fopen(PICKET_SOURCE_DIR "/docs/API.md", "r");
+	ck_assert_msg(file != NULL, "docs/API.md is missing");
+	size_t size = fread(page, 1, sizeof page - 1, file);
+	page[size] = '\0';
+	fclose(file);
+	struct api_route_name route;
+	for (size_t i = 0; api_route_at(i, &route); i++) {
+		char words[256];
+		char *rest = words;
+		snprintf(heading, sizeof heading, "### %s %s", route.method, route.path);
+		char *at = strstr(page, heading);
+		ck_assert_msg(at != NULL, "docs/API.md has no \"%s\"", heading);
+		char *end = strstr(at + 4, "\n###");
+		size_t length = end == NULL ? strlen(at) : (size_t)(end - at);
+		snprintf(words, sizeof words, "%s", route.parameters);
+		for (char *word = strsep(&rest, " "); word != NULL; word = strsep(&rest, " ")) {
+			char quoted[64];
+			snprintf(quoted, sizeof quoted, "`%s`", word);
+			ck_assert_msg(word[0] == '\0' ||
+					      memmem(at, length, quoted, strlen(quoted)) != NULL,
+				      "docs/API.md: %s lacks %s", heading, quoted);
+		}
+	}
+}
+END_TEST
+
+START_TEST(test_status_counts_alerts_and_tells_what_is_wrong)
+{
+	struct json_object *answer = ask("GET /v1/status", NULL, 200);
+	ck_assert_str_eq(json_path_text(answer, "alerts.total"), "0");
+	ck_assert_str_eq(json_path_text(answer, "alerts.more"), "false");
+	ck_assert_uint_eq(json_object_array_length(json_path(answer, "problems")), 0);
+	json_object_put(answer);
+	live.committed_us = now_us - 60 * INT64_C(1000000);
+	live.partition_count = 0;
+	live.undecided = 3;
+	partitions[0].row.late = 2;
+	answer = ask("GET /v1/status", NULL, 200);
+	const char *problems = json_path_text(answer, "problems");
+	ck_assert_ptr_nonnull(strstr(problems, "nothing was committed for 60 s"));
+	ck_assert_ptr_nonnull(strstr(problems, "no partition is read yet"));
+	ck_assert_ptr_null(strstr(problems, "lateness")); /* no partition, no late event */
+	ck_assert_ptr_nonnull(strstr(problems, "3 times a rule could not be decided"));
+	json_object_put(answer);
+}
+END_TEST
+
+START_TEST(test_status_tells_of_late_events)
+{
+	partitions[0].row.late = 2;
+	struct json_object *answer = ask("GET /v1/status", NULL, 200);
+	const char *problems = json_path_text(answer, "problems");
+	ck_assert_msg(strstr(problems, "2 of 14 events came later") != NULL, "%s", problems);
+	json_object_put(answer);
+}
+END_TEST
+
 START_TEST(test_gate)
 {
 	refused("GET /v1/gate?service=s", 400, "service= and canary= are needed");
 	refused("GET /v1/gate?service=s&canary=host.name=x", 400, "");
+	refused("GET /v1/gate?service=&canary=v", 400, "has no value");
+	refused("GET /v1/alerts?tenant=", 400, "has no value");
+	char line[512] = "GET /v1/gate?service=s&step=1&canary=";
+	memset(line + strlen(line), 'v', 300);
+	refused(line, 400, "at most 256 bytes");
 	refused("GET /v1/gate?service=s&canary=v&wait=soon", 400, "wait=soon");
 	refused("GET /v1/gate?service=s&canary=v&pending=404", 400, "pending is 200 or 503");
 	struct json_object *answer = ask("GET /v1/gate?service=s&canary=v2&step=1", NULL, 200);
@@ -250,7 +326,9 @@ START_TEST(test_access)
 	ck_assert_int_eq(api_access_of(TEXT("GET"), TEXT("/metrics")), API_OPEN);
 	ck_assert_int_eq(api_access_of(TEXT("GET"), TEXT("/v1/gate")), API_GATE_READ);
 	ck_assert_int_eq(api_access_of(TEXT("GET"), TEXT("/v1/alerts")), API_SOCKET_ONLY);
-	ck_assert_int_eq(api_access_of(TEXT("POST"), TEXT("/v1/gate")), API_SOCKET_ONLY);
+	ck_assert_int_eq(api_access_of(TEXT("POST"), TEXT("/v1/gate")), API_GATE_READ); /* 405 */
+	ck_assert_int_eq(api_access_of(TEXT("DELETE"), TEXT("/v1/alerts/ffff")), API_SOCKET_ONLY);
+	ck_assert_int_eq(api_access_of(TEXT("GET"), TEXT("/v1/sources/seek")), API_SOCKET_ONLY);
 	ck_assert_int_eq(api_access_of(TEXT("GET"), TEXT("/v1/gate/")), API_SOCKET_ONLY);
 	ck_assert_int_eq(api_access_of(TEXT("GET"), TEXT("/v1//events")), API_SOCKET_ONLY);
 }
@@ -267,6 +345,10 @@ int main(void)
 	tcase_add_test(all, test_offline_view_and_seek);
 	tcase_add_test(all, test_quarantine);
 	tcase_add_test(all, test_events);
+	tcase_add_test(all, test_wrong_methods);
+	tcase_add_test(all, test_every_route_is_in_the_document);
+	tcase_add_test(all, test_status_counts_alerts_and_tells_what_is_wrong);
+	tcase_add_test(all, test_status_tells_of_late_events);
 	tcase_add_test(all, test_gate);
 	tcase_add_test(all, test_gate_step_begins_once);
 	tcase_add_test(all, test_gate_never_passes_without_a_daemon);

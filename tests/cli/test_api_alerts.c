@@ -87,6 +87,16 @@ START_TEST(test_alerts_list)
 }
 END_TEST
 
+START_TEST(test_status_counts_alerts)
+{
+	put_samples();
+	struct json_object *answer = ask("GET /v1/status", NULL, 200);
+	ck_assert_str_eq(json_path_text(answer, "alerts.total"), "3"); /* one was merged */
+	ck_assert_str_eq(json_path_text(answer, "alerts.open"), "2");
+	json_object_put(answer);
+}
+END_TEST
+
 START_TEST(test_parameters_are_strict)
 {
 	refused("GET /v1/alerts?tenat=t1", 400, "no parameter \"tenat\"");
@@ -100,8 +110,8 @@ START_TEST(test_parameters_are_strict)
 	refused("GET /v1/alerts?since=yesterday", 400, "is not a time");
 	refused("GET /v1/alert", 404, "no /v1/alert in this API");
 	refused("GET /", 404, "no / in this API");
-	refused("DELETE /v1/alerts", 400, "does not take the method DELETE");
-	refused("POST /v1/status", 400, "does not take the method POST");
+	refused("DELETE /v1/alerts", 405, "does not take the method DELETE");
+	refused("POST /v1/status", 405, "does not take the method POST");
 }
 END_TEST
 
@@ -203,6 +213,7 @@ int main(void)
 	TCase *all = tcase_create("all");
 	tcase_add_checked_fixture(all, setup, teardown);
 	tcase_add_test(all, test_alerts_list);
+	tcase_add_test(all, test_status_counts_alerts);
 	tcase_add_test(all, test_parameters_are_strict);
 	tcase_add_test(all, test_alert_ids_may_be_abbreviated);
 	tcase_add_test(all, test_ack_and_close);

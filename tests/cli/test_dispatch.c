@@ -50,7 +50,14 @@ static const struct {
 	{"zzzzzz", 64, "no command \"zzzzzz\"; see picket --help"},
 	{"alerts", 64, "alerts what? It has: list, show, ack, close"},
 	{"alerts lits", 64, "did you mean \"list\"?"},
-	{"alerts --help", 64, "alerts what?"},
+	{"alerts --help", 0, ""},
+	{"alerts -h", 0, ""},
+	{"help alerts", 0, ""},
+	{"help alerts list", 0, ""},
+	{"help gate", 0, ""},
+	{"help alrets", 64, "did you mean \"alerts\"? see"},
+	{"help alerts lits", 64, "did you mean \"list\"? it has"},
+	{"status --data /nowhere", 69, "no picket store in /nowhere"},
 	{"alerts list --limti 5", 64, "did you mean --limit?"},
 	{"alerts list extra", 64, "usage: picket alerts list"},
 	{"alerts show", 64, "usage: picket alerts show ID..."},
@@ -237,6 +244,11 @@ START_TEST(test_check)
 	ck_assert_ptr_nonnull(strstr(problems, "none.ndjson"));
 	ck_assert_ptr_nonnull(strstr(problems, "bad.yml:4:"));
 	ck_assert_ptr_nonnull(strstr(problems, "api.token_file: cannot read"));
+	write_file("bad.yaml", "data_dir: d\nfiles: [logs.ndjson]\nrules: {paths: [good.yml]}\n"
+			       "api: {tls_certificate_file: logs.ndjson, tls_key_file: none}\n");
+	ck_assert_int_eq(run_in_folder("check -c %s/bad.yaml"), 65);
+	ck_assert_ptr_nonnull(strstr(problems, "logs.ndjson is no PEM file with a \"BEGIN CERT"));
+	ck_assert_ptr_nonnull(strstr(problems, "api.tls_key_file: cannot read"));
 	ck_assert_int_eq(run("check --config-docs"), 0);
 	ck_assert_ptr_nonnull(strstr(out, "| `data_dir` |"));
 }

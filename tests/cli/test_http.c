@@ -1,8 +1,10 @@
 /* A real server and a real client: roles, token, limits, and what happens when nobody is there. */
 #include "cli/http.h"
 
+#include <arpa/inet.h>
 #include <check.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -18,9 +20,15 @@ static struct api api;
 static struct http *http;
 static char folder[64], socket_path[100], unix_url[160], tcp_url[64];
 
+static char *certificate, *key; /* NULL = no TLS */
+
 static void start(struct text token)
 {
-	struct http_options options = {.api = &api, .socket_path = socket_path, .token = token};
+	struct http_options options = {.api = &api,
+				       .socket_path = socket_path,
+				       .token = token,
+				       .certificate = certificate,
+				       .key = key};
 	ck_assert(listen_parse(TEXT("127.0.0.1:0"), &options.listen));
 	struct error err = {0};
 	ck_assert_msg(http_start(&options, &http, &err) == OK, "%s", err.text);
@@ -107,6 +115,119 @@ static long raw(const char *path, const char *header)
 	curl_easy_cleanup(curl);
 	return status;
 }
+
+/* A request in our own words to the TCP address; the first bytes of the answer. */
+static void talk(const char *words, char *answer, size_t size)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons((in_port_t)http_port(http)),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	size_t got = 0;
+	int channel = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert_int_eq(connect(channel, (struct sockaddr *)&to, sizeof to), 0);
+	ck_assert_int_eq(send(channel, words, strlen(words), MSG_NOSIGNAL), (int)strlen(words));
+	shutdown(channel, SHUT_WR);
+	for (ssize_t more = 1; more > 0 && got + 1 < size; got += more > 0 ? (size_t)more : 0)
+		more = recv(channel, answer + got, size - 1 - got, 0);
+	answer[got] = '\0';
+	close(channel);
+}
+
+START_TEST(test_methods)
+{
+	char answer[4096];
+	start((struct text){0});
+	talk("HEAD /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", answer,
+	     sizeof answer);
+	ck_assert_msg(strstr(answer, "HTTP/1.1 200") == answer, "%s", answer);
+	ck_assert_ptr_null(strstr(answer, "schema")); /* no body */
+	talk("DELETE /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", answer,
+	     sizeof answer);
+	ck_assert_msg(strstr(answer, "HTTP/1.1 405") == answer, "%s", answer);
+	ck_assert_ptr_nonnull(strstr(answer, "Allow: GET, HEAD\r\n"));
+	talk("POST /v1/alerts/ffff/ack HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+	     "Content-Length: 0\r\n\r\n",
+	     answer, sizeof answer);
+	ck_assert_msg(strstr(answer, "HTTP/1.1 403") == answer, "%s", answer);
+	talk("\x16\x03\x01 nonsense\r\n\r\n", answer, sizeof answer);
+	ck_assert_msg(strstr(answer, "200") == NULL, "%s", answer);
+	ck_assert_int_eq(raw("/livez", "X: y"), 200); /* still there */
+}
+END_TEST
+
+START_TEST(test_nul_in_a_parameter)
+{
+	start((struct text){0});
+	ck_assert_int_eq(raw("/v1/services?service=%00", "X: y"), 200); /* of that name: none */
+	ck_assert_int_eq(raw("/v1/services?service", "X: y"), 400);
+	ck_assert_int_eq(raw("/v1/services?service=", "X: y"), 400);
+	ck_assert_int_eq(raw("/v1/services?service%00x=a", "X: y"), 400);
+}
+END_TEST
+
+static char *read_whole(const char *name)
+{
+	char path[256];
+	char *text = calloc(1, 16 * 1024);
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	FILE *file = fopen(path, "r");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_uint_gt(fread(text, 1, 16 * 1024 - 1, file), 0);
+	fclose(file);
+	return text;
+}
+
+/* The error of asking /livez over TLS with these certificates; "" when it was answered. */
+static const char *over_tls(const char *ca_file, struct error *err)
+{
+	struct client *client = NULL;
+	struct client_options options = {.server = tcp_url, .ca_file = ca_file};
+	struct api_request request = {.method = TEXT("GET"), .path = TEXT("/livez")};
+	struct api_response response = {0};
+	*err = (struct error){0};
+	ck_assert_int_eq(client_new(&options, &client, err), OK);
+	enum status status = client_ask(client, &request, &response, err);
+	ck_assert(status == OK || status == EUNAVAILABLE);
+	bytes_done(&response.body);
+	client_free(&client);
+	return status == OK ? "" : err->text;
+}
+
+START_TEST(test_tls)
+{
+	char line[512];
+	char ca_file[128];
+	struct error err;
+	snprintf(line, sizeof line,
+		 "cd %s && openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem "
+		 "-days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 2>/dev/null",
+		 folder);
+	if (system(line) != 0) {
+		puts("SKIP test_tls: no openssl here");
+		return;
+	}
+	certificate = read_whole("cert.pem");
+	key = read_whole("key.pem");
+	start((struct text){0});
+	snprintf(ca_file, sizeof ca_file, "%s/cert.pem", folder);
+	ck_assert_ptr_nonnull(strstr(over_tls(ca_file, &err), "does it speak https"));
+	memmove(tcp_url + 5, tcp_url + 4, strlen(tcp_url + 4) + 1);
+	memcpy(tcp_url, "https", 5);
+	ck_assert_str_eq(over_tls(ca_file, &err), "");
+	ck_assert_ptr_nonnull(strstr(over_tls(NULL, &err), "--ca-file"));
+	http_free(&http);
+	struct http_options wrong = {
+		.api = &api, .socket_path = "", .certificate = certificate, .key = certificate};
+	ck_assert(listen_parse(TEXT("127.0.0.1:0"), &wrong.listen));
+	ck_assert_int_eq(http_start(&wrong, &http, &err), ESYSTEM);
+	ck_assert_ptr_nonnull(strstr(err.text, "PEM"));
+	free(certificate);
+	free(key);
+	certificate = key = NULL;
+	snprintf(line, sizeof line, "rm -f %s/key.pem %s/cert.pem", folder, folder);
+	ck_assert_int_eq(system(line), 0);
+}
+END_TEST
 
 START_TEST(test_rebinding_is_refused)
 {
@@ -237,6 +358,9 @@ int main(void)
 	tcase_add_checked_fixture(all, setup, teardown);
 	tcase_add_test(all, test_socket_has_every_right);
 	tcase_add_test(all, test_tcp_has_the_role_gate_read);
+	tcase_add_test(all, test_methods);
+	tcase_add_test(all, test_nul_in_a_parameter);
+	tcase_add_test(all, test_tls);
 	tcase_add_test(all, test_rebinding_is_refused);
 	tcase_add_test(all, test_token);
 	tcase_add_test(all, test_paths_do_not_slip_through);

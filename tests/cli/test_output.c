@@ -74,6 +74,71 @@ START_TEST(test_json_is_escaped_not_filtered)
 }
 END_TEST
 
+START_TEST(test_figures)
+{
+	static const struct {
+		const char *json;
+		enum cell_kind kind;
+		const char *text;
+	} cases[] = {
+		{"11.4398", CELL_SECONDS, "11.4 s"},
+		{"0", CELL_SECONDS, "0.0 s"},
+		{"1883.14", CELL_SECONDS, "31 min 23 s"},
+		{"18183", CELL_SECONDS, "5 h 3 min"},
+		{"180000", CELL_SECONDS, "2 d 2 h"},
+		{"1e300", CELL_SECONDS, "-"},
+		{"5.86728e+06", CELL_FIGURE, "5.87e+06"},
+		{"0.497681", CELL_FIGURE, "0.498"},
+		{"1", CELL_FIGURE, "1"},
+		{"1536", CELL_BYTES, "1.5 KiB"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct bytes text = {0};
+		struct json_object *value = json_tokener_parse(cases[i].json);
+		output_cell(value, cases[i].kind, &text);
+		bytes_put_u8(&text, 0);
+		ck_assert_str_eq((const char *)text.data, cases[i].text);
+		bytes_done(&text);
+		json_object_put(value);
+	}
+}
+END_TEST
+
+START_TEST(test_narrow_terminal)
+{
+	static const struct column some[] = {
+		{"FIRST", "id", CELL_TEXT, COLUMN_WHOLE},
+		{"SECOND", "when", CELL_TIME, COLUMN_MINOR},
+		{"THIRD", "group", CELL_MAP, COLUMN_CUT},
+	};
+	for (int terminal = 0; terminal < 2; terminal++) {
+		char *text = NULL;
+		size_t size = 0;
+		struct json_object *rows = json_tokener_parse(rows_text);
+		struct output output = {.to = open_memstream(&text, &size), .terminal = terminal};
+		ck_assert_int_eq(output_table(&output, some, 3, rows, NULL), OK);
+		fclose(output.to); /* a stream without a width counts as 80 columns */
+		ck_assert_int_eq(strstr(text, "SECOND") == NULL, terminal);
+		ck_assert_ptr_nonnull(strstr(text, "FIRST"));
+		ck_assert_ptr_nonnull(strstr(text, "THIRD"));
+		json_object_put(rows);
+		free(text);
+	}
+}
+END_TEST
+
+START_TEST(test_empty_text)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *to = open_memstream(&text, &size);
+	output_text(to, ""); /* an empty record of the quarantine */
+	fclose(to);
+	ck_assert_str_eq(text, "");
+	free(text);
+}
+END_TEST
+
 START_TEST(test_path)
 {
 	struct json_object *object = json_tokener_parse("{\"a\":{\"b\":[1]},\"n\":null}");
@@ -95,6 +160,9 @@ int main(void)
 	tcase_add_test(all, test_only_our_colours);
 	tcase_add_test(all, test_json_is_escaped_not_filtered);
 	tcase_add_test(all, test_path);
+	tcase_add_test(all, test_figures);
+	tcase_add_test(all, test_empty_text);
+	tcase_add_test(all, test_narrow_terminal);
 	suite_add_tcase(suite, all);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);

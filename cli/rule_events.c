@@ -1,0 +1,117 @@
+#include "cli/rule_events.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "ingest/file_reader.h"
+
+enum { MESSAGE_ARENA_MAX = 1 << 29 };
+
+struct reading_file {
+	const char *path;
+	struct decoder *decoder;
+	struct file_reader *reader;
+	struct arena *arena;
+};
+
+static void reading_file_done(struct reading_file *file)
+{
+	if (file->decoder != NULL)
+		decoder_free(&file->decoder);
+	if (file->reader != NULL)
+		file_reader_free(&file->reader);
+	arena_free(&file->arena);
+}
+
+static void note_reject(const struct reading_file *file, int64_t number,
+			const struct decoded *record, struct rule_event_totals *totals)
+{
+	if (totals->rejects++ > 0)
+		return;
+	struct text words =
+		record->detail.size > 0 ? record->detail : text_of(reject_text(record->why));
+	(void)snprintf(totals->reason, sizeof totals->reason, "%s:%" PRId64 ": %s: %.*s",
+		       file->path, number, reject_name(record->why), TEXT_ARG(words));
+}
+
+static enum status message_read(const struct reading_file *file, struct text payload,
+				int64_t number, rule_event_visit *visit, void *context,
+				struct rule_event_totals *totals, bool *ret_more)
+{
+	struct message message = {.offset = number, .payload = payload};
+	struct origin origin = {.topic = text_of(file->path), .offset = number};
+	arena_reset(file->arena);
+	enum status status = decoder_begin(file->decoder, &message, &origin, file->arena);
+	bool wanted = true;
+	while (status == OK && wanted) {
+		struct decoded record;
+		bool more = false;
+		status = decoder_next(file->decoder, &record, &more);
+		if (status != OK || !more)
+			break;
+		if (record.why != ACCEPTED) {
+			note_reject(file, number, &record, totals);
+			continue;
+		}
+		totals->events++;
+		wanted = visit(context, &record.event);
+	}
+	*ret_more = wanted;
+	return status;
+}
+
+enum status rule_events_read(const char *path, const struct decoder_options *options,
+			     rule_event_visit *visit, void *context,
+			     struct rule_event_totals *totals, struct error *err)
+{
+	assert(path != NULL && visit != NULL);
+	struct reading_file file cleanup(reading_file_done) = {
+		.path = strcmp(path, "-") == 0 ? "standard input" : path,
+		.arena = arena_new(MESSAGE_ARENA_MAX),
+	};
+	if (file.arena == NULL)
+		return error_set(err, ENOMEMORY, "no memory for events");
+	enum status status = decoder_new(options, &file.decoder, err);
+	if (status == OK)
+		status = file_reader_open(path, &file.reader, err);
+	enum file_cut cut = FILE_CUT_FULL;
+	while (status == OK && cut != FILE_CUT_END) {
+		struct text payload = {0};
+		int64_t number = 0;
+		bool more = true;
+		cut = file_reader_next(file.reader, &payload, &number);
+		if (cut == FILE_CUT_FULL)
+			file_reader_release(file.reader);
+		if (cut == FILE_CUT_MEMORY)
+			status = ENOMEMORY;
+		if (cut == FILE_CUT_MESSAGE)
+			status =
+				message_read(&file, payload, number, visit, context, totals, &more);
+		if (status == ENOMEMORY)
+			return error_set(err, ENOMEMORY, "no memory for events");
+		if (status == OK && !more)
+			return OK;
+	}
+	if (status == OK && file_reader_problem(file.reader)[0] != '\0')
+		return error_set(err, EINVALID, "%s: %s", file.path,
+				 file_reader_problem(file.reader));
+	return status;
+}
+
+int rule_events_options(struct session *session, struct decoder_options *ret_options)
+{
+	static const struct {
+		const char *word;
+		enum input_format format;
+	} formats[] = {{"auto", INPUT_AUTO}, {"ecs", INPUT_ECS}, {"raw", INPUT_RAW}};
+	const char *input = arguments_get(&session->arguments, "input");
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+		if (strcmp(input == NULL ? "auto" : input, formats[i].word) == 0) {
+			*ret_options = (struct decoder_options){.format = formats[i].format,
+								.time_trusted = true,
+								.time_line_number = true};
+			return EXIT_OK;
+		}
+	return session_fail(session, EXIT_USAGE, "--input %s is none of auto, ecs, raw", input);
+}
