@@ -156,7 +156,8 @@ static enum status fold_episodes(struct actor *actor, struct cell *cell,
 		.flags = ((record->flags & RECORD_BACKFILL) != 0 ? ALERT_BACKFILL : 0u) |
 			 (cell->unit->rule->shadow ? ALERT_SHADOW : 0u) |
 			 (cell->quota->refused ? ALERT_DEGRADED : 0u),
-		.join_flags = (record->flags & RECORD_LATE) != 0 ? ALERT_LATE : 0u,
+		.join_flags = ((record->flags & RECORD_LATE) != 0 ? ALERT_LATE : 0u) |
+			      (cell->trail != NULL && cell->trail->cut ? ALERT_DEGRADED : 0u),
 	};
 	for (size_t i = 0; i < actor->news.contributed.count; i++) {
 		const struct window_item *item = &actor->news.contributed.items[i];
@@ -201,9 +202,12 @@ static enum status fold_into(struct actor *actor, struct cell *cell,
 	struct proof *proof cleanup(proof_release) = proof_new(&evidence);
 	if (proof == NULL)
 		return ENOMEMORY;
-	struct window_shape shape = unit_shape(cell->unit);
 	window_news_clear(&actor->news);
-	enum status status = window_add(&cell->window, &shape, proof, &actor->news);
+	enum status status = cell_remember(actor, cell, record, proof);
+	if (status == ECORRUPT) { /* of another shape of the rule: nothing to judge */
+		actor->counters.unknown_state++;
+		return cell_touch(actor, cell);
+	}
 	if (status == OK && cell->unit->alerts)
 		status = fold_episodes(actor, cell, record, epoch);
 	if (status == OK)

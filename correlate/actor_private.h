@@ -14,6 +14,7 @@
 #include "correlate/episode.h"
 #include "correlate/plan_private.h"
 #include "correlate/timer.h"
+#include "correlate/trail.h"
 #include "correlate/window.h"
 
 /* Cells of one unit and tenant in one virtual partition. */
@@ -30,7 +31,8 @@ struct cell {
 	struct cell_key key;
 	const struct unit *unit;
 	struct quota *quota;
-	struct window window;
+	struct window window; /* of a unit that counts events */
+	struct trail *trail;  /* of a unit with a condition over values; else NULL */
 	struct episodes episodes;
 	struct text tenant, group; /* behind the struct */
 	size_t bytes;              /* as counted in cell_bytes */
@@ -84,6 +86,13 @@ struct actor {
 };
 
 struct window_shape unit_shape(const struct unit *unit);
+struct trail_shape unit_trail_shape(const struct unit *unit);
+
+/* One more event of the cell's group. ECORRUPT: the record does not carry what the unit judges. */
+enum status cell_remember(struct actor *actor, struct cell *cell, const struct match_record *record,
+			  struct proof *proof);
+void cell_forget(struct cell *cell, int64_t watermark_us);
+bool cell_remembers(const struct cell *cell); /* has events in its window or trail */
 
 /* A cell for a group that has none, counted in the quota but not checked against the share. */
 enum status cell_new(struct actor *actor, const struct unit *unit, struct quota *quota,

@@ -11,6 +11,72 @@ struct window_shape unit_shape(const struct unit *unit)
 				     .keeps_proofs = unit->parent_count > 0};
 }
 
+struct trail_shape unit_trail_shape(const struct unit *unit)
+{
+	return (struct trail_shape){.rule = {.type = unit->type,
+					     .at_least = unit->at_least,
+					     .timespan_us = unit->timespan_us},
+				    .keeps_proofs = unit->parent_count > 0};
+}
+
+/* What a trail keeps of one value of a record: a step or a rule by its number, an amount as it is,
+ * everything else by its hash. */
+static bool value_decode(const struct actor *actor, const struct unit *unit, struct text value,
+			 uint64_t *ret_value)
+{
+	struct cursor from = cursor_of(value);
+	switch (unit->type) {
+	case CORRELATION_TEMPORAL:
+	case CORRELATION_TEMPORAL_ORDERED:
+		*ret_value = cursor_u8(&from);
+		return !from.failed && cursor_left(&from) == 0 &&
+		       *ret_value < unit->rule->correlation->rule_count;
+	case CORRELATION_VALUE_SUM:
+		*ret_value = cursor_u64le(&from);
+		return !from.failed && cursor_left(&from) == 0;
+	default:
+		*ret_value = record_value_hash(plan_hash_key(actor->plan), value);
+		return true;
+	}
+}
+
+enum status cell_remember(struct actor *actor, struct cell *cell, const struct match_record *record,
+			  struct proof *proof)
+{
+	if (cell->trail == NULL) {
+		struct window_shape shape = unit_shape(cell->unit);
+		return window_add(&cell->window, &shape, proof, &actor->news);
+	}
+	uint64_t values[RECORD_VALUES_MAX];
+	struct trail_event event = {.proof = proof, .values = values};
+	struct cursor from = cursor_of(record->values);
+	while (cursor_left(&from) > 0) {
+		assert(event.value_count < RECORD_VALUES_MAX); /* record_decode() */
+		if (!value_decode(actor, cell->unit, cursor_text(&from),
+				  &values[event.value_count++]))
+			return ECORRUPT;
+	}
+	struct trail_shape shape = unit_trail_shape(cell->unit);
+	return event.value_count == 0 ? ECORRUPT
+				      : trail_add(cell->trail, &shape, &event, &actor->news);
+}
+
+void cell_forget(struct cell *cell, int64_t watermark_us)
+{
+	if (cell->trail == NULL) {
+		struct window_shape shape = unit_shape(cell->unit);
+		window_settle(&cell->window, &shape, watermark_us);
+		return;
+	}
+	struct trail_shape shape = unit_trail_shape(cell->unit);
+	trail_settle(cell->trail, &shape, watermark_us);
+}
+
+bool cell_remembers(const struct cell *cell)
+{
+	return cell->trail != NULL ? cell->trail->count > 0 : cell->window.count > 0;
+}
+
 /* One byte of the virtual partition stands where a group would: quotas have a table of their own.
  */
 enum status quota_of(struct actor *actor, uint64_t state_id, uint8_t virtual_partition,
@@ -60,8 +126,12 @@ enum status cell_new(struct actor *actor, const struct unit *unit, struct quota 
 		.group = {texts + record->tenant.size, record->group.size},
 		.virtual_partition = record->virtual_partition,
 	};
-	if (cells_add(&actor->partitions[cell->virtual_partition].cells, &cell->key, cell) != OK) {
-		free(cell);
+	bool judges = unit->type != CORRELATION_EVENT_COUNT;
+	if (judges)
+		cell->trail = calloc(1, sizeof *cell->trail);
+	if ((judges && cell->trail == NULL) ||
+	    cells_add(&actor->partitions[cell->virtual_partition].cells, &cell->key, cell) != OK) {
+		cell_free(&cell);
 		return ENOMEMORY;
 	}
 	quota->cells++;
@@ -76,6 +146,9 @@ void cell_free(struct cell **cell)
 	if (freed == NULL)
 		return;
 	window_done(&freed->window);
+	if (freed->trail != NULL)
+		trail_done(freed->trail);
+	free(freed->trail);
 	episodes_done(&freed->episodes);
 	free(freed);
 }
@@ -84,6 +157,10 @@ size_t cell_size(const struct cell *cell)
 {
 	size_t size = sizeof *cell + cell->tenant.size + cell->group.size;
 	size += window_bytes(&cell->window);
+	if (cell->trail != NULL) {
+		struct trail_shape shape = unit_trail_shape(cell->unit);
+		size += sizeof *cell->trail + trail_bytes(cell->trail, &shape);
+	}
 	for (const struct episode *e = cell->episodes.open; e != NULL; e = e->next)
 		size += episode_bytes(e);
 	return size;
@@ -95,18 +172,36 @@ static int64_t time_after(int64_t time_us, int64_t span_us)
 	return __builtin_add_overflow(time_us, span_us, &sum) ? INT64_MAX : sum;
 }
 
+static size_t cell_entry_count(const struct cell *cell)
+{
+	return cell->trail != NULL ? cell->trail->count : cell->window.count;
+}
+
+/* The time of an event that is remembered. */
+static int64_t cell_entry(const struct cell *cell, size_t at, bool *ret_contributes)
+{
+	assert(at < cell_entry_count(cell));
+	if (cell->trail != NULL) {
+		*ret_contributes = cell->trail->entries[at].contributes;
+		return cell->trail->entries[at].time_us;
+	}
+	*ret_contributes = cell->window.entries[at].contributes;
+	return cell->window.entries[at].time_us;
+}
+
 /* An event that waits behind the last one may still begin to contribute, by one that comes later,
  * and would then continue the episode: so long it is not over. */
 int64_t cell_episode_end(const struct cell *cell, const struct episode *episode)
 {
 	int64_t span_us = cell->unit->timespan_us;
 	int64_t last_us = episode->last_us;
-	for (size_t i = cell->window.count; i-- > 0;) {
-		const struct window_entry *entry = &cell->window.entries[i];
-		if (entry->time_us <= last_us)
+	for (size_t i = cell_entry_count(cell); i-- > 0;) {
+		bool contributes = false;
+		int64_t time_us = cell_entry(cell, i, &contributes);
+		if (time_us <= last_us)
 			break;
-		if (!entry->contributes && time_within(last_us, entry->time_us, span_us)) {
-			last_us = entry->time_us;
+		if (!contributes && time_within(last_us, time_us, span_us)) {
+			last_us = time_us;
 			break;
 		}
 	}
@@ -116,8 +211,9 @@ int64_t cell_episode_end(const struct cell *cell, const struct episode *episode)
 int64_t cell_deadline(const struct cell *cell)
 {
 	int64_t deadline = INT64_MAX;
-	if (cell->window.count > 0)
-		deadline = time_after(cell->window.entries[0].time_us, cell->unit->timespan_us);
+	bool contributes = false;
+	if (cell_remembers(cell))
+		deadline = time_after(cell_entry(cell, 0, &contributes), cell->unit->timespan_us);
 	if (cell->episodes.open != NULL) { /* they ascend: the first ends first */
 		int64_t end = cell_episode_end(cell, cell->episodes.open);
 		deadline = end < deadline ? end : deadline;

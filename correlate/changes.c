@@ -83,7 +83,7 @@ static enum status alert_make(struct actor *actor, const struct cell *cell,
 		.level = rule->level,
 		.tenant = cell->tenant,
 		.count = episode->count,
-		.threshold = cell->unit->at_least,
+		.threshold = cell->unit->at_least / unit_scale(cell->unit),
 		.timespan_us = cell->unit->timespan_us,
 		.first_us = episode->first_us,
 		.last_us = episode->last_us,
@@ -189,12 +189,11 @@ static void cell_bury(struct actor *actor, struct cell *cell)
 static enum status cell_settle(struct actor *actor, struct cell *cell)
 {
 	assert(!cell->touched && cell->quota != NULL);
-	struct window_shape shape = unit_shape(cell->unit);
-	window_settle(&cell->window, &shape, actor->watermark_us);
+	cell_forget(cell, actor->watermark_us);
 	enum status status = settle_episodes(actor, cell);
 	if (status != OK)
 		return status;
-	if (cell->window.count == 0 && cell->episodes.open == NULL) {
+	if (!cell_remembers(cell) && cell->episodes.open == NULL) {
 		cell_bury(actor, cell);
 		return OK;
 	}

@@ -8,7 +8,8 @@
  *   varint  number of cells, ascending by cell key, then for each one text that holds:
  *     u64le state id      text tenant      text group
  *     varint at_least     the threshold the window was kept under
- *     window (window.c)   varint number of episodes, each as in episode.c, ascending
+ *     window (window.c), or for a condition over values a trail (trail_codec.c)
+ *     varint number of episodes, each as in episode.c, ascending
  *
  * A cell is a text of its own so that the state of a rule that is gone can be stepped over. Nothing
  * depends on addresses, table sizes or the order of arrival: equal state is equal bytes. Timers,
@@ -30,7 +31,10 @@ static void cell_encode(const struct cell *cell, struct bytes *to)
 	bytes_put_text(to, cell->tenant);
 	bytes_put_text(to, cell->group);
 	bytes_put_varint(to, cell->unit->at_least);
-	window_encode(&cell->window, to);
+	if (cell->trail != NULL)
+		trail_encode(cell->trail, to);
+	else
+		window_encode(&cell->window, to);
 	bytes_put_varint(to, episode_count);
 	for (const struct episode *e = cell->episodes.open; e != NULL; e = e->next)
 		episode_encode(e, to);
@@ -127,20 +131,39 @@ static enum status episodes_decode(struct cursor *from, int64_t timespan_us,
 	return OK;
 }
 
+static enum status window_take(struct cursor *from, const struct unit *unit, uint64_t at_least,
+			       struct window *window)
+{
+	struct window_shape shape = unit_shape(unit);
+	shape.at_least = at_least;
+	return at_least > PLAN_AT_LEAST_MAX ? ECORRUPT : window_decode(from, &shape, window);
+}
+
+/* A trail under another threshold: what contributed stays counted, and what a higher one would have
+ * needed of what was forgotten is not there again. */
+static enum status trail_take(struct cursor *from, const struct unit *unit, uint64_t at_least,
+			      struct trail *trail)
+{
+	struct trail_shape shape = unit_trail_shape(unit);
+	if (unit->type == CORRELATION_TEMPORAL_ORDERED && at_least != unit->at_least)
+		return ECORRUPT;
+	return trail_decode(from, &shape, trail);
+}
+
 /* What the cell remembers, kept under the threshold it had, now under the unit's. */
 static enum status memory_decode(struct cursor *from, struct cell *cell)
 {
-	struct window_shape shape = unit_shape(cell->unit);
+	const struct unit *unit = cell->unit;
 	uint64_t at_least = cursor_varint(from);
-	if (from->failed || at_least == 0 || at_least > PLAN_AT_LEAST_MAX)
+	if (from->failed || at_least == 0)
 		return ECORRUPT;
-	shape.at_least = at_least;
-	enum status status = window_decode(from, &shape, &cell->window);
+	enum status status = cell->trail != NULL ? trail_take(from, unit, at_least, cell->trail)
+						 : window_take(from, unit, at_least, &cell->window);
 	if (status == OK)
-		status = episodes_decode(from, shape.timespan_us, &cell->episodes);
+		status = episodes_decode(from, unit->timespan_us, &cell->episodes);
 	if (status == OK && (from->failed || cursor_left(from) > 0))
 		return ECORRUPT;
-	if (status == OK && at_least != cell->unit->at_least)
+	if (status == OK && cell->trail == NULL && at_least != unit->at_least)
 		window_reshape(&cell->window, at_least, cell->unit->at_least);
 	return status;
 }

@@ -18,53 +18,6 @@ static const struct group_field default_dedup[] = {
 	{.name = {"service.name", 12}},
 };
 
-static const char *type_name(enum correlation_type type)
-{
-	static const char *const names[] = {
-		[CORRELATION_EVENT_COUNT] = "event_count",
-		[CORRELATION_VALUE_COUNT] = "value_count",
-		[CORRELATION_TEMPORAL] = "temporal",
-		[CORRELATION_TEMPORAL_ORDERED] = "temporal_ordered",
-		[CORRELATION_VALUE_SUM] = "value_sum",
-		[CORRELATION_VALUE_AVG] = "value_avg",
-		[CORRELATION_VALUE_PERCENTILE] = "value_percentile",
-		[CORRELATION_VALUE_MEDIAN] = "value_median",
-	};
-	assert((unsigned)type < sizeof names / sizeof *names);
-	return names[type];
-}
-
-/* The smallest count that fires, or EINVALID for what is not an eager event_count. */
-static enum status threshold_of(const struct rule *rule, uint64_t *ret_at_least, struct error *err)
-{
-	const struct correlation *correlation = rule->correlation;
-	const char *only = "this build evaluates event_count with gt or gte";
-	if (correlation->type != CORRELATION_EVENT_COUNT)
-		return error_at(err, EINVALID, rule->at, "%s; the rule \"%.*s\" is a %s", only,
-				TEXT_ARG(rule->key), type_name(correlation->type));
-	enum comparison how = correlation->conditions[0].how;
-	if (correlation->condition_count != 1 || (how != COMPARE_GT && how != COMPARE_GTE))
-		return error_at(
-			err, EINVALID, rule->at,
-			"%s; the condition of the rule \"%.*s\" is another comparison, or a range",
-			only, TEXT_ARG(rule->key));
-	double value = correlation->conditions[0].value;
-	if (!(value >= -1 && value <= PLAN_AT_LEAST_MAX))
-		return error_at(err, EINVALID, rule->at,
-				"the threshold of the rule \"%.*s\" is not between 1 and %d",
-				TEXT_ARG(rule->key), PLAN_AT_LEAST_MAX);
-	int64_t whole = (int64_t)value; /* towards zero; value is in range */
-	bool exact = (double)whole == value;
-	int64_t at_least = (exact && how == COMPARE_GTE) || value < 0 ? whole : whole + 1;
-	if (at_least < 1 || at_least > PLAN_AT_LEAST_MAX)
-		return error_at(err, EINVALID, rule->at,
-				"the condition of the rule \"%.*s\" holds for every event or none: "
-				"give a threshold between 1 and %d",
-				TEXT_ARG(rule->key), PLAN_AT_LEAST_MAX);
-	*ret_at_least = (uint64_t)at_least;
-	return OK;
-}
-
 static bool exports(const struct rule *child, struct text field)
 {
 	if (text_equal(field, TEXT("tenant.id")))
@@ -95,6 +48,16 @@ static enum status check_reference(const struct unit *unit, const struct rule *c
 				"by\n  fix: a correlation exports its group-by fields only; add it there",
 				TEXT_ARG(unit->rule->key), TEXT_ARG(field), TEXT_ARG(child->key));
 	}
+	const struct correlation *correlation = unit->rule->correlation;
+	for (size_t i = 0; i < correlation->field_count; i++)
+		if (unit->type == CORRELATION_VALUE_SUM || !exports(child, correlation->fields[i]))
+			return error_at(
+				err, EINVALID, unit->rule->at,
+				"the rule \"%.*s\" takes the values of %.*s, which \"%.*s\" does "
+				"not have\n  fix: a correlation exports its group-by fields only, "
+				"and no numbers",
+				TEXT_ARG(unit->rule->key), TEXT_ARG(correlation->fields[i]),
+				TEXT_ARG(child->key));
 	return OK;
 }
 
@@ -111,11 +74,12 @@ static struct text subject_of(struct plan *plan, const struct rule *rule)
 	if (rule->kind == RULE_DETECTION)
 		return rule->title;
 	const struct correlation *correlation = rule->correlation;
+	const char *joint = correlation->type == CORRELATION_TEMPORAL_ORDERED ? ", then " : " or ";
 	struct text subject = {"", 0};
 	for (size_t i = 0; i < correlation->rule_count && i < SUBJECTS_MAX; i++) {
 		const struct rule *part = ruleset_rule(plan->ruleset, correlation->rules[i]);
 		subject = arena_print(plan->arena, "%.*s%s%.*s", TEXT_ARG(subject),
-				      i == 0 ? "" : " or ", TEXT_ARG(part->title));
+				      i == 0 ? "" : joint, TEXT_ARG(part->title));
 	}
 	if (correlation->rule_count > SUBJECTS_MAX)
 		subject = arena_print(plan->arena, "%.*s or others", TEXT_ARG(subject));
@@ -185,6 +149,8 @@ static uint64_t identity_of(const struct plan *plan, const struct unit *unit, ui
 		for (size_t r = 0; r < references; r++)
 			identity_text(&hash, unit_field(unit, i, r));
 	}
+	for (size_t i = 0; correlation != NULL && i < correlation->field_count; i++)
+		identity_text(&hash, correlation->fields[i]);
 	unsigned char result[crypto_generichash_BYTES_MIN];
 	(void)crypto_generichash_final(&hash, result, sizeof result);
 	uint64_t identity = 0;
@@ -233,12 +199,13 @@ static enum status unit_add(struct plan *plan, const struct rule *rule, struct e
 		unit->timespan_us = rule->dedup_for_us > 0 ? rule->dedup_for_us : default_dedup_us;
 		status = dedup_fields(plan, unit, err);
 	} else {
+		unit->type = rule->correlation->type;
 		unit->timespan_us = rule->correlation->timespan_us;
 		unit->depth = rule->correlation->depth;
 		unit->group_by = rule->correlation->group_by;
 		unit->group_by_count = rule->correlation->group_by_count;
 		assert(unit->depth > 0 && unit->group_by_count <= RULES_GROUP_BY_MAX);
-		status = threshold_of(rule, &unit->at_least, err);
+		status = condition_of(rule, &unit->at_least, err);
 		for (size_t r = 0; status == OK && r < rule->correlation->rule_count; r++)
 			status = check_reference(
 				unit, ruleset_rule(plan->ruleset, rule->correlation->rules[r]), r,

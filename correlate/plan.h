@@ -4,9 +4,9 @@
  * runtime: a unit with a grouping, a window and a condition. A plain detection is the unit
  * "at least 1 event, grouped by its dedup key, within its quiet time".
  *
- * State identity: state_id = 64-bit hash of (the rule's key, type, referenced rules' keys, group-by,
- * window, aggregation, tenant scope), without threshold, level or text: editing those keeps the
- * state. The rule's own key is in it because two rules may differ in the threshold alone.
+ * State identity: state_id = 64-bit hash of (the rule's key, type, referenced rules' keys,
+ * group-by, window, aggregation, tenant scope), without threshold, level or text: editing those
+ * keeps the state. The rule's own key is in it because two rules may differ in the threshold alone.
  *
  * Invariant: units are ordered by depth; a unit's parents have a larger depth.
  * Owner: plan_free(); the ruleset is lent and must outlive the plan. Thread: immutable, any.
@@ -28,9 +28,10 @@ struct unit {
 	const struct rule *rule;
 	enum correlation_type type; /* EVENT_COUNT for plain detections */
 	int64_t timespan_us;
-	uint64_t at_least;            /* event_count: the smallest count that fires */
-	bool gated;                   /* fires only when the watermark has passed */
-	unsigned depth;               /* 0: plain detection, else correlation depth */
+	uint64_t at_least; /* the smallest count of events, values, rules that fires; value_sum:
+			      millionths */
+	bool gated;        /* fires only when the watermark has passed */
+	unsigned depth;    /* 0: plain detection, else correlation depth */
 	const struct group_field *group_by;
 	size_t group_by_count;
 	const uint32_t *parents; /* units that take this unit's firings as events */
@@ -38,6 +39,12 @@ struct unit {
 	bool alerts;
 	struct text subject; /* what it counts, in words: the titles of the rules it refers to */
 };
+
+/* What at_least is counted in: 1, or 1,000,000 for a sum. */
+static inline uint64_t unit_scale(const struct unit *unit)
+{
+	return unit->type == CORRELATION_VALUE_SUM ? 1000000 : 1;
+}
 
 struct plan;
 

@@ -103,13 +103,61 @@ static void put_group(const struct alert *alert, struct bytes *to)
 	}
 }
 
+/* user.id or (user.id, source.ip) */
+static void put_fields(const struct correlation *correlation, struct bytes *to)
+{
+	bool several = correlation->field_count > 1;
+	put_text(to, several ? TEXT("(") : TEXT(""));
+	for (size_t i = 0; i < correlation->field_count; i++) {
+		put_text(to, i == 0 ? TEXT("") : TEXT(", "));
+		put_text(to, correlation->fields[i]);
+	}
+	put_text(to, several ? TEXT(")") : TEXT(""));
+}
+
+/* What the events of one window show, where it is more than their number. */
+static void put_condition(const struct alert *alert, const struct unit *unit, struct bytes *to)
+{
+	const struct correlation *correlation = unit->rule->correlation;
+	switch (unit->type) {
+	case CORRELATION_VALUE_COUNT:
+		put_text(to, TEXT(" with at least "));
+		put_number(to, alert->threshold);
+		put_text(to, alert->threshold == 1 ? TEXT(" value of ")
+						   : TEXT(" different values of "));
+		put_fields(correlation, to);
+		break;
+	case CORRELATION_VALUE_SUM:
+		put_text(to, TEXT(" with a sum of "));
+		put_fields(correlation, to);
+		put_text(to, TEXT(" over the threshold"));
+		break;
+	case CORRELATION_TEMPORAL:
+		put_text(to, TEXT(", at least "));
+		put_number(to, alert->threshold);
+		put_text(to, TEXT(" of these "));
+		put_number(to, correlation->rule_count);
+		put_text(to, TEXT(" rules"));
+		break;
+	case CORRELATION_TEMPORAL_ORDERED:
+		put_text(to, TEXT(", all "));
+		put_number(to, correlation->rule_count);
+		put_text(to, TEXT(" rules in this order"));
+		break;
+	default:
+		break;
+	}
+}
+
 static void put_sentence(const struct alert *alert, const struct unit *unit, struct bytes *to)
 {
 	if (unit->depth > 0) {
 		put_number(to, alert->count);
 		put_text(to, alert->count == 1 ? TEXT(" event of \"") : TEXT(" events of \""));
 		put_text(to, unit->subject);
-		put_text(to, TEXT("\" within "));
+		bytes_put_u8(to, '"');
+		put_condition(alert, unit, to);
+		put_text(to, TEXT(" within "));
 		put_duration(to, alert->timespan_us);
 		put_group(alert, to);
 		put_text(to, TEXT(" (threshold "));

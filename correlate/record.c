@@ -56,6 +56,16 @@ uint8_t virtual_partition_of(const struct hash_key *key, struct text tenant, str
 	return whole[0];
 }
 
+uint64_t record_value_hash(const struct hash_key *key, struct text value)
+{
+	unsigned char whole[DIGEST_BYTES];
+	uint64_t hash = 0;
+	digest(key, value, whole);
+	for (unsigned i = 0; i < sizeof hash; i++)
+		hash |= (uint64_t)whole[i] << (8 * i);
+	return hash;
+}
+
 static size_t varint_size(uint64_t value)
 {
 	size_t size = 1;
@@ -84,7 +94,8 @@ void record_encode(const struct match_record *record, struct bytes *to)
 		      text_size(record->origin.topic) +
 		      varint_size((uint64_t)record->origin.partition) +
 		      varint_size((uint64_t)record->origin.offset) +
-		      varint_size(record->origin.index) + text_size(record->context);
+		      varint_size(record->origin.index) + text_size(record->context) +
+		      (record->values.size > 0 ? text_size(record->values) : 0);
 	bytes_put_varint(to, size);
 	size_t start = to->size;
 	bytes_put_u8(to, record->virtual_partition);
@@ -98,11 +109,13 @@ void record_encode(const struct match_record *record, struct bytes *to)
 	bytes_put_varint(to, (uint64_t)record->origin.offset);
 	bytes_put_varint(to, record->origin.index);
 	bytes_put_text(to, record->context);
+	if (record->values.size > 0)
+		bytes_put_text(to, record->values);
 	assert(to->failed || to->size - start == size);
 }
 
-/* Nothing but whole texts inside, and an even number of them when they are pairs. */
-static bool is_sequence(struct text sequence, bool pairs)
+/* How many texts are inside, and whether there is nothing else. */
+static size_t sequence_count(struct text sequence, bool *ret_whole)
 {
 	struct cursor inside = cursor_of(sequence);
 	size_t count = 0;
@@ -110,7 +123,29 @@ static bool is_sequence(struct text sequence, bool pairs)
 		(void)cursor_text(&inside);
 		count++;
 	}
-	return !inside.failed && (!pairs || count % 2 == 0);
+	*ret_whole = !inside.failed;
+	return count;
+}
+
+/* They are left out when there are none, so that every record has one form. */
+static struct text take_values(struct cursor *inside)
+{
+	struct text values = cursor_text(inside);
+	inside->failed = inside->failed || values.size == 0;
+	return values;
+}
+
+/* The context consists of pairs. */
+static bool sequences_are_whole(const struct match_record *record)
+{
+	bool group = false;
+	bool context = false;
+	bool values = false;
+	(void)sequence_count(record->group, &group);
+	size_t context_count = sequence_count(record->context, &context);
+	size_t value_count = sequence_count(record->values, &values);
+	return group && context && values && context_count % 2 == 0 &&
+	       value_count <= RECORD_VALUES_MAX;
 }
 
 enum status record_decode(struct cursor *from, struct match_record *ret_record, struct error *err)
@@ -128,12 +163,15 @@ enum status record_decode(struct cursor *from, struct match_record *ret_record, 
 	uint64_t offset = cursor_varint(&inside);
 	uint64_t index = cursor_varint(&inside);
 	record.context = cursor_text(&inside);
+	if (cursor_left(&inside) > 0)
+		record.values = take_values(&inside);
 	if (from->failed || inside.failed || cursor_left(&inside) > 0)
 		return error_set(err, ECORRUPT, "a match record is cut off or too long");
 	if (partition > INT32_MAX || offset > INT64_MAX || index > UINT32_MAX)
 		return error_set(err, ECORRUPT, "a match record's origin is out of range");
-	if (!is_sequence(record.group, false) || !is_sequence(record.context, true))
-		return error_set(err, ECORRUPT, "a match record's group or context is no sequence");
+	if (!sequences_are_whole(&record))
+		return error_set(err, ECORRUPT,
+				 "a match record's group, context or values are no sequence");
 	record.origin.partition = (int32_t)partition;
 	record.origin.offset = (int64_t)offset;
 	record.origin.index = (uint32_t)index;

@@ -6,11 +6,13 @@
  *
  * Encoded form (version in the match block): text { u8 virtual partition, u64le state id,
  * u8 flags, signed time_us, text tenant, text group, text topic, varint partition,
- * varint offset, varint index, text context }. `group` and `context` are sequences of texts.
+ * varint offset, varint index, text context, text values }. `group`, `context` and `values` are
+ * sequences of texts; `values` is left out when it is empty, which is the form of version 1.
  *
  * Invariant: partition == virtual_partition_of(tenant, group) under the store's hash key, so that
  * one group is always served by one actor. Owner: views into the encoded bytes. Thread: any.
- * Limits: RECORD_GROUP_BYTES_MAX for all group values, RECORD_CONTEXT_BYTES_MAX of context. */
+ * Limits: RECORD_GROUP_BYTES_MAX for all group values, RECORD_CONTEXT_BYTES_MAX of context,
+ * RECORD_VALUES_MAX values of RECORD_VALUE_BYTES_MAX. */
 #ifndef PICKET_CORRELATE_RECORD_H
 #define PICKET_CORRELATE_RECORD_H
 
@@ -20,6 +22,8 @@ enum {
 	VIRTUAL_PARTITIONS = 256,
 	RECORD_GROUP_BYTES_MAX = 4096,
 	RECORD_CONTEXT_BYTES_MAX = 1024,
+	RECORD_VALUES_MAX = 64,
+	RECORD_VALUE_BYTES_MAX = 64,
 	HASH_KEY_BYTES = 16,
 };
 
@@ -37,6 +41,8 @@ struct match_record {
 	struct text group;  /* sequence of texts, one per group-by field */
 	struct origin origin;
 	struct text context; /* sequence of texts: name, value, name, value, ... */
+	struct text
+		values; /* sequence of what the unit judges (plan.h); "" when it counts events */
 };
 
 /* A secret of the store, so that nobody outside can aim at one partition or bucket. */
@@ -52,6 +58,9 @@ struct cell_key {
 struct cell_key record_cell_key(const struct hash_key *key, uint64_t state_id, struct text tenant,
 				struct text group);
 uint8_t virtual_partition_of(const struct hash_key *key, struct text tenant, struct text group);
+
+/* 64-bit keyed hash of one value: what a trail remembers of it. */
+uint64_t record_value_hash(const struct hash_key *key, struct text value);
 
 /* Where records go: one buffer per actor, actor = virtual partition % actor_count. */
 struct record_sink {

@@ -11,24 +11,13 @@
 #include <sodium.h>
 #include <stdio.h>
 
+#include "correlate/judge.h"
 #include "correlate/plan_private.h"
+#include "correlate/values_private.h"
 
 enum {
-	VALUES_MAX = PLAN_GROUPS_MAX,
-	NUMBER_BYTES_MAX = 32,
 	DIGEST_BYTES = 16,
 	DIGEST_TAIL = 1 + 2 * DIGEST_BYTES, /* '~' and hex digits */
-};
-
-/* Doubles are exact integers below 2^53. */
-static const double exact_integer_max = 9007199254740992.0;
-
-/* The values one field has in one event, as canonical text. */
-struct values {
-	struct text items[VALUES_MAX];
-	char numbers[VALUES_MAX][NUMBER_BYTES_MAX]; /* for those that are not text as they stand */
-	size_t count;
-	bool cut; /* there were more */
 };
 
 struct router {
@@ -40,63 +29,9 @@ struct router {
 	struct bytes *context; /* built for the first record, empty until then */
 	struct bytes *groups;  /* the unit's groups so far: a sequence of texts */
 	size_t group_count;
+	uint64_t references[PLAN_GROUPS_MAX]; /* which references lead to each group, as bits */
+	struct bytes *values;                 /* of one record */
 };
-
-/* Numbers that are equal are one group: 7, 7.0 and "7". Digits of a fraction stay as written. */
-static struct text canonical(const struct value *value, char number[NUMBER_BYTES_MAX])
-{
-	int size = 0;
-	switch (value->type) {
-	case VALUE_INTEGER:
-		size = snprintf(number, NUMBER_BYTES_MAX, "%lld", (long long)value->integer);
-		break;
-	case VALUE_REAL: {
-		bool small = value->real > -exact_integer_max && value->real < exact_integer_max;
-		if (!small || (double)(int64_t)value->real != value->real)
-			return value->text;
-		size = snprintf(number, NUMBER_BYTES_MAX, "%lld", (long long)value->real);
-		break;
-	}
-	case VALUE_BOOLEAN:
-		return value->boolean ? TEXT("true") : TEXT("false");
-	case VALUE_NULL:
-	case VALUE_EMPTY:
-	case VALUE_STRING:
-		return value->text;
-	}
-	assert(size > 0 && size < NUMBER_BYTES_MAX);
-	return (struct text){number, (size_t)size};
-}
-
-static bool values_hold(const struct values *values, struct text value)
-{
-	for (size_t i = 0; i < values->count; i++)
-		if (text_equal(values->items[i], value))
-			return true;
-	return false;
-}
-
-/* Distinct values of a field, in event order. Null and empty containers are no value. */
-static void values_collect(const struct event *event, struct text name, struct values *values)
-{
-	values->count = 0;
-	values->cut = false;
-	for (size_t i = 0; i < event->field_count; i++) {
-		const struct field *field = &event->fields[i];
-		if (field->value.type == VALUE_NULL || field->value.type == VALUE_EMPTY ||
-		    !text_equal(field->name, name))
-			continue;
-		if (values->count == VALUES_MAX) {
-			values->cut = true;
-			return;
-		}
-		struct text value = canonical(&field->value, values->numbers[values->count]);
-		if (!values_hold(values, value))
-			values->items[values->count++] = value;
-	}
-	if (values->count == 0 && text_equal(name, TEXT("tenant.id")))
-		values->items[values->count++] = TEXT("-");
-}
 
 /* One value into a group. A long one is cut to its share and ends in a digest of the whole, so
  * that two long values with the same beginning stay two groups. */
@@ -119,13 +54,14 @@ static void put_value(struct text value, size_t share, struct bytes *to, size_t 
 	(*cut_count)++;
 }
 
-static bool groups_hold(const struct bytes *groups, struct text group)
+/* Which of the groups so far it is; their number when it is none of them. */
+static size_t groups_find(const struct router *router, struct text group)
 {
-	struct cursor from = cursor_of(bytes_text(groups));
-	while (cursor_left(&from) > 0 && !from.failed)
-		if (text_equal(cursor_text(&from), group))
-			return true;
-	return false;
+	struct cursor from = cursor_of(bytes_text(router->groups));
+	size_t at = 0;
+	while (at < router->group_count && !text_equal(cursor_text(&from), group))
+		at++;
+	return at;
 }
 
 /* Combination number `number` of the values: the first field turns slowest. */
@@ -141,6 +77,25 @@ static void put_combination(const struct values *values, size_t field_count, siz
 		size_t which = number / weight % values[i].count;
 		put_value(values[i].items[which], share, group, cut_count);
 	}
+}
+
+/* ELIMIT when it is one group too many. */
+static enum status group_join(struct router *router, struct text group, size_t reference,
+			      size_t cut_count)
+{
+	size_t at = groups_find(router, group);
+	if (at == PLAN_GROUPS_MAX) {
+		router->counters->group_values_cut++;
+		return ELIMIT;
+	}
+	if (at == router->group_count) {
+		router->counters->group_values_cut += cut_count;
+		bytes_put_text(router->groups, group);
+		router->references[router->group_count++] = 0;
+	}
+	if (reference < JUDGE_STEPS_MAX)
+		router->references[at] |= UINT64_C(1) << reference;
+	return OK;
 }
 
 /* Joins the groups that the event has for one reference of the unit. */
@@ -159,22 +114,15 @@ static enum status collect_groups(struct router *router, const struct unit *unit
 		total *= values[i].count; /* at most 16^8 */
 		router->counters->group_values_cut += values[i].cut;
 	}
+	enum status status = OK;
 	struct bytes group cleanup(bytes_done) = {0};
-	for (size_t number = 0; number < total; number++) {
-		if (router->group_count == PLAN_GROUPS_MAX) {
-			router->counters->group_values_cut++;
-			return OK;
-		}
+	for (size_t number = 0; status == OK && number < total; number++) {
 		size_t cut_count = 0;
 		bytes_clear(&group);
 		put_combination(values, unit->group_by_count, number, &group, &cut_count);
 		if (bytes_status(&group) != OK)
 			return ENOMEMORY;
-		if (groups_hold(router->groups, bytes_text(&group)))
-			continue;
-		router->counters->group_values_cut += cut_count;
-		bytes_put_text(router->groups, bytes_text(&group));
-		router->group_count++;
+		status = group_join(router, bytes_text(&group), reference, cut_count);
 	}
 	return bytes_status(router->groups);
 }
@@ -212,6 +160,45 @@ static enum status sink_status(const struct record_sink *sink)
 	return OK;
 }
 
+/* The references of a temporal rule: one text of one byte each. */
+static void put_references(uint64_t references, struct bytes *to)
+{
+	for (unsigned r = 0; r < JUDGE_STEPS_MAX; r++) {
+		if ((references >> r & 1) == 0)
+			continue;
+		bytes_put_varint(to, 1);
+		bytes_put_u8(to, (uint8_t)r);
+	}
+}
+
+static bool is_temporal(const struct unit *unit)
+{
+	return unit->type == CORRELATION_TEMPORAL || unit->type == CORRELATION_TEMPORAL_ORDERED;
+}
+
+/* What the event shows to a condition over values. An event without a value takes no part. */
+static enum status collect_values(struct router *router, const struct unit *unit)
+{
+	const struct correlation *correlation = unit->rule->correlation;
+	size_t cut_count = 0;
+	enum status status = OK;
+	bytes_clear(router->values);
+	if (unit->type == CORRELATION_VALUE_COUNT)
+		status = values_put_tuples(router->event, correlation->fields,
+					   correlation->field_count, router->values, &cut_count);
+	else if (unit->type == CORRELATION_VALUE_SUM)
+		values_put_amount(router->event, correlation->fields[0], router->values);
+	else
+		return OK;
+	if (status == OK && bytes_status(router->values) == OK && router->values->size == 0) {
+		router->group_count = 0;
+		bytes_clear(router->groups);
+		router->counters->group_field_missing++;
+	}
+	router->counters->group_values_cut += cut_count;
+	return status == OK ? bytes_status(router->values) : status;
+}
+
 /* One record per group collected. */
 static enum status emit_groups(struct router *router, const struct unit *unit)
 {
@@ -228,14 +215,19 @@ static enum status emit_groups(struct router *router, const struct unit *unit)
 		.context = bytes_text(router->context),
 	};
 	struct cursor from = cursor_of(bytes_text(router->groups));
-	while (cursor_left(&from) > 0) {
+	for (size_t g = 0; g < router->group_count; g++) {
 		record.group = cursor_text(&from);
+		if (is_temporal(unit)) {
+			bytes_clear(router->values);
+			put_references(router->references[g], router->values);
+		}
+		record.values = bytes_text(router->values);
 		record.virtual_partition =
 			virtual_partition_of(&router->plan->key, record.tenant, record.group);
 		sink_put(router->sink, &record);
 		router->counters->records++;
 	}
-	return OK;
+	return bytes_status(router->values);
 }
 
 /* Whether the event matched the rule; rules are ascending. */
@@ -272,7 +264,8 @@ static enum status route_unit(struct router *router, const struct unit *unit, ui
 		if (status != OK)
 			return status;
 	}
-	return emit_groups(router, unit);
+	enum status status = collect_values(router, unit);
+	return status == OK ? emit_groups(router, unit) : status;
 }
 
 enum status plan_route(const struct plan *plan, const struct event *event, const uint32_t *rules,
@@ -281,13 +274,15 @@ enum status plan_route(const struct plan *plan, const struct event *event, const
 {
 	struct bytes context cleanup(bytes_done) = {0};
 	struct bytes groups cleanup(bytes_done) = {0};
+	struct bytes values cleanup(bytes_done) = {0};
 	struct router router = {.plan = plan,
 				.event = event,
 				.flags = flags,
 				.sink = sink,
 				.counters = counters,
 				.context = &context,
-				.groups = &groups};
+				.groups = &groups,
+				.values = &values};
 	for (size_t i = 0; i < rule_count; i++) {
 		assert(i == 0 || rules[i - 1] < rules[i]);
 		uint32_t end = plan->feed_start[rules[i] + 1];
@@ -326,10 +321,30 @@ static size_t reference_of(const struct unit *parent, const struct unit *child)
 	return reference;
 }
 
+/* What a firing of the child shows to the parent's condition. */
+static enum status firing_values(const struct unit *parent, const struct unit *child,
+				 struct text group, struct bytes *to)
+{
+	const struct correlation *correlation = parent->rule->correlation;
+	assert(parent->type != CORRELATION_VALUE_SUM); /* plan_new() refuses it */
+	if (is_temporal(parent))
+		put_references(UINT64_C(1) << reference_of(parent, child), to);
+	if (parent->type != CORRELATION_VALUE_COUNT)
+		return bytes_status(to);
+	struct bytes tuple cleanup(bytes_done) = {0};
+	for (size_t i = 0; i < correlation->field_count; i++)
+		bytes_put_text(&tuple, exported(child, group, correlation->fields[i]));
+	if (bytes_status(&tuple) != OK)
+		return ENOMEMORY;
+	values_put_tuple(bytes_text(&tuple), to);
+	return bytes_status(to);
+}
+
 enum status plan_route_firing(const struct plan *plan, const struct unit *child,
 			      const struct match_record *firing, const struct record_sink *sink)
 {
 	struct bytes group cleanup(bytes_done) = {0};
+	struct bytes values cleanup(bytes_done) = {0};
 	for (size_t i = 0; i < child->parent_count; i++) {
 		const struct unit *parent = &plan->units[child->parents[i]];
 		size_t reference = reference_of(parent, child);
@@ -337,12 +352,15 @@ enum status plan_route_firing(const struct plan *plan, const struct unit *child,
 		for (size_t f = 0; f < parent->group_by_count; f++)
 			bytes_put_text(&group, exported(child, firing->group,
 							unit_field(parent, f, reference)));
-		if (bytes_status(&group) != OK)
+		bytes_clear(&values);
+		if (bytes_status(&group) != OK ||
+		    firing_values(parent, child, firing->group, &values) != OK)
 			return ENOMEMORY;
 		struct match_record record = *firing;
 		record.state_id = parent->state_id;
 		record.tenant = parent->rule->cross_tenant ? TEXT("") : firing->tenant;
 		record.group = bytes_text(&group);
+		record.values = bytes_text(&values);
 		record.virtual_partition =
 			virtual_partition_of(&plan->key, record.tenant, record.group);
 		sink_put(sink, &record);

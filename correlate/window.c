@@ -41,7 +41,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static enum status items_push(struct window_items *items, int64_t time_us, struct proof *proof)
+enum status window_items_push(struct window_items *items, int64_t time_us, struct proof *proof)
 {
 	if (items->count == items->capacity) {
 		size_t capacity = items->capacity == 0 ? 16 : items->capacity * 2;
@@ -83,7 +83,7 @@ static enum status entry_contribute(struct window_entry *entry, const struct win
 	if (entry->contributes)
 		return OK;
 	entry->contributes = true;
-	enum status status = items_push(&news->contributed, entry->time_us, entry->proof);
+	enum status status = window_items_push(&news->contributed, entry->time_us, entry->proof);
 	if (!shape->keeps_proofs)
 		proof_release(&entry->proof);
 	return status;
@@ -101,7 +101,7 @@ static enum status window_fire(struct window *window, size_t q, const struct win
 		entry->fired = true;
 		if (!shape->keeps_proofs)
 			continue;
-		enum status status = items_push(&news->fired, time_us, entry->proof);
+		enum status status = window_items_push(&news->fired, time_us, entry->proof);
 		if (status != OK)
 			return status;
 	}
@@ -256,9 +256,9 @@ enum status window_add(struct window *window, const struct window_shape *shape, 
 	size_t p = window_place(window, time_us);
 	bool inner = shape->at_least == 1 || (p < window->count && window->entries[p].gap_before);
 	if (inner) {
-		enum status status = items_push(&news->contributed, time_us, proof);
+		enum status status = window_items_push(&news->contributed, time_us, proof);
 		if (status == OK && shape->keeps_proofs)
-			status = items_push(&news->fired, time_us, proof);
+			status = window_items_push(&news->fired, time_us, proof);
 		if (status == OK && p > 0 && window->entries[p - 1].time_us == time_us)
 			status = window_fire(window, p - 1, shape, news);
 		return status;

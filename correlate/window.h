@@ -54,6 +54,8 @@ struct window_news {
 	struct window_items fired;       /* only when the shape keeps proofs */
 };
 
+/* One more, with a reference of its own to the proof. */
+enum status window_items_push(struct window_items *items, int64_t time_us, struct proof *proof);
 void window_news_clear(struct window_news *news); /* keeps the memory */
 void window_news_done(struct window_news *news);
 

@@ -115,6 +115,13 @@ static enum status explain_parse(struct loader *loader, const struct yaml_node *
 	return status;
 }
 
+static enum status nonnegative_parse(struct loader *loader, const struct yaml_node *node,
+				     struct rule *rule, struct error *err)
+{
+	(void)loader;
+	return node_boolean(node, "picket.nonnegative", &rule->nonnegative, err);
+}
+
 static enum status wrong_for_rule(struct loader *loader, const struct yaml_node *node,
 				  struct rule *rule, struct error *err)
 {
@@ -131,14 +138,14 @@ static const struct {
 } parts[] = {
 	{"dedup", dedup_parse}, {"suppress", suppress_parse}, {"tenant", tenant_parse},
 	{"stage", stage_parse}, {"gate", gate_parse},         {"explain", explain_parse},
-	{"tests", tests_parse}, {"filter", wrong_for_rule},
+	{"tests", tests_parse}, {"filter", wrong_for_rule},   {"nonnegative", nonnegative_parse},
 };
 enum { PART_COUNT = sizeof parts / sizeof *parts };
 
 static enum status planned_refused(const struct yaml_node *picket, struct error *err)
 {
-	static const char *const planned[] = {"risk",        "entities",      "expires", "accuracy",
-					      "nonnegative", "group-missing", "timezone"};
+	static const char *const planned[] = {"risk",     "entities",      "expires",
+					      "accuracy", "group-missing", "timezone"};
 	for (size_t i = 0; i < sizeof planned / sizeof *planned; i++) {
 		const struct yaml_node *node = yaml_get(picket, planned[i]);
 		if (node != NULL)

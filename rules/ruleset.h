@@ -107,6 +107,7 @@ struct rule {
 	int64_t dedup_for_us;
 	int64_t suppress_for_us; /* 0: every revision rule of its own */
 	bool cross_tenant;
+	bool nonnegative; /* of a value_sum: the author promises that no amount is below zero */
 	bool shadow; /* stage: shadow - stored, never sent */
 	enum rule_gate gate;
 	struct text explain; /* template for the alert's reason, "" = built in */

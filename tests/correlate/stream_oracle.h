@@ -21,7 +21,8 @@ struct thing {
 	char tenant[4];
 	char user[4];      /* "" = the event has no user */
 	char source[2][4]; /* "" = none; two = the event joins both */
-	bool a, b;         /* which detections match */
+	bool a, b, c;      /* which detections match */
+	char amount[8];    /* "" = none */
 	int64_t offset;
 };
 

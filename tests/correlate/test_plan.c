@@ -51,9 +51,21 @@ START_TEST(what_this_build_cannot_do_is_refused)
 	expect_refused(CORRELATION("type: event_count, condition: {eq: 3}"), only);
 	expect_refused(CORRELATION("type: event_count, condition: {neq: 3}"), only);
 	expect_refused(CORRELATION("type: event_count, condition: {gt: 3, lt: 9}"), only);
-	expect_refused(CORRELATION("type: value_count, condition: {gte: 3, field: source.ip}"),
-		       "is a value_count");
-	expect_refused(CORRELATION("type: temporal"), "is a temporal");
+	expect_refused(CORRELATION("type: value_count, condition: {lt: 3, field: source.ip}"),
+		       "this build evaluates value_count with gt or gte");
+	expect_refused(CORRELATION("type: value_count, condition: {gt: 200000, field: source.ip}"),
+		       "between 1 and 100000");
+	expect_refused(CORRELATION("type: temporal, condition: {gte: 2}"), "between 1 and 1");
+	expect_refused(CORRELATION("type: temporal, condition: {lte: 1}"),
+		       "this build evaluates temporal with gt or gte");
+	expect_refused(CORRELATION("type: value_sum, condition: {gt: 5, field: bytes}"),
+		       "picket: {nonnegative: true}");
+	expect_refused(CORRELATION("type: value_avg, condition: {gt: 5, field: bytes}"),
+		       "does not evaluate correlations of type value_avg");
+	expect_refused(CORRELATION("type: value_percentile, condition: {gt: 5, field: bytes}"),
+		       "does not evaluate correlations of type value_percentile");
+	expect_refused(CORRELATION("type: value_median, condition: {gt: 5, field: bytes}"),
+		       "does not evaluate correlations of type value_median");
 	expect_refused(CORRELATION("type: event_count, condition: {gte: 2000000}"), "threshold");
 	expect_refused(CORRELATION("type: event_count, condition: {gte: 0}"), "every event");
 }

@@ -1,0 +1,264 @@
+/* Which events of a group lie in a window [t - W, t], t the time of an event, that satisfies a
+ * monotone condition.
+ *
+ * An event fires iff the window that ends at its time holds, and contributes iff some holding
+ * window contains it. (For "at least K events" that is the definition of window.c: the window that
+ * begins at an event and holds, cut behind its last event, is one that ends at an event.) One more
+ * event adds to windows only: both never become false again.
+ *
+ * The newest event changes one window, its own. A judge slides along with it: what is new is
+ * pushed, what is more than W older is popped, so the work is constant per event. If the window
+ * holds, everything in it contributes. What did not before is a suffix: let t' be the time of the
+ * newest window that held; everything from t' - W to t' contributes, and this window begins later.
+ *
+ * An event x that comes out of order changes the windows that end between x and x + W. They are
+ * judged again, in one pass over the entries from x - W to x + W. */
+#include "correlate/trail.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { TRAIL_SMALL = 32 }; /* so few entries are judged again rather than remembered as judged */
+
+static enum status entry_contribute(struct trail_entry *entry, const struct trail_shape *shape,
+				    struct window_news *news)
+{
+	if (entry->contributes)
+		return OK;
+	entry->contributes = true;
+	if (entry->secondary)
+		return OK;
+	enum status status = window_items_push(&news->contributed, entry->time_us, entry->proof);
+	if (!shape->keeps_proofs)
+		proof_release(&entry->proof);
+	return status;
+}
+
+/* All entries of the time of the one at q fire. */
+static enum status trail_fire(struct trail *trail, size_t q, const struct trail_shape *shape,
+			      struct window_news *news)
+{
+	int64_t time_us = trail->entries[q].time_us;
+	for (size_t i = q + 1; i-- > 0 && trail->entries[i].time_us == time_us;) {
+		struct trail_entry *entry = &trail->entries[i];
+		if (entry->fired)
+			break; /* events of one time fire together */
+		entry->fired = true;
+		if (!shape->keeps_proofs || entry->secondary)
+			continue;
+		enum status status = window_items_push(&news->fired, time_us, entry->proof);
+		if (status != OK)
+			return status;
+		proof_release(&entry->proof); /* it contributes: both are told */
+	}
+	return OK;
+}
+
+static enum status judge_entry(struct trail *trail, const struct trail_shape *shape, size_t i)
+{
+	const struct trail_entry *entry = &trail->entries[i];
+	return judge_push(&trail->judge, &shape->rule, entry->time_us, entry->value);
+}
+
+/* Takes from the judge what is not in the window that ends at time_us. */
+static size_t judge_leave(struct trail *trail, const struct trail_shape *shape, size_t from,
+			  int64_t time_us)
+{
+	while (!time_within(trail->entries[from].time_us, time_us, shape->rule.timespan_us))
+		judge_pop(&trail->judge, &shape->rule, trail->entries[from++].value);
+	return from;
+}
+
+/* Makes the judge stand for the window that ends at the newest entry. */
+static enum status judge_again(struct trail *trail, const struct trail_shape *shape)
+{
+	if (trail->judged)
+		return OK;
+	judge_clear(&trail->judge, &shape->rule);
+	size_t from = trail->count;
+	int64_t last_us = from == 0 ? 0 : trail->entries[from - 1].time_us;
+	while (from > 0 &&
+	       time_within(trail->entries[from - 1].time_us, last_us, shape->rule.timespan_us))
+		from--;
+	for (size_t i = from; i < trail->count; i++) {
+		enum status status = judge_entry(trail, shape, i);
+		if (status != OK)
+			return status;
+	}
+	trail->judged = true;
+	trail->judged_from = from;
+	return OK;
+}
+
+/* The entries from p are the newest: one window, theirs, can have begun to hold. */
+static enum status recheck_newest(struct trail *trail, size_t p, const struct trail_shape *shape,
+				  struct window_news *news)
+{
+	assert(trail->judged && p < trail->count);
+	enum status status = OK;
+	for (size_t i = p; status == OK && i < trail->count; i++)
+		status = judge_entry(trail, shape, i);
+	if (status != OK)
+		return status;
+	trail->judged_from =
+		judge_leave(trail, shape, trail->judged_from, trail->entries[p].time_us);
+	if (!judge_holds(&trail->judge, &shape->rule))
+		return OK;
+	size_t first = trail->count;
+	while (first > trail->judged_from && !trail->entries[first - 1].contributes)
+		first--;
+	for (size_t i = first; status == OK && i < trail->count; i++)
+		status = entry_contribute(&trail->entries[i], shape, news);
+	return status == OK ? trail_fire(trail, trail->count - 1, shape, news) : status;
+}
+
+/* Entries were added at p, in front of others: the windows that end within W of them can have begun
+ * to hold. */
+static enum status recheck_around(struct trail *trail, size_t p, const struct trail_shape *shape,
+				  struct window_news *news)
+{
+	int64_t span_us = shape->rule.timespan_us;
+	int64_t time_us = trail->entries[p].time_us;
+	struct trail_entry *entries = trail->entries;
+	size_t from = p;
+	trail->judged = false;
+	judge_clear(&trail->judge, &shape->rule);
+	while (from > 0 && time_within(entries[from - 1].time_us, time_us, span_us))
+		from--;
+	enum status status = OK;
+	size_t marked = from; /* entries below are done */
+	for (size_t q = from; status == OK && q < trail->count; q++) {
+		int64_t end_us = entries[q].time_us;
+		if (end_us > time_us && !time_within(time_us, end_us, span_us))
+			break;
+		status = judge_entry(trail, shape, q);
+		bool last_of_time = q + 1 == trail->count || entries[q + 1].time_us != end_us;
+		if (status != OK || end_us < time_us || !last_of_time)
+			continue;
+		from = judge_leave(trail, shape, from, end_us);
+		if (!judge_holds(&trail->judge, &shape->rule))
+			continue;
+		for (marked = marked > from ? marked : from; status == OK && marked <= q; marked++)
+			status = entry_contribute(&entries[marked], shape, news);
+		if (status == OK)
+			status = trail_fire(trail, q, shape, news);
+	}
+	return status;
+}
+
+/* Where an event of that time goes: behind all that are not later. */
+static size_t trail_place(const struct trail *trail, int64_t time_us)
+{
+	size_t low = 0;
+	size_t high = trail->count;
+	if (high > 0 && trail->entries[high - 1].time_us <= time_us)
+		return high;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (trail->entries[middle].time_us <= time_us)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static enum status trail_insert(struct trail *trail, size_t p, const struct trail_event *event)
+{
+	size_t needed = trail->count + event->value_count;
+	if (needed > trail->capacity) {
+		size_t capacity = trail->capacity * 2 > needed ? trail->capacity * 2 : needed;
+		struct trail_entry *grown = realloc(trail->entries, capacity * sizeof *grown);
+		if (grown == NULL)
+			return ENOMEMORY;
+		trail->entries = grown;
+		trail->capacity = capacity;
+	}
+	memmove(&trail->entries[p + event->value_count], &trail->entries[p],
+		(trail->count - p) * sizeof *trail->entries);
+	for (size_t i = 0; i < event->value_count; i++)
+		trail->entries[p + i] = (struct trail_entry){
+			.time_us = event->proof->evidence.time_us,
+			.value = event->values[i],
+			.proof = i == 0 ? proof_hold(event->proof) : NULL,
+			.secondary = i > 0,
+		};
+	trail->count = needed;
+	return OK;
+}
+
+/* Of the entries that wait, only those near both ends keep their proof: an alert shows no others.
+ * The newcomers and those they pushed off an edge are the only candidates. */
+static void trail_thin_proofs(struct trail *trail, size_t p, size_t added)
+{
+	if (trail->count <= 2 * WINDOW_PROOFS_EDGE + added)
+		return;
+	size_t end = trail->count - WINDOW_PROOFS_EDGE;
+	for (size_t i = 0; i < added; i++) {
+		proof_release(&trail->entries[WINDOW_PROOFS_EDGE + i].proof);
+		proof_release(&trail->entries[end - 1 - i].proof);
+		if (p + i >= WINDOW_PROOFS_EDGE && p + i < end)
+			proof_release(&trail->entries[p + i].proof);
+	}
+}
+
+enum status trail_add(struct trail *trail, const struct trail_shape *shape,
+		      const struct trail_event *event, struct window_news *news)
+{
+	assert(shape->rule.at_least > 0 && event->value_count > 0);
+	size_t p = trail_place(trail, event->proof->evidence.time_us);
+	bool newest = p == trail->count;
+	enum status status = newest ? judge_again(trail, shape) : OK;
+	if (status == OK)
+		status = trail_insert(trail, p, event);
+	if (status == OK)
+		status = newest ? recheck_newest(trail, p, shape, news)
+				: recheck_around(trail, p, shape, news);
+	if (status != OK)
+		return status;
+	if (!shape->keeps_proofs)
+		trail_thin_proofs(trail, p, event->value_count);
+	return trail->count >= trail->compact_at ? trail_compact(trail, shape) : OK;
+}
+
+void trail_settle(struct trail *trail, const struct trail_shape *shape, int64_t watermark_us)
+{
+	size_t gone = 0;
+	while (gone < trail->count &&
+	       time_passed(trail->entries[gone].time_us, shape->rule.timespan_us, watermark_us)) {
+		if (trail->judged && gone >= trail->judged_from)
+			judge_pop(&trail->judge, &shape->rule, trail->entries[gone].value);
+		proof_release(&trail->entries[gone].proof);
+		gone++;
+	}
+	trail->count -= gone;
+	if (trail->count == 0) {
+		trail_done(trail);
+		return;
+	}
+	if (gone > 0)
+		memmove(trail->entries, trail->entries + gone,
+			trail->count * sizeof *trail->entries);
+	trail->judged_from = trail->judged_from > gone ? trail->judged_from - gone : 0;
+	if (trail->count <= TRAIL_SMALL) {
+		judge_done(&trail->judge);
+		trail->judged = false;
+	}
+}
+
+void trail_done(struct trail *trail)
+{
+	for (size_t i = 0; i < trail->count; i++)
+		proof_release(&trail->entries[i].proof);
+	free(trail->entries);
+	judge_done(&trail->judge);
+	*trail = (struct trail){0};
+}
+
+size_t trail_bytes(const struct trail *trail, const struct trail_shape *shape)
+{
+	size_t size = trail->capacity * sizeof *trail->entries;
+	for (size_t i = 0; i < trail->count; i++)
+		size += trail->entries[i].proof == NULL ? 0 : trail->entries[i].proof->size;
+	return size + judge_bytes(&trail->judge, &shape->rule);
+}

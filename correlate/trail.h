@@ -1,0 +1,75 @@
+/* trail - the events of one group that carry values, and which of them a holding window contains.
+ *
+ * Why: "at least K different values within W", "all of these rules within W, in order", "a sum of S
+ * within W" must be answered exactly for every order of arrival, without remembering a flood. What
+ * window.h does for counts, this does for every monotone condition over values (judge.h).
+ * trail_compact.c says what may be forgotten and why.
+ *
+ * Invariant: entries ascend by time; `contributes` and `fired` never go back to false; an entry
+ * that still may contribute or fire stays, unless `cut` says otherwise. An event with several
+ * values is one entry that counts, and secondary ones behind it of the same time.
+ * Owner: a cell. Thread: one. Units: microseconds of event time.
+ * Limits: trail_entries_max() entries; beyond it the oldest repeats of a value, then the oldest
+ * entries go, `cut` is set, and what the alert counts is a lower bound. */
+#ifndef PICKET_CORRELATE_TRAIL_H
+#define PICKET_CORRELATE_TRAIL_H
+
+#include "correlate/judge.h"
+#include "correlate/window.h"
+
+enum { TRAIL_AT_LEAST_MAX = 100000, TRAIL_ENTRIES_MAX = 65536 };
+
+struct trail_shape {
+	struct judge_rule rule;
+	bool keeps_proofs; /* somebody wants the firings */
+};
+
+struct trail_entry {
+	int64_t time_us;
+	uint64_t value;
+	struct proof *proof; /* may be NULL */
+	bool contributes;    /* a holding window contains it */
+	bool fired;          /* the window that ends at its time holds */
+	bool secondary;      /* a further value of the event before it */
+	bool doomed;         /* trail_compact.c: goes */
+};
+
+struct trail {
+	struct trail_entry *entries;
+	size_t count;
+	size_t capacity;
+	size_t compact_at; /* the count at which to look for what may be forgotten */
+	bool cut;          /* entries went that might still have mattered */
+	bool judged;       /* judge stands for entries[judged_from .. count) */
+	size_t judged_from;
+	struct judge judge;
+};
+
+struct trail_event {
+	struct proof *proof; /* with its time */
+	const uint64_t *values;
+	size_t value_count; /* > 0 */
+};
+
+/* Adds an event; holds its own references. The news is added to what is in it (window.h). After
+ * ENOMEMORY the trail may only be freed. */
+enum status trail_add(struct trail *trail, const struct trail_shape *shape,
+		      const struct trail_event *event, struct window_news *news);
+
+/* Forgets what cannot matter at this watermark. */
+void trail_settle(struct trail *trail, const struct trail_shape *shape, int64_t watermark_us);
+
+/* trail_compact.c: forgets what the rest stands for. */
+enum status trail_compact(struct trail *trail, const struct trail_shape *shape);
+size_t trail_entries_max(const struct trail_shape *shape);
+
+void trail_done(struct trail *trail);
+size_t trail_bytes(const struct trail *trail, const struct trail_shape *shape);
+
+/* trail_codec.c */
+void trail_encode(const struct trail *trail, struct bytes *to);
+/* Into an empty trail; ECORRUPT when the bytes break the invariant. After a failure the trail may
+ * only be freed. */
+enum status trail_decode(struct cursor *from, const struct trail_shape *shape, struct trail *trail);
+
+#endif

@@ -1,0 +1,266 @@
+/* stream_run - one stream through the real thing: actors, epochs, rounds, restarts.
+ *
+ * Why: every oracle test does the same with its own rules: routes the events in some order of
+ * arrival, cuts epochs, saves and restores in between, and collects what the alerts end as.
+ * Inner loops use assert(): each of check's own assertions writes to a pipe. Owner: each test that
+ * includes it. Limits: ITEMS_MAX alerts. */
+#ifndef PICKET_TESTS_CORRELATE_STREAM_RUN_H
+#define PICKET_TESTS_CORRELATE_STREAM_RUN_H
+
+#include "tests/correlate/stream_oracle.h"
+
+enum { ACTORS_MAX = 4, RULE_SETS = 40, CASES_PER_SET = 50 };
+
+/* One run of the real thing. */
+struct run {
+	const struct setup *setup;
+	uint32_t rules[3]; /* a, b and c; RULES_MAX when there is none */
+	struct actor *actors[ACTORS_MAX];
+	unsigned actor_count;
+	uint64_t epoch;
+	struct bytes log;   /* every change of every epoch, in order of id */
+	struct bytes *last; /* the newest state of every alert */
+	char (*ids)[ALERT_ID_SIZE + 1];
+	size_t alert_count;
+};
+
+static inline void actors_start(struct run *run, unsigned actor_count)
+{
+	run->actor_count = actor_count;
+	for (unsigned i = 0; i < actor_count; i++) {
+		struct actor_options options = {
+			.plan = run->setup->plan, .index = i, .actor_count = actor_count};
+		{
+			enum status status = actor_new(&options, &run->actors[i], NULL);
+			assert(status == OK);
+		}
+	}
+}
+
+/* Saves everything, forgets everything, and goes on with another number of actors. */
+static inline void actors_restart(struct run *run, unsigned actor_count)
+{
+	struct bytes saved[VIRTUAL_PARTITIONS] = {0};
+	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
+		enum status status =
+			actor_checkpoint(run->actors[i % run->actor_count], (uint8_t)i, &saved[i]);
+		assert(status == OK);
+	}
+	for (unsigned i = 0; i < run->actor_count; i++)
+		actor_free(&run->actors[i]);
+	actors_start(run, actor_count);
+	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
+		struct actor *actor = run->actors[i % actor_count];
+		struct error err = {0};
+		struct bytes again cleanup(bytes_done) = {0};
+		{
+			enum status status = actor_restore(actor, bytes_text(&saved[i]), &err);
+			assert(status == OK);
+		}
+		{
+			enum status status = actor_checkpoint(actor, (uint8_t)i, &again);
+			assert(status == OK);
+		}
+		assert(text_equal(bytes_text(&again), bytes_text(&saved[i])));
+		bytes_done(&saved[i]);
+	}
+}
+
+static inline void route(const struct run *run, const struct thing *thing, struct record_sink *sink)
+{
+	struct arena *arena cleanup(arena_free) = arena_new(1 << 20);
+	struct event event = event_at(thing->time_us, thing->offset, thing->tenant);
+	if (thing->user[0] != '\0')
+		event_put(&event, arena, "user.id", thing->user);
+	for (size_t i = 0; i < 2; i++)
+		if (thing->source[i][0] != '\0')
+			event_put(&event, arena, "source.ip", thing->source[i]);
+	if (thing->amount[0] != '\0')
+		event_put(&event, arena, "bytes", thing->amount);
+	const bool matched[] = {thing->a, thing->b, thing->c};
+	uint32_t rules[3];
+	size_t count = 0;
+	struct route_counters counters = {0};
+	for (size_t i = 0; i < 3; i++)
+		if (matched[i] && run->rules[i] != RULES_MAX)
+			rules[count++] = run->rules[i];
+	assert(count < 2 || rules[0] < rules[1]);
+	enum status status = plan_route(run->setup->plan, &event, rules, count, 0, sink, &counters);
+	assert(status == OK);
+}
+
+static inline int compare_changes(const void *a, const void *b)
+{
+	const struct alert_change *left = a;
+	const struct alert_change *right = b;
+	return strcmp(left->alert->id, right->alert->id);
+}
+
+static inline void keep_change(struct run *run, const struct alert_change *change)
+{
+	size_t at = 0;
+	while (at < run->alert_count && strcmp(run->ids[at], change->alert->id) != 0)
+		at++;
+	assert(at < ITEMS_MAX);
+	if (at == run->alert_count)
+		memcpy(run->ids[run->alert_count++], change->alert->id, ALERT_ID_SIZE + 1);
+	bytes_clear(&run->last[at]);
+	alert_encode(change->alert, &run->last[at]);
+	alert_encode(change->alert, &run->log);
+	bytes_put_u8(&run->log, change->announce);
+}
+
+static inline void collect_changes(struct run *run)
+{
+	static struct alert_change all[ITEMS_MAX];
+	size_t total = 0;
+	for (unsigned i = 0; i < run->actor_count; i++) {
+		size_t count = 0;
+		const struct alert_change *changes = actor_changes(run->actors[i], &count);
+		for (size_t k = 0; k < count; k++) {
+			assert(k == 0 ||
+			       strcmp(changes[k - 1].alert->id, changes[k].alert->id) < 0);
+			all[total++] = changes[k];
+		}
+	}
+	qsort(all, total, sizeof *all, compare_changes);
+	for (size_t i = 0; i < total; i++)
+		keep_change(run, &all[i]);
+	bytes_put_text(&run->log, TEXT("epoch"));
+}
+
+static inline void run_epoch(struct run *run, struct bytes fed[ACTORS_MAX], int64_t watermark_us)
+{
+	struct error err = {0};
+	run->epoch++;
+	for (unsigned round = 0; round <= plan_rounds(run->setup->plan); round++) {
+		struct bytes out[ACTORS_MAX] = {0};
+		struct record_sink exchange = {out, run->actor_count};
+		for (unsigned i = 0; i < run->actor_count; i++) {
+			{
+				enum status status =
+					actor_feed(run->actors[i], bytes_text(&fed[i]), &err);
+				assert(status == OK);
+			}
+			bytes_done(&fed[i]);
+		}
+		for (unsigned i = 0; i < run->actor_count; i++) {
+			enum status status =
+				actor_round(run->actors[i], run->epoch, &exchange, &err);
+			assert(status == OK);
+		}
+		memcpy(fed, out, sizeof out);
+	}
+	for (unsigned i = 0; i < run->actor_count; i++) {
+		assert(fed[i].size == 0); /* the chain is not longer than it says */
+		{
+			enum status status =
+				actor_close(run->actors[i], run->epoch, watermark_us, &err);
+			assert(status == OK);
+		}
+	}
+	collect_changes(run);
+}
+
+/* cuts[i]: an epoch ends behind arrival i. restarts: seed of where to restart, 0 = nowhere. */
+static inline void run_stream(struct run *run, const struct stream *stream, const bool *cuts,
+			      uint64_t restarts)
+{
+	struct bytes fed[ACTORS_MAX] = {0};
+	for (size_t i = 0; i < stream->count; i++) {
+		struct record_sink sink = {fed, run->actor_count};
+		route(run, &stream->things[stream->arrival[i]], &sink);
+		if (!cuts[i] && i + 1 < stream->count)
+			continue;
+		run_epoch(run, fed, stream->safe[i + 1]);
+		if (restarts != 0 && below(&restarts, 8) == 0)
+			actors_restart(run, 1 + (unsigned)below(&restarts, ACTORS_MAX));
+	}
+	run_epoch(run, fed, INT64_MAX);
+	for (unsigned i = 0; i < run->actor_count; i++) {
+		struct actor_counters counters = actor_counters(run->actors[i]);
+		assert(counters.cells == 0);
+		assert(counters.cell_bytes == 0);
+		assert(counters.late_dropped == 0);
+		assert(counters.unknown_state == 0);
+	}
+}
+
+static inline void run_begin(struct run *run, const struct setup *setup, unsigned actor_count)
+{
+	static const char *const names[] = {"a", "b", "c"};
+	*run = (struct run){.setup = setup};
+	for (size_t i = 0; i < 3; i++) {
+		const struct rule *rule = ruleset_find(setup->ruleset, text_of(names[i]));
+		run->rules[i] = rule == NULL ? RULES_MAX : rule->index;
+	}
+	run->last = calloc(ITEMS_MAX, sizeof *run->last);
+	run->ids = calloc(ITEMS_MAX, sizeof *run->ids);
+	ck_assert(run->last != NULL && run->ids != NULL);
+	actors_start(run, actor_count);
+}
+
+static inline void run_end(struct run *run)
+{
+	for (unsigned i = 0; i < run->actor_count; i++)
+		actor_free(&run->actors[i]);
+	for (size_t i = 0; i < run->alert_count; i++)
+		bytes_done(&run->last[i]);
+	bytes_done(&run->log);
+	free(run->last);
+	free(run->ids);
+}
+
+static inline void group_print(struct text pairs, char to[64])
+{
+	struct cursor from = cursor_of(pairs);
+	size_t size = 0;
+	to[0] = '\0';
+	while (cursor_left(&from) > 0) {
+		struct text name = cursor_text(&from);
+		struct text value = cursor_text(&from);
+		size += (size_t)snprintf(to + size, 64 - size, "%s%.*s=%.*s", size > 0 ? "," : "",
+					 TEXT_ARG(name), TEXT_ARG(value));
+	}
+}
+
+static inline void run_lines(const struct run *run, struct lines *lines)
+{
+	lines->count = 0;
+	for (size_t i = 0; i < run->alert_count; i++) {
+		struct alert alert;
+		struct error err = {0};
+		ck_assert_int_eq(alert_decode(bytes_text(&run->last[i]), &alert, &err), OK);
+		ck_assert_int_ne(alert.state, ALERT_OPEN);
+		if (alert.state == ALERT_MERGED)
+			continue;
+		char rule[32];
+		char tenant[8];
+		char group[64];
+		(void)snprintf(rule, sizeof rule, "%.*s", TEXT_ARG(alert.rule_name));
+		(void)snprintf(tenant, sizeof tenant, "%.*s", TEXT_ARG(alert.tenant));
+		group_print(alert.group, group);
+		line_add(lines, rule, tenant, group, alert.first_us, alert.last_us, alert.count,
+			 level_name(alert.level));
+	}
+}
+
+static inline int compare_lines(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static inline void compare_with_oracle(const struct run *run, struct lines *expected, int number)
+{
+	static struct lines got;
+	run_lines(run, &got);
+	qsort(got.all, got.count, sizeof *got.all, compare_lines);
+	qsort(expected->all, expected->count, sizeof *expected->all, compare_lines);
+	for (size_t i = 0; i < got.count && i < expected->count; i++)
+		ck_assert_msg(strcmp(got.all[i], expected->all[i]) == 0,
+			      "case %d: got %s, expected %s", number, got.all[i], expected->all[i]);
+	ck_assert_msg(got.count == expected->count, "case %d: %zu alerts, expected %zu", number,
+		      got.count, expected->count);
+}
+
+#endif
