@@ -205,7 +205,7 @@ static enum status unit_add(struct plan *plan, const struct rule *rule, struct e
 		unit->group_by = rule->correlation->group_by;
 		unit->group_by_count = rule->correlation->group_by_count;
 		assert(unit->depth > 0 && unit->group_by_count <= RULES_GROUP_BY_MAX);
-		status = condition_of(rule, &unit->at_least, err);
+		status = threshold_of(rule, &unit->at_least, err);
 		for (size_t r = 0; status == OK && r < rule->correlation->rule_count; r++)
 			status = check_reference(
 				unit, ruleset_rule(plan->ruleset, rule->correlation->rules[r]), r,

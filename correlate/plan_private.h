@@ -33,9 +33,9 @@ struct plan {
 	unsigned rounds;
 };
 
-/* condition.c: the smallest count that fires (unit.at_least), or EINVALID for a condition that this
+/* threshold.c: the smallest count that fires (unit.at_least), or EINVALID for a condition that this
  * build cannot evaluate eagerly. */
-enum status condition_of(const struct rule *rule, uint64_t *ret_at_least, struct error *err);
+enum status threshold_of(const struct rule *rule, uint64_t *ret_at_least, struct error *err);
 
 /* The field that group-by entry `at` of the unit means for a reference. */
 struct text unit_field(const struct unit *unit, size_t at, size_t reference);

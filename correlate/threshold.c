@@ -76,7 +76,7 @@ static enum status temporal_threshold(const struct rule *rule, uint64_t *ret_at_
 	return OK;
 }
 
-enum status condition_of(const struct rule *rule, uint64_t *ret_at_least, struct error *err)
+enum status threshold_of(const struct rule *rule, uint64_t *ret_at_least, struct error *err)
 {
 	const struct correlation *correlation = rule->correlation;
 	if (correlation->field_count > RULES_GROUP_BY_MAX)
