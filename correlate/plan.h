@@ -10,7 +10,8 @@
  *
  * Invariant: units are ordered by depth; a unit's parents have a larger depth.
  * Owner: plan_free(); the ruleset is lent and must outlive the plan. Thread: immutable, any.
- * Limits: one unit per rule that alerts, one per correlation; PLAN_AT_LEAST_MAX as threshold;
+ * Limits: one unit per rule that alerts, one per correlation; PLAN_AT_LEAST_MAX as threshold
+ * of events, TRAIL_AT_LEAST_MAX of values, 64 rules in a temporal one (threshold.c);
  * PLAN_GROUPS_MAX groups per unit and event, group values as in record.h (more, or longer: cut and
  * counted; a value that was cut ends in a digest of the whole, so that two stay two). */
 #ifndef PICKET_CORRELATE_PLAN_H

@@ -130,7 +130,7 @@ static void put_condition(const struct alert *alert, const struct unit *unit, st
 	case CORRELATION_VALUE_SUM:
 		put_text(to, TEXT(" with a sum of "));
 		put_fields(correlation, to);
-		put_text(to, TEXT(" over the threshold"));
+		put_text(to, TEXT(" that reaches the threshold"));
 		break;
 	case CORRELATION_TEMPORAL:
 		put_text(to, TEXT(", at least "));
