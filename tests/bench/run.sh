@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|gate]: without a name the first
-# three. Figures are CPU seconds of the whole process (user + system) and the peak of its memory;
+# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|gate], or ./dev bench rules FOLDER:
+# without a name the first three. Figures are CPU seconds of the whole process (user + system) and the peak of its memory;
 # the machine and the versions stand above them. What is worth keeping goes to RESULTS.md by hand.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -111,7 +111,14 @@ build_programs() { cmake --build --preset release --target bench_programs >/dev/
 bench_decode() { build_programs && "$bin/bench_decode"; }
 bench_gate() { build_programs && "$bin/gate_sim" "${PICKET_BENCH_RUNS:-400}"; }
 
+bench_rules() { build_programs && "$bin/bench_rules" "$@"; }
+
 machine
+if [ "${1:-}" = rules ]; then
+	shift
+	bench_rules "$@"
+	exit
+fi
 for name in "${@:-scan store kafka}"; do
 	for one in $name; do "bench_$one"; done
 done
