@@ -2,7 +2,7 @@
  * ends.
  *
  * Why: an analyst at night wants one line per thing that happens, with a count that grows and the
- * events that prove it; a robot wants a stable id. See DESIGN.md 5, "Episode".
+ * events that prove it; a robot wants a stable id. See docs/CORRELATION.md.
  *
  * Invariant: `id` is given at opening and never changes; `revision` starts at 1 and grows at every
  * stored change that somebody outside should hear of (open, rise of level, merge, end, growth as
@@ -69,7 +69,7 @@ enum status alert_decode(struct text encoded, struct alert *ret_alert, struct er
  * sentence. Appends to `to`; reads the alert's count, group, threshold and timespan. */
 void alert_reason(const struct alert *alert, const struct unit *unit, struct bytes *to);
 
-/* One JSON object, schema picket.alert/1 (DESIGN.md 8), no newline. file_origins: events are
+/* One JSON object, schema picket.alert/1 (docs/API.md), no newline. file_origins: events are
  * {"file","line","index"} (scan) instead of {"topic","partition","offset","index"}. */
 void alert_json(const struct alert *alert, bool file_origins, struct bytes *to);
 

@@ -1,6 +1,6 @@
 /* What the condition of a correlation asks for, as one whole number: at least so many events,
  * different values, different rules, or millionths of a sum. Only conditions that one event more
- * cannot make false are taken (DESIGN.md 5, "Eager"); everything else is refused at load. */
+ * cannot make false are taken (docs/CORRELATION.md); everything else is refused at load. */
 #include <assert.h>
 #include <math.h>
 

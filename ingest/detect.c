@@ -161,7 +161,7 @@ static enum status keep_event(struct stream *stream, const struct event *event, 
 }
 
 /* A record is late when it lies below its own partition's watermark; only then does it move the
- * watermark on (DESIGN.md 5). */
+ * watermark on (docs/CORRELATION.md). */
 static uint8_t record_flags(const struct detect *detect, struct stream *stream,
 			    const struct event *event)
 {

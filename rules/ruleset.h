@@ -102,7 +102,7 @@ struct rule {
 	const struct correlation *correlation; /* NULL for a detection */
 
 	/* picket: alert handling, ignored by other tools */
-	const struct text *dedup_by; /* NULL: the default key of DESIGN (user, source, service) */
+	const struct text *dedup_by; /* NULL: user, source and service, those present */
 	size_t dedup_by_count;
 	int64_t dedup_for_us;
 	int64_t suppress_for_us; /* 0: every revision rule of its own */

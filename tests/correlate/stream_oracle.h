@@ -1,7 +1,7 @@
 /* stream_oracle - random rules and streams, and the alerts they must give, by brute force.
  *
  * Why: the engine is incremental, forgets, merges and survives restarts; what it must say in the
- * end follows from the sorted list of events and the definitions of DESIGN.md 5 alone. This file
+ * end follows from the sorted list of events and the definitions of docs/CORRELATION.md alone. This file
  * computes that from nothing else. Owner: each test that includes it. Limits: EVENTS_MAX events. */
 #ifndef PICKET_TESTS_CORRELATE_STREAM_ORACLE_H
 #define PICKET_TESTS_CORRELATE_STREAM_ORACLE_H

@@ -1,6 +1,6 @@
 /* The actor against brute force: random rules, groups, tenants and streams; every order of arrival
  * within the lateness bound, every cut into epochs, every number of actors and every restart must
- * give the alerts that the definitions of DESIGN.md 5 give for the sorted list of events.
+ * give the alerts that the definitions of docs/CORRELATION.md give for the sorted list of events.
  */
 #include "tests/correlate/stream_run.h"
 

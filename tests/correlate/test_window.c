@@ -1,4 +1,4 @@
-/* window.c, episode.c, cells.c and timer.c against the definitions of DESIGN.md 5, brute force. */
+/* window.c, episode.c, cells.c and timer.c, brute force against docs/CORRELATION.md. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>

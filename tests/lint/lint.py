@@ -19,7 +19,7 @@ MAY_INCLUDE = {
 }
 FUNCTION_LINES_MAX = 80
 FILE_LINES_MAX = 600
-# Calls that make the answer depend on more than the recorded input (DESIGN: determinism).
+# Calls that make the answer depend on more than the recorded input.
 IMPURE = re.compile(
     r"\b(clock_gettime|gettimeofday|time\s*\(\s*NULL|rand|random|arc4random\w*|getenv|"
     r"randombytes\w*|printf|fprintf|perror|syslog)\s*\("
@@ -80,7 +80,6 @@ def check_names(name, text, known):
 
 # Names of other people's files that our comments cite, and files that a user makes.
 FOREIGN = {
-    "DESIGN.md", "canary.md", "engine.md", "siem.md", "reliability.md", "ecosystem.md", "data.md",
     "rocksdb/c.h", "c.h", "picket.yaml", "rule.yml", "my_rule.yml",
 }
 
