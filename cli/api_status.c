@@ -129,7 +129,8 @@ static void reading_problems(struct json_writer *json, const struct runtime_stat
 	int64_t since_us = now_us - status->committed_us;
 	if (status->state != RUNTIME_RUNNING)
 		return;
-	if (status->partition_count == 0)
+	/* What the source says is the cause, this only what follows from it. */
+	if (status->partition_count == 0 && status->problem[0] == '\0')
 		problem(json, "no partition is read yet: do kafka.topics name topics that exist?");
 	if (!status->disk_full && status->committed_us > 0 && since_us > API_NO_COMMIT_US)
 		problem(json, "nothing was committed for %" PRId64 " s", since_us / 1000000);
@@ -144,6 +145,8 @@ static void write_problems(struct json_writer *json, const struct api_call *call
 	json_write_open(json, "problems", '[');
 	if (view->live && status->state == RUNTIME_FAILED)
 		problem(json, "the engine has stopped: %s", status->failure.text);
+	if (status->problem[0] != '\0')
+		json_write_string(json, NULL, status->problem);
 	if (view->live)
 		reading_problems(json, status, api_now(call->api));
 	rule_problems(json, call->api->ruleset);
@@ -171,8 +174,6 @@ static void write_problems(struct json_writer *json, const struct api_call *call
 	if (status->actors.cells_refused > 0)
 		problem(json, "%" PRIu64 " times a group was over a limit and was not correlated",
 			(uint64_t)status->actors.cells_refused);
-	if (status->problem[0] != '\0')
-		json_write_string(json, NULL, status->problem);
 	json_write_close(json, ']');
 }
 

@@ -70,10 +70,14 @@ static enum status load_epoch(struct runtime *runtime, struct error *err)
 	runtime->committer.row = (struct epoch_row){.watermark_us = INT64_MIN};
 	enum status status =
 		store_get(runtime->options.store, FAMILY_POSITION, bytes_text(&key), &value, err);
-	if (status == ENOTFOUND)
-		return OK;
-	return status != OK ? status
-			    : epoch_decode(bytes_text(&value), &runtime->committer.row, err);
+	if (status == OK)
+		status = epoch_decode(bytes_text(&value), &runtime->committer.row, err);
+	else if (status == ENOTFOUND)
+		status = OK;
+	runtime->status.epoch = runtime->committer.row.epoch;
+	runtime->status.watermark_us = runtime->committer.row.watermark_us;
+	runtime->status.committed_us = runtime->committer.row.committed_us;
+	return status;
 }
 
 /* A store below the last synced epoch lost what it had promised to keep: say so, once per loss. */
