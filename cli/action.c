@@ -114,10 +114,12 @@ enum status action_parse(struct text body, struct bytes *keep, struct action *ac
 	struct json_tokener *tokener cleanup(tokener_done) = json_tokener_new();
 	if (tokener == NULL)
 		return error_set(err, ENOMEMORY, "no memory for an action");
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	/* Not STRICT: json-c 0.18 (Debian 13) then refuses every byte above 0x7f in a string. */
+	json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8);
 	struct json_object *object cleanup(json_done) =
 		json_tokener_parse_ex(tokener, body.data, (int)body.size);
-	if (body.size == 0 || !json_object_is_type(object, json_type_object))
+	if (!json_object_is_type(object, json_type_object) ||
+	    json_tokener_get_parse_end(tokener) != body.size)
 		return error_set(err, EINVALID, "the body is a JSON object with who, note and as");
 	json_object_object_foreach(object, key, unused)
 	{

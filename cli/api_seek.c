@@ -109,10 +109,11 @@ enum status api_seek(const struct api_call *call, struct api_response *response,
 	struct json_tokener *tokener cleanup(tokener_done) = json_tokener_new();
 	if (tokener == NULL)
 		return error_set(err, ENOMEMORY, "no memory for a seek");
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+	json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8); /* not STRICT: see action.c */
 	struct json_object *object cleanup(object_done) =
 		json_tokener_parse_ex(tokener, body.data, (int)body.size);
-	if (body.size == 0 || !json_object_is_type(object, json_type_object))
+	if (!json_object_is_type(object, json_type_object) ||
+	    json_tokener_get_parse_end(tokener) != body.size)
 		return error_set(err, EINVALID, "the body is a JSON object");
 	enum status status = read_seek(object, &seek, err);
 	if (status == OK)
