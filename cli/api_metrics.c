@@ -163,6 +163,10 @@ static void put_engine(struct bytes *to, const struct runtime_status *status)
 		 status->rewound},
 		{{"alerts_opened_total", "counter", "Alerts opened since the start."},
 		 (double)status->alerts_opened},
+#define ENRICH_COUNTER(member, doc) \
+	{{"enrich_" #member "_total", "counter", doc}, (double)status->enrich.member},
+#include "ingest/enrich_counter.def"
+#undef ENRICH_COUNTER
 		{{"rule_undecided_total", "counter", "Rule evaluations that gave up."},
 		 (double)status->undecided},
 		{{"correlation_records_total", "counter", "Match records folded."},

@@ -95,6 +95,11 @@ static void write_counters(struct json_writer *json, const struct runtime_status
 	json_write_count(json, "group_field_missing", status->routes.group_field_missing);
 	json_write_count(json, "group_values_cut", status->routes.group_values_cut);
 	json_write_close(json, '}');
+	json_write_open(json, "enrichment", '{');
+#define ENRICH_COUNTER(member, doc) json_write_count(json, #member, status->enrich.member);
+#include "ingest/enrich_counter.def"
+#undef ENRICH_COUNTER
+	json_write_close(json, '}');
 }
 
 __attribute__((format(printf, 2, 3))) static void problem(struct json_writer *json,

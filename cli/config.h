@@ -50,6 +50,7 @@ struct config {
 	int64_t epoch_us, checkpoint_us, lateness_us;
 	const char *api_listen, *api_socket, *api_token_file;
 	const char *api_tls_certificate_file, *api_tls_key_file;
+	const char *bindings;
 	int64_t time_trusted, time_future_us, time_past_us;
 	int64_t log_format;
 };

@@ -161,6 +161,7 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 		.ruleset = daemon->ruleset,
 		.source = wiring_source_factory(&daemon->wiring),
 		.decoder = daemon->wiring.decoder,
+		.enrich = daemon->wiring.enrich,
 		.clock = wall_clock_real(),
 		.worker_count = config->worker_count == 0 ? default_workers()
 							  : (unsigned)config->worker_count,
@@ -247,6 +248,8 @@ enum status daemon_new(const struct config *config, struct log *log, struct daem
 	if (status == OK)
 		status = open_rules(daemon, err);
 	if (status == OK)
+		status = wiring_load_enrichment(&daemon->wiring, config, err);
+	if (status == OK)
 		status = open_store(daemon, err);
 	if (status == OK)
 		status = start_runtime(daemon, err);
@@ -329,6 +332,7 @@ void daemon_free(struct daemon **daemon)
 		runtime_stop(gone->runtime);
 		runtime_free(&gone->runtime);
 	}
+	wiring_done(&gone->wiring);
 	if (gone->store != NULL)
 		store_free(&gone->store);
 	if (gone->ruleset != NULL)

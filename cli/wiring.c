@@ -84,3 +84,18 @@ enum status wiring_load_rules(const struct wiring *wiring, struct ruleset **ret_
 			 "nothing would ever be found",
 			 wiring->rules.paths[0]);
 }
+
+enum status wiring_load_enrichment(struct wiring *wiring, const struct config *config,
+				   struct error *err)
+{
+	enum status status = OK;
+	if (config->bindings[0] != '\0')
+		status = bindings_load(config->bindings, &wiring->bindings, err);
+	wiring->enrich = (struct enrich_options){.bindings = wiring->bindings};
+	return status;
+}
+
+void wiring_done(struct wiring *wiring)
+{
+	bindings_free(&wiring->bindings);
+}

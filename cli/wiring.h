@@ -16,11 +16,20 @@ struct wiring {
 	struct kafka_options kafka;
 	struct file_options files;
 	struct decoder_options decoder;
+	struct enrich_options enrich;
+	struct bindings *bindings;
 	struct ruleset_options rules;
 };
 
 enum status wiring_init(struct wiring *wiring, const struct config *config, struct arena *arena,
 			struct error *err);
+
+/* Frees what was loaded; wiring may be all zero. */
+void wiring_done(struct wiring *wiring);
+
+/* Loads what enriches events: bindings. */
+enum status wiring_load_enrichment(struct wiring *wiring, const struct config *config,
+				   struct error *err);
 
 /* Makes Kafka or file sources; context is the wiring. */
 struct source_factory wiring_source_factory(struct wiring *wiring);

@@ -11,6 +11,7 @@ enum {
 struct detect {
 	struct detect_options options;
 	struct decoder *decoder;
+	struct enricher *enricher;
 	struct matcher *matcher;
 	struct cohort_counter *cohorts;
 	struct arena *arena;
@@ -83,6 +84,8 @@ enum status detect_new(const struct detect_options *options, struct detect **ret
 		return ENOMEMORY;
 	enum status status = decoder_new(&options->decoder, &detect->decoder, err);
 	if (status == OK)
+		status = enricher_new(&options->enrich, &detect->enricher, err);
+	if (status == OK)
 		status = matcher_new(options->ruleset, &detect->matcher, err);
 	if (status == OK)
 		status = cohort_counter_new(plan_hash_key(options->plan), &detect->cohorts, err);
@@ -96,6 +99,7 @@ void detect_free(struct detect **detect)
 	if (*detect == NULL)
 		return;
 	decoder_free(&(*detect)->decoder);
+	enricher_free(&(*detect)->enricher);
 	matcher_free(&(*detect)->matcher);
 	cohort_counter_free(&(*detect)->cohorts);
 	arena_free(&(*detect)->arena);
@@ -218,7 +222,7 @@ static enum status detect_event(struct detect *detect, struct stream *stream,
 }
 
 static enum status detect_record(struct detect *detect, struct stream *stream,
-				 const struct message *message, const struct decoded *record,
+				 const struct message *message, struct decoded *record,
 				 const struct detect_sink *sink, struct detected *to,
 				 struct error *err)
 {
@@ -236,7 +240,9 @@ static enum status detect_record(struct detect *detect, struct stream *stream,
 	}
 	stream->at.stored++;
 	to->events++;
-	enum status status = detect_event(detect, stream, &record->event, sink, to);
+	enum status status = enricher_event(detect->enricher, detect->arena, &record->event);
+	if (status == OK)
+		status = detect_event(detect, stream, &record->event, sink, to);
 	if (status == OK && detect->options.keep_events)
 		status = keep_event(stream, &record->event, to, err);
 	return status;
@@ -251,6 +257,7 @@ enum status detect_message(struct detect *detect, struct stream *stream,
 				message->offset};
 	arena_reset(detect->arena);
 	enum status status = decoder_begin(detect->decoder, message, &origin, detect->arena);
+	enricher_message(detect->enricher, stream->at.topic, message);
 	bool more = status == OK;
 	while (more) {
 		struct decoded record = {0};
@@ -344,7 +351,9 @@ enum status detect_flush(struct detect *detect, struct detected *to, struct erro
 
 struct detect_counters detect_counters(const struct detect *detect)
 {
-	return detect->counters;
+	struct detect_counters counters = detect->counters;
+	counters.enrich = enricher_counters(detect->enricher);
+	return counters;
 }
 
 const struct rule_counters *detect_rule_counters(const struct detect *detect, size_t rule_index)

@@ -14,6 +14,7 @@
 #include "correlate/cohort.h"
 #include "correlate/plan.h"
 #include "ingest/decode.h"
+#include "ingest/enrich.h"
 #include "storage/block.h"
 #include "storage/rows.h"
 
@@ -23,6 +24,7 @@ struct detect_options {
 	const struct ruleset *ruleset; /* lent */
 	const struct plan *plan;       /* lent */
 	struct decoder_options decoder;
+	struct enrich_options enrich;
 	unsigned actor_count;
 	int64_t lateness_us;
 	bool keep_events; /* build blocks and quarantine rows; a scan does not */
@@ -42,6 +44,7 @@ struct stream {
 struct detect_counters {
 	uint64_t undecided;
 	struct route_counters routes;
+	struct enrich_counters enrich;
 };
 
 /* Called for every accepted event with what matched, and for every reject; may be NULL. */

@@ -173,14 +173,14 @@ static size_t plain_room(const struct draft *draft, size_t *ret_alive)
 		protected_count += is_protected(draft->fields[i].field.id);
 	}
 	*ret_alive = alive;
-	return protected_count >= EVENT_FIELDS_MAX ? 0 : EVENT_FIELDS_MAX - protected_count;
+	return protected_count >= EVENT_LOGGED_MAX ? 0 : EVENT_LOGGED_MAX - protected_count;
 }
 
 enum status draft_finish(struct draft *draft, struct arena *arena, struct event *event)
 {
 	size_t alive = 0;
 	size_t room = plain_room(draft, &alive);
-	size_t capacity = alive < EVENT_FIELDS_MAX ? alive : EVENT_FIELDS_MAX;
+	size_t capacity = alive < EVENT_LOGGED_MAX ? alive : EVENT_LOGGED_MAX;
 	struct field *fields = arena_alloc(arena, (capacity == 0 ? 1 : capacity) * sizeof *fields);
 	if (fields == NULL)
 		return ENOMEMORY;

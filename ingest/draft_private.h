@@ -61,7 +61,7 @@ void draft_fill(struct draft *draft, enum field_id id, struct value value, bool 
 /* The newest value of a field of the table, or NULL. */
 struct draft_field *draft_get(struct draft *draft, enum field_id id);
 void draft_remove(struct draft *draft, struct draft_field *field);
-/* The final list: at most EVENT_FIELDS_MAX, protected fields before all others when it is full. */
+/* The final list: at most EVENT_LOGGED_MAX, protected fields before all others when it is full. */
 enum status draft_finish(struct draft *draft, struct arena *arena, struct event *event);
 
 #endif

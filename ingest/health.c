@@ -20,6 +20,8 @@ static const struct {
 				  LEVEL_HIGH},
 	[HEALTH_UNDECIDED] = {"rule.undecided", "A rule could not be decided for an event",
 			      LEVEL_MEDIUM},
+	[HEALTH_SPOOF] = {"log.spoof", "A log claims an identity that may not write there",
+			  LEVEL_HIGH},
 };
 
 static void health_id(const char *rule, struct text subject, int64_t time_us,

@@ -18,7 +18,7 @@ _Static_assert((int)JSON_NULL == VALUE_NULL && (int)JSON_BOOLEAN == VALUE_BOOLEA
 	       "json_kind is value_type");
 _Static_assert((int)JSON_DEPTH_MAX == (int)EVENT_DEPTH_MAX &&
 		       (int)JSON_NAME_MAX == (int)EVENT_NAME_MAX &&
-		       (int)JSON_ITEMS_MAX == (int)EVENT_FIELDS_MAX,
+		       (int)JSON_ITEMS_MAX == (int)EVENT_LOGGED_MAX,
 	       "the limits of json.h are those of event.h");
 
 struct work {
@@ -63,6 +63,7 @@ static bool is_provenance(struct text name, enum field_id id)
 	return name.size > 0 && (name.data[0] == 'p' || name.data[0] == 'l') &&
 	       (text_starts(name, TEXT("picket.src.")) ||
 		text_starts(name, TEXT("picket.bound.")) ||
+		text_starts(name, TEXT("picket.claimed.")) ||
 		text_starts(name, TEXT("picket.quality")) || text_starts(name, TEXT("logsource.")));
 }
 
@@ -286,7 +287,7 @@ enum reject normalise(struct decoder *decoder, const struct unpacked *unpacked,
 	if (draft_finish(draft, decoder->arena, &event) != OK)
 		return REJECT_MEMORY;
 	event.quality = draft->quality;
-	assert(event.field_count <= EVENT_FIELDS_MAX);
+	assert(event.field_count <= EVENT_LOGGED_MAX);
 	*ret_event = event;
 	*ret_format = format_name(format);
 	return ACCEPTED;

@@ -20,6 +20,7 @@
 #include "correlate/actor.h"
 #include "correlate/cohort.h"
 #include "ingest/decode.h"
+#include "ingest/enrich.h"
 #include "storage/rows.h"
 
 enum {
@@ -42,6 +43,7 @@ struct runtime_options {
 	const struct ruleset *ruleset; /* lent */
 	struct source_factory source;
 	struct decoder_options decoder;
+	struct enrich_options enrich; /* lent */
 	struct wall_clock clock;
 	unsigned worker_count, actor_count;
 	unsigned epoch_ms;       /* 0 = 100 */
@@ -71,6 +73,7 @@ struct runtime_status {
 	uint64_t undecided;
 	struct actor_counters actors; /* sums */
 	struct route_counters routes;
+	struct enrich_counters enrich;
 	struct error failure; /* of RUNTIME_FAILED */
 	char problem[512];    /* the newest word of a source for the operator, "" = none */
 	int64_t problem_us;

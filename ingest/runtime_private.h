@@ -87,10 +87,10 @@ struct worker {
 	struct bytes announcements;
 	struct stream *streams;
 	size_t stream_count, stream_capacity;
-	bool ready;                   /* the source has named every stream that exists */
-	bool nudged;                  /* the committer was asked to close this epoch early */
-	uint64_t undecided_hours[64]; /* recently announced (rule, hour) pairs */
-	unsigned undecided_next;
+	bool ready;        /* the source has named every stream that exists */
+	bool nudged;       /* the committer was asked to close this epoch early */
+	uint64_t told[64]; /* recently announced (subject, hour) pairs */
+	unsigned told_next;
 };
 
 struct shard {
@@ -178,6 +178,7 @@ enum health_kind {
 	HEALTH_STALLED,
 	HEALTH_STORE_REWOUND,
 	HEALTH_UNDECIDED,
+	HEALTH_SPOOF,
 	HEALTH_KIND_COUNT
 };
 void health_alert(enum health_kind kind, struct text subject, struct text reason, uint64_t epoch,

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "ingest/runtime_private.h"
 
@@ -39,6 +40,7 @@ enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned
 		.ruleset = options->ruleset,
 		.plan = runtime->plan,
 		.decoder = options->decoder,
+		.enrich = options->enrich,
 		.actor_count = options->actor_count,
 		.lateness_us = options->lateness_us,
 		.keep_events = true,
@@ -214,6 +216,17 @@ static enum status worker_notice(struct worker *worker, const struct source_noti
 	return OK;
 }
 
+/* Was it among the last that were told? Telling twice would be the same alert: this saves work. */
+static bool already_told(struct worker *worker, uint64_t mark)
+{
+	size_t count = sizeof worker->told / sizeof mark;
+	for (size_t i = 0; i < count; i++)
+		if (worker->told[i] == mark)
+			return true;
+	worker->told[worker->told_next++ % count] = mark;
+	return false;
+}
+
 /* One health alert per rule and hour of event time for patterns that gave up. */
 static void worker_undecided(void *context, const struct event *event,
 			     const struct matches *matches)
@@ -221,13 +234,8 @@ static void worker_undecided(void *context, const struct event *event,
 	struct worker *worker = context;
 	for (size_t i = 0; i < matches->undecided_count; i++) {
 		uint64_t hour = (uint64_t)(event->time_us / us_per_hour);
-		uint64_t mark = ((uint64_t)(matches->undecided[i] + 1) << 32) ^ hour;
-		bool known = false;
-		for (size_t k = 0; k < sizeof worker->undecided_hours / sizeof mark; k++)
-			known = known || worker->undecided_hours[k] == mark;
-		if (known)
+		if (already_told(worker, ((uint64_t)(matches->undecided[i] + 1) << 32) ^ hour))
 			continue;
-		worker->undecided_hours[worker->undecided_next++ % 64] = mark;
 		const struct rule *rule =
 			ruleset_rule(worker->runtime->options.ruleset, matches->undecided[i]);
 		char reason[1024];
@@ -242,8 +250,37 @@ static void worker_undecided(void *context, const struct event *event,
 	}
 }
 
+/* One alert per place, bound identity and hour. The false name is in the reason only: a liar who
+ * invents many names must not fill the list of alerts. */
+static void worker_spoofed(struct worker *worker, const struct event *event)
+{
+	struct text service = event_text(event, FIELD_BOUND_SERVICE);
+	struct text tenant = event_text(event, FIELD_BOUND_TENANT);
+	struct text claimed_service = event_text(event, FIELD_CLAIMED_SERVICE);
+	struct text claimed_tenant = event_text(event, FIELD_CLAIMED_TENANT);
+	uint64_t hour = (uint64_t)(event->time_us / us_per_hour);
+	char subject[1024];
+	char reason[2048];
+	(void)snprintf(subject, sizeof subject, "%.*s service=%.*s tenant=%.*s",
+		       TEXT_ARG(event->origin.topic), TEXT_ARG(service), TEXT_ARG(tenant));
+	if (already_told(worker, XXH3_64bits_withSeed(subject, strlen(subject), hour)))
+		return;
+	(void)snprintf(reason, sizeof reason,
+		       "%.*s/%d/%lld claims%s%.*s%s%.*s, which may not write there (bound: service "
+		       "\"%.*s\", tenant \"%.*s\"); ask who holds the credentials of this topic, "
+		       "or mend the bindings",
+		       TEXT_ARG(event->origin.topic), event->origin.partition,
+		       (long long)event->origin.offset, claimed_service.size > 0 ? " service " : "",
+		       TEXT_ARG(claimed_service), claimed_tenant.size > 0 ? " tenant " : "",
+		       TEXT_ARG(claimed_tenant), TEXT_ARG(service), TEXT_ARG(tenant));
+	health_alert(HEALTH_SPOOF, text_of(subject), text_of(reason), worker->epoch,
+		     (int64_t)hour * us_per_hour, &worker->detected.rows, &worker->announcements);
+}
+
 static void worker_on_event(void *context, const struct event *event, const struct matches *matches)
 {
+	if ((event->quality & QUALITY_SPOOFED) != 0)
+		worker_spoofed(context, event);
 	if (matches->undecided_count > 0)
 		worker_undecided(context, event, matches);
 }

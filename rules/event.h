@@ -9,7 +9,7 @@
  * the name; a name stands more than once only for the members of an array or for a protected field
  * that the log gave twice (then QUALITY_DUPLICATE is set). Limits that were hit are in `quality`.
  * Owner: an arena; names and values are views. Thread: one.
- * Units: times are microseconds since 1970, UTC. Limits: EVENT_FIELDS_MAX fields,
+ * Units: times are microseconds since 1970, UTC. Limits: EVENT_LOGGED_MAX fields of the log,
  * EVENT_VALUE_MAX bytes a value, EVENT_DEPTH_MAX levels: each degrades one field and sets its flag,
  * an event is never dropped for it and a protected field never hidden by it. */
 #ifndef PICKET_RULES_EVENT_H
@@ -22,7 +22,9 @@
 #include "rules/schema.h"
 
 enum {
-	EVENT_FIELDS_MAX = 1024,
+	EVENT_LOGGED_MAX = 1024, /* values that come from the log itself */
+	EVENT_OWN_MAX = 64,      /* values that picket adds: no payload can crowd them out */
+	EVENT_FIELDS_MAX = EVENT_LOGGED_MAX + EVENT_OWN_MAX,
 	EVENT_VALUE_MAX = 64 * 1024,
 	EVENT_DEPTH_MAX = 32,
 	EVENT_NAME_MAX = 512,
@@ -70,14 +72,15 @@ enum quality {
 	QUALITY_TIME_MISSING = 1 << 1, /* no usable time: the record's own time is used */
 	QUALITY_TIME_FUTURE = 1 << 2,  /* too far ahead: the record's own time is used */
 	QUALITY_TIME_PAST = 1 << 3,    /* too far behind: the record's own time is used */
-	QUALITY_FIELDS = 1 << 4,       /* more than EVENT_FIELDS_MAX fields */
+	QUALITY_FIELDS = 1 << 4,       /* more than EVENT_LOGGED_MAX fields */
 	QUALITY_VALUE = 1 << 5,        /* a value was cut to EVENT_VALUE_MAX */
 	QUALITY_DEPTH = 1 << 6,        /* deeper than EVENT_DEPTH_MAX: kept as JSON text */
 	QUALITY_NAME = 1 << 7,         /* a key with a NUL byte, or cut to EVENT_NAME_MAX */
 	QUALITY_PROVENANCE = 1 << 8,   /* the payload claimed a provenance field: ignored */
 	QUALITY_INNER =
 		1 << 9, /* the inner record of an agent's envelope is broken JSON: kept as text */
-	QUALITY_COUNT = 10,
+	QUALITY_SPOOFED = 1 << 10, /* it claimed a service or tenant that may not write there */
+	QUALITY_COUNT = 11,
 };
 
 const char *quality_name(enum quality one);

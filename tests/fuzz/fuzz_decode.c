@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_event(const struct event *event)
 {
-	assert(event->field_count <= EVENT_FIELDS_MAX);
+	assert(event->field_count <= EVENT_LOGGED_MAX);
 	assert(event->owner.size > 0 && event->owner.size <= EVENT_NAME_MAX);
 	assert(event->quality >> QUALITY_COUNT == 0);
 	for (size_t i = 0; i < event->field_count; i++) {

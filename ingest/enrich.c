@@ -1,0 +1,172 @@
+#include "ingest/enrich.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct enricher {
+	struct enrich_options options;
+	struct bound bound; /* of the message */
+	struct enrich_counters counters;
+};
+
+/* One side of an identity, for the code that treats both alike. */
+struct side {
+	enum field_id field, bound_field, claimed_field;
+	enum bound_state state;
+	struct text name; /* of BOUND_NAME */
+	bool (*allows)(const struct bound *bound, struct text claim);
+};
+
+/* What the log says about one side. */
+struct claims {
+	size_t count;     /* values that say something */
+	bool allowed;     /* every one of them is */
+	bool ambiguous;   /* they differ */
+	struct text last; /* the log's last word */
+};
+
+enum status enricher_new(const struct enrich_options *options, struct enricher **ret_enricher,
+			 struct error *err)
+{
+	struct enricher *enricher = calloc(1, sizeof *enricher);
+	if (enricher == NULL)
+		return error_set(err, ENOMEMORY, "no memory for enrichment");
+	enricher->options = *options;
+	*ret_enricher = enricher;
+	return OK;
+}
+
+void enricher_free(struct enricher **enricher)
+{
+	free(*enricher);
+	*enricher = NULL;
+}
+
+void enricher_message(struct enricher *enricher, struct text topic, const struct message *message)
+{
+	if (bindings_count(enricher->options.bindings) > 0)
+		enricher->bound = bindings_find(enricher->options.bindings, topic, message);
+}
+
+static bool says_something(const struct field *field, enum field_id id)
+{
+	return field->id == id && field->value.text.size > 0;
+}
+
+static struct claims claims_of(const struct event *event, const struct side *side,
+			       const struct bound *bound)
+{
+	struct claims claims = {.allowed = true};
+	for (size_t i = 0; i < event->field_count; i++) {
+		if (!says_something(&event->fields[i], side->field))
+			continue;
+		struct text claim = event->fields[i].value.text;
+		bool allowed = side->state == BOUND_NAME     ? text_equal(claim, side->name)
+			       : side->state == BOUND_CHOICE ? side->allows(bound, claim)
+							     : false;
+		claims.allowed = claims.allowed && allowed;
+		claims.ambiguous =
+			claims.ambiguous || (claims.count > 0 && !text_equal(claim, claims.last));
+		claims.last = claim;
+		claims.count++;
+	}
+	return claims;
+}
+
+static enum status add_text(struct event *event, struct arena *arena, enum field_id id,
+			    struct text value)
+{
+	enum status status = event_add(event, arena, schema_info(id)->name,
+				       (struct value){.type = VALUE_STRING, .text = value});
+	assert(status != ELIMIT); /* EVENT_OWN_MAX keeps room for what is added here */
+	return status;
+}
+
+/* The claims lose their field: they stand beside it, under a name that no rule takes for true. */
+static void set_apart(struct event *event, const struct side *side)
+{
+	for (size_t i = 0; i < event->field_count; i++) {
+		struct field *field = &event->fields[i];
+		if (field->id != side->field)
+			continue;
+		field->id = side->claimed_field;
+		field->name = schema_info(side->claimed_field)->name;
+	}
+}
+
+/* Settles one side; *ret_name is the bound name, "" when it is not known. True: a false claim. */
+static enum status settle(const struct bound *bound, const struct side *side, struct event *event,
+			  struct arena *arena, struct text *ret_name, bool *ret_spoofed)
+{
+	*ret_name = (struct text){0};
+	*ret_spoofed = false;
+	if (side->state == BOUND_NOTHING)
+		return OK;
+	struct claims claims = claims_of(event, side, bound);
+	struct text name = side->state == BOUND_NAME ? side->name : (struct text){0};
+	bool spoofed = claims.count > 0 && !claims.allowed;
+	if (side->state == BOUND_CHOICE && claims.count > 0 && claims.allowed && !claims.ambiguous)
+		name = claims.last;
+	enum status status = OK;
+	if (spoofed)
+		set_apart(event, side);
+	if (name.size > 0 && (spoofed || claims.count == 0))
+		status = add_text(event, arena, side->field, name);
+	if (status == OK && name.size > 0)
+		status = add_text(event, arena, side->bound_field, name);
+	*ret_name = name;
+	*ret_spoofed = spoofed;
+	return status;
+}
+
+static enum status bind_event(struct enricher *enricher, struct arena *arena, struct event *event)
+{
+	const struct bound *bound = &enricher->bound;
+	if (!bound->found) {
+		enricher->counters.unbound++;
+		return OK;
+	}
+	const struct side service = {FIELD_SERVICE_NAME,    FIELD_BOUND_SERVICE,
+				     FIELD_CLAIMED_SERVICE, bound->service_state,
+				     bound->service,        bound_allows_service};
+	const struct side tenant = {FIELD_TENANT_ID,     FIELD_BOUND_TENANT, FIELD_CLAIMED_TENANT,
+				    bound->tenant_state, bound->tenant,      bound_allows_tenant};
+	struct text name = {0};
+	bool false_service = false;
+	bool false_tenant = false;
+	enum status status = settle(bound, &service, event, arena, &name, &false_service);
+	if (status == OK)
+		status = settle(bound, &tenant, event, arena, &name, &false_tenant);
+	if (status != OK)
+		return status;
+	if (name.size > EVENT_NAME_MAX) { /* it becomes part of every key */
+		name.size = EVENT_NAME_MAX;
+		event->quality |= QUALITY_VALUE;
+	}
+	if (bound->tenant_state != BOUND_NOTHING)
+		event->owner = name.size > 0 ? name : TEXT("-");
+	if (false_service || false_tenant) {
+		event->quality |= QUALITY_SPOOFED;
+		enricher->counters.spoofed++;
+	}
+	return OK;
+}
+
+enum status enricher_event(struct enricher *enricher, struct arena *arena, struct event *event)
+{
+	if (bindings_count(enricher->options.bindings) > 0)
+		return bind_event(enricher, arena, event);
+	return OK;
+}
+
+struct enrich_counters enricher_counters(const struct enricher *enricher)
+{
+	return enricher->counters;
+}
+
+void enrich_counters_add(struct enrich_counters *to, const struct enrich_counters *from)
+{
+#define ENRICH_COUNTER(member, doc) to->member += from->member;
+#include "ingest/enrich_counter.def"
+#undef ENRICH_COUNTER
+}

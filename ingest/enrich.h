@@ -1,0 +1,41 @@
+/* enrich - stop 4 of the journey: what picket itself knows about an event is added to it.
+ *
+ * Why: a log says what its service wants said. Who may have written it, what must not be kept, and
+ * where an address lies is for picket to say, in fields that a payload cannot set.
+ *
+ *   1 bind      bound and claimed identity; the bound one takes the place of the claim
+ *
+ * Invariant: what is added depends on the message and the options alone; fields of schema.def
+ * marked PROVENANCE come from here or from normalise.c only. An event is never dropped by
+ * enrichment. Owner: one worker (or a scan); the options are lent. Thread: one. Time: none is read.
+ * Limits: EVENT_OWN_MAX values added to an event. */
+#ifndef PICKET_INGEST_ENRICH_H
+#define PICKET_INGEST_ENRICH_H
+
+#include "ingest/binding.h"
+
+struct enricher;
+
+struct enrich_options {
+	const struct bindings *bindings; /* NULL: nothing is bound */
+};
+
+struct enrich_counters {
+#define ENRICH_COUNTER(member, doc) uint64_t member;
+#include "ingest/enrich_counter.def"
+#undef ENRICH_COUNTER
+};
+
+enum status enricher_new(const struct enrich_options *options, struct enricher **ret_enricher,
+			 struct error *err);
+void enricher_free(struct enricher **enricher);
+
+/* Begins a message of `topic` (without incarnation); it must stay until its last event. */
+void enricher_message(struct enricher *enricher, struct text topic, const struct message *message);
+/* Its next event; what is added lives in the arena. ENOMEMORY only. */
+enum status enricher_event(struct enricher *enricher, struct arena *arena, struct event *event);
+
+void enrich_counters_add(struct enrich_counters *to, const struct enrich_counters *from);
+struct enrich_counters enricher_counters(const struct enricher *enricher);
+
+#endif
