@@ -10,10 +10,27 @@
 
 enum { ACTIONS_VERSION = 1 };
 
+static const char *const kind_names[] = {"", "ack", "close", "assign", "reopen"};
+enum { KIND_NAMES = sizeof kind_names / sizeof *kind_names };
+
+const char *const action_verdicts[] = {"true-positive", "false-positive", "benign",
+				       "duplicate",     "test",           NULL};
+
 const char *action_kind_name(enum action_kind kind)
 {
-	assert(kind == ACTION_ACK || kind == ACTION_CLOSE);
-	return kind == ACTION_ACK ? "ack" : "close";
+	assert(kind >= ACTION_ACK && kind <= ACTION_REOPEN);
+	return kind_names[kind];
+}
+
+bool action_kind_parse(struct text name, enum action_kind *ret_kind)
+{
+	for (size_t i = ACTION_ACK; i < KIND_NAMES; i++) {
+		if (text_equal(name, text_of(kind_names[i]))) {
+			*ret_kind = (enum action_kind)i;
+			return true;
+		}
+	}
+	return false;
 }
 
 const char *handling_name(enum handling handling)
@@ -27,12 +44,37 @@ enum handling actions_handling(const struct actions *actions)
 {
 	enum handling handling = HANDLING_NEW;
 	for (size_t i = 0; i < actions->count; i++) {
-		if (actions->items[i].kind == ACTION_CLOSE)
+		switch (actions->items[i].kind) {
+		case ACTION_CLOSE:
 			handling = HANDLING_CLOSED;
-		else if (handling == HANDLING_NEW)
-			handling = HANDLING_ACKED;
+			break;
+		case ACTION_REOPEN:
+			handling = HANDLING_NEW;
+			break;
+		case ACTION_ACK:
+		case ACTION_ASSIGN:
+			if (handling == HANDLING_NEW)
+				handling = HANDLING_ACKED;
+			break;
+		}
 	}
 	return handling;
+}
+
+/* `as` of the last action of a kind, size 0 = there is none. */
+static struct text last_as(const struct actions *actions, enum action_kind kind)
+{
+	for (size_t i = actions->count; i > 0; i--) {
+		if (actions->items[i - 1].kind == kind)
+			return actions->items[i - 1].as;
+	}
+	return (struct text){0};
+}
+
+struct text actions_verdict(const struct actions *actions)
+{
+	return actions_handling(actions) == HANDLING_CLOSED ? last_as(actions, ACTION_CLOSE)
+							    : (struct text){0};
 }
 
 void actions_encode(const struct actions *actions, struct bytes *to)
@@ -66,7 +108,7 @@ enum status actions_decode(struct text encoded, struct actions *ret_actions, str
 		one->who = cursor_text(&cursor);
 		one->note = cursor_text(&cursor);
 		one->as = cursor_text(&cursor);
-		if (cursor.failed || (kind != ACTION_ACK && kind != ACTION_CLOSE))
+		if (cursor.failed || kind < ACTION_ACK || kind > ACTION_REOPEN)
 			return error_set(err, ECORRUPT, "action %zu of an alert cannot be read", i);
 		one->kind = (enum action_kind)kind;
 	}
@@ -107,6 +149,29 @@ static enum status take_member(struct json_object *object, const char *name, str
 	return OK;
 }
 
+static bool is_verdict(struct text as)
+{
+	for (const char *const *word = action_verdicts; *word != NULL; word++) {
+		if (text_equal(as, text_of(*word)))
+			return true;
+	}
+	return false;
+}
+
+static enum status action_complete(const struct action *action, struct error *err)
+{
+	if (action->who.size == 0)
+		return error_set(err, EINVALID, "who is missing: the name of the person");
+	if (action->kind == ACTION_CLOSE && !is_verdict(action->as))
+		return error_set(err, EINVALID,
+				 "as says what the alert was: true-positive, false-positive, "
+				 "benign, duplicate or test%s%.*s",
+				 action->as.size > 0 ? ", not " : "", TEXT_ARG(action->as));
+	if (action->kind == ACTION_ASSIGN && action->as.size == 0)
+		return error_set(err, EINVALID, "as is missing: to whom the alert is given");
+	return OK;
+}
+
 enum status action_parse(struct text body, struct bytes *keep, struct action *action,
 			 struct error *err)
 {
@@ -138,15 +203,15 @@ enum status action_parse(struct text body, struct bytes *keep, struct action *ac
 		status = take_member(object, "note", keep, &action->note, err);
 	if (status == OK)
 		status = take_member(object, "as", keep, &action->as, err);
-	if (status == OK && action->who.size == 0)
-		return error_set(err, EINVALID, "who is missing: the name of the person");
-	return status;
+	return status == OK ? action_complete(action, err) : status;
 }
 
 void actions_json(const struct actions *actions, struct json_writer *json)
 {
 	json_write_open(json, "handling", '{');
 	json_write_string(json, "state", handling_name(actions_handling(actions)));
+	json_write_text(json, "assignee", last_as(actions, ACTION_ASSIGN));
+	json_write_text(json, "verdict", actions_verdict(actions));
 	json_write_open(json, "actions", '[');
 	for (size_t i = 0; i < actions->count; i++) {
 		const struct action *one = &actions->items[i];

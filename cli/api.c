@@ -27,6 +27,8 @@ static const struct route routes[] = {
 	 api_alerts_list},
 	{"GET", "/v1/alerts/", "tenant", API_SOCKET_ONLY, api_alert_one},
 	{"POST", "/v1/alerts/", "tenant", API_SOCKET_ONLY, api_alert_act},
+	{"GET", "/v1/receivers", "limit", API_SOCKET_ONLY, api_receivers},
+	{"POST", "/v1/receivers/", "", API_SOCKET_ONLY, api_receiver_act},
 	{"GET", "/v1/quarantine", "topic partition reason since until limit", API_SOCKET_ONLY,
 	 api_quarantine_list},
 	{"GET", "/v1/quarantine/", "", API_SOCKET_ONLY, api_quarantine_one},
@@ -96,6 +98,13 @@ void api_done(struct api *api)
 int64_t api_now(const struct api *api)
 {
 	return api->clock.now_us(api->clock.context);
+}
+
+enum status api_commit(const struct api *api, struct store_batch *batch, struct error *err)
+{
+	assert(!api->read_only);
+	return api->commit == NULL ? store_batch_commit(batch, true, err)
+				   : api->commit(api->runtime_context, batch, err);
 }
 
 void api_refuse(struct api_response *response, unsigned http_status, const char *text)

@@ -33,7 +33,10 @@ struct api {
 	/* A snapshot of the runtime, freed with runtime_status_done(); NULL: no daemon runs. */
 	enum status (*runtime_status)(void *context, struct runtime_status *ret_status);
 	void *runtime_context;
-	bool read_only; /* nothing may be written */
+	/* Commits to disk through the runtime, with that context; NULL: straight to the store. */
+	enum status (*commit)(void *context, struct store_batch *batch, struct error *err);
+	struct sender *sender; /* lent; NULL: nobody is told of alerts */
+	bool read_only;        /* nothing may be written */
 	int64_t started_us;
 	atomic_bool stopping;    /* long polls end */
 	pthread_mutex_t writing; /* one read-change-write at a time */

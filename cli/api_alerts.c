@@ -385,7 +385,7 @@ static enum status store_action(struct api *api, const struct alert *alert,
 		return error_set(err, ENOMEMORY, "no memory for an action");
 	}
 	store_batch_put(batch, FAMILY_ALERT, bytes_text(&key), bytes_text(&row));
-	status = store_batch_commit(batch, true, err);
+	status = api_commit(api, batch, err);
 	store_batch_free(&batch);
 	return status;
 }
@@ -398,11 +398,11 @@ enum status api_alert_act(const struct api_call *call, struct api_response *resp
 	const char *slash = memchr(call->rest.data, '/', call->rest.size);
 	struct text id = {call->rest.data, slash == NULL ? 0 : (size_t)(slash - call->rest.data)};
 	struct text verb = slash == NULL ? (struct text){0} : text_cut(call->rest, id.size + 1);
-	bool ack = text_equal(verb, TEXT("ack"));
 	struct bytes keep cleanup(bytes_done) = {0};
-	struct action action = {.kind = ack ? ACTION_ACK : ACTION_CLOSE};
-	if (!ack && !text_equal(verb, TEXT("close")))
-		return error_set(err, ENOTFOUND, "POST /v1/alerts/ID/ack or /v1/alerts/ID/close");
+	struct action action = {0};
+	if (!action_kind_parse(verb, &action.kind))
+		return error_set(err, ENOTFOUND,
+				 "POST /v1/alerts/ID/ack, /assign, /close or /reopen");
 	if (call->api->read_only)
 		return error_set(err, EDENIED,
 				 "a store opened with --data is only read; start the "

@@ -270,7 +270,7 @@ static enum status step_start(struct api *api, const struct text names[static 3]
 	if (batch == NULL)
 		return error_set(err, ENOMEMORY, "no memory for a gate step");
 	store_batch_put(batch, FAMILY_REGISTRY, bytes_text(&key), bytes_text(&value));
-	status = store_batch_commit(batch, true, err);
+	status = api_commit(api, batch, err);
 	store_batch_free(&batch);
 	return status;
 }

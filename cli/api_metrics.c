@@ -197,6 +197,47 @@ static void put_engine(struct bytes *to, const struct runtime_status *status)
 			   seconds(status->watermark_us));
 }
 
+enum receiver_metric { RECEIVER_SENT, RECEIVER_PENDING, RECEIVER_UNDELIVERED, RECEIVER_FAILING };
+
+static double receiver_value(const struct api_receiver *receiver, enum receiver_metric which)
+{
+	switch (which) {
+	case RECEIVER_SENT:
+		return (double)receiver->progress.sent;
+	case RECEIVER_PENDING:
+		return (double)receiver->pending;
+	case RECEIVER_UNDELIVERED:
+		return (double)receiver->progress.undelivered;
+	case RECEIVER_FAILING:
+		return receiver->progress.failing_us != INT64_MIN;
+	}
+	__builtin_unreachable();
+}
+
+/* The receivers that have heard of something, or wait for it. */
+static void put_receivers(struct bytes *to, struct api *api)
+{
+	static const struct metric metrics[] = {
+		{"receiver_sent_total", "counter", "Alerts that a receiver has taken."},
+		{"receiver_pending", "gauge", "Revisions that it has not heard of."},
+		{"receiver_undelivered_total", "counter", "Alerts that it would not take."},
+		{"receiver_failing", "gauge", "1 while it takes nothing."},
+	};
+	for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
+		put_head(to, &metrics[i]);
+		for (unsigned k = 0; k < RECEIVER_KIND_COUNT; k++) {
+			struct api_receiver receiver cleanup(api_receiver_done) = {0};
+			char line[128];
+			if (api_receiver_read(api, (enum receiver_kind)k, &receiver, NULL) != OK)
+				continue;
+			(void)snprintf(line, sizeof line, "picket_%s{receiver=\"%s\"} %.17g\n",
+				       metrics[i].name, receiver_name((enum receiver_kind)k),
+				       receiver_value(&receiver, (enum receiver_metric)i));
+			put(to, line);
+		}
+	}
+}
+
 enum status api_metrics(const struct api_call *call, struct api_response *response,
 			struct error *err)
 {
@@ -213,6 +254,7 @@ enum status api_metrics(const struct api_call *call, struct api_response *respon
 	put_partitions(to, &view.status);
 	put_engine(to, &view.status);
 	put_rules(to, call->api->ruleset);
+	put_receivers(to, call->api);
 	put_single(to, &(struct metric){"store_bytes", "gauge", "Size of the store."},
 		   (double)store_bytes(call->api->store));
 	assert(view.live || view.arena != NULL);

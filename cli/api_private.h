@@ -8,6 +8,7 @@
 
 #include "cli/api.h"
 #include "cli/json_writer.h"
+#include "cli/receiver.h"
 
 /* A running engine that has committed nothing for so long is a problem. */
 enum { API_NO_COMMIT_US = 10 * 1000000 };
@@ -26,6 +27,7 @@ api_handler api_gate;
 api_handler api_status, api_sources, api_seek, api_services, api_rules;
 api_handler api_metrics, api_livez, api_readyz;
 api_handler api_quarantine_list, api_quarantine_one, api_events;
+api_handler api_receivers, api_receiver_act;
 
 /* The value of a parameter; size 0 when it was not given. */
 struct text api_parameter(const struct api_call *call, const char *name);
@@ -65,9 +67,24 @@ struct api_alert_counts {
 enum status api_alert_count(struct api *api, struct api_alert_counts *ret_counts,
 			    struct error *err);
 
+/* What is known of one receiver; ENOTFOUND: it has never been configured. Give back with
+ * api_receiver_done(); *ret_receiver starts as zeros. */
+struct api_receiver {
+	struct receiver_progress progress;
+	uint64_t pending;  /* revisions in the outbox that it has not seen */
+	const char *state; /* ok, sending, failing */
+	struct bytes keep;
+};
+enum status api_receiver_read(struct api *api, enum receiver_kind kind,
+			      struct api_receiver *ret_receiver, struct error *err);
+void api_receiver_done(struct api_receiver *receiver);
+
 /* origin as the members topic, partition, offset, index. */
 void api_write_origin(struct json_writer *json, const struct origin *origin);
 
 int64_t api_now(const struct api *api);
+
+/* What a person did, on disk before it returns. */
+enum status api_commit(const struct api *api, struct store_batch *batch, struct error *err);
 
 #endif

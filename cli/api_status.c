@@ -6,6 +6,7 @@
 
 #include "cli/api_private.h"
 #include "cli/rules_json.h"
+#include "cli/sender.h"
 #include "rules/ruleset.h"
 
 enum { LATE_SHARE = 100 }; /* more than one event of a hundred late is a problem */
@@ -141,6 +142,23 @@ static void reading_problems(struct json_writer *json, const struct runtime_stat
 		problem(json, "nothing was committed for %" PRId64 " s", since_us / 1000000);
 }
 
+static void receiver_problems(struct json_writer *json, struct api *api)
+{
+	for (unsigned i = 0; i < RECEIVER_KIND_COUNT; i++) {
+		struct api_receiver receiver cleanup(api_receiver_done) = {0};
+		enum receiver_kind kind = (enum receiver_kind)i;
+		char since[32];
+		if (api->sender == NULL || !sender_has(api->sender, kind) ||
+		    api_receiver_read(api, kind, &receiver, NULL) != OK)
+			continue;
+		if (receiver.progress.failing_us != INT64_MIN)
+			problem(json, "%s takes no alerts since %.*s (%.*s): picket receivers list",
+				receiver_name(kind),
+				TEXT_ARG(time_print(receiver.progress.failing_us, since)),
+				TEXT_ARG(receiver.progress.problem));
+	}
+}
+
 /* Everything that is not as it should be, one text each. */
 static void write_problems(struct json_writer *json, const struct api_call *call,
 			   const struct api_view *view)
@@ -179,6 +197,7 @@ static void write_problems(struct json_writer *json, const struct api_call *call
 	if (status->actors.cells_refused > 0)
 		problem(json, "%" PRIu64 " times a group was over a limit and was not correlated",
 			(uint64_t)status->actors.cells_refused);
+	receiver_problems(json, call->api);
 	json_write_close(json, ']');
 }
 

@@ -141,6 +141,14 @@ enum status check_config(const struct check_options *options, struct problems *p
 		     "BEGIN CERTIFICATE", options, problems);
 	check_secret("api.tls_key_file", config->api_tls_key_file, "PRIVATE KEY", options,
 		     problems);
+	check_secret("receivers.alertmanager.token_file", config->alertmanager_token_file, NULL,
+		     options, problems);
+	check_secret("receivers.webhook.token_file", config->webhook_token_file, NULL, options,
+		     problems);
+	check_secret("receivers.webhook.secret_file", config->webhook_secret_file, NULL, options,
+		     problems);
+	check_secret("receivers.ca_file", config->receivers_ca_file, "BEGIN CERTIFICATE", options,
+		     problems);
 	for (size_t i = 0; i < config->files.count; i++)
 		check_readable("files", config->files.items[i], problems);
 	check_rules(&wiring, problems, &totals);

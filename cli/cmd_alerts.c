@@ -1,4 +1,4 @@
-/* picket alerts list|show|ack|close */
+/* picket alerts list|show|ack|assign|close|reopen */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,7 @@ static const struct column list_columns[] = {
 	{"LEVEL", "rule.level", CELL_LEVEL, COLUMN_WHOLE},
 	{"STATE", "state", CELL_STATE, COLUMN_WHOLE},
 	{"HANDLING", "handling.state", CELL_TEXT, COLUMN_MINOR},
+	{"ASSIGNEE", "handling.assignee", CELL_TEXT, COLUMN_MINOR},
 	{"COUNT", "count", CELL_COUNT, COLUMN_WHOLE},
 	{"FIRST", "first", CELL_TIME, COLUMN_MINOR},
 	{"LAST", "last", CELL_TIME, COLUMN_WHOLE},
@@ -66,6 +67,8 @@ static const struct column show_columns[] = {
 	{"state", "state", CELL_TEXT, false},
 	{"merged into", "merged_into", CELL_TEXT, false},
 	{"handling", "handling.state", CELL_TEXT, false},
+	{"assigned to", "handling.assignee", CELL_TEXT, false},
+	{"verdict", "handling.verdict", CELL_TEXT, false},
 	{"reason", "reason", CELL_TEXT, false},
 	{"tenant", "tenant", CELL_TEXT, false},
 	{"group", "group", CELL_MAP, false},
@@ -176,33 +179,42 @@ const struct command command_alerts_show = {
 	.run = run_show,
 };
 
-static const struct option act_options[] = {
-	{"note", 0, "TEXT", "why"},
-	{"as", 0, "WORD", "true-positive, false-positive, benign, duplicate, test"},
-	{"who", 0, "NAME", "who did it (default: your user name)"},
+#define WHO_AND_NOTE                                                     \
+	{"note", 0, "TEXT", "why"},                                      \
+	{                                                                \
+		"who", 0, "NAME", "who did it (default: your user name)" \
+	}
+
+static const struct option act_options[] = {WHO_AND_NOTE, {0}};
+
+static const struct option close_options[] = {
+	{"as", 0, "WORD", "what it was: true-positive, false-positive, benign, duplicate, test"},
+	WHO_AND_NOTE,
 	{0},
 };
 
-static bool known_as(const char *as)
-{
-	static const char *const words[] = {"true-positive", "false-positive", "benign",
-					    "duplicate", "test"};
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-		if (strcmp(words[i], as) == 0)
-			return true;
-	}
-	return as[0] == '\0';
-}
+static const struct option assign_options[] = {
+	{"to", 0, "NAME", "to whom (default: yourself)"},
+	WHO_AND_NOTE,
+	{0},
+};
 
 /* {"who","note","as"} as the options say. */
 static void put_body(const struct session *session, struct bytes *to)
 {
+	const char *user = session->environment.user;
 	const char *who = arguments_get(&session->arguments, "who");
 	const char *note = arguments_get(&session->arguments, "note");
-	const char *as = arguments_get(&session->arguments, "as");
+	const char *as = NULL;
+	if (session->command->options == close_options)
+		as = arguments_get(&session->arguments, "as");
+	if (session->command->options == assign_options)
+		as = arguments_get(&session->arguments, "to");
+	if (session->command->options == assign_options && as == NULL)
+		as = user;
 	struct json_writer json = {.to = to};
 	json_write_open(&json, NULL, '{');
-	json_write_string(&json, "who", who == NULL ? session->environment.user : who);
+	json_write_string(&json, "who", who == NULL ? user : who);
 	json_write_string(&json, "note", note == NULL ? "" : note);
 	json_write_string(&json, "as", as == NULL ? "" : as);
 	json_write_close(&json, '}');
@@ -235,12 +247,10 @@ static int run_act(struct session *session)
 	struct client *client cleanup(session_client_done) = NULL;
 	struct error err = {0};
 	struct bytes body = {0};
-	const char *as = arguments_get(&session->arguments, "as");
-	if (as != NULL && !known_as(as))
+	if (session->command->options == close_options && !arguments_has(&session->arguments, "as"))
 		return session_fail(session, EXIT_USAGE,
-				    "--as %s is none of true-positive, false-positive, benign, "
-				    "duplicate, test",
-				    as);
+				    "close says what it was: --as true-positive, false-positive, "
+				    "benign, duplicate or test");
 	if (arguments_has(&session->arguments, "data"))
 		return session_fail(session, EXIT_USAGE,
 				    "what people do with alerts goes through the "
@@ -269,6 +279,20 @@ const struct command command_alerts_ack = {
 	.run = run_act,
 };
 
+const struct command command_alerts_assign = {
+	.noun = "alerts",
+	.verb = "assign",
+	.words = "ID...",
+	.word_min = 1,
+	.word_max = ARGUMENTS_MAX,
+	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_TENANT,
+	.options = assign_options,
+	.summary = "give it to somebody",
+	.details = "",
+	.examples = "  picket alerts assign 3f9c\n  picket alerts assign 3f9c --to bob\n",
+	.run = run_act,
+};
+
 const struct command command_alerts_close = {
 	.noun = "alerts",
 	.verb = "close",
@@ -276,9 +300,23 @@ const struct command command_alerts_close = {
 	.word_min = 1,
 	.word_max = ARGUMENTS_MAX,
 	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_TENANT,
-	.options = act_options,
+	.options = close_options,
 	.summary = "say that it is done, and what it was",
-	.details = "",
+	.details = "What it was counts: picket rules list shows how often a rule was right.\n",
 	.examples = "  picket alerts close 3f9c --as false-positive --note \"load test\"\n",
+	.run = run_act,
+};
+
+const struct command command_alerts_reopen = {
+	.noun = "alerts",
+	.verb = "reopen",
+	.words = "ID...",
+	.word_min = 1,
+	.word_max = ARGUMENTS_MAX,
+	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_TENANT,
+	.options = act_options,
+	.summary = "take back that it is done",
+	.details = "",
+	.examples = "  picket alerts reopen 3f9c --note \"it goes on\"\n",
 	.run = run_act,
 };

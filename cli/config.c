@@ -433,6 +433,15 @@ static void check_api(struct parse *parse)
 			"api.tls_certificate_file and api.tls_key_file belong together");
 }
 
+static void check_url(struct parse *parse, const char *path, const char *url)
+{
+	if (url[0] != '\0' && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+		problem(parse, place(parse, path),
+			"%s is no address: write http://HOST:PORT or "
+			"https://HOST:PORT",
+			path);
+}
+
 enum status config_parse(struct text yaml, const char *file, struct problems *problems,
 			 struct config *ret_config, struct error *err)
 {
@@ -459,6 +468,8 @@ enum status config_parse(struct text yaml, const char *file, struct problems *pr
 	if (problems->count == 0)
 		check_source(&parse);
 	check_api(&parse);
+	check_url(&parse, "receivers.alertmanager.url", parse.config.alertmanager_url);
+	check_url(&parse, "receivers.webhook.url", parse.config.webhook_url);
 	if (parse.memory)
 		return error_set(err, ENOMEMORY, "no memory for the configuration %s", file);
 	parse.config.file = file;

@@ -53,6 +53,10 @@ struct config {
 	const char *bindings;
 	int64_t time_trusted, time_future_us, time_past_us;
 	int64_t log_format;
+	const char *alertmanager_url, *alertmanager_token_file;
+	const char *webhook_url, *webhook_token_file, *webhook_secret_file;
+	const char *receivers_ca_file;
+	int64_t alertmanager_level, webhook_level; /* enum rule_level */
 };
 
 /* Everything that is wrong with a file. */

@@ -11,6 +11,7 @@
 
 #include "cli/api.h"
 #include "cli/http.h"
+#include "cli/sender.h"
 #include "cli/wall.h"
 #include "cli/wiring.h"
 #include "storage/rows.h"
@@ -30,6 +31,7 @@ struct daemon {
 	struct ruleset *ruleset;
 	struct store *store;
 	struct runtime *runtime;
+	struct sender *sender;
 	struct api api;
 	bool api_is_up;
 	struct http *http;
@@ -174,6 +176,19 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 	return runtime_new(&options, &daemon->runtime, err);
 }
 
+static enum status commit_through_runtime(void *context, struct store_batch *batch,
+					  struct error *err)
+{
+	return runtime_commit(context, batch, err);
+}
+
+static enum status open_sender(struct daemon *daemon, struct error *err)
+{
+	struct sender_options options = {.store = daemon->store, .log = daemon->log};
+	enum status status = wiring_receivers(daemon->config, daemon->arena, &options, err);
+	return status == OK ? sender_new(&options, &daemon->sender, err) : status;
+}
+
 static enum status ask_runtime(void *context, struct runtime_status *ret_status)
 {
 	return runtime_status(context, ret_status);
@@ -205,6 +220,8 @@ static enum status open_api(struct daemon *daemon, struct error *err)
 				   .ruleset = daemon->ruleset,
 				   .clock = wall_clock_real(),
 				   .runtime_status = ask_runtime,
+				   .commit = commit_through_runtime,
+				   .sender = daemon->sender,
 				   .runtime_context = daemon->runtime};
 	api_init(&daemon->api);
 	daemon->api_is_up = true;
@@ -252,7 +269,11 @@ enum status daemon_new(const struct config *config, struct log *log, struct daem
 	if (status == OK)
 		status = open_store(daemon, err);
 	if (status == OK)
+		status = open_sender(daemon, err);
+	if (status == OK)
 		status = start_runtime(daemon, err);
+	if (status == OK)
+		status = sender_start(daemon->sender, daemon->runtime, err);
 	if (status == OK)
 		status = open_api(daemon, err);
 	if (status != OK)
@@ -328,6 +349,7 @@ void daemon_free(struct daemon **daemon)
 	http_free(&gone->http);
 	if (gone->api_is_up)
 		api_done(&gone->api);
+	sender_free(&gone->sender);
 	if (gone->runtime != NULL) {
 		runtime_stop(gone->runtime);
 		runtime_free(&gone->runtime);

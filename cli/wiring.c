@@ -99,3 +99,50 @@ void wiring_done(struct wiring *wiring)
 {
 	bindings_free(&wiring->bindings);
 }
+static enum status read_secret(const char *path, struct arena *arena, struct text *ret_secret,
+			       struct error *err)
+{
+	return path[0] == '\0' ? OK : secret_read(path, arena, ret_secret, err);
+}
+
+/* The address without slashes at its end, and with the path of the API. */
+static const char *receiver_url(const char *url, const char *path, struct arena *arena)
+{
+	size_t size = strlen(url);
+	while (size > 0 && path[0] != '\0' && url[size - 1] == '/')
+		size--;
+	return arena_print(arena, "%.*s%s", (int)size, url, path).data;
+}
+
+enum status wiring_receivers(const struct config *config, struct arena *arena,
+			     struct sender_options *options, struct error *err)
+{
+	struct receiver *one = options->receivers;
+	enum status status = OK;
+	options->ca_file = config->receivers_ca_file;
+	if (config->alertmanager_url[0] != '\0') {
+		*one = (struct receiver){
+			.kind = RECEIVER_ALERTMANAGER,
+			.url = receiver_url(config->alertmanager_url, "/api/v2/alerts", arena),
+			.level_min = (enum rule_level)config->alertmanager_level,
+		};
+		status = read_secret(config->alertmanager_token_file, arena, &one++->token, err);
+	}
+	if (status == OK && config->webhook_url[0] != '\0') {
+		*one = (struct receiver){
+			.kind = RECEIVER_WEBHOOK,
+			.url = receiver_url(config->webhook_url, "", arena),
+			.level_min = (enum rule_level)config->webhook_level,
+		};
+		status = read_secret(config->webhook_token_file, arena, &one->token, err);
+		if (status == OK)
+			status = read_secret(config->webhook_secret_file, arena, &one->secret, err);
+		one++;
+	}
+	options->receiver_count = (size_t)(one - options->receivers);
+	for (size_t i = 0; status == OK && i < options->receiver_count; i++) {
+		if (options->receivers[i].url == NULL)
+			status = error_set(err, ENOMEMORY, "no memory for the receivers");
+	}
+	return status;
+}

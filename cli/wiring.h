@@ -8,6 +8,7 @@
 #define PICKET_CLI_WIRING_H
 
 #include "cli/config.h"
+#include "cli/sender.h"
 #include "ingest/runtime.h"
 #include "rules/ruleset.h"
 
@@ -33,6 +34,10 @@ enum status wiring_load_enrichment(struct wiring *wiring, const struct config *c
 
 /* Makes Kafka or file sources; context is the wiring. */
 struct source_factory wiring_source_factory(struct wiring *wiring);
+
+/* The receivers of the configuration; their secrets are read into the arena. */
+enum status wiring_receivers(const struct config *config, struct arena *arena,
+			     struct sender_options *options, struct error *err);
 
 /* Loads the rules: the refused ones are notes when they are skipped. */
 enum status wiring_load_rules(const struct wiring *wiring, struct ruleset **ret_ruleset,

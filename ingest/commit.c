@@ -301,9 +301,29 @@ static void epoch_done(struct runtime *runtime, struct parcel **parcels, struct 
 static void remember_synced(struct runtime *runtime, uint64_t epoch)
 {
 	struct error err = {0};
-	if (runtime->options.synced_path != NULL &&
-	    synced_epoch_write(runtime->options.synced_path, epoch, &err) != OK)
-		runtime_problem(runtime, text_of(err.text), runtime->committer.row.committed_us);
+	enum status status = OK;
+	if (runtime->options.synced_path == NULL)
+		return;
+	(void)pthread_mutex_lock(&runtime->synced_mutex);
+	if (epoch > runtime->synced_epoch)
+		status = synced_epoch_write(runtime->options.synced_path, epoch, &err);
+	if (epoch > runtime->synced_epoch && status == OK)
+		runtime->synced_epoch = epoch;
+	(void)pthread_mutex_unlock(&runtime->synced_mutex);
+	if (status != OK)
+		runtime_problem(runtime, text_of(err.text),
+				runtime->options.clock.now_us(runtime->options.clock.context));
+}
+
+enum status runtime_commit(struct runtime *runtime, struct store_batch *batch, struct error *err)
+{
+	(void)pthread_mutex_lock(&runtime->status_mutex);
+	uint64_t epoch = runtime->status.epoch;
+	(void)pthread_mutex_unlock(&runtime->status_mutex);
+	enum status status = store_batch_commit(batch, true, err);
+	if (status == OK)
+		remember_synced(runtime, epoch);
+	return status;
 }
 
 static enum status commit_epoch(struct runtime *runtime, struct parcel **parcels,

@@ -187,7 +187,8 @@ enum status runtime_new(const struct runtime_options *options, struct runtime **
 		return ENOMEMORY;
 	runtime->options = with_defaults(options);
 	int failed = pthread_mutex_init(&runtime->status_mutex, NULL) |
-		     pthread_mutex_init(&runtime->gate.mutex, NULL);
+		     pthread_mutex_init(&runtime->gate.mutex, NULL) |
+		     pthread_mutex_init(&runtime->synced_mutex, NULL);
 	assert(failed == 0);
 	enum status status = prepare(runtime, err);
 	if (status == OK)
@@ -272,6 +273,7 @@ void runtime_free(struct runtime **runtime)
 	plan_free(&old->plan);
 	(void)pthread_mutex_destroy(&old->status_mutex);
 	(void)pthread_mutex_destroy(&old->gate.mutex);
+	(void)pthread_mutex_destroy(&old->synced_mutex);
 	free(TAKE(*runtime));
 }
 

@@ -12,7 +12,8 @@
  * Invariant: epochs commit in order, and none is left out unless it is empty; after a crash the
  * store holds a prefix of epochs, and starting again from it gives the same stored events and final
  * alerts.
- * Owner: runtime_new()'s caller. Thread: runtime_status() from any, the rest from one.
+ * Owner: runtime_new()'s caller. Thread: runtime_status() and
+ * runtime_commit() from any, the rest from one.
  * Limits: RUNTIME_WORKERS_MAX, RUNTIME_ACTORS_MAX, epochs in flight: RUNTIME_EPOCHS_MAX. */
 #ifndef PICKET_INGEST_RUNTIME_H
 #define PICKET_INGEST_RUNTIME_H
@@ -87,5 +88,8 @@ void runtime_free(struct runtime **runtime);
 /* A copy; free with runtime_status_done(). */
 enum status runtime_status(struct runtime *runtime, struct runtime_status *ret_status);
 void runtime_status_done(struct runtime_status *status);
+/* Commits somebody else's batch (what a person did, how far a receiver has heard): on disk before
+ * it returns, and every epoch that was committed before it with it. Thread: any. */
+enum status runtime_commit(struct runtime *runtime, struct store_batch *batch, struct error *err);
 
 #endif

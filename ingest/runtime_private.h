@@ -135,6 +135,8 @@ struct runtime {
 	pthread_mutex_t status_mutex;
 	struct runtime_status status; /* without partitions */
 	struct parcel **latest;       /* per worker: its newest committed parcel, for status */
+	pthread_mutex_t synced_mutex; /* of the synced file */
+	uint64_t synced_epoch;
 };
 
 static inline size_t epoch_slot(uint64_t epoch)

@@ -54,6 +54,14 @@ START_TEST(test_handling)
 	ck_assert_int_eq(actions_handling(&actions), HANDLING_ACKED);
 	actions.count = 0;
 	ck_assert_int_eq(actions_handling(&actions), HANDLING_NEW);
+	ck_assert(text_equal(actions_verdict(&actions), TEXT("")));
+	actions = sample();
+	ck_assert(text_equal(actions_verdict(&actions), TEXT("test")));
+	actions.items[actions.count++] = (struct action){.kind = ACTION_REOPEN};
+	ck_assert_int_eq(actions_handling(&actions), HANDLING_NEW);
+	ck_assert(text_equal(actions_verdict(&actions), TEXT("")));
+	actions.items[actions.count++] = (struct action){.kind = ACTION_ASSIGN, .as = TEXT("bob")};
+	ck_assert_int_eq(actions_handling(&actions), HANDLING_ACKED);
 }
 END_TEST
 

@@ -1,6 +1,7 @@
 /* The other routes on the in-memory store: status, sources, metrics, records, gate. */
 #include "tests/cli/api_fixture.h"
 
+#include "cli/receiver.h"
 #include "storage/block.h"
 
 START_TEST(test_status_and_sources)
@@ -212,6 +213,43 @@ START_TEST(test_wrong_methods)
 END_TEST
 
 /* docs/API.md and the table of routes must not drift apart. */
+START_TEST(test_receivers)
+{
+	struct receiver_progress progress = {.next = 3,
+					     .sent = 2,
+					     .undelivered = 1,
+					     .sent_us = T0,
+					     .failing_us = T0,
+					     .problem = TEXT("HTTP 503: no")};
+	struct undelivered row = {.revision = 4, .time_us = T0, .reason = TEXT("HTTP 400: no")};
+	struct bytes key = {0};
+	struct bytes value = {0};
+	struct json_object *answer = ask("GET /v1/receivers", NULL, 200);
+	ck_assert_uint_eq(json_object_array_length(json_path(answer, "receivers")), 0);
+	json_object_put(answer);
+	receiver_progress_key(RECEIVER_WEBHOOK, &key);
+	receiver_progress_encode(&progress, &value);
+	put_row(FAMILY_REGISTRY, &key, &value);
+	bytes_clear(&key);
+	bytes_clear(&value);
+	undelivered_key(RECEIVER_WEBHOOK, TEXT("00000000000000000000000000000001"), &key);
+	undelivered_encode(&row, &value);
+	put_row(FAMILY_REGISTRY, &key, &value);
+	answer = ask("GET /v1/receivers", NULL, 200);
+	struct json_object *one = json_object_array_get_idx(json_path(answer, "receivers"), 0);
+	ck_assert_str_eq(json_path_text(one, "name"), "webhook");
+	ck_assert_str_eq(json_path_text(one, "state"), "failing");
+	ck_assert_str_eq(json_path_text(one, "problem"), "HTTP 503: no");
+	one = json_object_array_get_idx(json_path(answer, "undelivered"), 0);
+	ck_assert_str_eq(json_path_text(one, "reason"), "HTTP 400: no");
+	json_object_put(answer);
+	refused("POST /v1/receivers/pager/test", 404, "no receiver \"pager\"");
+	refused("POST /v1/receivers/webhook/test", 403, "served by the daemon");
+	bytes_done(&key);
+	bytes_done(&value);
+}
+END_TEST
+
 START_TEST(test_every_route_is_in_the_document)
 {
 	char heading[128];
@@ -346,6 +384,7 @@ int main(void)
 	tcase_add_test(all, test_quarantine);
 	tcase_add_test(all, test_events);
 	tcase_add_test(all, test_wrong_methods);
+	tcase_add_test(all, test_receivers);
 	tcase_add_test(all, test_every_route_is_in_the_document);
 	tcase_add_test(all, test_status_counts_alerts_and_tells_what_is_wrong);
 	tcase_add_test(all, test_status_tells_of_late_events);

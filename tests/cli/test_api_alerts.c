@@ -158,6 +158,15 @@ START_TEST(test_ack_and_close)
 	expect_ids("GET /v1/alerts", "abc2 def0");
 	expect_ids("GET /v1/alerts?state=closed", "abc1");
 	expect_ids("GET /v1/alerts?state=new", "abc2 def0");
+	answer = ask("POST /v1/alerts/abc1/reopen", BODY, 200);
+	ck_assert_str_eq(json_path_text(answer, "handling.state"), "new");
+	ck_assert_str_eq(json_path_text(answer, "handling.verdict"), "");
+	json_object_put(answer);
+	answer = ask("POST /v1/alerts/abc1/assign",
+		     "{\"who\":\"ann\",\"as\":\"bob\",\"note\":\"\"}", 200);
+	ck_assert_str_eq(json_path_text(answer, "handling.state"), "acked");
+	ck_assert_str_eq(json_path_text(answer, "handling.assignee"), "bob");
+	json_object_put(answer);
 }
 END_TEST
 
@@ -173,6 +182,9 @@ START_TEST(test_bad_actions)
 		{"POST /v1/alerts/abc1/ack", "{\"who\":7}", 400},
 		{"POST /v1/alerts/abc1/ack", "{\"who\":\"a\",\"when\":1}", 400},
 		{"POST /v1/alerts/abc1/ack", "{\"who\":\"a\"} x", 400},
+		{"POST /v1/alerts/abc1/close", BODY, 400}, /* without saying what it was */
+		{"POST /v1/alerts/abc1/close", "{\"who\":\"a\",\"as\":\"done\"}", 400},
+		{"POST /v1/alerts/abc1/assign", BODY, 400},
 		{"POST /v1/alerts/abc1/delete", BODY, 404},
 		{"POST /v1/alerts/abc1", BODY, 404},
 		{"POST /v1/alerts/ffff/ack", BODY, 404},

@@ -1,0 +1,129 @@
+# shellcheck shell=bash
+# Alerts reach people: a webhook that checks signatures and misbehaves, Debian's Alertmanager, and a
+# daemon that is killed in between. Sourced by tests/e2e/mock.sh.
+
+WEBHOOK_SECRET=e2e-secret
+
+# One line "ID REVISION" for every alert as the store has it now.
+node_alert_revisions() {
+	node "$1" alerts list --state all --limit 1000 -o json |
+		jq -r '.alerts[] | "\(.alert_id) \(.revision)"' | LC_ALL=C sort
+}
+
+# The newest revision of each alert that the webhook has taken.
+webhook_revisions() {
+	awk '$2 + 0 > newest[$1] + 0 { newest[$1] = $2 } END { for (id in newest) print id, newest[id] }' \
+		"$work/webhook.log" | LC_ALL=C sort
+}
+
+webhook_start() {
+	: >>"$work/webhook.log"
+	rm -f "$work/webhook.port"
+	python3 "$e2e_root/tests/e2e/webhook.py" "$work/webhook.port" "$WEBHOOK_SECRET" \
+		"$work/webhook.mode" "$work/webhook.log" 2>>"$work/webhook.err" &
+	e2e_pids[webhook]=$!
+	for _ in $(seq 100); do [ -s "$work/webhook.port" ] && return; sleep 0.05; done
+	fail "the webhook starts" "$(tail -n 3 "$work/webhook.err")"
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	while ! "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.2
+	done
+}
+
+webhook_is_level() { [ "$(webhook_revisions)" = "$(node_alert_revisions paged)" ]; }
+
+alertmanager_alerts() { curl -fsS "http://127.0.0.1:$1/api/v2/alerts" 2>/dev/null; }
+
+alertmanager_start() {
+	printf 'route:\n  receiver: none\nreceivers:\n  - name: none\n' >"$work/alertmanager.yml"
+	prometheus-alertmanager --config.file="$work/alertmanager.yml" --cluster.listen-address= \
+		--storage.path="$work/alertmanager" --web.listen-address="127.0.0.1:$1" \
+		>>"$work/alertmanager.log" 2>&1 &
+	e2e_pids[alertmanager]=$!
+	wait_for 10 alertmanager_alerts "$1" >/dev/null
+}
+
+free_port() {
+	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+alertmanager_has_all() {
+	local wanted got
+	wanted=$(node paged alerts list --state open --limit 1000 -o json |
+		jq -r '.alerts[] | select(.rule.level != "informational") | .alert_id' | sort)
+	got=$(alertmanager_alerts "$1" | jq -r '.[].annotations.alert_id' | sort)
+	[ -n "$wanted" ] && [ "$wanted" = "$got" ]
+}
+
+send_attacks() {
+	python3 "$e2e_root/tests/e2e/scenario.py" attacks |
+		jq -c --arg user "$1" '{topic: "logs-auth", partition: 0,
+			value: (.["user.id"] |= . + $user | tojson)}' | produce "$BROKER"
+}
+
+part_alerting() {
+	section "alerts reach a webhook and Alertmanager"
+	local am_port am='' have
+	am_port=$(free_port)
+	command -v prometheus-alertmanager >/dev/null && am=1
+	echo "$WEBHOOK_SECRET" >"$work/webhook.secret"
+	mock_start logs-auth:1
+	webhook_start
+	[ -z "$am" ] || assert_ok "Alertmanager starts" alertmanager_start "$am_port"
+	node_config paged "$BROKER" "'^logs-'" "$(printf '%s\n' 'receivers:' \
+		'    alertmanager:' "        url: http://127.0.0.1:$am_port/" \
+		'    webhook:' "        url: http://127.0.0.1:$(cat "$work/webhook.port")/hook" \
+		"        secret_file: $work/webhook.secret" '        level: informational')"
+	assert_ok "the configuration is good" "$picket" check -c "$work/paged.yaml"
+	assert_ok "the daemon starts" node_start paged
+	assert_ok "a test message is taken" node paged receivers test webhook
+	send_attacks 1
+	assert_ok "the daemon finds the attacks" node_wait paged 20 '.alerts.total > 2'
+	assert_ok "the webhook hears of every alert" wait_for 20 webhook_is_level
+	if [ -n "$am" ]; then
+		assert_ok "a test message is taken by Alertmanager" node paged receivers test alertmanager
+		assert_ok "Alertmanager shows what is open" wait_for 20 alertmanager_has_all "$am_port"
+		have=$(alertmanager_alerts "$am_port" | jq -r '[.[].labels.severity] | unique | join(" ")')
+		assert_match "with the level as its severity" 'high|critical' "$have"
+	else
+		skip "Alertmanager: no prometheus-alertmanager here"
+	fi
+
+	section "a webhook that refuses, hangs, and a daemon that is killed meanwhile"
+	echo 503 >"$work/webhook.mode"
+	send_attacks 2
+	assert_ok "it says that the webhook takes nothing" node_wait paged 20 \
+		'[.problems[] | select(startswith("webhook takes no alerts"))] | length == 1'
+	node_kill paged
+	echo hang >"$work/webhook.mode"
+	assert_ok "killed and started again" node_start paged
+	send_attacks 3
+	node_wait_caught_up paged 20
+	node_stop paged
+	assert_equal "it stops while the webhook hangs" 0 "$STOP_CODE"
+	echo ok >"$work/webhook.mode"
+	assert_ok "started again" node_start paged
+	assert_ok "the webhook has heard of every alert" wait_for 30 webhook_is_level
+	assert_equal "no message was wrong" 0 "$(grep -c BAD "$work/webhook.log")"
+	echo 400 >"$work/webhook.mode"
+	send_attacks 4
+	node_wait paged 20 '.alerts.total > 8'
+	wait_for 10 test_undelivered
+	assert_ok "what it refuses is filed with the reason" test_undelivered
+	echo ok >"$work/webhook.mode"
+	assert_ok "and tried once more on request" node paged receivers retry webhook
+	assert_ok "then it has heard of every alert" wait_for 20 webhook_is_level
+	node_stop paged
+	mock_stop
+}
+
+test_undelivered() {
+	node paged receivers list --undelivered -o json |
+		jq -e '[.undelivered[] | select(.reason == "HTTP 400: not today")] | length > 0' >/dev/null
+}
