@@ -19,6 +19,7 @@ static const struct option coverage_options[] = {
 	{"rules", 0, "PATH", "rule file or folder, may be repeated (default: " INSTALLED_RULES ")"},
 	OPTION_LIST,
 	OPTION_INPUT,
+	OPTION_FORMATS,
 	{"unable", 0, NULL, "only rules that cannot fire"},
 	{0},
 };

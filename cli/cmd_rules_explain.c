@@ -20,6 +20,7 @@ static const struct option explain_options[] = {
 	 "rule files or folders (default: RULE as a file, or " INSTALLED_RULES ")"},
 	OPTION_LIST,
 	OPTION_INPUT,
+	OPTION_FORMATS,
 	{"line", 0, "NUMBER", "which event of the file (default: the first)"},
 	{0},
 };

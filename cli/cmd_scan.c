@@ -19,7 +19,8 @@ enum { REJECTS_SHOWN = 5, RULES_SHOWN = 5 };
 
 static const struct option scan_options_table[] = {
 	{"rules", 0, "PATH", "rule file or folder, may be repeated (default: " INSTALLED_RULES ")"},
-	{"input", 0, "FORMAT", "auto (default), ecs, raw: fields as in the file, any log source"},
+	OPTION_INPUT,
+	OPTION_FORMATS,
 	{"final", 0, NULL, "each alert once, in its final state"},
 	{"matches", 0, NULL, "one line per event and rule that matched, before any alert"},
 	{"time-field", 0, "NAME", "the field with the event's time (RFC 3339, epoch s or ms)"},
@@ -163,7 +164,6 @@ static const struct column alert_columns[] = {
 static int take_options(struct session *session, struct scan_options *options)
 {
 	const struct arguments *arguments = &session->arguments;
-	const char *input = arguments_get(arguments, "input");
 	const char *lateness = arguments_get(arguments, "lateness");
 	const char *time_field = arguments_get(arguments, "time-field");
 	*options = (struct scan_options){
@@ -174,20 +174,10 @@ static int take_options(struct session *session, struct scan_options *options)
 		.final_only = arguments_has(arguments, "final"),
 		.lateness_us = -1,
 	};
-	if (input == NULL || strcmp(input, "auto") == 0)
-		options->decoder.format = INPUT_AUTO;
-	else if (strcmp(input, "raw") == 0)
-		options->decoder.format = INPUT_RAW;
-	else if (strcmp(input, "ecs") == 0)
-		options->decoder.format = INPUT_ECS;
-	else
-		return session_fail(
-			session, EXIT_USAGE,
-			"--input %s is none of auto, ecs, raw (this build reads no other)", input);
 	if (lateness != NULL && !duration_parse(text_of(lateness), &options->lateness_us))
 		return session_fail(session, EXIT_USAGE,
 				    "--lateness %s is not a duration such as 10s", lateness);
-	return EXIT_OK;
+	return session_input(session, &options->decoder);
 }
 
 static int take_rules(struct session *session, bool raw, struct ruleset **ret_ruleset)

@@ -32,6 +32,7 @@ struct session {
 	struct output output;
 	FILE *problems; /* standard error */
 	bool quiet;
+	struct formats *formats; /* of session_input(); owned */
 };
 
 /* Which common options a command takes. */
@@ -67,6 +68,23 @@ int session_fail_error(struct session *session, const struct error *err);
 
 /* The configuration to read: --config, PICKET_CONFIG, or the place of an installed picket. */
 const char *session_config(const struct session *session);
+
+/* --input and --formats as decoder options (the formats live as long as the session); EXIT_OK, or
+ * the message is printed. */
+struct decoder_options;
+int session_input(struct session *session, struct decoder_options *options);
+
+#define OPTION_INPUT                                                                             \
+	{                                                                                        \
+		"input", 0, "FORMAT",                                                            \
+			"auto (default); raw: fields as in the file, any log source; or one of " \
+			"picket formats list"                                                    \
+	}
+#define OPTION_FORMATS                                                                     \
+	{                                                                                  \
+		"formats", 0, "PATH",                                                      \
+			"mapping file or folder beside the built-in ones, may be repeated" \
+	}
 
 /* A client as the options say. */
 enum status session_client(struct session *session, bool writable, struct client **ret_client,

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "ingest/format.h"
 #include "rules/yaml.h"
 
 enum { NAMES_MAX = 64, TABLES_MAX = 9 };
@@ -220,6 +221,7 @@ int dispatch(struct session *session, const char *const *words, size_t count)
 			    &session->arguments, &err) != OK)
 		return session_fail(session, EXIT_USAGE, "%s", err.text);
 	int code = run_command(session);
+	formats_free(&session->formats);
 	arguments_done(&session->arguments);
 	return code;
 }

@@ -101,17 +101,6 @@ enum status rule_events_read(const char *path, const struct decoder_options *opt
 
 int rule_events_options(struct session *session, struct decoder_options *ret_options)
 {
-	static const struct {
-		const char *word;
-		enum input_format format;
-	} formats[] = {{"auto", INPUT_AUTO}, {"ecs", INPUT_ECS}, {"raw", INPUT_RAW}};
-	const char *input = arguments_get(&session->arguments, "input");
-	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-		if (strcmp(input == NULL ? "auto" : input, formats[i].word) == 0) {
-			*ret_options = (struct decoder_options){.format = formats[i].format,
-								.time_trusted = true,
-								.time_line_number = true};
-			return EXIT_OK;
-		}
-	return session_fail(session, EXIT_USAGE, "--input %s is none of auto, ecs, raw", input);
+	*ret_options = (struct decoder_options){.time_trusted = true, .time_line_number = true};
+	return session_input(session, ret_options);
 }

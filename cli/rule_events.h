@@ -25,13 +25,7 @@ enum status rule_events_read(const char *path, const struct decoder_options *opt
 			     rule_event_visit *visit, void *context,
 			     struct rule_event_totals *totals, struct error *err);
 
-/* --input auto|ecs|raw as decoder options; EXIT_OK, or the message is printed. */
+/* --input as decoder options; EXIT_OK, or the message is printed. */
 int rule_events_options(struct session *session, struct decoder_options *ret_options);
-
-#define OPTION_INPUT                                                                      \
-	{                                                                                 \
-		"input", 0, "FORMAT",                                                     \
-			"auto (default), ecs, raw: fields as in the file, any log source" \
-	}
 
 #endif

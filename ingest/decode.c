@@ -15,10 +15,41 @@ void decoder_free(struct decoder **decoder)
 	json_items_done(&(*decoder)->inner);
 	if ((*decoder)->reader != NULL)
 		json_reader_free(&(*decoder)->reader);
-	names_free(&(*decoder)->names);
+	formats_free(&(*decoder)->own);
 	free((*decoder)->draft);
 	free(*decoder);
 	*decoder = NULL;
+}
+
+void decoder_options_input(struct decoder_options *options, struct text word)
+{
+	bool automatic = word.size == 0 || text_equal(word, TEXT("auto"));
+	options->format_name = automatic ? (struct text){0} : word;
+	options->format = INPUT_NAMED;
+	if (automatic)
+		options->format = INPUT_AUTO;
+	else if (text_equal(word, TEXT("raw")))
+		options->format = INPUT_RAW;
+}
+
+static enum status take_formats(struct decoder *decoder, const struct decoder_options *options,
+				struct error *err)
+{
+	enum status status = OK;
+	if (options->formats == NULL)
+		status = formats_new(NULL, 0, &decoder->own, err);
+	if (status != OK)
+		return status;
+	decoder->formats = options->formats == NULL ? decoder->own : options->formats;
+	if (options->format != INPUT_NAMED)
+		return OK;
+	size_t index = formats_find(decoder->formats, options->format_name);
+	if (index == formats_count(decoder->formats))
+		return error_set(err, EINVALID,
+				 "there is no format `%.*s`: see `picket formats list`",
+				 TEXT_ARG(options->format_name));
+	decoder->named = &decoder->formats->formats[index];
+	return OK;
 }
 
 enum status decoder_new(const struct decoder_options *options, struct decoder **ret_decoder,
@@ -32,11 +63,12 @@ enum status decoder_new(const struct decoder_options *options, struct decoder **
 		decoder->options.future_max_us = DECODE_FUTURE_US;
 	if (options->past_max_us == 0)
 		decoder->options.past_max_us = DECODE_PAST_US;
-	decoder->names = names_new();
+	enum status status = take_formats(decoder, options, err);
+	if (status != OK)
+		return status;
 	decoder->draft = calloc(1, sizeof *decoder->draft);
-	if (decoder->names != NULL)
-		decoder->reader = json_reader_new(
-			&(struct json_options){.keep = names_keep, .context = decoder->names});
+	decoder->reader = json_reader_new(
+		&(struct json_options){.keep = names_keep, .context = &decoder->formats->names});
 	if (decoder->draft == NULL || decoder->reader == NULL)
 		return error_set(err, ENOMEMORY, "no memory for a decoder");
 	*ret_decoder = TAKE(decoder);
@@ -76,7 +108,7 @@ enum status decoder_begin(struct decoder *decoder, const struct message *message
 	}
 	memcpy(padded, payload.data, payload.size);
 	split_begin(&decoder->split, (struct text){padded, payload.size},
-		    decoder->options.format == INPUT_AUTO, arena);
+		    decoder->options.format != INPUT_RAW, arena);
 	return OK;
 }
 

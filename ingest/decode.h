@@ -1,8 +1,8 @@
 /* decode - stops 2 and 3 of the journey: the bytes of a message become normalised events.
  *
  * Why: services will not change their loggers for us. A message may be one JSON object, an array,
- * NDJSON, or a node agent's envelope around any of these; the fields may be ECS, OpenTelemetry,
- * pino, bunyan, zap, logback or plain. What comes out is one shape: struct event.
+ * NDJSON, or a node agent's envelope around any of these; the fields may have the names of
+ * any format in ingest/formats/. What comes out is one shape: struct event.
  *
  * Invariant: every record of a message comes out exactly once, as an event or as a reject with its
  * raw bytes; a message without a record is one reject, and so is a broken array as a whole (nothing
@@ -34,20 +34,29 @@ enum reject {
 const char *reject_name(enum reject why);
 const char *reject_text(enum reject why);
 
-enum input_format { INPUT_AUTO, INPUT_ECS, INPUT_RAW };
+/* How a record is read: recognised, as the format that `format_name` names, or left alone. */
+enum input_format { INPUT_AUTO, INPUT_NAMED, INPUT_RAW };
+
+struct formats;
 
 struct decoder_options {
 	enum input_format format;
-	struct text time_field; /* --time-field, or "" */
-	bool time_trusted;      /* historical source: @timestamp is not held against record time */
-	bool time_line_number;  /* no time at all: the offset in seconds (scan), else record time */
-	int64_t future_max_us;  /* default 5 min */
-	int64_t past_max_us;    /* default 7 days */
+	struct text format_name;       /* of INPUT_NAMED: "ecs", "okta", ... */
+	const struct formats *formats; /* lent; NULL: the decoder makes the built-in ones */
+	struct text time_field;        /* --time-field, or "" */
+	bool time_trusted;     /* historical source: @timestamp is not held against record time */
+	bool time_line_number; /* no time at all: the offset in seconds (scan), else record time */
+	int64_t future_max_us; /* default 5 min */
+	int64_t past_max_us;   /* default 7 days */
 	struct logsource logsource; /* stamped when the format knows none */
 };
 
+/* What `--input WORD` and the configuration say: auto, raw, or the name of a format ("" = auto). */
+void decoder_options_input(struct decoder_options *options, struct text word);
+
 struct decoder;
 
+/* EINVALID: there is no format of that name. */
 enum status decoder_new(const struct decoder_options *options, struct decoder **ret_decoder,
 			struct error *err);
 void decoder_free(struct decoder **decoder);

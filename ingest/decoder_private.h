@@ -44,7 +44,10 @@ struct unpacked {
 
 struct decoder {
 	struct decoder_options options;
-	struct names *names;
+	struct formats *own;           /* made here: the built-in formats */
+	const struct formats *formats; /* those of the options, or `own` */
+	const struct format *named;    /* of INPUT_NAMED, or NULL */
+	struct seen seen;
 	struct json_reader *reader;
 	struct json_items outer, inner;
 	struct draft *draft;

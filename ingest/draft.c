@@ -81,7 +81,7 @@ static void settle_protected(struct draft *draft, uint32_t newest, const struct 
 		draft->quality |= QUALITY_DUPLICATE;
 }
 
-/* The lists of json_walk() always fit; what format.def adds beyond the limit is left out. */
+/* The lists of json_walk() always fit; what a mapping adds beyond the limit is left out. */
 static bool draft_full(struct draft *draft)
 {
 	if (draft->count < DRAFT_FIELDS_MAX)
@@ -102,6 +102,7 @@ static struct draft_field *append(struct draft *draft, uint32_t *chain,
 		.array = name->array,
 		.older = *chain,
 		.agent = name->agent,
+		.by = name->by,
 	};
 	*chain = draft->count;
 	return field;
@@ -133,26 +134,38 @@ struct draft_field *draft_put(struct draft *draft, const struct draft_name *name
 	return field;
 }
 
-struct draft_field *draft_get(struct draft *draft, enum field_id id)
+static struct draft_field *newest_alive(struct draft *draft, uint32_t newest)
 {
-	for (uint32_t newest = draft->heads[id]; newest != 0;
-	     newest = draft->fields[newest - 1].older)
+	for (; newest != 0; newest = draft->fields[newest - 1].older)
 		if (!draft->fields[newest - 1].dead)
 			return &draft->fields[newest - 1];
 	return NULL;
 }
 
-void draft_fill(struct draft *draft, enum field_id id, struct value value, bool replace)
+struct draft_field *draft_get(struct draft *draft, enum field_id id)
+{
+	return newest_alive(draft, draft->heads[id]);
+}
+
+struct draft_field *draft_find(struct draft *draft, const struct draft_name *name)
+{
+	return newest_alive(draft, *chain_of(draft, name));
+}
+
+void draft_replace(struct draft *draft, const struct draft_name *name, struct value value)
 {
 	if (draft_full(draft))
 		return;
-	if (draft_get(draft, id) != NULL) {
-		if (!replace)
-			return;
-		chain_kill(draft, draft->heads[id]);
-	}
+	uint32_t *chain = chain_of(draft, name);
+	chain_kill(draft, *chain);
+	(void)append(draft, chain, name, value);
+}
+
+void draft_fill(struct draft *draft, enum field_id id, struct value value)
+{
 	const struct draft_name name = {.name = schema_info(id)->name, .id = id};
-	(void)append(draft, &draft->heads[id], &name, value);
+	if (draft_get(draft, id) == NULL)
+		draft_replace(draft, &name, value);
 }
 
 void draft_remove(struct draft *draft, struct draft_field *field)

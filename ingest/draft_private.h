@@ -6,7 +6,7 @@
  *
  * Invariant: a field that is alive is in exactly one chain, the one of its name; heads[] and
  * slots[] point to the newest of it. Owner: a decoder, one record at a time. Thread: one. Limits:
- * DRAFT_FIELDS_MAX holds two full json_walk() lists and every row of format.def. */
+ * DRAFT_FIELDS_MAX holds two full json_walk() lists and what the rows of a format add. */
 #ifndef PICKET_INGEST_DRAFT_PRIVATE_H
 #define PICKET_INGEST_DRAFT_PRIVATE_H
 
@@ -18,6 +18,8 @@ enum {
 	DRAFT_SLOTS = 16384, /* a power of two, well above DRAFT_FIELDS_MAX */
 };
 
+struct row;
+
 struct draft_field {
 	struct field field;
 	struct text source; /* the name as the log wrote it */
@@ -25,7 +27,8 @@ struct draft_field {
 	uint32_t array;     /* json_item.array, 0 = none */
 	uint32_t older;     /* the next older value of the same name, + 1; 0 = none */
 	bool dead;
-	bool agent; /* from a node agent's envelope, not from the record */
+	bool agent;           /* from a node agent's envelope, not from the record */
+	const struct row *by; /* of a mapping, or NULL: the record says so itself */
 };
 
 struct draft_slot {
@@ -50,16 +53,21 @@ struct draft_name {
 	enum field_id id;
 	uint32_t array;
 	bool agent;
+	const struct row *by;
 };
 
 void draft_begin(struct draft *draft);
 /* Settles a value against those of its name; the answer is its field, or NULL when it lost. */
 struct draft_field *draft_put(struct draft *draft, const struct draft_name *name,
 			      struct value value);
-/* Adds a field of the table that has no value yet (or, `replace`, instead of those it has). */
-void draft_fill(struct draft *draft, enum field_id id, struct value value, bool replace);
+/* Adds a field of the table that has no value yet. */
+void draft_fill(struct draft *draft, enum field_id id, struct value value);
 /* The newest value of a field of the table, or NULL. */
 struct draft_field *draft_get(struct draft *draft, enum field_id id);
+/* Adds a value instead of those that the name has. */
+void draft_replace(struct draft *draft, const struct draft_name *name, struct value value);
+/* The newest value of a name, or NULL. */
+struct draft_field *draft_find(struct draft *draft, const struct draft_name *name);
 void draft_remove(struct draft *draft, struct draft_field *field);
 /* The final list: at most EVENT_LOGGED_MAX, protected fields before all others when it is full. */
 enum status draft_finish(struct draft *draft, struct arena *arena, struct event *event);

@@ -22,8 +22,8 @@ struct finds {
 
 static bool says_decoded(const struct decoder *decoder, struct text name)
 {
-	const struct name_info *info = names_find(decoder->names, name, name_hash(name));
-	return info != NULL && names_of_decoded_line(decoder->names, info);
+	const struct name_info *info = names_find(&decoder->formats->names, name, name_hash(name));
+	return info != NULL && info->decoded;
 }
 
 static struct finds look(const struct json_items *items)

@@ -1,63 +1,220 @@
-/* format - which shape of log a record has, and what its names mean: format.def as a table.
+/* format, inside: the tables that the hot path walks, and the files that make them.
  *
- * Why: pino, bunyan, zap, logback, CloudTrail and node agents call the same things by different
- * names; the rules should not have to. One look-up per field answers all questions about a name:
- * its field of the schema, the rows of format.def it feeds, the format it gives away.
+ *   format_files.c    which files there are: built in, and of the operator
+ *   format_read.c     one YAML file -> struct format: its rows, conditions and marks
+ *   format_names.c    every name that any of them or the schema knows, hashed
+ *   format_map.c      a draft and its format -> the fields of the schema
+ *   format_convert.c  one value -> another
  *
- * Invariant: rows are tried in the order of format.def; a row never overwrites a field that the
- * record named itself. Owner of the tables: a decoder. Thread: one. Limits: SEEN_ROWS_MAX rows. */
+ * One look-up per field of a record answers all questions about its name: its field of the schema,
+ * the source number that rows know it by, the marks it may set. A *source* is a name that is not of
+ * the schema and that some mapping reads; a *mark* is one question of recognition ("is `level` a
+ * number?"), answered while the fields are put; a format is recognised when all marks of one of its
+ * alternatives are set.
+ *
+ * Invariant: rows are tried in the order of the file, its own before those it uses; a row never
+ * overwrites a field that the record named itself. Owner: struct formats owns all of it in one
+ * arena. Thread: any, it is read only. Limits: the constants below. */
 #ifndef PICKET_INGEST_FORMAT_PRIVATE_H
 #define PICKET_INGEST_FORMAT_PRIVATE_H
 
 #include "ingest/draft_private.h"
+#include "ingest/format.h"
+#include "rules/yaml.h"
 
-enum format {
-	FORMAT_RAW, /* nothing is mapped */
-#define FORMAT(id, word, marks) FORMAT_##id,
-#include "ingest/format.def"
-	FORMAT_COUNT,
+enum {
+	FORMAT_SOURCES_MAX = 2048,   /* names that mappings read, all formats together */
+	FORMAT_MARKS_MAX = 192,      /* questions of recognition, all formats together */
+	FORMAT_ROWS_MAX = 512,       /* rows of one format, those it uses included */
+	FORMAT_ALTERNATIVES_MAX = 8, /* ways to recognise one format */
+	FORMAT_TESTS_MAX = 16,       /* conditions of one clause */
+	FORMAT_MEMBERS_MAX = 16,     /* members of an array that a row copies */
 };
 
-enum { SEEN_ROWS_MAX = 192 };
+/* A field of the record: one of the schema, or a source; neither: nothing. */
+struct subject {
+	enum field_id id;
+	uint16_t source; /* number + 1, 0 = none */
+};
 
-struct names; /* every name of schema.def and format.def, hashed */
+enum test_kind {
+	TEST_PRESENT, /* it has a value */
+	TEST_ABSENT,
+	TEST_NUMBER,
+	TEST_STRING,
+	TEST_EQUAL, /* any of its values is one of the list */
+	TEST_PREFIX,
+};
+
+struct test {
+	struct subject subject;
+	enum test_kind kind;
+	const struct text *values; /* of EQUAL and PREFIX */
+	size_t value_count;
+};
+
+/* Tests that must all hold; a `when` holds if one of its clauses does. */
+struct clause {
+	const struct test *tests;
+	size_t test_count;
+};
+
+enum conversion {
+#define CONVERSION(id, word, doc) AS_##id,
+#include "ingest/conversion.def"
+#undef CONVERSION
+	CONVERSION_COUNT,
+};
+
+struct word {
+	struct text from;
+	struct value to;
+};
+
+struct row {
+	struct subject from; /* nothing: the row gives its constant */
+	struct draft_name to;
+	enum conversion as;
+	bool move;  /* `from` becomes `to` */
+	bool first; /* of an array only the first member */
+	bool other; /* what is not among the words becomes `constant` */
+	struct text after, after_last, before;
+	struct value constant;
+	const struct word *words;
+	size_t word_count;
+	const struct clause *clauses;
+	size_t clause_count; /* 0: always */
+	struct position at;
+	struct text source_name; /* as the file has it */
+};
+
+struct marks {
+	uint64_t bits[FORMAT_MARKS_MAX / 64];
+};
+
+struct logsource_row {
+	struct logsource logsource;
+	const struct clause *clauses;
+	size_t clause_count;
+};
+
+struct format {
+	const char *name, *title, *file;
+	int rank;
+	const struct row *rows;
+	const uint16_t *row_sources; /* per row: its source + 1; 0: the row must be looked at */
+	size_t row_count;
+	const struct row *const *times; /* rows whose target is @timestamp */
+	size_t time_count;
+	struct marks alternatives[FORMAT_ALTERNATIVES_MAX];
+	size_t alternative_count;
+	struct text recognised_by;
+	const struct logsource_row *logsources; /* the first that holds is stamped */
+	size_t logsource_count;
+	struct text unwrap;            /* "data.": what is below it is the record */
+	const struct yaml_node *tests; /* a sequence, or NULL */
+};
 
 struct name_info {
-	struct text name;   /* as it is written */
-	enum field_id id;   /* of the schema, or FIELD_OTHER */
-	uint16_t first_row; /* rows of format.def that read it, + 1; 0 = none */
-	uint16_t mark;      /* which MARK() it is, + 1; 0 = none */
+	struct text name; /* as it is written */
+	enum field_id id; /* of the schema, or FIELD_OTHER */
+	uint16_t source;  /* number + 1; 0 = none */
+	uint16_t mark;    /* the first mark that asks for it, + 1; 0 = none */
+	bool keep;        /* must be found whatever the limits */
+	bool decoded;     /* says that an agent has decoded the line; see envelope.c */
 };
 
-/* Which rows of format.def have a source in this record, and which formats are possible. */
+struct mark {
+	struct test test; /* the subject is not used: marks hang on names */
+	uint16_t next;    /* the next mark of the same name, + 1 */
+};
+
+struct format_names {
+	struct name_info *slots;
+	size_t slot_count; /* a power of two */
+	size_t used;
+};
+
+struct formats {
+	struct arena *arena;
+	struct format_names names;
+	struct mark marks[FORMAT_MARKS_MAX];
+	size_t mark_count;
+	size_t source_count;
+	struct format formats[FORMATS_MAX]; /* by rank and name; the last is the fallback */
+	size_t format_count;
+};
+
+/* Which names of this record are known, and which marks are set. */
 struct seen {
-	uint64_t rows[SEEN_ROWS_MAX / 64];
-	uint32_t fields[SEEN_ROWS_MAX]; /* of a row that is set: its draft field */
-	uint32_t marks;
+	struct marks marks;
+	uint64_t present[FORMAT_SOURCES_MAX / 64];
+	uint32_t fields[FORMAT_SOURCES_MAX]; /* of a source that is present: its draft field */
 };
 
-struct names *names_new(void); /* NULL: no memory */
-void names_free(struct names **names);
+/* A record on its way through a format. */
+struct mapping {
+	const struct formats *formats;
+	const struct format *format;
+	struct draft *draft;
+	struct seen *seen;
+	struct arena *arena;
+	bool failed; /* out of memory */
+};
+
+/* format_names.c */
 uint64_t name_hash(struct text name);
-const struct name_info *names_find(const struct names *names, struct text name, uint64_t hash);
+enum status names_begin(struct format_names *names); /* the names of the schema */
+void names_done(struct format_names *names);
+/* The entry of a name, made when it is new; NULL: no memory. */
+struct name_info *names_add(struct format_names *names, struct text name);
+const struct name_info *names_find(const struct format_names *names, struct text name,
+				   uint64_t hash);
 /* Must a field of this name be found whatever the limits? (For json_options.keep.) */
 bool names_keep(const void *names, struct text name);
 
-/* Is it a level, user, tenant, outcome or address: what an agent gets only by decoding a line? */
-bool names_of_decoded_line(const struct names *names, const struct name_info *info);
+/* format_read.c: reads one file into *ret_format; `parts` are the files that `use` may name. */
+struct format_file {
+	const char *file;
+	const char *name;
+	const struct yaml_node *node;
+	bool part; /* rows for others to use, not a format */
+};
+struct format_files {
+	struct format_file *files;
+	size_t count;
+};
+enum status format_read(struct formats *formats, const struct format_files *files,
+			const struct format_file *file, struct format *ret_format,
+			struct error *err);
+/* format_condition.c: tests and clauses. */
+enum status clauses_read(struct formats *formats, const struct yaml_node *node,
+			 const struct clause **ret_clauses, size_t *ret_count, struct error *err);
+enum status recognise_read(struct formats *formats, const struct yaml_node *node,
+			   struct format *format, struct error *err);
+enum status subject_read(struct formats *formats, const struct yaml_node *name,
+			 struct subject *ret_subject, struct error *err);
+enum status keys_check(const struct yaml_node *mapping, const char *const *known, size_t count,
+		       struct error *err);
+bool test_value(const struct test *test, const struct value *value);
 
-/* Notes that a field was put under `info`'s name. */
-void seen_note(const struct names *names, struct seen *seen, const struct name_info *info,
-	       const struct draft *draft, const struct draft_field *field);
-enum format format_recognise(const struct seen *seen);
-const char *format_name(enum format format);
+/* format_convert.c: false when the value cannot be read so, or on memory (mapping->failed). */
+bool convert(struct mapping *mapping, const struct row *row, struct value *value);
 
-/* Fills the fields of the schema from the rows of `format` (and those of the node agents). */
-void format_map(struct draft *draft, const struct seen *seen, enum format format);
-
+/* format_map.c. Notes that a field was put under `info`'s name. */
+void seen_begin(struct seen *seen);
+void seen_note(const struct formats *formats, struct seen *seen, const struct name_info *info,
+	       const struct draft_field *field, const struct draft *draft);
+/* The first format behind `behind` (NULL: of all) whose marks are set. */
+const struct format *format_recognise(const struct formats *formats, const struct seen *seen,
+				      const struct format *behind);
+/* Fills the fields of the schema from the rows of the format. */
+void format_map(struct mapping *mapping);
 /* The first usable time of the record (agent: of its envelope), renamed to @timestamp. */
-bool format_time(struct draft *draft, const struct seen *seen, enum format format, bool agent,
-		 int64_t *ret_time_us);
+bool format_time(struct mapping *mapping, bool agent, int64_t *ret_time_us);
+/* What is stamped on the event; `given` by the configuration wins over a guess, not over a vendor.
+ */
+struct logsource format_logsource(struct mapping *mapping, const struct logsource *given);
 
 /* A time in any form that loggers write; the magnitudes stand in event_time.c. */
 bool time_of_value(const struct value *value, int64_t *ret_time_us);

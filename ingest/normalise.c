@@ -2,7 +2,7 @@
  *
  *   1 each value is put under its canonical name; provenance the payload claims is left out
  *   2 the format is recognised, the time is found and held against the record's own time
- *   3 format.def fills the fields of the schema that are still missing
+ *   3 the format's rows fill the fields of the schema that are still missing
  *   4 plain lines and pod names are read for what nothing else has said
  *   5 owner and log source are stamped, limits applied
  *
@@ -24,7 +24,7 @@ _Static_assert((int)JSON_DEPTH_MAX == (int)EVENT_DEPTH_MAX &&
 struct work {
 	struct decoder *decoder;
 	struct draft *draft;
-	struct seen seen;
+	struct mapping mapping;
 	struct draft_field *time_field; /* of --time-field */
 	bool raw;
 	bool line_opened; /* the record is the JSON of an envelope's line */
@@ -86,6 +86,32 @@ static struct text label_name(struct arena *arena, struct text name)
 	return name;
 }
 
+/* Puts a value under the canonical name of `source`; NULL when it lost to another, or must not be.
+ */
+static struct draft_field *put_value(struct work *work, struct text source, uint32_t array,
+				     bool agent, struct value value)
+{
+	const struct formats *formats = work->mapping.formats;
+	struct draft_name name = {.name = source,
+				  .source = source,
+				  .hash = name_hash(source),
+				  .array = array,
+				  .agent = agent};
+	const struct name_info *info = names_find(&formats->names, source, name.hash);
+	if (info != NULL && info->id != FIELD_OTHER) {
+		name.id = info->id;
+		name.name = schema_info(info->id)->name;
+	}
+	if (is_provenance(source, name.id)) {
+		work->draft->quality |= QUALITY_PROVENANCE;
+		return NULL;
+	}
+	struct draft_field *field = draft_put(work->draft, &name, value);
+	if (field != NULL && info != NULL && !work->raw)
+		seen_note(formats, work->mapping.seen, info, field, work->draft);
+	return field;
+}
+
 static enum reject put_item(struct work *work, const struct json_item *item, bool agent)
 {
 	static const struct text processed = {"log_processed.", 14};
@@ -101,27 +127,10 @@ static enum reject put_item(struct work *work, const struct json_item *item, boo
 		if (source.data == NULL)
 			return REJECT_MEMORY;
 	}
-	struct draft_name name = {.name = source,
-				  .source = source,
-				  .hash = name_hash(source),
-				  .array = item->array,
-				  .agent = agent};
-	const struct name_info *info = names_find(work->decoder->names, source, name.hash);
-	if (info != NULL && info->id != FIELD_OTHER) {
-		name.id = info->id;
-		name.name = schema_info(info->id)->name;
-	}
-	if (is_provenance(source, name.id)) {
-		work->draft->quality |= QUALITY_PROVENANCE;
-		return ACCEPTED;
-	}
-	struct draft_field *field = draft_put(work->draft, &name, value_of(work->draft, item));
-	if (field == NULL)
-		return ACCEPTED;
-	if (info != NULL && !work->raw)
-		seen_note(work->decoder->names, &work->seen, info, work->draft, field);
+	struct draft_field *field =
+		put_value(work, source, item->array, agent, value_of(work->draft, item));
 	const struct text wanted = work->decoder->options.time_field;
-	if (wanted.size > 0 && text_equal(item->name, wanted))
+	if (field != NULL && wanted.size > 0 && text_equal(item->name, wanted))
 		work->time_field = field;
 	return ACCEPTED;
 }
@@ -181,24 +190,24 @@ static bool raw_time(struct draft *draft, int64_t *ret_time_us)
 	return false;
 }
 
-static bool find_time(struct work *work, enum format format, int64_t *ret_time_us)
+static bool find_time(struct work *work, int64_t *ret_time_us)
 {
 	const struct draft_field *field = work->time_field;
 	if (field != NULL && time_of_value(&field->field.value, ret_time_us))
 		return true;
 	if (work->raw)
 		return raw_time(work->draft, ret_time_us);
-	return format_time(work->draft, &work->seen, format, false, ret_time_us) ||
-	       format_time(work->draft, &work->seen, format, true, ret_time_us);
+	return format_time(&work->mapping, false, ret_time_us) ||
+	       format_time(&work->mapping, true, ret_time_us);
 }
 
 /* The event's time: the log's own, if it can be believed. */
-static int64_t settle_time(struct work *work, enum format format)
+static int64_t settle_time(struct work *work)
 {
 	const struct decoder_options *options = &work->decoder->options;
 	int64_t record_us = work->decoder->record_time_us;
 	int64_t time_us = 0;
-	if (!find_time(work, format, &time_us)) {
+	if (!find_time(work, &time_us)) {
 		work->draft->quality |= QUALITY_TIME_MISSING;
 		return options->time_line_number ? work->decoder->origin.offset * 1000000
 						 : record_us;
@@ -216,36 +225,6 @@ static int64_t settle_time(struct work *work, enum format format)
 	return time_us;
 }
 
-static bool is_authentication(struct draft *draft)
-{
-	for (uint32_t at = draft->heads[FIELD_EVENT_CATEGORY]; at != 0;
-	     at = draft->fields[at - 1].older)
-		if (!draft->fields[at - 1].dead &&
-		    text_equal(draft->fields[at - 1].field.value.text, TEXT("authentication")))
-			return true;
-	return false;
-}
-
-static struct logsource logsource_of(struct work *work, enum format format)
-{
-	static const enum field_id http[] = {FIELD_HTTP_STATUS, FIELD_HTTP_METHOD, FIELD_HTTP_ROUTE,
-					     FIELD_URL_PATH, FIELD_URL_FULL};
-	const struct logsource *given = &work->decoder->options.logsource;
-	if (format == FORMAT_CLOUDTRAIL)
-		return (struct logsource){.product = TEXT("aws"), .service = TEXT("cloudtrail")};
-	if (format == FORMAT_RAW || given->category.size > 0 || given->product.size > 0 ||
-	    given->service.size > 0)
-		return *given;
-	struct logsource logsource = {.category = TEXT("application"),
-				      .product = TEXT("microservice")};
-	for (size_t i = 0; i < sizeof http / sizeof *http; i++)
-		if (draft_get(work->draft, http[i]) != NULL)
-			logsource.category = TEXT("api_access");
-	if (is_authentication(work->draft))
-		logsource.category = TEXT("authentication");
-	return logsource;
-}
-
 /* Whose event it is. A tenant given twice: the last one wins, as in a JSON parser. */
 static struct text owner_of(struct draft *draft)
 {
@@ -258,37 +237,94 @@ static struct text owner_of(struct draft *draft)
 	return owner.size == 0 ? TEXT("-") : owner;
 }
 
+/* What is below the prefix of an envelope such as CloudEvents' `data` is the record: it gets the
+ * names it would have without it. */
+static void unwrap(struct work *work, struct text prefix)
+{
+	struct draft *draft = work->draft;
+	for (uint32_t i = 0, count = draft->count; i < count; i++) {
+		struct draft_field *field = &draft->fields[i];
+		if (field->dead || field->agent || !text_starts(field->source, prefix) ||
+		    field->source.size == prefix.size)
+			continue;
+		if (put_value(work, text_cut(field->source, prefix.size), field->array, false,
+			      field->field.value) != NULL)
+			draft_remove(draft, field);
+	}
+}
+
+/* Which format it is. An envelope is opened, and what is in it recognised: *ret_envelope. */
+static const struct format *recognise(struct work *work, const struct format **ret_envelope)
+{
+	const struct formats *formats = work->mapping.formats;
+	const struct format *format = work->decoder->named;
+	const struct format *envelope = NULL;
+	if (format == NULL)
+		format = format_recognise(formats, work->mapping.seen, NULL);
+	if (format->unwrap.size > 0) {
+		envelope = format;
+		unwrap(work, format->unwrap);
+		format = format_recognise(formats, work->mapping.seen, envelope);
+	}
+	*ret_envelope = envelope;
+	return format;
+}
+
+/* Steps 2 to 4 for a record that is not raw; returns the word of its format. */
+static const char *map_record(struct work *work, const struct unpacked *unpacked,
+			      struct event *event)
+{
+	struct mapping *mapping = &work->mapping;
+	const struct format *envelope = NULL;
+	const struct format *format = recognise(work, &envelope);
+	mapping->format = format;
+	event->time_us = settle_time(work);
+	format_map(mapping);
+	bool plain = format->recognised_by.size == 0;
+	if (envelope != NULL) {
+		mapping->format = envelope;
+		format_map(mapping);
+	}
+	if (unpacked->record == NULL)
+		plain_line_read(work->draft, unpacked->line);
+	pod_name_read(work->draft);
+	mapping->format = format;
+	event->logsource = format_logsource(mapping, &work->decoder->options.logsource);
+	return plain && envelope != NULL ? envelope->name : format->name;
+}
+
 enum reject normalise(struct decoder *decoder, const struct unpacked *unpacked,
 		      struct event *ret_event, const char **ret_format)
 {
 	struct draft *draft = decoder->draft;
-	struct work work = {.decoder = decoder, .draft = draft};
+	struct work work = {.decoder = decoder,
+			    .draft = draft,
+			    .mapping = {.formats = decoder->formats,
+					.draft = draft,
+					.seen = &decoder->seen,
+					.arena = decoder->arena}};
 	work.raw = decoder->options.format == INPUT_RAW;
 	work.line_opened = unpacked->record == &decoder->inner;
 	draft_begin(draft);
+	seen_begin(&decoder->seen);
 	draft->keep_spellings = work.raw;
 	if (put_all(&work, unpacked) != ACCEPTED)
 		return REJECT_MEMORY;
 
-	enum format format = FORMAT_RAW;
-	if (!work.raw)
-		format = decoder->options.format == INPUT_ECS ? FORMAT_ECS
-							      : format_recognise(&work.seen);
-	struct event event = {.origin = decoder->origin, .record_time_us = decoder->record_time_us};
-	event.time_us = settle_time(&work, format);
-	if (!work.raw) {
-		format_map(draft, &work.seen, format);
-		if (unpacked->record == NULL)
-			plain_line_read(draft, unpacked->line);
-		pod_name_read(draft);
-	}
-	event.logsource = logsource_of(&work, format);
+	struct event event = {.origin = decoder->origin,
+			      .record_time_us = decoder->record_time_us,
+			      .logsource = decoder->options.logsource};
+	const char *format = "raw";
+	if (work.raw)
+		event.time_us = settle_time(&work);
+	else
+		format = map_record(&work, unpacked, &event);
 	event.owner = owner_of(draft);
-	if (draft_finish(draft, decoder->arena, &event) != OK)
+	if (work.mapping.failed || draft_finish(draft, decoder->arena, &event) != OK)
 		return REJECT_MEMORY;
 	event.quality = draft->quality;
 	assert(event.field_count <= EVENT_LOGGED_MAX);
 	*ret_event = event;
-	*ret_format = format_name(format);
+	*ret_format = format;
 	return ACCEPTED;
 }

@@ -75,7 +75,7 @@ static const struct {
 	{"check -c /nowhere.yaml", 65, "cannot read the configuration"},
 	{"run -c /nowhere.yaml", 65, "cannot read the configuration"},
 	{"scan", 64, "usage: picket scan FILE..."},
-	{"scan --input otlp x", 64, "--input otlp is none of"},
+	{"scan --input oktta x", 64, "--input oktta is none of"},
 	{"scan --lateness 5 x", 64, "--lateness 5 is not a duration"},
 	{"scan --rules /nowhere x", 65, "/nowhere"},
 	{"rules lint /nowhere", 65, "/nowhere"},

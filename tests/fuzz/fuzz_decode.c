@@ -33,6 +33,7 @@ static void decode(struct text payload, uint8_t choice)
 {
 	const struct decoder_options options = {
 		.format = (enum input_format)(choice % 3),
+		.format_name = TEXT("ecs"),
 		.time_trusted = choice & 4,
 		.time_line_number = choice & 8,
 		.time_field = choice & 16 ? TEXT("t") : (struct text){0},

@@ -1,0 +1,95 @@
+/* Every name that the schema or a mapping knows, in one open-addressed table.
+ *
+ * The table is at most half full and never changes after the formats are read, and it holds only
+ * names that we or the operator chose: what an attacker sends can only miss, and a miss ends at the
+ * first empty slot. That is why the hash needs no key. */
+#include <assert.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "ingest/format_private.h"
+
+enum { FIRST_SLOTS = 1024 };
+
+uint64_t name_hash(struct text name)
+{
+	return XXH3_64bits(name.data, name.size);
+}
+
+static struct name_info *slot_of(const struct format_names *names, struct text name)
+{
+	size_t at = name_hash(name) & (names->slot_count - 1);
+	while (names->slots[at].name.data != NULL && !text_equal(names->slots[at].name, name))
+		at = (at + 1) & (names->slot_count - 1);
+	return &names->slots[at];
+}
+
+static bool grow(struct format_names *names)
+{
+	struct format_names larger = {.slot_count = names->slot_count == 0 ? (size_t)FIRST_SLOTS
+									   : names->slot_count * 2,
+				      .used = names->used};
+	larger.slots = calloc(larger.slot_count, sizeof *larger.slots);
+	if (larger.slots == NULL)
+		return false;
+	for (size_t i = 0; i < names->slot_count; i++)
+		if (names->slots[i].name.data != NULL)
+			*slot_of(&larger, names->slots[i].name) = names->slots[i];
+	free(names->slots);
+	*names = larger;
+	return true;
+}
+
+struct name_info *names_add(struct format_names *names, struct text name)
+{
+	if (names->used * 2 >= names->slot_count && !grow(names))
+		return NULL;
+	struct name_info *info = slot_of(names, name);
+	if (info->name.data == NULL) {
+		*info = (struct name_info){.name = name, .id = schema_find(name)};
+		info->keep = info->id != FIELD_OTHER &&
+			     schema_info(info->id)->protection == FIELD_PROTECTED;
+		names->used++;
+	}
+	return info;
+}
+
+enum status names_begin(struct format_names *names)
+{
+	for (unsigned id = FIELD_OTHER + 1; id < FIELD_COUNT; id++) {
+		const struct field_info *info = schema_info((enum field_id)id);
+		if (names_add(names, info->name) == NULL)
+			return ENOMEMORY;
+		for (const char *alias = info->aliases; *alias != '\0';) {
+			size_t size = strcspn(alias, " ");
+			if (names_add(names, (struct text){alias, size}) == NULL)
+				return ENOMEMORY;
+			alias += size + (alias[size] == ' ');
+		}
+	}
+	return OK;
+}
+
+void names_done(struct format_names *names)
+{
+	free(names->slots);
+	*names = (struct format_names){0};
+}
+
+const struct name_info *names_find(const struct format_names *names, struct text name,
+				   uint64_t hash)
+{
+	assert(names->slot_count > 0);
+	for (size_t at = hash & (names->slot_count - 1); names->slots[at].name.data != NULL;
+	     at = (at + 1) & (names->slot_count - 1))
+		if (text_equal(names->slots[at].name, name))
+			return &names->slots[at];
+	return NULL;
+}
+
+bool names_keep(const void *context, struct text name)
+{
+	const struct format_names *names = context;
+	const struct name_info *info = names_find(names, name, name_hash(name));
+	return info != NULL && info->keep;
+}

@@ -1,0 +1,17 @@
+# Writes OUTPUT: the mapping files FILES as C strings, so that the program needs no installed files.
+# Used by CMakeLists.txt; what it writes is not committed.
+set(text "/* Made from the mapping files by embed.cmake. */\n#include \"ingest/format.h\"\n\n")
+set(table "")
+set(count 0)
+foreach(file IN LISTS FILES)
+	get_filename_component(base ${file} NAME)
+	file(READ ${file} hex HEX)
+	string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+	string(REGEX REPLACE "(................................................................................)" "\\1\n" bytes "${bytes}")
+	string(APPEND text "static const char file_${count}[] = {\n${bytes}0};\n")
+	string(APPEND table "\t{\"ingest/formats/${base}\", file_${count}, sizeof file_${count} - 1},\n")
+	math(EXPR count "${count} + 1")
+endforeach()
+string(APPEND text "\nconst struct embedded_format embedded_formats[] = {\n${table}};\n")
+string(APPEND text "const size_t embedded_format_count = ${count};\n")
+file(WRITE ${OUTPUT} "${text}")
