@@ -6,8 +6,9 @@
 #include <string.h>
 
 /* The pattern is compiled here only to learn whether it compiles, so that a mistake is shown at its
- * place in the file while the rule is read; the matcher compiles it again, its own way. A pattern
- * that begins with a verb, (*...), could change the limits that protect the matcher. */
+ * place in the file while the rule is read; the matcher compiles it again, its own way. Refused is
+ * also what compiles but has no one meaning: a verb at the start, (*...), could change the limits
+ * that protect the matcher; {,2} means "up to two" to PCRE2 10.43 and later, and itself before. */
 
 static void code_free(pcre2_code **code)
 {
@@ -17,6 +18,78 @@ static void code_free(pcre2_code **code)
 static bool has(struct text pattern, const char *part)
 {
 	return memmem(pattern.data, pattern.size, part, strlen(part)) != NULL;
+}
+
+static size_t skip_blanks(struct text pattern, size_t at)
+{
+	while (at < pattern.size && (pattern.data[at] == ' ' || pattern.data[at] == '\t'))
+		at++;
+	return at;
+}
+
+static size_t skip_digits(struct text pattern, size_t at)
+{
+	while (at < pattern.size && pattern.data[at] >= '0' && pattern.data[at] <= '9')
+		at++;
+	return at;
+}
+
+/* The brace at `at` opens what is plain text to PCRE2 up to 10.42, and a quantifier since 10.43:
+ * {,n}, and numbers with blanks around them. Vectorscan sees plain text. */
+static bool is_doubtful_brace(struct text pattern, size_t at)
+{
+	size_t least = skip_blanks(pattern, at + 1);
+	size_t comma = skip_digits(pattern, least);
+	size_t end = skip_blanks(pattern, comma);
+	bool has_blank = least > at + 1 || end > comma;
+	bool has_least = comma > least;
+	bool has_most = false;
+	if (end < pattern.size && pattern.data[end] == ',') {
+		size_t most = skip_blanks(pattern, end + 1);
+		size_t behind = skip_digits(pattern, most);
+		has_most = behind > most;
+		size_t close = skip_blanks(pattern, behind);
+		has_blank = has_blank || most > end + 1 || close > behind;
+		end = close;
+	}
+	bool closed = end < pattern.size && pattern.data[end] == '}';
+	return closed && (has_least ? has_blank : has_most);
+}
+
+/* Where a class that opens at `at` ends, so that its braces are passed over. */
+static size_t class_end(struct text pattern, size_t at)
+{
+	size_t first = at + 1;
+	first += first < pattern.size && pattern.data[first] == '^';
+	for (size_t i = first; i < pattern.size; i++) {
+		if (pattern.data[i] == '\\')
+			i++;
+		else if (pattern.data[i] == ']' && i > first)
+			return i;
+	}
+	return pattern.size;
+}
+
+static enum status check_braces(const struct yaml_node *value, struct text pattern,
+				struct error *err)
+{
+	struct position at = value->at;
+	for (size_t i = 0; i < pattern.size; i++) {
+		char c = pattern.data[i];
+		if (c == '\\')
+			i++;
+		else if (c == '[')
+			i = class_end(pattern, i);
+		if (c != '{' || !is_doubtful_brace(pattern, i))
+			continue;
+		at.column += value->quoted ? 0 : (unsigned)i;
+		return error_at(err, EINVALID, at,
+				"'{' at byte %zu of the regular expression is a quantifier to some "
+				"versions of PCRE2 and plain text to others\n  fix: write {0,n}, "
+				"without blanks, for a quantifier; \\{ for the sign",
+				i + 1);
+	}
+	return OK;
 }
 
 void regex_lint(struct loader *loader, struct position at, struct text pattern)
@@ -52,7 +125,7 @@ enum status regex_check(const struct yaml_node *value, struct text pattern, unsi
 	pcre2_code *compiled cleanup(code_free) = pcre2_compile(
 		(PCRE2_SPTR)pattern.data, pattern.size, options, &code, &offset, NULL);
 	if (compiled != NULL)
-		return OK;
+		return check_braces(value, pattern, err);
 	assert(code != 0);
 	char reason[128] = "";
 	(void)pcre2_get_error_message(code, (PCRE2_UCHAR *)reason, sizeof reason);
