@@ -49,7 +49,50 @@ static enum status put_exact(struct program *program, uint32_t id)
 	struct text folded = fold_copy(check->glob.needle, program->arena);
 	if (folded.data == NULL)
 		return ENOMEMORY;
-	table_put(&program->slots[check->slot].exact, XXH3_64bits(folded.data, folded.size), id);
+	struct slot *slot = &program->slots[check->slot];
+	table_put(&slot->exact, XXH3_64bits(folded.data, folded.size), id);
+	slot->exact_sizes |= slot_size_bit(folded.size);
+	return OK;
+}
+
+static enum hit_meaning meaning_of(const struct check *check)
+{
+	if (check->index == INDEX_REGEX)
+		return HIT_ALLOWS;
+	if (check->hit_proves)
+		return HIT_PROVES;
+	switch (check->glob.cased ? GLOB_MIXED : check->glob.shape) {
+	case GLOB_CONTAINS:
+		return HIT_ANYWHERE;
+	case GLOB_PREFIX:
+		return HIT_AT_START;
+	case GLOB_SUFFIX:
+		return HIT_AT_END;
+	case GLOB_EXACT:
+		return HIT_IS_ALL;
+	case GLOB_ANY:
+	case GLOB_MIXED:
+		break;
+	}
+	return HIT_SUGGESTS;
+}
+
+static enum status make_consequences(struct program *program)
+{
+	size_t count = program->check_count;
+	program->consequences =
+		arena_alloc(program->arena, (count + 1) * sizeof *program->consequences);
+	if (program->consequences == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0; i < count; i++) {
+		const struct check *check = &program->checks[i];
+		const struct glob *glob = &check->glob;
+		program->consequences[i] = (struct consequence){
+			.size = (uint32_t)glob->needle.size,
+			.meaning = (uint8_t)meaning_of(check),
+			.has_dash = !scanner_proves(glob->segment, glob->segment_count),
+		};
+	}
 	return OK;
 }
 
@@ -138,7 +181,7 @@ enum status index_build(struct program *program)
 {
 	struct counts *counts cleanup(counts_free) = count_checks(program);
 	struct arena *arena cleanup(arena_free) = arena_new(INDEX_BYTES_MAX);
-	if (counts == NULL || arena == NULL)
+	if (counts == NULL || arena == NULL || make_consequences(program) != OK)
 		return ENOMEMORY;
 	struct wanted *wanted = arena_alloc(arena, program->slot_count * sizeof *wanted);
 	if (wanted == NULL)

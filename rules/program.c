@@ -96,14 +96,15 @@ static enum status make_checks(struct program *program, struct error *err)
 	return OK;
 }
 
-static bool has_keyword(const struct program *program, const struct expr *expr)
+static void mark_slots(const struct program *program, const struct expr *expr, uint64_t *marks)
 {
-	if (expr->kind == EXPR_PREDICATE)
-		return program->checks[expr->predicate].slot == SLOT_ANY;
+	if (expr->kind == EXPR_PREDICATE) {
+		uint32_t slot = program->checks[expr->predicate].slot;
+		marks[slot / 64] |= (uint64_t)1 << slot % 64;
+		return;
+	}
 	for (size_t i = 0; i < expr->child_count; i++)
-		if (has_keyword(program, expr->children[i]))
-			return true;
-	return false;
+		mark_slots(program, expr->children[i], marks);
 }
 
 /* The tree is sound and not too deep for recursion. */
@@ -153,19 +154,23 @@ static uint64_t logsource_hash(const struct logsource *source)
 	return XXH3_64bits_withSeed(source->service.data, source->service.size, hash);
 }
 
-static uint32_t route_intern(struct program *program, struct table *table,
-			     const struct logsource *source)
+static enum status route_intern(struct program *program, struct table *table,
+				const struct logsource *source, uint32_t *ret_route)
 {
 	uint64_t hash = logsource_hash(source);
 	size_t at = hash & table->mask;
 	for (; table->entries[at].item != ITEM_NONE; at = (at + 1) & table->mask) {
-		uint32_t route = table->entries[at].item;
-		if (logsource_equal(&program->routes[route].logsource, source))
-			return route;
+		*ret_route = table->entries[at].item;
+		if (logsource_equal(&program->routes[*ret_route].logsource, source))
+			return OK;
 	}
-	program->routes[program->route_count].logsource = *source;
+	uint64_t *reads = arena_alloc(program->arena, program_slot_words(program) * sizeof *reads);
+	if (reads == NULL)
+		return ENOMEMORY;
+	program->routes[program->route_count] = (struct route){*source, reads};
 	table_put(table, hash, (uint32_t)program->route_count);
-	return (uint32_t)program->route_count++;
+	*ret_route = (uint32_t)program->route_count++;
+	return OK;
 }
 
 static enum status make_routes(struct program *program, struct error *err)
@@ -183,11 +188,11 @@ static enum status make_routes(struct program *program, struct error *err)
 		enum status status = check_expr(program, detection->expr, detection, 1, err);
 		if (status == OK && !program->input.any_logsource)
 			status = logsource_fold(program, &detection->logsource, &source);
+		if (status == OK)
+			status = route_intern(program, &table, &source, &program->route_of[i]);
 		if (status != OK)
 			return status;
-		uint32_t route = route_intern(program, &table, &source);
-		program->route_of[i] = route;
-		program->routes[route].has_keywords |= has_keyword(program, detection->expr);
+		mark_slots(program, detection->expr, program->routes[program->route_of[i]].reads);
 		if (detection->rule_index > program->rule_index_max)
 			program->rule_index_max = detection->rule_index;
 	}

@@ -4,7 +4,8 @@
  * Why: evaluating thousands of rules one by one costs thousands of comparisons per event. Each rule
  * names a *witness*: predicates of which at least one holds whenever the rule matches. Only rules
  * whose log source fits and whose witness showed up are evaluated. Rules without a witness (pure
- * negations) are evaluated always.
+ * negations) are evaluated always. Rules that are copies of each other (the same detection for
+ * another team, a renamed import) are one *class*: what one of them costs, all of them cost.
  *
  * Invariant: immutable once program_new() has returned; the rule matches only if its witness shows
  * (fuzzed against plain evaluation). Owner: whoever called program_new(); the predicates and
@@ -46,13 +47,57 @@ struct slot {
 	struct table numbers;          /* by number_hash(): checks */
 	const struct scanner *scanner; /* of INDEX_SCAN and INDEX_REGEX checks, or NULL */
 	struct list few;               /* INDEX_SCAN checks that are tried one by one instead */
-	struct list rules;             /* detections whose witness is that the field is there */
+	struct list classes;           /* whose witness is that the field is there */
+	uint64_t exact_sizes; /* bit n: exact has a text of n bytes; the last bit: longer */
 };
+
+static inline uint64_t slot_size_bit(size_t size)
+{
+	return (uint64_t)1 << (size < 63 ? size : 63);
+}
 
 /* The detections of one log source; attribute size 0 = any. */
 struct route {
 	struct logsource logsource; /* folded */
-	bool has_keywords;
+	uint64_t *reads;            /* a bit for each slot that its detections look into */
+};
+
+/* A condition made ready (tree.c) is a row of steps, parents before their children. */
+struct step {
+	uint32_t what; /* enum expr_kind << STEP_KIND_SHIFT | predicate, or how many of "n of" */
+	uint32_t size; /* in steps, with all that is below it: behind them stands its sibling */
+};
+enum { STEP_KIND_SHIFT = 29 };
+#define STEP_OPERAND_MAX ((1u << STEP_KIND_SHIFT) - 1)
+
+/* Detections that ask the same of the same log source: filed, evaluated and counted as one. */
+struct class
+{
+	const struct step *steps;
+	uint32_t route;
+	uint32_t detection; /* the first of them */
+	struct list rules;  /* rule indices */
+};
+
+/* What a hit of the scanner says. All but the first and the last two are about texts of ASCII only:
+ * in them the place of a hit in the normal form is its place in the text. */
+enum hit_meaning {
+	HIT_PROVES,   /* the predicate holds */
+	HIT_ANYWHERE, /* it holds, but for the dashes */
+	HIT_AT_START, /* ... if it is at the start */
+	HIT_AT_END,   /* ... if it is at the end */
+	HIT_IS_ALL,   /* ... if there is nothing else */
+	HIT_SUGGESTS, /* the glob has to be matched */
+	HIT_ALLOWS,   /* the regular expression may hold */
+};
+
+/* What is done when the index has found a check to hold. */
+struct consequence {
+	struct list groups;  /* groups that it decides */
+	struct list classes; /* classes that it is the witness of */
+	uint32_t size;       /* of the literal that is looked for */
+	uint8_t meaning;     /* enum hit_meaning */
+	bool has_dash;       /* the literal has to be compared: its normal form stands for others */
 };
 
 struct witness {
@@ -71,17 +116,24 @@ struct program {
 	size_t slot_count;
 	uint32_t slot_of_field[FIELD_COUNT];
 	struct table slot_names;
-	struct list *rules_of_check; /* by check: detections it is the witness of */
-	uint32_t *route_of;          /* by detection */
+	struct consequence *consequences; /* by check */
+	uint32_t *route_of;               /* by detection */
 	struct route *routes;
 	size_t route_count;
-	struct witness *witnesses; /* by detection */
-	struct list always;        /* detections without a witness */
+	uint32_t *class_of; /* by detection */
+	struct class *classes;
+	size_t class_count;
+	struct witness *witnesses; /* by class */
+	struct list always;        /* classes without a witness */
 	uint32_t rule_index_max;   /* greatest rule_index of a detection */
-	const struct expr **exprs; /* by detection: its condition, made ready by tree.c */
 	size_t group_count;
-	struct list *groups_of_check; /* by check: the groups that one hit decides */
 };
+
+/* The number of 64-bit words that hold a bit for each slot. */
+static inline size_t program_slot_words(const struct program *program)
+{
+	return program->slot_count / 64 + 1;
+}
 
 /* The slot of a field of an event, or SLOT_NONE. */
 uint32_t program_slot(const struct program *program, const struct field *field);
@@ -89,10 +141,10 @@ uint32_t program_slot(const struct program *program, const struct field *field);
 /* index.c: fills tables, scanners and lists of all slots. ENOMEMORY. */
 enum status index_build(struct program *program);
 
-/* tree.c: program->exprs. A predicate number g + check_count stands for group g. ENOMEMORY. */
+/* tree.c: program->classes. A predicate number g + check_count stands for group g. ENOMEMORY. */
 enum status tree_build(struct program *program);
 
-/* witness.c: chooses program->witnesses, then files every detection under its own. ENOMEMORY. */
+/* witness.c: chooses program->witnesses, then files every class under its own. ENOMEMORY. */
 enum status witness_build(struct program *program);
 
 /* match.c: the matcher of a program; matcher_new() is this with the ruleset's program. */

@@ -13,6 +13,7 @@ struct router {
 	struct arena *arena;   /* folded texts of the combination being computed */
 	uint64_t *events;      /* by route, of evicted routings */
 	unsigned char *memory; /* of all `fits` */
+	uint64_t *slot_memory; /* of all `reads` */
 	struct routing routings[ROUTINGS_MAX + 1]; /* the last one: keys too long to keep */
 };
 
@@ -23,6 +24,7 @@ void router_free(struct router **router)
 	arena_free(&(*router)->arena);
 	free((*router)->events);
 	free((*router)->memory);
+	free((*router)->slot_memory);
 	free(*router);
 	*router = NULL;
 }
@@ -31,16 +33,21 @@ struct router *router_new(const struct program *program)
 {
 	struct router *router cleanup(router_free) = calloc(1, sizeof *router);
 	size_t routes = program->route_count + 1;
+	size_t words = program_slot_words(program);
 	if (router == NULL)
 		return NULL;
 	router->program = program;
 	router->arena = arena_new(ROUTER_BYTES_MAX);
 	router->events = calloc(routes, sizeof *router->events);
 	router->memory = calloc(ROUTINGS_MAX + 1, routes);
-	if (router->arena == NULL || router->events == NULL || router->memory == NULL)
+	router->slot_memory = calloc(ROUTINGS_MAX + 1, words * sizeof *router->slot_memory);
+	if (router->arena == NULL || router->events == NULL || router->memory == NULL ||
+	    router->slot_memory == NULL)
 		return NULL;
-	for (size_t i = 0; i <= ROUTINGS_MAX; i++)
+	for (size_t i = 0; i <= ROUTINGS_MAX; i++) {
 		router->routings[i].fits = router->memory + i * routes;
+		router->routings[i].reads = router->slot_memory + i * words;
+	}
 	return TAKE(router);
 }
 
@@ -58,7 +65,8 @@ static bool compute(struct router *router, struct routing *routing, const struct
 	struct text service = fold_copy(source->service, router->arena);
 	if (category.data == NULL || product.data == NULL || service.data == NULL)
 		return false;
-	routing->has_keywords = false;
+	size_t words = program_slot_words(program);
+	memset(routing->reads, 0, words * sizeof *routing->reads);
 	routing->any = false;
 	for (size_t i = 0; i < program->route_count; i++) {
 		const struct logsource *wanted = &program->routes[i].logsource;
@@ -67,7 +75,8 @@ static bool compute(struct router *router, struct routing *routing, const struct
 			    attribute_fits(wanted->service, service);
 		routing->fits[i] = fits;
 		routing->any |= fits;
-		routing->has_keywords |= fits && program->routes[i].has_keywords;
+		for (size_t word = 0; fits && word < words; word++)
+			routing->reads[word] |= program->routes[i].reads[word];
 	}
 	return true;
 }

@@ -16,13 +16,19 @@ enum { ROUTINGS_MAX = 64, ROUTING_KEY_MAX = 192 };
 
 struct routing {
 	bool used;
-	bool any;          /* some route fits */
-	bool has_keywords; /* some fitting route has a rule with keywords */
-	uint64_t events;   /* counted here, not yet in the router */
-	size_t sizes[3];   /* of category, product, service, which stand one behind the other: */
+	bool any;        /* some route fits */
+	uint64_t events; /* counted here, not yet in the router */
+	size_t sizes[3]; /* of category, product, service, which stand one behind the other: */
 	char key[ROUTING_KEY_MAX];
 	unsigned char *fits; /* by route */
+	uint64_t *reads; /* a bit for each slot that the rules of some fitting route look into */
 };
+
+/* Some rule that the routing lets in looks into the slot: other slots need not be looked up. */
+static inline bool routing_reads(const struct routing *routing, uint32_t slot)
+{
+	return (routing->reads[slot / 64] >> slot % 64 & 1) != 0;
+}
 
 struct router;
 

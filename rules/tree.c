@@ -7,11 +7,16 @@
  *   order    AND, OR and "n of" ask the cheap children first: what the index has answered before
  *            what has to be compared, regular expressions last. Three-valued AND and OR do not
  *            depend on order.
+ *   classes  what is left is written down as a row of steps, without a pointer: parent, then its
+ *            children. Detections of one log source whose steps are the same bytes are one class,
+ *            evaluated once. Rule sets are full of them: one detection for each of many teams,
+ *            and imports of the same public rule under several names.
  *
  * matcher_match_plainly() evaluates what the parser made, so the two are compared in the tests. */
 #include <assert.h>
 #include <xxhash.h>
 
+#include "rules/parse_private.h"
 #include "rules/program_private.h"
 
 enum { GROUP_SIZE_MIN = 8, TREE_BYTES_MAX = 1 << 29 };
@@ -25,9 +30,13 @@ struct group {
 
 struct planter {
 	struct program *program;
-	struct arena *arena; /* while the trees are made */
+	struct arena *arena; /* while all trees are made */
+	struct arena *tree;  /* while one tree is made */
 	struct group *groups;
-	struct table table; /* by hash of the checks */
+	struct table group_table; /* by hash of the checks */
+	struct table class_table; /* by hash of the route and the steps */
+	struct step *steps;       /* of the tree at hand */
+	size_t step_count, step_capacity;
 };
 
 static bool is_found_by_index(const struct program *program, const struct expr *expr)
@@ -65,7 +74,7 @@ static size_t count_groups(const struct expr *expr)
 
 static uint32_t group_intern(struct planter *planter, struct list checks)
 {
-	struct table *table = &planter->table;
+	struct table *table = &planter->group_table;
 	uint64_t hash = XXH3_64bits(checks.items, checks.count * sizeof *checks.items);
 	size_t at = hash & table->mask;
 	for (; table->entries[at].item != ITEM_NONE; at = (at + 1) & table->mask) {
@@ -85,7 +94,7 @@ static uint32_t group_intern(struct planter *planter, struct list checks)
 static size_t group_children(struct planter *planter, const struct expr **children, size_t count)
 {
 	uint32_t *checks = arena_alloc(planter->arena, count * sizeof *checks);
-	struct expr *leaf = arena_alloc(planter->program->arena, sizeof *leaf);
+	struct expr *leaf = arena_alloc(planter->tree, sizeof *leaf);
 	size_t found = 0;
 	size_t rest = 1;
 	if (checks == NULL || leaf == NULL)
@@ -113,7 +122,7 @@ static size_t group_children(struct planter *planter, const struct expr **childr
 /* Cheap ones first, otherwise as they were. */
 static bool sort_children(const struct planter *planter, const struct expr **children, size_t count)
 {
-	const struct expr **sorted = arena_alloc(planter->arena, (count + 1) * sizeof *sorted);
+	const struct expr **sorted = arena_alloc(planter->tree, (count + 1) * sizeof *sorted);
 	size_t used = 0;
 	if (sorted == NULL)
 		return false;
@@ -129,22 +138,19 @@ static bool sort_children(const struct planter *planter, const struct expr **chi
 /* NULL: out of memory. */
 static const struct expr *plant(struct planter *planter, const struct expr *from)
 {
-	struct arena *arena = planter->program->arena;
-	struct expr *expr = arena_alloc(arena, sizeof *expr);
-	if (expr == NULL)
-		return NULL;
-	*expr = *from; /* leaves too: what is read together stands together */
+	struct expr *expr = arena_alloc(planter->tree, sizeof *expr);
 	if (from->kind == EXPR_PREDICATE)
-		return expr;
+		return from;
 	const struct expr **children =
-		arena_alloc(arena, (from->child_count + 1) * sizeof *children);
-	if (children == NULL)
+		arena_alloc(planter->tree, (from->child_count + 1) * sizeof *children);
+	if (expr == NULL || children == NULL)
 		return NULL;
 	for (size_t i = 0; i < from->child_count; i++) {
 		children[i] = plant(planter, from->children[i]);
 		if (children[i] == NULL)
 			return NULL;
 	}
+	*expr = *from;
 	expr->children = children;
 	if (expr->kind == EXPR_OR && expr->child_count >= GROUP_SIZE_MIN)
 		expr->child_count = group_children(planter, children, expr->child_count);
@@ -154,55 +160,147 @@ static const struct expr *plant(struct planter *planter, const struct expr *from
 	return joins && expr->child_count == 1 ? children[0] : expr;
 }
 
+/* Writes the tree down as steps. */
+static enum status put_steps(struct planter *planter, const struct expr *expr)
+{
+	size_t at = planter->step_count;
+	struct step *steps = arena_grown(planter->arena, planter->steps, at,
+					 &planter->step_capacity, sizeof *steps);
+	uint32_t operand = 0;
+	if (steps == NULL)
+		return ENOMEMORY;
+	planter->steps = steps;
+	planter->step_count++;
+	if (expr->kind == EXPR_PREDICATE)
+		operand = expr->predicate;
+	if (expr->kind == EXPR_AT_LEAST) /* more than there are children: never */
+		operand = (uint32_t)(expr->at_least <= expr->child_count ? expr->at_least
+									 : expr->child_count + 1);
+	assert(operand <= STEP_OPERAND_MAX);
+	for (size_t i = 0; expr->kind != EXPR_PREDICATE && i < expr->child_count; i++)
+		if (put_steps(planter, expr->children[i]) != OK)
+			return ENOMEMORY;
+	planter->steps[at] = (struct step){(uint32_t)expr->kind << STEP_KIND_SHIFT | operand,
+					   (uint32_t)(planter->step_count - at)};
+	return OK;
+}
+
+static bool class_equals(const struct planter *planter, const struct class *class, uint32_t route)
+{
+	size_t size = planter->step_count * sizeof *planter->steps;
+	return class->route == route && class->steps[0].size == planter->step_count &&
+	       memcmp(class->steps, planter->steps, size) == 0;
+}
+
+/* The class of the steps at hand, new when no detection before had them. */
+static enum status class_intern(struct planter *planter, uint32_t detection)
+{
+	struct program *program = planter->program;
+	struct table *table = &planter->class_table;
+	uint32_t route = program->route_of[detection];
+	size_t size = planter->step_count * sizeof *planter->steps;
+	uint64_t hash = XXH3_64bits_withSeed(planter->steps, size, route);
+	size_t at = hash & table->mask;
+	for (; table->entries[at].item != ITEM_NONE; at = (at + 1) & table->mask) {
+		uint32_t class = table->entries[at].item;
+		if (table->entries[at].hash != hash ||
+		    !class_equals(planter, &program->classes[class], route))
+			continue;
+		program->class_of[detection] = class;
+		program->classes[class].rules.count++;
+		return OK;
+	}
+	struct step *steps = arena_alloc(program->arena, size);
+	if (steps == NULL)
+		return ENOMEMORY;
+	memcpy(steps, planter->steps, size);
+	program->class_of[detection] = (uint32_t)program->class_count;
+	table_put(table, hash, (uint32_t)program->class_count);
+	program->classes[program->class_count++] = (struct class){
+		.steps = steps, .route = route, .detection = detection, .rules = {NULL, 1}};
+	return OK;
+}
+
+/* Turns "detection -> class" round into "class -> rules". */
+static enum status file_rules(struct program *program)
+{
+	size_t detections = program->input.detection_count;
+	uint32_t *items = arena_alloc(program->arena, (detections + 1) * sizeof *items);
+	if (items == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0; i < program->class_count; i++) {
+		struct list *rules = &program->classes[i].rules;
+		rules->items = items;
+		items += rules->count;
+		rules->count = 0;
+	}
+	for (size_t i = 0; i < detections; i++) {
+		struct list *rules = &program->classes[program->class_of[i]].rules;
+		((uint32_t *)rules->items)[rules->count++] =
+			program->input.detections[i].rule_index;
+	}
+	return OK;
+}
+
 /* Turns "group -> checks" round into "check -> groups". */
 static enum status file_groups(struct planter *planter)
 {
 	struct program *program = planter->program;
-	struct list *lists =
-		arena_alloc(program->arena, (program->check_count + 1) * sizeof *lists);
+	struct consequence *consequences = program->consequences;
 	size_t total = 0;
 	for (size_t g = 0; g < program->group_count; g++)
 		total += planter->groups[g].checks.count;
 	uint32_t *items = arena_alloc(program->arena, (total + 1) * sizeof *items);
-	if (lists == NULL || items == NULL)
+	if (items == NULL)
 		return ENOMEMORY;
 	for (size_t g = 0; g < program->group_count; g++)
 		for (size_t i = 0; i < planter->groups[g].checks.count; i++)
-			lists[planter->groups[g].checks.items[i]].count++;
+			consequences[planter->groups[g].checks.items[i]].groups.count++;
 	for (size_t i = 0; i < program->check_count; i++) {
-		lists[i].items = items;
-		items += lists[i].count;
-		lists[i].count = 0;
+		struct list *list = &consequences[i].groups;
+		list->items = items;
+		items += list->count;
+		list->count = 0;
 	}
 	for (uint32_t g = 0; g < program->group_count; g++)
 		for (size_t i = 0; i < planter->groups[g].checks.count; i++) {
-			struct list *list = &lists[planter->groups[g].checks.items[i]];
+			uint32_t check = planter->groups[g].checks.items[i];
+			struct list *list = &consequences[check].groups;
 			((uint32_t *)list->items)[list->count++] = g;
 		}
-	program->groups_of_check = lists;
 	return OK;
+}
+
+static enum status make_room(struct planter *planter)
+{
+	struct program *program = planter->program;
+	size_t detections = program->input.detection_count;
+	size_t groups = 0;
+	for (size_t i = 0; i < detections; i++)
+		groups += count_groups(program->input.detections[i].expr);
+	planter->groups = arena_alloc(planter->arena, (groups + 1) * sizeof *planter->groups);
+	program->class_of = arena_alloc(program->arena, (detections + 1) * sizeof(uint32_t));
+	program->classes = arena_alloc(program->arena, (detections + 1) * sizeof(struct class));
+	if (planter->groups == NULL || program->class_of == NULL || program->classes == NULL ||
+	    table_new(groups, planter->arena, &planter->group_table) != OK)
+		return ENOMEMORY;
+	return table_new(detections, planter->arena, &planter->class_table);
 }
 
 enum status tree_build(struct program *program)
 {
-	size_t detections = program->input.detection_count;
 	struct arena *arena cleanup(arena_free) = arena_new(TREE_BYTES_MAX);
-	struct planter planter = {.program = program, .arena = arena};
-	size_t groups = 0;
-	for (size_t i = 0; i < detections; i++)
-		groups += count_groups(program->input.detections[i].expr);
-	program->exprs = arena_alloc(program->arena, (detections + 1) * sizeof *program->exprs);
-	if (arena == NULL || program->exprs == NULL ||
-	    table_new(groups, arena, &planter.table) != OK)
+	struct arena *tree cleanup(arena_free) = arena_new(TREE_BYTES_MAX);
+	struct planter planter = {.program = program, .arena = arena, .tree = tree};
+	if (arena == NULL || tree == NULL || make_room(&planter) != OK)
 		return ENOMEMORY;
-	planter.groups = arena_alloc(arena, (groups + 1) * sizeof *planter.groups);
-	if (planter.groups == NULL)
-		return ENOMEMORY;
-	for (size_t i = 0; i < detections; i++) {
-		program->exprs[i] = plant(&planter, program->input.detections[i].expr);
-		if (program->exprs[i] == NULL)
+	for (uint32_t i = 0; i < program->input.detection_count; i++) {
+		arena_reset(tree);
+		planter.step_count = 0;
+		const struct expr *expr = plant(&planter, program->input.detections[i].expr);
+		if (expr == NULL || put_steps(&planter, expr) != OK ||
+		    class_intern(&planter, i) != OK)
 			return ENOMEMORY;
 	}
-	assert(program->group_count <= groups);
-	return file_groups(&planter);
+	return file_rules(program) == OK ? file_groups(&planter) : ENOMEMORY;
 }

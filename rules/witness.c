@@ -32,7 +32,7 @@ struct choice {
 struct chooser {
 	const struct program *program;
 	struct arena *arena; /* for one rule at a time */
-	uint32_t *uses;      /* by check: how many detections name it */
+	uint32_t *uses;      /* by check: how many classes name it */
 };
 
 static double check_score(const struct chooser *chooser, uint32_t id)
@@ -178,28 +178,29 @@ static enum status keep(struct program *program, struct witness *witness,
 
 static enum status choose_all(struct chooser *chooser, struct program *program)
 {
-	for (size_t i = 0; i < program->input.detection_count; i++)
-		count_uses(chooser, program->input.detections[i].expr);
-	for (size_t i = 0; i < program->input.detection_count; i++) {
+	const struct detection *detections = program->input.detections;
+	for (size_t i = 0; i < program->class_count; i++)
+		count_uses(chooser, detections[program->classes[i].detection].expr);
+	for (size_t i = 0; i < program->class_count; i++) {
 		arena_reset(chooser->arena);
-		struct choice choice = choose(chooser, program->input.detections[i].expr, false);
+		const struct expr *expr = detections[program->classes[i].detection].expr;
+		struct choice choice = choose(chooser, expr, false);
 		if (choice.failed || keep(program, &program->witnesses[i], &choice) != OK)
 			return ENOMEMORY;
 	}
 	return OK;
 }
 
-/* Turns "detection -> terms" round into "term -> detections". */
+/* Turns "class -> terms" round into "term -> classes"; the list of term t is at t * stride. */
 static enum status file_under(struct program *program, size_t term_count, bool slots,
 			      struct list *ret_lists, size_t stride)
 {
 	struct arena *arena = program->arena;
-	size_t detection_count = program->input.detection_count;
 	size_t *counts = arena_alloc(arena, (term_count + 1) * sizeof *counts);
 	size_t total = 0;
 	if (counts == NULL)
 		return ENOMEMORY;
-	for (size_t i = 0; i < detection_count; i++) {
+	for (size_t i = 0; i < program->class_count; i++) {
 		const struct witness *witness = &program->witnesses[i];
 		struct list terms = slots ? witness->slots : witness->checks;
 		for (size_t k = 0; k < terms.count; k++)
@@ -216,7 +217,7 @@ static enum status file_under(struct program *program, size_t term_count, bool s
 		ends[i] = items;
 		items += counts[i];
 	}
-	for (size_t i = 0; i < detection_count; i++) {
+	for (size_t i = 0; i < program->class_count; i++) {
 		const struct witness *witness = &program->witnesses[i];
 		struct list terms = slots ? witness->slots : witness->checks;
 		for (size_t k = 0; k < terms.count; k++)
@@ -227,12 +228,11 @@ static enum status file_under(struct program *program, size_t term_count, bool s
 
 static enum status file_always(struct program *program)
 {
-	uint32_t *items =
-		arena_alloc(program->arena, (program->input.detection_count + 1) * sizeof *items);
+	uint32_t *items = arena_alloc(program->arena, (program->class_count + 1) * sizeof *items);
 	if (items == NULL)
 		return ENOMEMORY;
 	size_t count = 0;
-	for (uint32_t i = 0; i < program->input.detection_count; i++)
+	for (uint32_t i = 0; i < program->class_count; i++)
 		if (program->witnesses[i].always)
 			items[count++] = i;
 	program->always = (struct list){items, count};
@@ -246,23 +246,20 @@ static void uses_free(uint32_t **uses)
 
 enum status witness_build(struct program *program)
 {
-	size_t detections = program->input.detection_count;
 	struct arena *scratch cleanup(arena_free) = arena_new(1 << 30);
 	uint32_t *uses cleanup(uses_free) = calloc(program->check_count + 1, sizeof *uses);
-	program->witnesses =
-		arena_alloc(program->arena, (detections + 1) * sizeof *program->witnesses);
-	program->rules_of_check = arena_alloc(
-		program->arena, (program->check_count + 1) * sizeof *program->rules_of_check);
-	if (scratch == NULL || uses == NULL || program->witnesses == NULL ||
-	    program->rules_of_check == NULL)
+	program->witnesses = arena_alloc(program->arena,
+					 (program->class_count + 1) * sizeof *program->witnesses);
+	if (scratch == NULL || uses == NULL || program->witnesses == NULL)
 		return ENOMEMORY;
 	struct chooser chooser = {program, scratch, uses};
 	enum status status = choose_all(&chooser, program);
 	if (status == OK)
-		status = file_under(program, program->check_count, false, program->rules_of_check,
-				    sizeof *program->rules_of_check);
+		status = file_under(program, program->check_count, false,
+				    &program->consequences[0].classes,
+				    sizeof *program->consequences);
 	if (status == OK)
-		status = file_under(program, program->slot_count, true, &program->slots[0].rules,
+		status = file_under(program, program->slot_count, true, &program->slots[0].classes,
 				    sizeof *program->slots);
 	return status == OK ? file_always(program) : status;
 }
@@ -297,7 +294,7 @@ struct text program_witness(const struct program *program, uint32_t rule_index, 
 		at++;
 	if (at == program->input.detection_count)
 		return TEXT("");
-	const struct witness *witness = &program->witnesses[at];
+	const struct witness *witness = &program->witnesses[program->class_of[at]];
 	size_t terms = witness->checks.count + witness->slots.count;
 	if (witness->always)
 		return TEXT("none: evaluated for every event of its log source");

@@ -80,8 +80,32 @@ START_TEST(names_too_long_to_keep_are_computed)
 }
 END_TEST
 
+START_TEST(only_slots_of_rules_that_fit_are_looked_up)
+{
+	struct bench *b cleanup(bench_done) = bench_new();
+	b->any_logsource = false;
+	add_routed(b, "a", "");
+	add_rule(b, join(b, EXPR_OR, glob_of(b, "g", "y"), glob_of(b, NULL, "*word*"), NULL));
+	b->detections[1].logsource.category = TEXT("b");
+	compile(b);
+	struct router *router cleanup(router_free) = router_new(b->program);
+	const struct field f = {.name = TEXT("f")}, g = {.name = TEXT("g")};
+	struct logsource source = {.category = TEXT("A")};
+	const struct routing *routing = router_find(router, &source, false);
+	ck_assert(routing_reads(routing, program_slot(b->program, &f)));
+	ck_assert(!routing_reads(routing, program_slot(b->program, &g)));
+	ck_assert(!routing_reads(routing, SLOT_ANY));
+	source.category = TEXT("b");
+	routing = router_find(router, &source, false);
+	ck_assert(!routing_reads(routing, program_slot(b->program, &f)));
+	ck_assert(routing_reads(routing, program_slot(b->program, &g)));
+	ck_assert(routing_reads(routing, SLOT_ANY));
+}
+END_TEST
+
 static void fill(TCase *tcase)
 {
+	tcase_add_test(tcase, only_slots_of_rules_that_fit_are_looked_up);
 	tcase_add_test(tcase, every_attribute_that_is_set_must_agree);
 	tcase_add_test(tcase, counts_survive_eviction);
 	tcase_add_test(tcase, names_too_long_to_keep_are_computed);

@@ -28,7 +28,7 @@ START_TEST(an_expression_is_found_by_its_literals)
 }
 END_TEST
 
-START_TEST(every_rule_is_filed_once_for_each_term)
+START_TEST(every_class_is_filed_once_for_each_term)
 {
 	struct bench *b cleanup(bench_done) = bench_new();
 	const struct expr *left = glob_of(b, "f", "left");
@@ -38,8 +38,8 @@ START_TEST(every_rule_is_filed_once_for_each_term)
 	add_rule(b, join(b, EXPR_NOT, left, NULL));
 	compile(b);
 	const struct program *program = b->program;
-	ck_assert_uint_eq(program->rules_of_check[left->predicate].count, 2);
-	ck_assert_uint_eq(program->rules_of_check[right->predicate].count, 1);
+	ck_assert_uint_eq(program->consequences[left->predicate].classes.count, 2);
+	ck_assert_uint_eq(program->consequences[right->predicate].classes.count, 1);
 	ck_assert_uint_eq(program->always.count, 1);
 	ck_assert_uint_eq(program->always.items[0], 2);
 	ck_assert(program->witnesses[2].always);
@@ -55,14 +55,14 @@ START_TEST(what_many_rules_look_for_is_a_poor_witness)
 		add_rule(b, join(b, EXPR_AND, common,
 				 glob_of(b, "f", arena_print(b->arena, "*rare%u*", i).data), NULL));
 	compile(b);
-	ck_assert_uint_eq(b->program->rules_of_check[common->predicate].count, 0);
+	ck_assert_uint_eq(b->program->consequences[common->predicate].classes.count, 0);
 }
 END_TEST
 
 static void fill(TCase *tcase)
 {
 	tcase_add_test(tcase, an_expression_is_found_by_its_literals);
-	tcase_add_test(tcase, every_rule_is_filed_once_for_each_term);
+	tcase_add_test(tcase, every_class_is_filed_once_for_each_term);
 	tcase_add_test(tcase, what_many_rules_look_for_is_a_poor_witness);
 }
 
