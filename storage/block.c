@@ -97,8 +97,7 @@ size_t integer_print(int64_t value, char to[static INTEGER_PRINT_BYTES])
 	return size;
 }
 
-/* Whether the text is what integer_print() would write; reading it is cheaper than printing. */
-static bool integer_is_plain(const struct value *value)
+bool integer_is_plain(const struct value *value)
 {
 	struct text t = value->text;
 	bool negative = t.size > 0 && t.data[0] == '-';

@@ -62,6 +62,8 @@ enum { TAG_BITS = 4 }; /* of a key in a shape; the number of the name stands abo
 
 /* Decimal digits of value, as JSON writes it; returns the size. */
 size_t integer_print(int64_t value, char to[static INTEGER_PRINT_BYTES]);
+/* Whether the text is what integer_print() would write; reading it is cheaper than printing. */
+bool integer_is_plain(const struct value *value);
 
 struct row {
 	int64_t time_us, record_time_us, offset;

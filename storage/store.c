@@ -90,21 +90,29 @@ enum status store_get(struct store *store, enum store_family family, struct text
 {
 	assert((unsigned)family < FAMILY_COUNT);
 	bytes_clear(ret_value);
-	return store->calls->get(store, family, key, ret_value, err);
+	return store->calls->get(store, NULL, family, key, ret_value, err);
 }
 
-enum status store_scan_new(struct store *store, enum store_family family, struct text prefix,
-			   struct text from, struct store_scan **ret_scan, struct error *err)
+enum status store_scan_of(struct store *store, struct store_view *view, struct store_range range,
+			  struct store_scan **ret_scan, struct error *err)
 {
-	assert((unsigned)family < FAMILY_COUNT);
-	struct text first = text_compare(from, prefix) > 0 ? from : prefix;
+	assert((unsigned)range.family < FAMILY_COUNT);
+	if (text_compare(range.prefix, range.first) > 0)
+		range.first = range.prefix;
 	struct store_scan *scan = NULL;
-	enum status status = store->calls->scan_new(store, family, prefix, first, &scan, err);
+	enum status status = store->calls->scan_new(store, view, &range, &scan, err);
 	if (status != OK)
 		return status;
 	scan->calls = store->calls;
 	*ret_scan = scan;
 	return OK;
+}
+
+enum status store_scan_new(struct store *store, enum store_family family, struct text prefix,
+			   struct text from, struct store_scan **ret_scan, struct error *err)
+{
+	return store_scan_of(store, NULL, (struct store_range){family, prefix, from}, ret_scan,
+			     err);
 }
 
 bool store_scan_next(struct store_scan *scan, struct text *ret_key, struct text *ret_value)

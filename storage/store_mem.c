@@ -26,6 +26,11 @@ struct memory_batch {
 	struct bytes rows; /* u8 family, u8 is put, text key, text value */
 };
 
+struct memory_view {
+	struct store_view base;
+	struct tree_node *roots[FAMILY_COUNT];
+};
+
 struct memory_scan {
 	struct store_scan base;
 	struct memory_store *store;
@@ -147,13 +152,44 @@ static enum status memory_commit(struct store_batch *base, bool sync, struct err
 	return OK;
 }
 
-static enum status memory_get(struct store *base, enum store_family family, struct text key,
-			      struct bytes *ret_value, struct error *err)
+static struct store_view *memory_view_new(struct store *base)
+{
+	struct memory_store *store = memory_of(base);
+	struct memory_view *view = calloc(1, sizeof *view);
+	if (view == NULL)
+		return NULL;
+	(void)pthread_mutex_lock(&store->lock);
+	for (size_t i = 0; i < FAMILY_COUNT; i++)
+		view->roots[i] = tree_retain(store->roots[i]);
+	(void)pthread_mutex_unlock(&store->lock);
+	return &view->base;
+}
+
+static void memory_view_free(struct store_view *base)
+{
+	struct memory_view *view = (struct memory_view *)base;
+	struct memory_store *store = memory_of(base->store);
+	(void)pthread_mutex_lock(&store->lock);
+	for (size_t i = 0; i < FAMILY_COUNT; i++)
+		tree_release(&store->pool, view->roots[i]);
+	(void)pthread_mutex_unlock(&store->lock);
+	free(view);
+}
+
+static struct tree_node *root_of(const struct memory_store *store, const struct store_view *view,
+				 enum store_family family)
+{
+	return view == NULL ? store->roots[family]
+			    : ((const struct memory_view *)view)->roots[family];
+}
+
+static enum status memory_get(struct store *base, struct store_view *view, enum store_family family,
+			      struct text key, struct bytes *ret_value, struct error *err)
 {
 	struct memory_store *store = memory_of(base);
 	struct text value = {0};
 	(void)pthread_mutex_lock(&store->lock);
-	bool found = tree_find(store->roots[family], key, &value);
+	bool found = tree_find(root_of(store, view, family), key, &value);
 	if (found)
 		bytes_put(ret_value, value.data, value.size);
 	(void)pthread_mutex_unlock(&store->lock);
@@ -165,24 +201,24 @@ static enum status memory_get(struct store *base, enum store_family family, stru
 		       : error_set(err, status, "no memory for a row of %zu bytes", value.size);
 }
 
-static enum status memory_scan_new(struct store *base, enum store_family family, struct text prefix,
-				   struct text first, struct store_scan **ret_scan,
+static enum status memory_scan_new(struct store *base, struct store_view *view,
+				   const struct store_range *range, struct store_scan **ret_scan,
 				   struct error *err)
 {
 	struct memory_store *store = memory_of(base);
 	struct memory_scan *scan = calloc(1, sizeof *scan);
 	if (scan == NULL)
 		return error_set(err, ENOMEMORY, "no memory to read the store");
-	bytes_put(&scan->prefix, prefix.data, prefix.size);
+	bytes_put(&scan->prefix, range->prefix.data, range->prefix.size);
 	if (scan->prefix.failed) {
 		free(scan);
 		return error_set(err, ENOMEMORY, "no memory to read the store");
 	}
 	scan->store = store;
 	(void)pthread_mutex_lock(&store->lock);
-	scan->root = tree_retain(store->roots[family]);
+	scan->root = tree_retain(root_of(store, view, range->family));
 	(void)pthread_mutex_unlock(&store->lock);
-	tree_walk_start(&scan->walk, scan->root, first);
+	tree_walk_start(&scan->walk, scan->root, range->first);
 	*ret_scan = &scan->base;
 	return OK;
 }
@@ -252,6 +288,8 @@ static const struct store_calls memory_calls = {
 	.scan_status = memory_scan_status,
 	.scan_free = memory_scan_free,
 	.bytes = memory_bytes,
+	.view_new = memory_view_new,
+	.view_free = memory_view_free,
 	.fail_at = memory_fail_at,
 };
 

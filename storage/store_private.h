@@ -8,7 +8,13 @@
 #ifndef PICKET_STORAGE_STORE_PRIVATE_H
 #define PICKET_STORAGE_STORE_PRIVATE_H
 
-#include "storage/store.h"
+#include "storage/view.h"
+
+/* Keys that begin with prefix, from `first`. */
+struct store_range {
+	enum store_family family;
+	struct text prefix, first;
+};
 
 struct store_calls {
 	void (*store_free)(struct store *store);
@@ -19,14 +25,18 @@ struct store_calls {
 	enum status (*remove)(struct store_batch *batch, enum store_family family, struct text key);
 	/* Empties the batch when it was applied, and leaves it as it is when it was not. */
 	enum status (*commit)(struct store_batch *batch, bool sync, struct error *err);
-	enum status (*get)(struct store *store, enum store_family family, struct text key,
-			   struct bytes *ret_value, struct error *err);
-	enum status (*scan_new)(struct store *store, enum store_family family, struct text prefix,
-				struct text first, struct store_scan **ret_scan, struct error *err);
+	/* view NULL: the store as it is now. */
+	enum status (*get)(struct store *store, struct store_view *view, enum store_family family,
+			   struct text key, struct bytes *ret_value, struct error *err);
+	enum status (*scan_new)(struct store *store, struct store_view *view,
+				const struct store_range *range, struct store_scan **ret_scan,
+				struct error *err);
 	bool (*scan_next)(struct store_scan *scan, struct text *ret_key, struct text *ret_value);
 	enum status (*scan_status)(const struct store_scan *scan, struct error *err);
 	void (*scan_free)(struct store_scan *scan);
 	uint64_t (*bytes)(struct store *store);
+	struct store_view *(*view_new)(struct store *store); /* NULL: out of memory */
+	void (*view_free)(struct store_view *view);
 	void (*fail_at)(struct store *store, unsigned nth_commit, enum status status);
 };
 
@@ -43,6 +53,13 @@ struct store_batch {
 struct store_scan {
 	const struct store_calls *calls;
 };
+
+struct store_view {
+	struct store *store;
+};
+
+enum status store_scan_of(struct store *store, struct store_view *view, struct store_range range,
+			  struct store_scan **ret_scan, struct error *err);
 
 /* The name of a family, as in family.def. */
 const char *store_family_name(enum store_family family);

@@ -14,6 +14,12 @@ struct rocks_batch {
 	rocksdb_writebatch_t *writes;
 };
 
+struct rocks_view {
+	struct store_view base;
+	const rocksdb_snapshot_t *snapshot;
+	rocksdb_readoptions_t *read_options;
+};
+
 struct rocks_scan {
 	struct store_scan base;
 	struct rocks_store *store;
@@ -110,15 +116,37 @@ static enum status rocks_commit(struct store_batch *base, bool sync, struct erro
 	return OK;
 }
 
-static enum status rocks_get(struct store *base, enum store_family family, struct text key,
-			     struct bytes *ret_value, struct error *err)
+static struct store_view *rocks_view_new(struct store *store)
+{
+	struct rocks_view *view = calloc(1, sizeof *view);
+	if (view == NULL)
+		return NULL;
+	view->snapshot = rocksdb_create_snapshot(rocks_of(store)->db);
+	view->read_options = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_verify_checksums(view->read_options, 1);
+	rocksdb_readoptions_set_snapshot(view->read_options, view->snapshot);
+	return &view->base;
+}
+
+static void rocks_view_free(struct store_view *base)
+{
+	struct rocks_view *view = (struct rocks_view *)base;
+	rocksdb_readoptions_destroy(view->read_options);
+	rocksdb_release_snapshot(rocks_of(base->store)->db, view->snapshot);
+	free(view);
+}
+
+static enum status rocks_get(struct store *base, struct store_view *view, enum store_family family,
+			     struct text key, struct bytes *ret_value, struct error *err)
 {
 	struct rocks_store *store = rocks_of(base);
+	const rocksdb_readoptions_t *options =
+		view == NULL ? store->read_options : ((struct rocks_view *)view)->read_options;
 	rocksdb_pinnableslice_t *found = NULL;
 	char *message = NULL;
 	if (store->handles[family] != NULL)
-		found = rocksdb_get_pinned_cf(store->db, store->read_options,
-					      store->handles[family], key.data, key.size, &message);
+		found = rocksdb_get_pinned_cf(store->db, options, store->handles[family], key.data,
+					      key.size, &message);
 	if (message != NULL)
 		return rocks_error(store->path, "reading from", message, err);
 	if (found == NULL)
@@ -153,17 +181,19 @@ static void bound_of(struct text prefix, struct bytes *to)
 		to->data[to->size - 1]++;
 }
 
-static enum status rocks_scan_new(struct store *base, enum store_family family, struct text prefix,
-				  struct text first, struct store_scan **ret_scan,
+static enum status rocks_scan_new(struct store *base, struct store_view *view,
+				  const struct store_range *range, struct store_scan **ret_scan,
 				  struct error *err)
 {
+	enum store_family family = range->family;
+	struct text first = range->first;
 	struct rocks_store *store = rocks_of(base);
 	struct rocks_scan *scan = calloc(1, sizeof *scan);
 	if (scan == NULL)
 		return error_set(err, ENOMEMORY, "no memory to read the store");
 	scan->store = store;
 	scan->family = family;
-	bound_of(prefix, &scan->bound);
+	bound_of(range->prefix, &scan->bound);
 	if (scan->bound.failed) {
 		rocks_scan_free(&scan->base);
 		return error_set(err, ENOMEMORY, "no memory to read the store");
@@ -171,6 +201,9 @@ static enum status rocks_scan_new(struct store *base, enum store_family family, 
 	if (store->handles[family] != NULL) {
 		scan->read_options = rocksdb_readoptions_create();
 		rocksdb_readoptions_set_verify_checksums(scan->read_options, 1);
+		if (view != NULL)
+			rocksdb_readoptions_set_snapshot(scan->read_options,
+							 ((struct rocks_view *)view)->snapshot);
 		/* A walk over all blocks must not push everything else out of the cache. */
 		rocksdb_readoptions_set_fill_cache(scan->read_options, family != FAMILY_BLOCK);
 		if (scan->bound.size > 0)
@@ -243,5 +276,7 @@ const struct store_calls rocks_calls = {
 	.scan_next = rocks_scan_next,
 	.scan_status = rocks_scan_status,
 	.scan_free = rocks_scan_free,
+	.view_new = rocks_view_new,
+	.view_free = rocks_view_free,
 	.bytes = rocks_bytes,
 };

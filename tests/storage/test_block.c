@@ -1,38 +1,8 @@
 #include "storage/block.h"
 
-#include "tests/storage/fixture.h"
+#include "tests/storage/same_event.h"
 
 enum { ARENA_BYTES = 1 << 30 };
-
-static void check_value(const struct value *got, const struct value *want)
-{
-	ck_assert_int_eq(got->type, want->type);
-	ck_assert(text_equal(got->text, want->text));
-	if (want->type == VALUE_BOOLEAN)
-		ck_assert_int_eq(got->boolean, want->boolean);
-	if (want->type == VALUE_INTEGER)
-		ck_assert_int_eq(got->integer, want->integer);
-	if (want->type == VALUE_REAL) /* by bits: NaN is not equal to itself */
-		ck_assert_int_eq(memcmp(&got->real, &want->real, sizeof got->real), 0);
-}
-
-static void check_event(const struct event *got, const struct event *want)
-{
-	ck_assert_int_eq(origin_compare(&got->origin, &want->origin), 0);
-	ck_assert_int_eq(got->time_us, want->time_us);
-	ck_assert_int_eq(got->record_time_us, want->record_time_us);
-	ck_assert(text_equal(got->owner, want->owner));
-	ck_assert(text_equal(got->logsource.category, want->logsource.category));
-	ck_assert(text_equal(got->logsource.product, want->logsource.product));
-	ck_assert(text_equal(got->logsource.service, want->logsource.service));
-	ck_assert_uint_eq(got->quality, want->quality);
-	ck_assert_uint_eq(got->field_count, want->field_count);
-	for (size_t i = 0; i < want->field_count; i++) {
-		ck_assert(text_equal(got->fields[i].name, want->fields[i].name));
-		ck_assert_int_eq(got->fields[i].id, want->fields[i].id);
-		check_value(&got->fields[i].value, &want->fields[i].value);
-	}
-}
 
 /* Block order, computed in another way than block.c does. */
 static int event_order(const void *a, const void *b)

@@ -1,0 +1,412 @@
+/* Reading the payload of one column; column_encode.c describes it. Nothing here trusts a number
+ * that was read: the bytes may be anything. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "storage/block_private.h"
+#include "storage/columnar_private.h"
+
+/* What a column is read into. */
+struct target {
+	struct arena *arena;
+	struct column_content *content;
+	const int64_t *times; /* of the values, NULL: they are not one of each row */
+	bool memory;          /* false: the arena is full */
+};
+
+static void *target_alloc(struct target *target, size_t count, size_t size)
+{
+	void *data = count > SIZE_MAX / size - 1
+			     ? NULL
+			     : arena_alloc(target->arena, count == 0 ? 1 : count * size);
+	if (data == NULL)
+		target->memory = false;
+	return data;
+}
+
+static void planes_take(const unsigned char *from, size_t size, unsigned width, int64_t smallest,
+			int64_t *values)
+{
+	for (size_t i = 0; i < size; i++) {
+		uint64_t value = 0;
+		for (unsigned k = 0; k < width; k++)
+			value |= (uint64_t)from[k * size + i] << (8 * k);
+		values[i] = (int64_t)(value + (uint64_t)smallest);
+	}
+}
+
+bool integers_take(struct cursor *from, int64_t *values, size_t count)
+{
+	if (count == 0)
+		return true;
+	uint8_t mode = cursor_u8(from);
+	int64_t base = cursor_signed(from);
+	if (from->failed || mode >= INTEGERS_MODE_COUNT)
+		return false;
+	if (mode == INTEGERS_CONSTANT) {
+		for (size_t i = 0; i < count; i++)
+			values[i] = base;
+		return true;
+	}
+	size_t first = mode == INTEGERS_DELTA ? 1 : 0;
+	int64_t smallest = mode == INTEGERS_DELTA ? cursor_signed(from) : base;
+	unsigned width = cursor_u8(from);
+	if (width > sizeof(int64_t))
+		return false;
+	struct text planes = cursor_take(from, width * (count - first));
+	if (from->failed)
+		return false;
+	planes_take((const unsigned char *)planes.data, count - first, width, smallest,
+		    values + first);
+	if (mode == INTEGERS_OFFSET)
+		return true;
+	values[0] = base;
+	for (size_t i = 1; i < count; i++)
+		values[i] = (int64_t)((uint64_t)values[i] + (uint64_t)values[i - 1]);
+	return true;
+}
+
+/* count integers of the cursor, in the arena; NULL: no memory, or they are damaged. */
+static int64_t *numbers_take(struct target *target, struct cursor *from, size_t count)
+{
+	int64_t *numbers = target_alloc(target, count, sizeof *numbers);
+	return numbers != NULL && integers_take(from, numbers, count) ? numbers : NULL;
+}
+
+/* Texts that a code chooses from, and the codes. */
+static bool entries_take(struct target *target, struct cursor *from, size_t entries_max)
+{
+	struct column_content *content = target->content;
+	uint64_t count = cursor_varint(from);
+	if (count == 0 || count > entries_max || count > cursor_left(from))
+		return false;
+	struct text *entries = target_alloc(target, count, sizeof *entries);
+	uint16_t *codes = target_alloc(target, content->count, sizeof *codes);
+	if (entries == NULL || codes == NULL)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		entries[i] = cursor_text(from);
+	int64_t *numbers = numbers_take(target, from, content->count);
+	if (numbers == NULL || from->failed)
+		return false;
+	for (size_t i = 0; i < content->count; i++) {
+		if (numbers[i] < 0 || numbers[i] >= (int64_t)count)
+			return false;
+		codes[i] = (uint16_t)numbers[i];
+	}
+	content->entries = entries;
+	content->entry_count = count;
+	content->codes = codes;
+	return true;
+}
+
+static bool constant_take(struct target *target, struct cursor *from)
+{
+	struct column_content *content = target->content;
+	content->entries = target_alloc(target, 1, sizeof *content->entries);
+	content->codes = target_alloc(target, content->count, sizeof *content->codes);
+	if (content->entries == NULL || content->codes == NULL)
+		return false;
+	content->entries[0] = cursor_text(from);
+	content->entry_count = 1;
+	return !from->failed;
+}
+
+static bool dictionary_take(struct target *target, struct cursor *from)
+{
+	return entries_take(target, from, DICTIONARY_ENTRIES_MAX);
+}
+
+static char *hex_write(char *to, const unsigned char *from, size_t size)
+{
+	static const char digits[] = "0123456789abcdef";
+	for (size_t i = 0; i < size; i++) {
+		*to++ = digits[from[i] >> 4];
+		*to++ = digits[from[i] & 15];
+	}
+	return to;
+}
+
+static bool hex_take(struct target *target, struct cursor *from)
+{
+	struct column_content *content = target->content;
+	uint64_t size = cursor_varint(from);
+	if (size == 0 || size > HEX_TEXT_MAX / 2 || cursor_left(from) / size < content->count)
+		return false;
+	struct text packed = cursor_take(from, size * content->count);
+	char *to = target_alloc(target, content->count, 2 * size);
+	if (to == NULL || from->failed)
+		return false;
+	for (size_t i = 0; i < content->count; i++) {
+		content->texts[i] = (struct text){to, 2 * size};
+		to = hex_write(to, (const unsigned char *)packed.data + i * size, size);
+	}
+	return true;
+}
+
+static bool uuid_take(struct target *target, struct cursor *from)
+{
+	static const unsigned groups[] = {4, 2, 2, 2, 6};
+	struct column_content *content = target->content;
+	if (cursor_left(from) / UUID_BYTES < content->count)
+		return false;
+	struct text packed = cursor_take(from, UUID_BYTES * content->count);
+	char *to = target_alloc(target, content->count, UUID_TEXT_BYTES);
+	if (to == NULL || from->failed)
+		return false;
+	const unsigned char *at = (const unsigned char *)packed.data;
+	for (size_t i = 0; i < content->count; i++) {
+		content->texts[i] = (struct text){to, UUID_TEXT_BYTES};
+		for (size_t k = 0; k < sizeof groups / sizeof *groups; k++) {
+			if (k > 0)
+				*to++ = '-';
+			to = hex_write(to, at, groups[k]);
+			at += groups[k];
+		}
+	}
+	return true;
+}
+
+static size_t number_write(char *to, int64_t number, size_t width)
+{
+	char digits[INTEGER_PRINT_BYTES];
+	size_t size = integer_print(number, digits);
+	size_t padding = width > size ? width - size : 0;
+	memset(to, '0', padding);
+	memcpy(to + padding, digits, size);
+	return padding + size;
+}
+
+static bool ipv4_take(struct target *target, struct cursor *from)
+{
+	enum { LONGEST = 15 };
+	struct column_content *content = target->content;
+	int64_t *numbers = numbers_take(target, from, content->count);
+	char *to = target_alloc(target, content->count, LONGEST);
+	if (numbers == NULL || to == NULL)
+		return false;
+	for (size_t i = 0; i < content->count; i++) {
+		char *begin = to;
+		if (numbers[i] < 0 || numbers[i] > UINT32_MAX)
+			return false;
+		for (int shift = 24; shift >= 0; shift -= 8) {
+			to += number_write(to, numbers[i] >> shift & 255, 0);
+			if (shift > 0)
+				*to++ = '.';
+		}
+		content->texts[i] = (struct text){begin, (size_t)(to - begin)};
+	}
+	return true;
+}
+
+static bool stamp_take(struct target *target, struct cursor *from)
+{
+	struct column_content *content = target->content;
+	unsigned digits = cursor_u8(from);
+	uint8_t relative = cursor_u8(from);
+	if (digits > STAMP_DIGITS_MAX || relative > 1 || (relative == 1 && target->times == NULL))
+		return false;
+	int64_t *numbers = numbers_take(target, from, content->count);
+	char *to = target_alloc(target, content->count, STAMP_TEXT_MAX);
+	if (numbers == NULL || to == NULL)
+		return false;
+	struct stamp_cache cache = {0};
+	for (size_t i = 0; i < content->count; i++) {
+		uint64_t base = relative == 1 ? (uint64_t)target->times[i] : 0;
+		size_t size =
+			stamp_write(&cache, (int64_t)((uint64_t)numbers[i] + base), digits, to);
+		if (size == 0)
+			return false;
+		content->texts[i] = (struct text){to, size};
+		to += size;
+	}
+	return true;
+}
+
+/* The holes of all templates: how many there are of each slot follows from the codes. */
+struct holes {
+	int64_t *numbers[TEMPLATE_SLOTS_MAX];
+	size_t next[TEMPLATE_SLOTS_MAX];
+	size_t count[TEMPLATE_SLOTS_MAX];
+};
+
+/* The holes of a template; false when it is none. ret_size: the longest text it can become. */
+static bool template_check(struct text form, size_t *ret_holes, size_t *ret_size)
+{
+	size_t holes = 0;
+	size_t size = form.size;
+	if (form.size > 2 * (TEMPLATE_TEXT_MAX + 1))
+		return false;
+	for (size_t i = 0; i < form.size; i++) {
+		char c = form.data[i];
+		if (c < '0' || c > '9')
+			continue;
+		if (c > '1' || holes == TEMPLATE_SLOTS_MAX)
+			return false;
+		holes++;
+		size += INTEGER_PRINT_BYTES;
+		if (c == '1' && (++i == form.size || form.data[i] <= 'a' ||
+				 form.data[i] > 'a' + RUN_DIGITS_MAX))
+			return false;
+	}
+	*ret_holes = holes;
+	*ret_size = size;
+	return true;
+}
+
+static size_t template_fill(struct text form, struct holes *holes, char *to)
+{
+	size_t size = 0;
+	size_t slot = 0;
+	for (size_t i = 0; i < form.size; i++) {
+		char c = form.data[i];
+		if (c != '0' && c != '1') {
+			to[size++] = c;
+			continue;
+		}
+		size_t width = c == '1' ? (size_t)(form.data[++i] - 'a') : 0;
+		int64_t number = holes->numbers[slot][holes->next[slot]++];
+		size += number_write(to + size, number, width);
+		slot++;
+	}
+	return size;
+}
+
+static bool holes_take(struct target *target, struct cursor *from, struct holes *holes)
+{
+	unsigned slot_count = cursor_u8(from);
+	if (slot_count > TEMPLATE_SLOTS_MAX)
+		return false;
+	for (unsigned i = 0; i < TEMPLATE_SLOTS_MAX; i++) {
+		if ((holes->count[i] == 0) != (i >= slot_count))
+			return false;
+		if (i >= slot_count)
+			continue;
+		holes->numbers[i] = numbers_take(target, from, holes->count[i]);
+		if (holes->numbers[i] == NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool template_take(struct target *target, struct cursor *from)
+{
+	struct column_content *content = target->content;
+	size_t hole_counts[TEMPLATES_MAX];
+	size_t sizes[TEMPLATES_MAX];
+	struct holes holes = {0};
+	size_t size = 0;
+	if (!entries_take(target, from, TEMPLATES_MAX))
+		return false;
+	for (size_t i = 0; i < content->entry_count; i++)
+		if (!template_check(content->entries[i], &hole_counts[i], &sizes[i]))
+			return false;
+	for (size_t i = 0; i < content->count; i++) {
+		uint16_t code = content->codes[i];
+		size += sizes[code];
+		for (size_t k = 0; k < hole_counts[code]; k++)
+			holes.count[k]++;
+	}
+	char *to = size > COLUMNAR_RAW_MAX ? NULL : target_alloc(target, size, 1);
+	if (to == NULL || !holes_take(target, from, &holes))
+		return false;
+	for (size_t i = 0; i < content->count; i++) {
+		size_t used = template_fill(content->entries[content->codes[i]], &holes, to);
+		content->texts[i] = (struct text){to, used};
+		to += used;
+	}
+	content->entries = NULL;
+	content->codes = NULL;
+	content->entry_count = 0;
+	return true;
+}
+
+static bool plain_take(struct target *target, struct cursor *from)
+{
+	struct column_content *content = target->content;
+	int64_t *sizes = numbers_take(target, from, content->count);
+	if (sizes == NULL)
+		return false;
+	for (size_t i = 0; i < content->count; i++) {
+		if (sizes[i] < 0)
+			return false;
+		content->texts[i] = cursor_take(from, (size_t)sizes[i]);
+	}
+	return !from->failed;
+}
+
+static bool strings_take(struct target *target, struct cursor *from)
+{
+	static bool (*const takers[STRINGS_CODEC_COUNT])(struct target *, struct cursor *) = {
+		[STRINGS_CONSTANT] = constant_take, [STRINGS_DICTIONARY] = dictionary_take,
+		[STRINGS_HEX] = hex_take,           [STRINGS_UUID] = uuid_take,
+		[STRINGS_IPV4] = ipv4_take,         [STRINGS_STAMP] = stamp_take,
+		[STRINGS_TEMPLATE] = template_take, [STRINGS_PLAIN] = plain_take,
+	};
+	struct column_content *content = target->content;
+	uint8_t codec = cursor_u8(from);
+	if (from->failed || codec >= STRINGS_CODEC_COUNT)
+		return false;
+	content->texts = target_alloc(target, content->count, sizeof *content->texts);
+	if (content->texts == NULL || !takers[codec](target, from))
+		return false;
+	for (size_t i = 0; content->entry_count > 0 && i < content->count; i++)
+		content->texts[i] = content->entries[content->codes[i]];
+	return true;
+}
+
+static bool reals_take(struct target *target, struct cursor *from)
+{
+	struct column_content *content = target->content;
+	uint8_t follow = cursor_u8(from);
+	if (from->failed || follow > 1)
+		return false;
+	content->numbers = follow == 1 ? target_alloc(target, content->count, sizeof(int64_t))
+				       : numbers_take(target, from, content->count);
+	if (content->numbers == NULL || !strings_take(target, from))
+		return false;
+	for (size_t i = 0; follow == 1 && i < content->count; i++) {
+		char digits[64];
+		struct text text = content->texts[i];
+		if (text.size >= sizeof digits)
+			return false;
+		if (text.size > 0)
+			memcpy(digits, text.data, text.size);
+		digits[text.size] = '\0';
+		double real = strtod(digits, NULL);
+		memcpy(&content->numbers[i], &real, sizeof real);
+	}
+	return true;
+}
+
+bool column_decode(struct text payload, const int64_t *times, size_t time_count,
+		   struct arena *arena, struct column_content *content, bool *ret_memory)
+{
+	struct cursor from = cursor_of(payload);
+	struct target target = {arena, content, content->count == time_count ? times : NULL, true};
+	bool good = true;
+	switch (content->tag) {
+	case COLUMN_NULL:
+	case COLUMN_EMPTY:
+		break;
+	case COLUMN_BOOLEAN:
+	case COLUMN_INTEGER:
+		content->numbers = numbers_take(&target, &from, content->count);
+		good = content->numbers != NULL;
+		break;
+	case COLUMN_INTEGER_AS:
+		content->numbers = numbers_take(&target, &from, content->count);
+		good = content->numbers != NULL && strings_take(&target, &from);
+		break;
+	case COLUMN_REAL:
+		good = reals_take(&target, &from);
+		break;
+	case COLUMN_STRING:
+		good = strings_take(&target, &from);
+		break;
+	case COLUMN_TAG_COUNT:
+		assert(false && "a column of no kind");
+	}
+	*ret_memory = target.memory;
+	return good && target.memory && !from.failed && cursor_left(&from) == 0;
+}

@@ -1,0 +1,531 @@
+/* The payload of one column: values of one kind, written in the way that suits them.
+ *
+ *   NULL, EMPTY   nothing
+ *   BOOLEAN       integers
+ *   INTEGER       integers
+ *   INTEGER_AS    integers, strings
+ *   REAL          u8 1 = the bits are what strtod() makes of the text, else 0 and integers; strings
+ *   STRING        strings
+ *
+ * Integers: u8 mode, then
+ *   constant      zigzag value
+ *   offset        zigzag smallest, u8 width, planes of (value - smallest)
+ *   delta         zigzag first, zigzag smallest difference, u8 width, planes of the other
+ *                 differences - smallest
+ * whichever width is smaller; differences are taken modulo 2^64, so any values come back. A plane
+ * is one byte of every value, lowest first: the high bytes of ports, sizes and durations are alike
+ * and cost nothing, which zstd cannot see while the low ones stand between them.
+ *
+ * Strings: u8 codec, then its own form (columnar_private.h). What is tried, in this order:
+ *   all the same; 16-byte ids in hexadecimal or with dashes, IPv4 addresses, times - each only if
+ *   every value would come back byte for byte; up to 256 different values, or more as long as one
+ *   comes four times; templates: the text with its runs of digits taken out ("GET /v1/users/0 in 0
+ *   us" and two columns of integers - the idea of CLP, Rodrigues et al., OSDI 2021, without its
+ *   schema); and plain.
+ *
+ * In a template a digit is a hole, because no other digits are left in it: '0' a number without
+ * leading zeros, '1' and a letter (a = no digit, b = 1 digit, ...) a number of just so many. A run
+ * of more than RUN_DIGITS_MAX digits is several such numbers. */
+#include <assert.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "storage/columnar_private.h"
+
+enum {
+	PLAIN_DISTINCT_MAX = 256,
+	REPEATS_MIN = 4, /* of each entry of a dictionary beyond that */
+	FREE_SLOT = 0,
+	PROBES_MAX = 64,
+};
+
+struct column_encoder {
+	uint32_t *slots; /* hash table of entry + 1 */
+	size_t slot_count;
+	uint16_t *codes;
+	struct text *entries;
+	int64_t *numbers; /* integers in the making; slots of templates */
+	size_t capacity;  /* of codes and entries */
+	size_t number_capacity;
+	struct bytes form; /* templates */
+	struct bytes *holes;
+	struct dictionary templates;
+};
+
+struct column_encoder *column_encoder_new(void)
+{
+	struct column_encoder *encoder = calloc(1, sizeof *encoder);
+	if (encoder == NULL)
+		return NULL;
+	encoder->holes = calloc(TEMPLATE_SLOTS_MAX, sizeof *encoder->holes);
+	if (encoder->holes == NULL)
+		column_encoder_free(&encoder);
+	return encoder;
+}
+
+void column_encoder_free(struct column_encoder **encoder)
+{
+	struct column_encoder *gone = *encoder;
+	if (gone == NULL)
+		return;
+	for (size_t i = 0; gone->holes != NULL && i < TEMPLATE_SLOTS_MAX; i++)
+		bytes_done(&gone->holes[i]);
+	free(gone->holes);
+	free(gone->slots);
+	free(gone->codes);
+	free(gone->entries);
+	free(gone->numbers);
+	bytes_done(&gone->form);
+	dictionary_done(&gone->templates);
+	free(gone);
+	*encoder = NULL;
+}
+
+static uint64_t minus(int64_t a, int64_t b)
+{
+	return (uint64_t)a - (uint64_t)b;
+}
+
+static unsigned width_of(uint64_t range)
+{
+	unsigned width = 0;
+	for (; range > 0; range >>= 8)
+		width++;
+	return width;
+}
+
+static void planes_put(struct bytes *to, const int64_t *values, size_t count, bool delta,
+		       int64_t smallest, unsigned width)
+{
+	size_t first = delta ? 1 : 0;
+	size_t size = count - first;
+	bytes_put_u8(to, (uint8_t)width);
+	if (!bytes_reserve(to, width * size))
+		return;
+	unsigned char *at = to->data + to->size;
+	for (size_t i = 0; i < size; i++) {
+		int64_t value = values[i + first];
+		if (delta)
+			value = (int64_t)minus(value, values[i]);
+		uint64_t rest = minus(value, smallest);
+		for (unsigned k = 0; k < width; k++, rest >>= 8)
+			at[k * size + i] = (unsigned char)rest;
+	}
+	to->size += width * size;
+}
+
+void integers_put(struct bytes *to, const int64_t *values, size_t count)
+{
+	if (count == 0)
+		return;
+	int64_t smallest = values[0];
+	int64_t largest = values[0];
+	int64_t least = INT64_MAX; /* difference */
+	int64_t most = INT64_MIN;
+	for (size_t i = 1; i < count; i++) {
+		int64_t difference = (int64_t)minus(values[i], values[i - 1]);
+		smallest = values[i] < smallest ? values[i] : smallest;
+		largest = values[i] > largest ? values[i] : largest;
+		least = difference < least ? difference : least;
+		most = difference > most ? difference : most;
+	}
+	if (smallest == largest) {
+		bytes_put_u8(to, INTEGERS_CONSTANT);
+		bytes_put_signed(to, smallest);
+		return;
+	}
+	unsigned offset_width = width_of(minus(largest, smallest));
+	unsigned delta_width = width_of(minus(most, least));
+	if (delta_width < offset_width) {
+		bytes_put_u8(to, INTEGERS_DELTA);
+		bytes_put_signed(to, values[0]);
+		bytes_put_signed(to, least);
+		planes_put(to, values, count, true, least, delta_width);
+		return;
+	}
+	bytes_put_u8(to, INTEGERS_OFFSET);
+	bytes_put_signed(to, smallest);
+	planes_put(to, values, count, false, smallest, offset_width);
+}
+
+static bool scratch_reserve(struct column_encoder *encoder, size_t count)
+{
+	if (count > encoder->number_capacity) {
+		int64_t *numbers = realloc(encoder->numbers, count * sizeof *numbers);
+		if (numbers == NULL)
+			return false;
+		encoder->numbers = numbers;
+		encoder->number_capacity = count;
+	}
+	if (count <= encoder->capacity)
+		return true;
+	uint16_t *codes = realloc(encoder->codes, count * sizeof *codes);
+	if (codes != NULL)
+		encoder->codes = codes;
+	struct text *entries = realloc(encoder->entries, count * sizeof *entries);
+	if (entries != NULL)
+		encoder->entries = entries;
+	size_t slot_count = 1024;
+	while (slot_count < 2 * count && slot_count < 4 * (size_t)DICTIONARY_ENTRIES_MAX)
+		slot_count *= 2;
+	uint32_t *slots = realloc(encoder->slots, slot_count * sizeof *slots);
+	if (slots != NULL)
+		encoder->slots = slots;
+	if (codes == NULL || entries == NULL || slots == NULL)
+		return false;
+	encoder->slot_count = slot_count;
+	encoder->capacity = count;
+	return true;
+}
+
+static const unsigned char digit_values[256] = {
+	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+	['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+
+/* The byte of two lower-case hexadecimal digits; false when they are none. */
+static bool hex_byte(const char *digits, unsigned char *ret_byte)
+{
+	unsigned high = digit_values[(unsigned char)digits[0]];
+	unsigned low = digit_values[(unsigned char)digits[1]];
+	*ret_byte = (unsigned char)((high - 1) << 4 | (low - 1));
+	return high != 0 && low != 0;
+}
+
+static bool strings_hex(const struct text *texts, size_t count, struct bytes *to)
+{
+	size_t size = texts[0].size;
+	if (size < HEX_TEXT_MIN || size > HEX_TEXT_MAX || size % 2 != 0)
+		return false;
+	size_t begin = to->size;
+	bytes_put_u8(to, STRINGS_HEX);
+	bytes_put_varint(to, size / 2);
+	if (!bytes_reserve(to, count * size / 2))
+		return true; /* found out by to->failed */
+	unsigned char *at = to->data + to->size;
+	bool fits = true;
+	for (size_t i = 0; i < count && fits; i++) {
+		fits = texts[i].size == size;
+		for (size_t k = 0; fits && k < size; k += 2)
+			fits = hex_byte(texts[i].data + k, at++);
+	}
+	to->size = fits ? to->size + count * size / 2 : begin;
+	return fits;
+}
+
+static bool uuid_read(struct text text, unsigned char *to)
+{
+	if (text.size != UUID_TEXT_BYTES)
+		return false;
+	for (size_t i = 0, at = 0; i < UUID_TEXT_BYTES; i++) {
+		if (i == 8 || i == 13 || i == 18 || i == 23) {
+			if (text.data[i] != '-')
+				return false;
+			continue;
+		}
+		if (!hex_byte(text.data + i++, &to[at++]))
+			return false;
+	}
+	return true;
+}
+
+static bool strings_uuid(const struct text *texts, size_t count, struct bytes *to)
+{
+	if (texts[0].size != UUID_TEXT_BYTES || texts[0].data[8] != '-')
+		return false;
+	size_t begin = to->size;
+	bytes_put_u8(to, STRINGS_UUID);
+	if (!bytes_reserve(to, count * UUID_BYTES))
+		return true;
+	for (size_t i = 0; i < count; i++) {
+		if (!uuid_read(texts[i], to->data + to->size)) {
+			to->size = begin;
+			return false;
+		}
+		to->size += UUID_BYTES;
+	}
+	return true;
+}
+
+/* Four numbers of 0 to 255 without leading zeros. */
+static bool ipv4_read(struct text text, int64_t *ret_address)
+{
+	int64_t address = 0;
+	unsigned parts = 0;
+	for (size_t at = 0; at < text.size && parts < 4; parts++) {
+		unsigned part = 0;
+		size_t digits = 0;
+		for (; at < text.size && text.data[at] >= '0' && text.data[at] <= '9'; at++) {
+			part = part * 10 + (unsigned)(text.data[at] - '0');
+			if (++digits > 3 || part > 255 || (digits > 1 && part < 10))
+				return false;
+		}
+		address = address << 8 | part;
+		if (digits == 0 || (parts == 3) != (at == text.size))
+			return false;
+		if (at < text.size && text.data[at++] != '.')
+			return false;
+	}
+	*ret_address = address;
+	return parts == 4;
+}
+
+static bool strings_ipv4(struct column_encoder *encoder, const struct text *texts, size_t count,
+			 struct bytes *to)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!ipv4_read(texts[i], &encoder->numbers[i]))
+			return false;
+	bytes_put_u8(to, STRINGS_IPV4);
+	integers_put(to, encoder->numbers, count);
+	return true;
+}
+
+static bool strings_stamp(struct column_encoder *encoder, const struct text *texts, size_t count,
+			  const int64_t *times, struct bytes *to)
+{
+	struct stamp_cache cache = {0};
+	unsigned digits = 0;
+	for (size_t i = 0; i < count; i++) {
+		unsigned own = 0;
+		if (!stamp_read(&cache, texts[i], &encoder->numbers[i], &own) ||
+		    (i > 0 && own != digits))
+			return false;
+		digits = own;
+		if (times != NULL)
+			encoder->numbers[i] = (int64_t)minus(encoder->numbers[i], times[i]);
+	}
+	bytes_put_u8(to, STRINGS_STAMP);
+	bytes_put_u8(to, (uint8_t)digits);
+	bytes_put_u8(to, times != NULL);
+	integers_put(to, encoder->numbers, count);
+	return true;
+}
+
+/* Numbers the different texts, as far as that is worth it. */
+static bool dictionary_build(struct column_encoder *encoder, const struct text *texts, size_t count,
+			     size_t *ret_entry_count)
+{
+	size_t mask = encoder->slot_count - 1;
+	size_t entry_count = 0;
+	memset(encoder->slots, 0, encoder->slot_count * sizeof *encoder->slots);
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0 && text_equal(texts[i], texts[i - 1])) {
+			encoder->codes[i] = encoder->codes[i - 1];
+			continue;
+		}
+		size_t slot = XXH3_64bits(texts[i].data, texts[i].size) & mask;
+		size_t probes = 0;
+		while (encoder->slots[slot] != FREE_SLOT &&
+		       !text_equal(encoder->entries[encoder->slots[slot] - 1], texts[i])) {
+			if (++probes == PROBES_MAX)
+				return false; /* values that were chosen to share a hash */
+			slot = (slot + 1) & mask;
+		}
+		if (encoder->slots[slot] == FREE_SLOT) {
+			if (entry_count >= PLAIN_DISTINCT_MAX && entry_count * REPEATS_MIN > i)
+				return false;
+			if (entry_count == DICTIONARY_ENTRIES_MAX)
+				return false;
+			encoder->entries[entry_count++] = texts[i];
+			encoder->slots[slot] = (uint32_t)entry_count;
+		}
+		encoder->codes[i] = (uint16_t)(encoder->slots[slot] - 1);
+	}
+	*ret_entry_count = entry_count;
+	return true;
+}
+
+static void strings_dictionary(struct column_encoder *encoder, size_t count, size_t entry_count,
+			       struct bytes *to)
+{
+	bytes_put_u8(to, STRINGS_DICTIONARY);
+	bytes_put_varint(to, entry_count);
+	for (size_t i = 0; i < entry_count; i++)
+		bytes_put_text(to, encoder->entries[i]);
+	for (size_t i = 0; i < count; i++)
+		encoder->numbers[i] = encoder->codes[i];
+	integers_put(to, encoder->numbers, count);
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Takes the numbers out of a text: the rest goes to encoder->form. */
+static bool template_take(struct column_encoder *encoder, struct text text, size_t *ret_holes)
+{
+	size_t holes = 0;
+	bytes_clear(&encoder->form);
+	if (text.size > TEMPLATE_TEXT_MAX || !bytes_reserve(&encoder->form, 2 * text.size + 2))
+		return false;
+	unsigned char *to = encoder->form.data;
+	for (size_t at = 0; at < text.size;) {
+		if (!is_digit(text.data[at])) {
+			*to++ = (unsigned char)text.data[at++];
+			continue;
+		}
+		size_t begin = at;
+		int64_t number = 0;
+		for (; at < text.size && at - begin < RUN_DIGITS_MAX && is_digit(text.data[at]);
+		     at++)
+			number = number * 10 + (text.data[at] - '0');
+		if (holes == TEMPLATE_SLOTS_MAX)
+			return false;
+		/* Behind a run that was cut a number without its width would run together with it.
+		 */
+		bool cut = at < text.size && is_digit(text.data[at]);
+		bool padded = cut || (text.data[begin] == '0' && at - begin > 1);
+		*to++ = padded ? '1' : '0';
+		if (padded)
+			*to++ = (unsigned char)('a' + (at - begin));
+		bytes_put(&encoder->holes[holes++], &number, sizeof number);
+	}
+	encoder->form.size = (size_t)(to - encoder->form.data);
+	*ret_holes = holes;
+	return true;
+}
+
+static void template_holes_put(const struct column_encoder *encoder, size_t slot_count,
+			       struct bytes *to)
+{
+	bytes_put_u8(to, (uint8_t)slot_count);
+	for (size_t i = 0; i < slot_count; i++) {
+		const struct bytes *hole = &encoder->holes[i];
+		integers_put(to, (const int64_t *)(const void *)hole->data,
+			     hole->size / sizeof(int64_t));
+		to->failed |= hole->failed;
+	}
+}
+
+static bool strings_template(struct column_encoder *encoder, const struct text *texts, size_t count,
+			     struct bytes *to)
+{
+	size_t slot_count = 0;
+	dictionary_clear(&encoder->templates);
+	for (size_t i = 0; i < TEMPLATE_SLOTS_MAX; i++)
+		bytes_clear(&encoder->holes[i]);
+	for (size_t i = 0; i < count; i++) {
+		size_t holes = 0;
+		uint32_t number = 0;
+		if (!template_take(encoder, texts[i], &holes) ||
+		    !dictionary_number(&encoder->templates, bytes_text(&encoder->form), &number) ||
+		    number >= TEMPLATES_MAX)
+			return false;
+		/* Text that is no template shows soon: nearly every value has its own. */
+		if (number > 32 && number * 2 > i)
+			return false;
+		encoder->codes[i] = (uint16_t)number;
+		slot_count = holes > slot_count ? holes : slot_count;
+	}
+	if (slot_count == 0)
+		return false;
+	bytes_put_u8(to, STRINGS_TEMPLATE);
+	bytes_put_varint(to, encoder->templates.count);
+	for (uint32_t i = 0; i < encoder->templates.count; i++)
+		bytes_put_text(to, dictionary_entry(&encoder->templates, i));
+	for (size_t i = 0; i < count; i++)
+		encoder->numbers[i] = encoder->codes[i];
+	integers_put(to, encoder->numbers, count);
+	template_holes_put(encoder, slot_count, to);
+	return true;
+}
+
+static void strings_plain(struct column_encoder *encoder, const struct text *texts, size_t count,
+			  struct bytes *to)
+{
+	bytes_put_u8(to, STRINGS_PLAIN);
+	for (size_t i = 0; i < count; i++)
+		encoder->numbers[i] = (int64_t)texts[i].size;
+	integers_put(to, encoder->numbers, count);
+	for (size_t i = 0; i < count; i++)
+		bytes_put(to, texts[i].data, texts[i].size);
+}
+
+/* False: out of memory. */
+static bool strings_put(struct column_encoder *encoder, struct column_content *content,
+			const int64_t *times, struct bytes *to)
+{
+	const struct text *texts = content->texts;
+	size_t count = content->count;
+	size_t entry_count = 0;
+	if (!scratch_reserve(encoder, count))
+		return false;
+	bool same = true;
+	for (size_t i = 1; i < count && same; i++)
+		same = text_equal(texts[i], texts[0]);
+	if (same) {
+		bytes_put_u8(to, STRINGS_CONSTANT);
+		bytes_put_text(to, texts[0]);
+		encoder->entries[0] = texts[0];
+		memset(encoder->codes, 0, count * sizeof *encoder->codes);
+		entry_count = 1;
+	} else if (strings_hex(texts, count, to) || strings_uuid(texts, count, to) ||
+		   strings_stamp(encoder, texts, count, times, to)) {
+		entry_count = 0;
+	} else if (dictionary_build(encoder, texts, count, &entry_count)) {
+		strings_dictionary(encoder, count, entry_count, to);
+	} else {
+		entry_count = 0;
+		if (!strings_ipv4(encoder, texts, count, to) &&
+		    !strings_template(encoder, texts, count, to))
+			strings_plain(encoder, texts, count, to);
+	}
+	content->codes = encoder->codes;
+	content->entries = encoder->entries;
+	content->entry_count = entry_count;
+	return !to->failed;
+}
+
+/* Whether the bits of every real are what its text says. */
+static bool reals_follow(const struct column_content *content)
+{
+	char digits[64];
+	for (size_t i = 0; i < content->count; i++) {
+		struct text text = content->texts[i];
+		if (text.size == 0 || text.size >= sizeof digits)
+			return false;
+		memcpy(digits, text.data, text.size);
+		digits[text.size] = '\0';
+		char *end = NULL;
+		double real = strtod(digits, &end);
+		if (end != digits + text.size ||
+		    memcmp(&real, &content->numbers[i], sizeof real) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool column_encode(struct column_encoder *encoder, struct column_content *content,
+		   const int64_t *times, size_t time_count, struct bytes *to)
+{
+	assert(content->count > 0);
+	const int64_t *rows = content->count == time_count ? times : NULL;
+	content->entry_count = 0;
+	switch (content->tag) {
+	case COLUMN_NULL:
+	case COLUMN_EMPTY:
+		return true;
+	case COLUMN_BOOLEAN:
+	case COLUMN_INTEGER:
+		integers_put(to, content->numbers, content->count);
+		return !to->failed;
+	case COLUMN_INTEGER_AS:
+		integers_put(to, content->numbers, content->count);
+		return strings_put(encoder, content, rows, to);
+	case COLUMN_REAL: {
+		bool follow = reals_follow(content);
+		bytes_put_u8(to, follow);
+		if (!follow)
+			integers_put(to, content->numbers, content->count);
+		return strings_put(encoder, content, rows, to);
+	}
+	case COLUMN_STRING:
+		return strings_put(encoder, content, rows, to);
+	case COLUMN_TAG_COUNT:
+		break;
+	}
+	assert(false && "a column of no kind");
+}
