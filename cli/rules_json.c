@@ -21,16 +21,6 @@ static const char *gate_word(enum rule_gate gate)
 	return words[gate];
 }
 
-static const char *correlation_word(enum correlation_type type)
-{
-	static const char *const words[] = {
-		"event_count", "value_count", "temporal",         "temporal_ordered",
-		"value_sum",   "value_avg",   "value_percentile", "value_median",
-	};
-	assert((unsigned)type < sizeof words / sizeof *words);
-	return words[type];
-}
-
 static void rule_json(const struct ruleset *ruleset, const struct rule *rule, struct arena *arena,
 		      struct json_writer *json)
 {
@@ -44,7 +34,7 @@ static void rule_json(const struct ruleset *ruleset, const struct rule *rule, st
 	json_write_text(json, "status", rule->status);
 	json_write_string(json, "kind",
 			  rule->correlation == NULL ? "detection"
-						    : correlation_word(rule->correlation->type));
+						    : correlation_name(rule->correlation->type));
 	json_write_boolean(json, "alerts", rule->alerts);
 	json_write_boolean(json, "shadow", rule->shadow);
 	json_write_boolean(json, "cross_tenant", rule->cross_tenant);

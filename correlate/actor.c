@@ -58,6 +58,8 @@ void actor_free(struct actor **actor)
 	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++)
 		partition_done(&freed->partitions[i]);
 	timers_done(&freed->timers);
+	for (unsigned i = 0; i <= RULES_CHAIN_DEPTH_MAX; i++)
+		timers_done(&freed->gates[i]);
 	window_news_done(&freed->news);
 	arena_free(&freed->arena);
 	free(freed->changes);
@@ -125,7 +127,7 @@ static int fed_compare(const void *a, const void *b)
 	return text_compare(left->raw, right->raw);
 }
 
-static enum status cell_touch(struct actor *actor, struct cell *cell)
+enum status cell_touch(struct actor *actor, struct cell *cell)
 {
 	if (cell->touched)
 		return OK;
@@ -144,41 +146,48 @@ static enum status cell_touch(struct actor *actor, struct cell *cell)
 
 /* What began to contribute goes into episodes, where the unit alerts. */
 static enum status fold_episodes(struct actor *actor, struct cell *cell,
-				 const struct match_record *record, uint64_t epoch)
+				 const struct match_record *like, uint64_t epoch)
 {
-	struct opening opening = {
-		.state_id = record->state_id,
-		.tenant = record->tenant,
-		.group = record->group,
-		.origin = &record->origin,
-		.time_us = record->time_us,
-		.epoch = epoch,
-		.flags = ((record->flags & RECORD_BACKFILL) != 0 ? ALERT_BACKFILL : 0u) |
-			 (cell->unit->rule->shadow ? ALERT_SHADOW : 0u) |
-			 (cell->quota->refused ? ALERT_DEGRADED : 0u),
-		.join_flags = ((record->flags & RECORD_LATE) != 0 ? ALERT_LATE : 0u) |
-			      (cell->trail != NULL && cell->trail->cut ? ALERT_DEGRADED : 0u),
-	};
-	for (size_t i = 0; i < actor->news.contributed.count; i++) {
-		const struct window_item *item = &actor->news.contributed.items[i];
+	const struct window_news *news = &actor->news;
+	bool opened = false;
+	bool cut = news->degraded || (cell->trail != NULL && cell->trail->cut);
+	for (size_t i = 0; i < news->contributed.count; i++) {
+		const struct window_item *item = &news->contributed.items[i];
+		unsigned flags = like->flags | item->flags;
+		bool own = cell->gated != NULL && item->proof != NULL;
+		struct opening opening = {
+			.state_id = like->state_id,
+			.tenant = like->tenant,
+			.group = like->group,
+			.origin = own ? &item->proof->evidence.origin : &like->origin,
+			.time_us = cell->gated != NULL ? item->time_us : like->time_us,
+			.epoch = epoch,
+			.detail = news->detail,
+			.flags = ((flags & RECORD_BACKFILL) != 0 ? ALERT_BACKFILL : 0u) |
+				 (cell->unit->rule->shadow ? ALERT_SHADOW : 0u) |
+				 (cell->quota->refused ? ALERT_DEGRADED : 0u),
+			.join_flags = ((flags & RECORD_LATE) != 0 ? ALERT_LATE : 0u) |
+				      (cut ? ALERT_DEGRADED : 0u) |
+				      (news->approximate ? ALERT_APPROXIMATE : 0u),
+		};
 		enum status status = episodes_add(&cell->episodes, item->time_us, item->proof,
-						  cell->unit->timespan_us, &opening);
+						  cell->unit->quiet_us, &opening);
 		if (status != OK)
 			return status;
+		opened = opened || opening.opened;
 	}
-	if (opening.opened)
+	if (opened)
 		cell->quota->refused = false;
 	return OK;
 }
 
 /* What began to fire goes to the unit's parents, as an event of its own time. */
 static enum status fold_firings(struct actor *actor, const struct cell *cell,
-				const struct match_record *record,
-				const struct record_sink *exchange)
+				const struct match_record *like, const struct record_sink *exchange)
 {
 	for (size_t i = 0; i < actor->news.fired.count; i++) {
 		const struct window_item *item = &actor->news.fired.items[i];
-		struct match_record firing = *record;
+		struct match_record firing = *like;
 		firing.time_us = item->time_us;
 		/* An event of before the parent was there may have no proof: then this one stands.
 		 */
@@ -191,6 +200,13 @@ static enum status fold_firings(struct actor *actor, const struct cell *cell,
 			return status;
 	}
 	return OK;
+}
+
+enum status fold_news(struct actor *actor, struct cell *cell, const struct match_record *like,
+		      uint64_t epoch, const struct record_sink *exchange)
+{
+	enum status status = cell->unit->alerts ? fold_episodes(actor, cell, like, epoch) : OK;
+	return status == OK ? fold_firings(actor, cell, like, exchange) : status;
 }
 
 static enum status fold_into(struct actor *actor, struct cell *cell,
@@ -208,10 +224,9 @@ static enum status fold_into(struct actor *actor, struct cell *cell,
 		actor->counters.unknown_state++;
 		return cell_touch(actor, cell);
 	}
-	if (status == OK && cell->unit->alerts)
-		status = fold_episodes(actor, cell, record, epoch);
 	if (status == OK)
-		status = fold_firings(actor, cell, record, exchange);
+		status = cell->gated != NULL ? cell_gate(actor, cell)
+					     : fold_news(actor, cell, record, epoch, exchange);
 	return status == OK ? cell_touch(actor, cell) : status;
 }
 
@@ -240,7 +255,11 @@ static enum status fold(struct actor *actor, const struct match_record *record, 
 		actor->counters.unknown_state++;
 		return OK;
 	}
-	if (time_passed(record->time_us, unit->timespan_us, actor->watermark_us)) {
+	bool missed =
+		unit->gated ? (record->flags & RECORD_LATE) != 0 ||
+				      time_passed(record->time_us, 0, actor->watermark_us)
+			    : time_passed(record->time_us, unit->timespan_us, actor->watermark_us);
+	if (missed) {
 		actor->counters.late_dropped++;
 		return OK;
 	}
@@ -269,8 +288,8 @@ static void order_free(struct fed ***order)
 	*order = NULL;
 }
 
-enum status actor_round(struct actor *actor, uint64_t epoch, const struct record_sink *exchange,
-			struct error *err)
+enum status actor_round(struct actor *actor, uint64_t epoch, int64_t watermark_us,
+			const struct record_sink *exchange, struct error *err)
 {
 	if (actor->fed_count > 0) {
 		struct fed **order cleanup(order_free) =
@@ -284,6 +303,10 @@ enum status actor_round(struct actor *actor, uint64_t epoch, const struct record
 			if (fold(actor, &order[i]->record, epoch, exchange) != OK)
 				return error_set(err, ENOMEMORY, "no memory to correlate");
 	}
+	actor->rounds++;
+	assert(actor->rounds <= RULES_CHAIN_DEPTH_MAX);
+	if (gates_open(actor, actor->rounds, epoch, watermark_us, exchange) != OK)
+		return error_set(err, ENOMEMORY, "no memory to decide what has passed");
 	window_news_clear(&actor->news);
 	chunks_free(actor);
 	return OK;

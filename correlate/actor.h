@@ -35,7 +35,7 @@ struct actor_counters {
 	uint64_t records;       /* folded */
 	uint64_t unknown_state; /* records of a unit that is no longer there */
 	uint64_t late_counted;  /* late, but the window still covered them */
-	uint64_t late_dropped;  /* late and beyond: counted, not evaluated */
+	uint64_t late_dropped;  /* late and beyond, or for a gated rule: counted, not evaluated */
 	uint64_t cells;         /* live now */
 	uint64_t cells_refused; /* new groups over the limit */
 	uint64_t cell_bytes;    /* memory of the cells, about */
@@ -49,9 +49,11 @@ void actor_free(struct actor **actor);
  * The bytes are copied. */
 enum status actor_feed(struct actor *actor, struct text records, struct error *err);
 
-/* Folds what was fed since the last round; chained firings go into the exchange. */
-enum status actor_round(struct actor *actor, uint64_t epoch, const struct record_sink *exchange,
-			struct error *err);
+/* Folds what was fed since the last round, and in the n-th round of the epoch decides the gated
+ * rules of depth n as far as watermark_us, the one that actor_close() will get; chained firings go
+ * into the exchange. */
+enum status actor_round(struct actor *actor, uint64_t epoch, int64_t watermark_us,
+			const struct record_sink *exchange, struct error *err);
 
 /* Ends the epoch: time is now watermark_us for every cell (INT64_MAX: nothing more will come). */
 enum status actor_close(struct actor *actor, uint64_t epoch, int64_t watermark_us,

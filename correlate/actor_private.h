@@ -12,6 +12,7 @@
 #include "correlate/actor.h"
 #include "correlate/cells.h"
 #include "correlate/episode.h"
+#include "correlate/gated.h"
 #include "correlate/plan_private.h"
 #include "correlate/timer.h"
 #include "correlate/trail.h"
@@ -33,10 +34,12 @@ struct cell {
 	struct quota *quota;
 	struct window window; /* of a unit that counts events */
 	struct trail *trail;  /* of a unit with a condition over values; else NULL */
+	struct gated *gated;  /* of a gated unit; else NULL */
 	struct episodes episodes;
 	struct text tenant, group; /* behind the struct */
 	size_t bytes;              /* as counted in cell_bytes */
 	struct cell *next_grave;
+	int64_t kept_us; /* gated: until when something of it may matter; INT64_MIN: nothing does */
 	uint8_t virtual_partition;
 	bool touched; /* stands in actor->touched */
 };
@@ -68,6 +71,8 @@ struct actor {
 	bool has_closed;
 	struct partition partitions[VIRTUAL_PARTITIONS];
 	struct timers timers;
+	struct timers gates[RULES_CHAIN_DEPTH_MAX + 1]; /* of gated cells, by depth */
+	unsigned rounds;                                /* of this epoch, so far */
 	struct chunk *chunks;
 	struct fed *fed;
 	size_t fed_count;
@@ -93,6 +98,18 @@ enum status cell_remember(struct actor *actor, struct cell *cell, const struct m
 			  struct proof *proof);
 void cell_forget(struct cell *cell, int64_t watermark_us);
 bool cell_remembers(const struct cell *cell); /* has events in its window or trail */
+/* Puts a gated cell's gate to when it has something to decide. */
+enum status cell_gate(struct actor *actor, struct cell *cell);
+
+/* gates.c: decides the gated cells of one depth as far as the watermark. */
+enum status gates_open(struct actor *actor, unsigned depth, uint64_t epoch, int64_t watermark_us,
+		       const struct record_sink *exchange);
+
+/* actor.c: what the news says goes into the cell's episodes and to the unit's parents. `like` has
+ * what an item has not: state, tenant, group, flags, and origin and context without a proof. */
+enum status fold_news(struct actor *actor, struct cell *cell, const struct match_record *like,
+		      uint64_t epoch, const struct record_sink *exchange);
+enum status cell_touch(struct actor *actor, struct cell *cell);
 
 /* A cell for a group that has none, counted in the quota but not checked against the share. */
 enum status cell_new(struct actor *actor, const struct unit *unit, struct quota *quota,

@@ -251,7 +251,8 @@ static void put_event(struct bytes *to, const struct evidence *evidence, bool fi
 
 static void put_flags(struct bytes *to, uint32_t flags)
 {
-	static const char *const names[] = {"backfill", "late", "degraded", "shadow"};
+	static const char *const names[] = {"backfill", "late", "degraded", "shadow",
+					    "approximate"};
 	put_key(to, "flags");
 	bytes_put_u8(to, '[');
 	for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {

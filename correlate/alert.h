@@ -28,10 +28,11 @@ enum alert_state { ALERT_OPEN, ALERT_ENDED, ALERT_MERGED };
 const char *alert_state_name(enum alert_state state);
 
 enum alert_flags {
-	ALERT_BACKFILL = 1 << 0, /* opened while catching up on history: not sent anywhere */
-	ALERT_LATE = 1 << 1,     /* a late record contributed: the count may be too small */
-	ALERT_DEGRADED = 1 << 2, /* a limit was hit: the count is a lower bound */
-	ALERT_SHADOW = 1 << 3,   /* the rule is staged: stored, never sent */
+	ALERT_BACKFILL = 1 << 0,    /* opened while catching up on history: not sent anywhere */
+	ALERT_LATE = 1 << 1,        /* a late record contributed: the count may be too small */
+	ALERT_DEGRADED = 1 << 2,    /* a limit was hit: the count is a lower bound */
+	ALERT_SHADOW = 1 << 3,      /* the rule is staged: stored, never sent */
+	ALERT_APPROXIMATE = 1 << 4, /* a sketch stood in; the reason says its error */
 };
 
 struct evidence {
@@ -66,8 +67,10 @@ void alert_encode(const struct alert *alert, struct bytes *to);
 enum status alert_decode(struct text encoded, struct alert *ret_alert, struct error *err);
 
 /* Why the alert was raised, in words: the rule's own template (picket.explain) or a built-in
- * sentence. Appends to `to`; reads the alert's count, group, threshold and timespan. */
-void alert_reason(const struct alert *alert, const struct unit *unit, struct bytes *to);
+ * sentence. Appends to `to`; reads the alert's count, group, threshold and timespan. detail: what
+ * was measured last, "" = nothing. */
+void alert_reason(const struct alert *alert, const struct unit *unit, struct text detail,
+		  struct bytes *to);
 
 /* One JSON object, schema picket.alert/1 (docs/API.md), no newline. file_origins: events are
  * {"file","line","index"} (scan) instead of {"topic","partition","offset","index"}. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "correlate/actor_private.h"
+#include "correlate/values_private.h"
 
 struct window_shape unit_shape(const struct unit *unit)
 {
@@ -15,7 +16,10 @@ struct trail_shape unit_trail_shape(const struct unit *unit)
 {
 	return (struct trail_shape){.rule = {.type = unit->type,
 					     .at_least = unit->at_least,
-					     .timespan_us = unit->timespan_us},
+					     .timespan_us = unit->timespan_us,
+					     .names = unit->type == CORRELATION_TEMPORAL
+							      ? unit->rule->correlation->names
+							      : NULL},
 				    .keeps_proofs = unit->parent_count > 0};
 }
 
@@ -40,9 +44,50 @@ static bool value_decode(const struct actor *actor, const struct unit *unit, str
 	}
 }
 
+/* What a gated cell keeps of one value of a record. */
+static bool gated_value_decode(const struct actor *actor, const struct unit *unit,
+			       struct text value, struct gated_value *ret_value)
+{
+	if (unit->type != CORRELATION_VALUE_COUNT && unit->type != CORRELATION_TEMPORAL)
+		return values_take_tagged(value, &ret_value->tag, &ret_value->value);
+	ret_value->tag = 0;
+	return value_decode(actor, unit, value, &ret_value->value);
+}
+
+static enum status gated_remember(const struct actor *actor, struct cell *cell,
+				  const struct match_record *record, struct proof *proof)
+{
+	struct gated_value values[RECORD_VALUES_MAX] = {0};
+	struct gated_event event = {.proof = proof, .flags = record->flags, .values = values};
+	struct cursor from = cursor_of(record->values);
+	while (cursor_left(&from) > 0) {
+		assert(event.value_count < RECORD_VALUES_MAX); /* record_decode() */
+		if (!gated_value_decode(actor, cell->unit, cursor_text(&from),
+					&values[event.value_count++]))
+			return ECORRUPT;
+	}
+	bool shows_nothing = cell->unit->type == CORRELATION_EVENT_COUNT;
+	if ((event.value_count == 0) != shows_nothing)
+		return ECORRUPT;
+	event.value_count += shows_nothing;
+	return gated_add(cell->gated, cell->unit, &event);
+}
+
+enum status cell_gate(struct actor *actor, struct cell *cell)
+{
+	struct timers *gates = &actor->gates[cell->unit->depth];
+	int64_t next_us = machine_of(cell->unit)->next_us(cell->gated, cell->unit);
+	if (next_us != INT64_MAX)
+		return timers_set(gates, &cell->gated->gate, next_us);
+	timers_remove(gates, &cell->gated->gate);
+	return OK;
+}
+
 enum status cell_remember(struct actor *actor, struct cell *cell, const struct match_record *record,
 			  struct proof *proof)
 {
+	if (cell->gated != NULL)
+		return gated_remember(actor, cell, record, proof);
 	if (cell->trail == NULL) {
 		struct window_shape shape = unit_shape(cell->unit);
 		return window_add(&cell->window, &shape, proof, &actor->news);
@@ -63,6 +108,11 @@ enum status cell_remember(struct actor *actor, struct cell *cell, const struct m
 
 void cell_forget(struct cell *cell, int64_t watermark_us)
 {
+	if (cell->gated != NULL) {
+		cell->kept_us =
+			machine_of(cell->unit)->forget(cell->gated, cell->unit, watermark_us);
+		return;
+	}
 	if (cell->trail == NULL) {
 		struct window_shape shape = unit_shape(cell->unit);
 		window_settle(&cell->window, &shape, watermark_us);
@@ -74,6 +124,8 @@ void cell_forget(struct cell *cell, int64_t watermark_us)
 
 bool cell_remembers(const struct cell *cell)
 {
+	if (cell->gated != NULL)
+		return cell->kept_us != INT64_MIN;
 	return cell->trail != NULL ? cell->trail->count > 0 : cell->window.count > 0;
 }
 
@@ -126,10 +178,13 @@ enum status cell_new(struct actor *actor, const struct unit *unit, struct quota 
 		.group = {texts + record->tenant.size, record->group.size},
 		.virtual_partition = record->virtual_partition,
 	};
-	bool judges = unit->type != CORRELATION_EVENT_COUNT;
-	if (judges)
+	if (unit->judged == JUDGED_TRAIL)
 		cell->trail = calloc(1, sizeof *cell->trail);
-	if ((judges && cell->trail == NULL) ||
+	if (unit->gated)
+		cell->gated = gated_new(cell);
+	bool complete = (unit->judged != JUDGED_TRAIL || cell->trail != NULL) &&
+			(!unit->gated || cell->gated != NULL);
+	if (!complete ||
 	    cells_add(&actor->partitions[cell->virtual_partition].cells, &cell->key, cell) != OK) {
 		cell_free(&cell);
 		return ENOMEMORY;
@@ -149,6 +204,7 @@ void cell_free(struct cell **cell)
 	if (freed->trail != NULL)
 		trail_done(freed->trail);
 	free(freed->trail);
+	gated_free(&freed->gated, freed->unit);
 	episodes_done(&freed->episodes);
 	free(freed);
 }
@@ -161,19 +217,17 @@ size_t cell_size(const struct cell *cell)
 		struct trail_shape shape = unit_trail_shape(cell->unit);
 		size += sizeof *cell->trail + trail_bytes(cell->trail, &shape);
 	}
+	if (cell->gated != NULL)
+		size += gated_bytes(cell->gated, cell->unit);
 	for (const struct episode *e = cell->episodes.open; e != NULL; e = e->next)
 		size += episode_bytes(e);
 	return size;
 }
 
-static int64_t time_after(int64_t time_us, int64_t span_us)
-{
-	int64_t sum = 0;
-	return __builtin_add_overflow(time_us, span_us, &sum) ? INT64_MAX : sum;
-}
-
 static size_t cell_entry_count(const struct cell *cell)
 {
+	if (cell->gated != NULL)
+		return cell->gated->count;
 	return cell->trail != NULL ? cell->trail->count : cell->window.count;
 }
 
@@ -181,6 +235,10 @@ static size_t cell_entry_count(const struct cell *cell)
 static int64_t cell_entry(const struct cell *cell, size_t at, bool *ret_contributes)
 {
 	assert(at < cell_entry_count(cell));
+	if (cell->gated != NULL) {
+		*ret_contributes = cell->gated->entries[at].contributes;
+		return cell->gated->entries[at].time_us;
+	}
 	if (cell->trail != NULL) {
 		*ret_contributes = cell->trail->entries[at].contributes;
 		return cell->trail->entries[at].time_us;
@@ -193,8 +251,9 @@ static int64_t cell_entry(const struct cell *cell, size_t at, bool *ret_contribu
  * and would then continue the episode: so long it is not over. */
 int64_t cell_episode_end(const struct cell *cell, const struct episode *episode)
 {
-	int64_t span_us = cell->unit->timespan_us;
+	int64_t span_us = cell->unit->quiet_us;
 	int64_t last_us = episode->last_us;
+	int64_t delay_us = 0;
 	for (size_t i = cell_entry_count(cell); i-- > 0;) {
 		bool contributes = false;
 		int64_t time_us = cell_entry(cell, i, &contributes);
@@ -202,17 +261,20 @@ int64_t cell_episode_end(const struct cell *cell, const struct episode *episode)
 			break;
 		if (!contributes && time_within(last_us, time_us, span_us)) {
 			last_us = time_us;
+			delay_us = cell->unit->delay_us;
 			break;
 		}
 	}
-	return time_after(last_us, span_us);
+	return time_after(time_after(last_us, span_us), delay_us);
 }
 
 int64_t cell_deadline(const struct cell *cell)
 {
 	int64_t deadline = INT64_MAX;
 	bool contributes = false;
-	if (cell_remembers(cell))
+	if (cell->gated != NULL)
+		deadline = cell_remembers(cell) ? cell->kept_us : INT64_MAX;
+	else if (cell_remembers(cell))
 		deadline = time_after(cell_entry(cell, 0, &contributes), cell->unit->timespan_us);
 	if (cell->episodes.open != NULL) { /* they ascend: the first ends first */
 		int64_t end = cell_episode_end(cell, cell->episodes.open);

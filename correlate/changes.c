@@ -49,7 +49,8 @@ static void put_group(const struct cell *cell, struct bytes *to)
 }
 
 /* The words of the alert: its group and its reason, into the arena. */
-static enum status alert_words(struct actor *actor, const struct cell *cell, struct alert *alert)
+static enum status alert_words(struct actor *actor, const struct cell *cell, struct text detail,
+			       struct alert *alert)
 {
 	struct bytes words cleanup(bytes_done) = {0};
 	put_group(cell, &words);
@@ -57,7 +58,7 @@ static enum status alert_words(struct actor *actor, const struct cell *cell, str
 	if (bytes_status(&words) != OK || alert->group.data == NULL)
 		return ENOMEMORY;
 	bytes_clear(&words);
-	alert_reason(alert, cell->unit, &words);
+	alert_reason(alert, cell->unit, detail, &words);
 	alert->reason = arena_copy(actor->arena, bytes_text(&words));
 	return bytes_status(&words) != OK || alert->reason.data == NULL ? ENOMEMORY : OK;
 }
@@ -83,7 +84,7 @@ static enum status alert_make(struct actor *actor, const struct cell *cell,
 		.level = rule->level,
 		.tenant = cell->tenant,
 		.count = episode->count,
-		.threshold = cell->unit->at_least / unit_scale(cell->unit),
+		.threshold = unit_threshold(cell->unit),
 		.timespan_us = cell->unit->timespan_us,
 		.first_us = episode->first_us,
 		.last_us = episode->last_us,
@@ -95,7 +96,7 @@ static enum status alert_make(struct actor *actor, const struct cell *cell,
 	for (size_t i = 0; i < episode->evidence_count; i++)
 		alert->evidence[i] = episode->evidence[i]->evidence;
 	*ret_alert = alert;
-	return alert_words(actor, cell, alert);
+	return alert_words(actor, cell, text_of(episode->detail), alert);
 }
 
 static enum status change_push(struct actor *actor, const struct alert *alert, bool announce)
@@ -172,6 +173,8 @@ static void cell_bury(struct actor *actor, struct cell *cell)
 	struct partition *partition = &actor->partitions[cell->virtual_partition];
 	cells_remove(&partition->cells, &cell->key);
 	timers_remove(&actor->timers, &cell->timer);
+	if (cell->gated != NULL)
+		timers_remove(&actor->gates[cell->unit->depth], &cell->gated->gate);
 	struct quota *quota = cell->quota;
 	assert(quota->cells > 0 && actor->counters.cells > 0);
 	actor->counters.cells--;
@@ -233,6 +236,7 @@ enum status actor_close(struct actor *actor, uint64_t epoch, int64_t watermark_u
 {
 	(void)epoch; /* part of the contract; openings got theirs when they were folded */
 	assert(actor->fed_count == 0); /* every feed is followed by a round */
+	actor->rounds = 0;
 	static_assert(offsetof(struct cell, timer) == 0);
 	changes_clear(actor);
 	actor->has_closed = true;

@@ -1,6 +1,6 @@
-/* The state of one virtual partition as bytes (version 1):
+/* The state of one virtual partition as bytes (version 2):
  *
- *   u8      version = 1
+ *   u8      version = 2
  *   u8      virtual partition
  *   signed  watermark_us of the actor
  *   varint  number of quotas that refused a group and have not told so, then for each:
@@ -8,7 +8,8 @@
  *   varint  number of cells, ascending by cell key, then for each one text that holds:
  *     u64le state id      text tenant      text group
  *     varint at_least     the threshold the window was kept under
- *     window (window.c), or for a condition over values a trail (trail_codec.c)
+ *     window (window.c), or for a condition over values a trail (trail_codec.c), or for a gated
+ *     rule its events and memory (gated.c)
  *     varint number of episodes, each as in episode.c, ascending
  *
  * A cell is a text of its own so that the state of a rule that is gone can be stepped over. Nothing
@@ -19,7 +20,7 @@
 
 #include "correlate/actor_private.h"
 
-enum { CHECKPOINT_VERSION = 1 };
+enum { CHECKPOINT_VERSION = 2 };
 
 static void cell_encode(const struct cell *cell, struct bytes *to)
 {
@@ -31,7 +32,9 @@ static void cell_encode(const struct cell *cell, struct bytes *to)
 	bytes_put_text(to, cell->tenant);
 	bytes_put_text(to, cell->group);
 	bytes_put_varint(to, cell->unit->at_least);
-	if (cell->trail != NULL)
+	if (cell->gated != NULL)
+		gated_encode(cell->gated, cell->unit, to);
+	else if (cell->trail != NULL)
 		trail_encode(cell->trail, to);
 	else
 		window_encode(&cell->window, to);
@@ -157,13 +160,18 @@ static enum status memory_decode(struct cursor *from, struct cell *cell)
 	uint64_t at_least = cursor_varint(from);
 	if (from->failed || at_least == 0)
 		return ECORRUPT;
-	enum status status = cell->trail != NULL ? trail_take(from, unit, at_least, cell->trail)
-						 : window_take(from, unit, at_least, &cell->window);
+	enum status status = OK;
+	if (cell->gated != NULL)
+		status = gated_decode(from, unit, cell->gated);
+	else if (cell->trail != NULL)
+		status = trail_take(from, unit, at_least, cell->trail);
+	else
+		status = window_take(from, unit, at_least, &cell->window);
 	if (status == OK)
-		status = episodes_decode(from, unit->timespan_us, &cell->episodes);
+		status = episodes_decode(from, unit->quiet_us, &cell->episodes);
 	if (status == OK && (from->failed || cursor_left(from) > 0))
 		return ECORRUPT;
-	if (status == OK && cell->trail == NULL && at_least != unit->at_least)
+	if (status == OK && unit->judged == JUDGED_COUNT && at_least != unit->at_least)
 		window_reshape(&cell->window, at_least, cell->unit->at_least);
 	return status;
 }
@@ -196,6 +204,12 @@ static enum status cell_decode(struct actor *actor, uint8_t virtual_partition, s
 		status = cell_new(actor, unit, quota, &record, &cell);
 	if (status == OK)
 		status = memory_decode(&from, cell);
+	if (status != OK)
+		return status;
+	if (cell->gated != NULL) {
+		cell_forget(cell, actor->watermark_us); /* it is settled: finds out until when */
+		status = cell_gate(actor, cell);
+	}
 	if (status != OK)
 		return status;
 	cell->bytes = cell_size(cell);

@@ -113,14 +113,16 @@ static void episodes_merge(struct episodes *episodes, struct episode **link)
 }
 
 static void episode_join(struct episode *episode, int64_t time_us, struct proof *proof,
-			 uint32_t flags)
+			 const struct opening *opening)
 {
+	if (opening->detail[0] != '\0')
+		memcpy(episode->detail, opening->detail, sizeof episode->detail);
 	if (time_us < episode->first_us)
 		episode->first_us = time_us;
 	if (time_us > episode->last_us)
 		episode->last_us = time_us;
 	episode->count++;
-	episode->flags |= flags;
+	episode->flags |= opening->join_flags;
 	episode->changed = true;
 	evidence_add(episode, proof);
 }
@@ -148,7 +150,7 @@ enum status episodes_add(struct episodes *episodes, int64_t time_us, struct proo
 		*link = fresh;
 		near = fresh;
 	}
-	episode_join(near, time_us, proof, opening->join_flags);
+	episode_join(near, time_us, proof, opening);
 	struct episode *after = near->next;
 	if (after != NULL && (after->first_us <= near->last_us ||
 			      time_within(near->last_us, after->first_us, timespan_us)))
@@ -201,6 +203,7 @@ void episode_encode(const struct episode *episode, struct bytes *to)
 	bytes_put_varint(to, episode->count);
 	bytes_put_varint(to, episode->announced_count);
 	bytes_put_signed(to, episode->announced_us);
+	bytes_put_text(to, text_of(episode->detail));
 	bytes_put_varint(to, episode->evidence_count);
 	for (size_t i = 0; i < episode->evidence_count; i++)
 		proof_encode(episode->evidence[i], to);
@@ -218,6 +221,12 @@ static bool take_head(struct cursor *from, struct episode *episode)
 	episode->count = cursor_varint(from);
 	episode->announced_count = cursor_varint(from);
 	episode->announced_us = cursor_signed(from);
+	struct text detail = cursor_text(from);
+	if (from->failed || detail.size >= sizeof episode->detail ||
+	    (detail.size > 0 && memchr(detail.data, 0, detail.size) != NULL))
+		return false;
+	if (detail.size > 0)
+		memcpy(episode->detail, detail.data, detail.size);
 	if (from->failed || revision == 0 || revision > UINT32_MAX || flags > UINT32_MAX ||
 	    duration > (uint64_t)INT64_MAX - (uint64_t)episode->first_us)
 		return false;

@@ -9,7 +9,7 @@
 #ifndef PICKET_CORRELATE_EPISODE_H
 #define PICKET_CORRELATE_EPISODE_H
 
-#include "correlate/proof.h"
+#include "correlate/window.h"
 
 enum { EPISODE_ID_BYTES = ALERT_ID_SIZE / 2, EPISODE_EVIDENCE_MAX = 2 * ALERT_EVIDENCE_EDGE };
 
@@ -28,6 +28,7 @@ struct episode {
 	bool took_over;           /* an episode that had been announced was merged into it */
 	struct proof *evidence[EPISODE_EVIDENCE_MAX]; /* by (time, origin) */
 	size_t evidence_count;
+	char detail[NEWS_DETAIL_BYTES_MAX]; /* what was measured last, in words, or "" */
 };
 
 /* What an event brings along, for the episode it may open. */
@@ -37,6 +38,7 @@ struct opening {
 	const struct origin *origin;
 	int64_t time_us;
 	uint64_t epoch;
+	const char *detail;  /* "" = none, shorter than NEWS_DETAIL_BYTES_MAX */
 	uint32_t flags;      /* for an episode opened now */
 	uint32_t join_flags; /* for any episode the event contributes to */
 	bool opened;         /* set when it opened one */

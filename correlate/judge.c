@@ -109,6 +109,8 @@ enum status judge_push(struct judge *judge, const struct judge_rule *rule, int64
 	enum status status = judge_slot_get(judge, value, &slot, &made);
 	if (status == OK && !made)
 		slot->count++;
+	if (rule->type == CORRELATION_TEMPORAL)
+		judge->seen |= UINT64_C(1) << value;
 	return status;
 }
 
@@ -123,6 +125,8 @@ void judge_pop(struct judge *judge, const struct judge_rule *rule, uint64_t valu
 	assert(judge->capacity > 0);
 	size_t at = slot_find(judge, value);
 	assert(judge->slots[at].count > 0);
+	if (judge->slots[at].count == 1 && rule->type == CORRELATION_TEMPORAL)
+		judge->seen &= ~(UINT64_C(1) << value);
 	if (judge->slots[at].count == 1)
 		slot_remove(judge, at);
 	else
@@ -133,6 +137,8 @@ bool judge_holds(const struct judge *judge, const struct judge_rule *rule)
 {
 	if (rule->type == CORRELATION_VALUE_SUM)
 		return judge->sum_high > 0 || judge->sum_low >= rule->at_least;
+	if (rule->names != NULL)
+		return name_condition_holds(rule->names, judge->seen);
 	if (rule->type != CORRELATION_TEMPORAL_ORDERED)
 		return judge->different >= rule->at_least;
 	if (judge->latest == NULL)
@@ -153,6 +159,9 @@ bool judge_can_spare(const struct judge *judge, const struct judge_rule *rule, i
 		judge_pop(&without, rule, value);
 		return judge_holds(&without, rule);
 	}
+	if (rule->names != NULL)
+		return judge->slots[slot_find(judge, value)].count > 1 ||
+		       name_condition_holds(rule->names, judge->seen & ~(UINT64_C(1) << value));
 	return judge->different > rule->at_least || judge->slots[slot_find(judge, value)].count > 1;
 }
 
@@ -161,6 +170,7 @@ void judge_clear(struct judge *judge, const struct judge_rule *rule)
 	if (judge->slots != NULL)
 		memset(judge->slots, 0, judge->capacity * sizeof *judge->slots);
 	judge->different = 0;
+	judge->seen = 0;
 	judge->sum_low = judge->sum_high = 0;
 	judge->now_steps = 0;
 	judge->now_us = INT64_MIN;

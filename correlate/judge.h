@@ -19,6 +19,7 @@ struct judge_rule {
 	enum correlation_type type; /* VALUE_COUNT, TEMPORAL, TEMPORAL_ORDERED or VALUE_SUM */
 	uint64_t at_least;          /* different values; VALUE_SUM: millionths */
 	int64_t timespan_us;
+	const struct name_condition *names; /* TEMPORAL: instead of at_least; without `not` */
 };
 
 struct judge_slot {
@@ -32,6 +33,7 @@ struct judge {
 	struct judge_slot *slots; /* open addressing, at most 1/2 full */
 	size_t capacity;
 	size_t different;
+	uint64_t seen; /* TEMPORAL: the rules that are in, as bits */
 	uint64_t sum_low, sum_high;
 	int64_t *latest; /* per step: the latest start of steps 0.. to this one, INT64_MIN none */
 	uint64_t now_steps; /* steps seen at now_us */

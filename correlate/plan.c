@@ -28,6 +28,12 @@ static bool exports(const struct rule *child, struct text field)
 	return false;
 }
 
+static bool takes_amounts(enum correlation_type type)
+{
+	return type == CORRELATION_VALUE_SUM || type == CORRELATION_VALUE_AVG ||
+	       type == CORRELATION_VALUE_PERCENTILE || type == CORRELATION_VALUE_MEDIAN;
+}
+
 /* What a correlation may refer to: a firing has a child's tenant and group fields, and no more. */
 static enum status check_reference(const struct unit *unit, const struct rule *child,
 				   size_t reference, struct error *err)
@@ -50,7 +56,7 @@ static enum status check_reference(const struct unit *unit, const struct rule *c
 	}
 	const struct correlation *correlation = unit->rule->correlation;
 	for (size_t i = 0; i < correlation->field_count; i++)
-		if (unit->type == CORRELATION_VALUE_SUM || !exports(child, correlation->fields[i]))
+		if (takes_amounts(unit->type) || !exports(child, correlation->fields[i]))
 			return error_at(
 				err, EINVALID, unit->rule->at,
 				"the rule \"%.*s\" takes the values of %.*s, which \"%.*s\" does "
@@ -151,6 +157,8 @@ static uint64_t identity_of(const struct plan *plan, const struct unit *unit, ui
 	}
 	for (size_t i = 0; correlation != NULL && i < correlation->field_count; i++)
 		identity_text(&hash, correlation->fields[i]);
+	if (unit->gated) /* what it remembers has another form */
+		identity_number(&hash, unit->judged);
 	unsigned char result[crypto_generichash_BYTES_MIN];
 	(void)crypto_generichash_final(&hash, result, sizeof result);
 	uint64_t identity = 0;
@@ -205,7 +213,7 @@ static enum status unit_add(struct plan *plan, const struct rule *rule, struct e
 		unit->group_by = rule->correlation->group_by;
 		unit->group_by_count = rule->correlation->group_by_count;
 		assert(unit->depth > 0 && unit->group_by_count <= RULES_GROUP_BY_MAX);
-		status = threshold_of(rule, &unit->at_least, err);
+		status = unit_judge(unit, err);
 		for (size_t r = 0; status == OK && r < rule->correlation->rule_count; r++)
 			status = check_reference(
 				unit, ruleset_rule(plan->ruleset, rule->correlation->rules[r]), r,
@@ -213,6 +221,7 @@ static enum status unit_add(struct plan *plan, const struct rule *rule, struct e
 	}
 	if (status != OK)
 		return status;
+	unit->quiet_us = unit->timespan_us;
 	unit->subject = subject_of(plan, rule);
 	if (unit->subject.data == NULL && rule->kind == RULE_CORRELATION)
 		return error_set(err, ENOMEMORY, "no memory for the words of a rule");

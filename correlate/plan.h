@@ -24,13 +24,25 @@ enum {
 	PLAN_GROUPS_MAX = 16,
 };
 
+/* How a unit's events become alerts. */
+enum unit_judged {
+	JUDGED_COUNT,   /* eager: window.h */
+	JUDGED_TRAIL,   /* eager: trail.h */
+	JUDGED_SLIDING, /* gated, from here on: gated.h */
+	JUDGED_ALIGNED,
+	JUDGED_NAMES,
+};
+
 struct unit {
 	uint64_t state_id;
 	const struct rule *rule;
 	enum correlation_type type; /* EVENT_COUNT for plain detections */
+	enum unit_judged judged;
 	int64_t timespan_us;
+	int64_t quiet_us;  /* contributing events further apart are two episodes */
+	int64_t delay_us;  /* how long after an event it may still begin to contribute by itself */
 	uint64_t at_least; /* the smallest count of events, values, rules that fires; value_sum:
-			      millionths */
+			      millionths; gated: 1 */
 	bool gated;        /* fires only when the watermark has passed */
 	unsigned depth;    /* 0: plain detection, else correlation depth */
 	const struct group_field *group_by;
@@ -41,11 +53,8 @@ struct unit {
 	struct text subject; /* what it counts, in words: the titles of the rules it refers to */
 };
 
-/* What at_least is counted in: 1, or 1,000,000 for a sum. */
-static inline uint64_t unit_scale(const struct unit *unit)
-{
-	return unit->type == CORRELATION_VALUE_SUM ? 1000000 : 1;
-}
+/* What the alert shows as the threshold: a whole number, whatever the condition says in full. */
+uint64_t unit_threshold(const struct unit *unit);
 
 struct plan;
 

@@ -33,9 +33,9 @@ struct plan {
 	unsigned rounds;
 };
 
-/* threshold.c: the smallest count that fires (unit.at_least), or EINVALID for a condition that this
- * build cannot evaluate eagerly. */
-enum status threshold_of(const struct rule *rule, uint64_t *ret_at_least, struct error *err);
+/* threshold.c: how a correlation's unit is judged (judged, gated, delay_us, at_least); EINVALID for
+ * a condition that cannot be evaluated exactly. */
+enum status unit_judge(struct unit *unit, struct error *err);
 
 /* The field that group-by entry `at` of the unit means for a reference. */
 struct text unit_field(const struct unit *unit, size_t at, size_t reference);

@@ -1,8 +1,9 @@
 /* Why an alert was raised, in words an analyst can read at night.
  *
  * A template (picket.explain) holds placeholders in braces: {count}, {threshold}, {timespan},
- * {tenant} and the names of the group's fields. What is no placeholder stays as it is written, so a
- * typing mistake shows. The values come from logs: they are data, never a template again. */
+ * {detail}, {tenant} and the names of the group's fields. What is no placeholder stays as it is
+ * written, so a typing mistake shows. The values come from logs: they are data, never a template
+ * again. */
 #include <assert.h>
 #include <stdio.h>
 
@@ -56,7 +57,8 @@ static bool group_value(struct text group, struct text name, struct text *ret_va
 	return false;
 }
 
-static bool put_placeholder(const struct alert *alert, struct text name, struct bytes *to)
+static bool put_placeholder(const struct alert *alert, struct text name, struct text detail,
+			    struct bytes *to)
 {
 	struct text value = {0};
 	if (text_equal(name, TEXT("count")))
@@ -65,6 +67,8 @@ static bool put_placeholder(const struct alert *alert, struct text name, struct 
 		put_number(to, alert->threshold);
 	else if (text_equal(name, TEXT("timespan")))
 		put_duration(to, alert->timespan_us);
+	else if (text_equal(name, TEXT("detail")))
+		put_text(to, detail);
 	else if (text_equal(name, TEXT("tenant")))
 		put_text(to, alert->tenant);
 	else if (group_value(alert->group, name, &value))
@@ -74,7 +78,8 @@ static bool put_placeholder(const struct alert *alert, struct text name, struct 
 	return true;
 }
 
-static void put_template(const struct alert *alert, struct text template, struct bytes *to)
+static void put_template(const struct alert *alert, struct text template, struct text detail,
+			 struct bytes *to)
 {
 	while (template.size > 0) {
 		const char *end = NULL;
@@ -82,7 +87,7 @@ static void put_template(const struct alert *alert, struct text template, struct
 			end = memchr(template.data, '}', template.size);
 		struct text name = {template.data + 1,
 				    end == NULL ? 0 : (size_t)(end - template.data) - 1};
-		if (end != NULL && put_placeholder(alert, name, to)) {
+		if (end != NULL && put_placeholder(alert, name, detail, to)) {
 			template = text_cut(template, name.size + 2);
 			continue;
 		}
@@ -149,8 +154,60 @@ static void put_condition(const struct alert *alert, const struct unit *unit, st
 	}
 }
 
-static void put_sentence(const struct alert *alert, const struct unit *unit, struct bytes *to)
+/* What a gated condition compares, and with what. */
+static void put_comparisons(const struct unit *unit, struct bytes *to)
 {
+	static const char *const signs[] = {
+		[COMPARE_GT] = " > ",   [COMPARE_GTE] = " >= ", [COMPARE_LT] = " < ",
+		[COMPARE_LTE] = " <= ", [COMPARE_EQ] = " = ",   [COMPARE_NEQ] = " != ",
+	};
+	const struct correlation *correlation = unit->rule->correlation;
+	if (unit->judged == JUDGED_NAMES) {
+		put_text(to, TEXT(", and without what must not be there,"));
+		return;
+	}
+	put_text(to, TEXT(" with "));
+	put_text(to, text_of(correlation_name(unit->type)));
+	if (correlation->field_count > 0) {
+		put_text(to, TEXT(" of "));
+		put_fields(correlation, to);
+	}
+	for (size_t i = 0; i < correlation->condition_count; i++) {
+		char number[NUMBER_BYTES_MAX];
+		(void)snprintf(number, sizeof number, "%.15g", correlation->conditions[i].value);
+		put_text(to, text_of(i == 0 ? "" : " and"));
+		put_text(to, text_of(signs[correlation->conditions[i].how]));
+		put_text(to, text_of(number));
+	}
+}
+
+/* An alert of a gated rule: what was measured last stands at the end. */
+static void put_gated(const struct alert *alert, const struct unit *unit, struct text detail,
+		      struct bytes *to)
+{
+	bool aligned = unit->judged == JUDGED_ALIGNED;
+	put_number(to, alert->count);
+	put_text(to, aligned ? TEXT(" window") : TEXT(" event"));
+	put_text(to, alert->count == 1 ? TEXT(" of \"") : TEXT("s of \""));
+	put_text(to, unit->subject);
+	bytes_put_u8(to, '"');
+	put_comparisons(unit, to);
+	put_text(to, TEXT(" within "));
+	put_duration(to, alert->timespan_us);
+	put_group(alert, to);
+	if (detail.size > 0) {
+		put_text(to, TEXT("; "));
+		put_text(to, detail);
+	}
+}
+
+static void put_sentence(const struct alert *alert, const struct unit *unit, struct text detail,
+			 struct bytes *to)
+{
+	if (unit->gated) {
+		put_gated(alert, unit, detail, to);
+		return;
+	}
 	if (unit->depth > 0) {
 		put_number(to, alert->count);
 		put_text(to, alert->count == 1 ? TEXT(" event of \"") : TEXT(" events of \""));
@@ -177,13 +234,14 @@ static void put_sentence(const struct alert *alert, const struct unit *unit, str
 	put_group(alert, to);
 }
 
-void alert_reason(const struct alert *alert, const struct unit *unit, struct bytes *to)
+void alert_reason(const struct alert *alert, const struct unit *unit, struct text detail,
+		  struct bytes *to)
 {
 	size_t start = to->size;
 	if (unit->rule->explain.size > 0)
-		put_template(alert, unit->rule->explain, to);
+		put_template(alert, unit->rule->explain, detail, to);
 	else
-		put_sentence(alert, unit, to);
+		put_sentence(alert, unit, detail, to);
 	/* Long values must not make the row long: the alert has them in `group` anyway. */
 	if (to->size - start > ALERT_REASON_BYTES_MAX)
 		to->size = start + ALERT_REASON_BYTES_MAX;

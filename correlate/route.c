@@ -186,8 +186,12 @@ static enum status collect_values(struct router *router, const struct unit *unit
 	if (unit->type == CORRELATION_VALUE_COUNT)
 		status = values_put_tuples(router->event, correlation->fields,
 					   correlation->field_count, router->values, &cut_count);
-	else if (unit->type == CORRELATION_VALUE_SUM)
-		values_put_amount(router->event, correlation->fields[0], router->values);
+	else if (unit->type == CORRELATION_VALUE_SUM && !unit->gated)
+		cut_count =
+			values_put_amount(router->event, correlation->fields[0], router->values);
+	else if (correlation != NULL && correlation->field_count > 0)
+		cut_count =
+			values_put_samples(router->event, correlation->fields[0], router->values);
 	else
 		return OK;
 	if (status == OK && bytes_status(router->values) == OK && router->values->size == 0) {
@@ -326,7 +330,7 @@ static enum status firing_values(const struct unit *parent, const struct unit *c
 				 struct text group, struct bytes *to)
 {
 	const struct correlation *correlation = parent->rule->correlation;
-	assert(parent->type != CORRELATION_VALUE_SUM); /* plan_new() refuses it */
+	assert(correlation->field_count == 0 || parent->type == CORRELATION_VALUE_COUNT);
 	if (is_temporal(parent))
 		put_references(UINT64_C(1) << reference_of(parent, child), to);
 	if (parent->type != CORRELATION_VALUE_COUNT)

@@ -1,6 +1,9 @@
-/* What the condition of a correlation asks for, as one whole number: at least so many events,
- * different values, different rules, or millionths of a sum. Only conditions that one event more
- * cannot make false are taken (docs/CORRELATION.md); everything else is refused at load. */
+/* How a correlation is judged, and what its condition asks for.
+ *
+ * A condition that one event more cannot make false (docs/CORRELATION.md) is eager: it becomes one
+ * whole number, at least so many events, different values, different rules, or millionths of a sum.
+ * Everything else is gated: it waits for the watermark (gated.h), and its comparisons stay as they
+ * were written. */
 #include <assert.h>
 #include <math.h>
 
@@ -10,22 +13,6 @@
 static const double millionths = 1e6;
 static const double sum_max = 9e12; /* in millionths it fits 63 bits */
 
-static const char *type_name(enum correlation_type type)
-{
-	static const char *const names[] = {
-		[CORRELATION_EVENT_COUNT] = "event_count",
-		[CORRELATION_VALUE_COUNT] = "value_count",
-		[CORRELATION_TEMPORAL] = "temporal",
-		[CORRELATION_TEMPORAL_ORDERED] = "temporal_ordered",
-		[CORRELATION_VALUE_SUM] = "value_sum",
-		[CORRELATION_VALUE_AVG] = "value_avg",
-		[CORRELATION_VALUE_PERCENTILE] = "value_percentile",
-		[CORRELATION_VALUE_MEDIAN] = "value_median",
-	};
-	assert((unsigned)type < sizeof names / sizeof *names);
-	return names[type];
-}
-
 /* One comparison with gt or gte; its smallest whole number that holds, at most max. */
 static enum status whole_threshold(const struct rule *rule, double scale, double max,
 				   uint64_t *ret_at_least, struct error *err)
@@ -34,9 +21,9 @@ static enum status whole_threshold(const struct rule *rule, double scale, double
 	enum comparison how = correlation->conditions[0].how;
 	if (correlation->condition_count != 1 || (how != COMPARE_GT && how != COMPARE_GTE))
 		return error_at(err, EINVALID, rule->at,
-				"this build evaluates %s with gt or gte; the condition of the rule "
-				"\"%.*s\" is another comparison, or a range",
-				type_name(correlation->type), TEXT_ARG(rule->key));
+				"%s takes gt or gte; the condition of the rule \"%.*s\" is another "
+				"comparison, or a range",
+				correlation_name(correlation->type), TEXT_ARG(rule->key));
 	double value = correlation->conditions[0].value;
 	if (!(value >= -1 && value <= max))
 		return error_at(err, EINVALID, rule->at,
@@ -57,10 +44,6 @@ static enum status temporal_threshold(const struct rule *rule, uint64_t *ret_at_
 {
 	const struct correlation *correlation = rule->correlation;
 	uint64_t at_least = 0;
-	if (correlation->rule_count > JUDGE_STEPS_MAX)
-		return error_at(err, EINVALID, rule->at,
-				"the rule \"%.*s\" refers to more than %d rules",
-				TEXT_ARG(rule->key), JUDGE_STEPS_MAX);
 	enum status status =
 		whole_threshold(rule, 1, (double)correlation->rule_count, &at_least, err);
 	if (status != OK)
@@ -76,35 +59,88 @@ static enum status temporal_threshold(const struct rule *rule, uint64_t *ret_at_
 	return OK;
 }
 
-enum status threshold_of(const struct rule *rule, uint64_t *ret_at_least, struct error *err)
+/* Whether one event more can make the condition false, so that it must wait for the watermark. */
+static bool is_gated(const struct rule *rule)
 {
 	const struct correlation *correlation = rule->correlation;
-	if (correlation->field_count > RULES_GROUP_BY_MAX)
-		return error_at(err, EINVALID, rule->at, "more than %d fields in the condition",
-				RULES_GROUP_BY_MAX);
+	enum comparison how = correlation->conditions[0].how;
 	switch (correlation->type) {
+	case CORRELATION_VALUE_AVG:
+	case CORRELATION_VALUE_PERCENTILE:
+	case CORRELATION_VALUE_MEDIAN:
+		return true;
+	case CORRELATION_VALUE_SUM:
+		if (!rule->nonnegative)
+			return true;
+		break;
+	default:
+		break;
+	}
+	return correlation->negated != 0 || correlation->condition_count != 1 ||
+	       (how != COMPARE_GT && how != COMPARE_GTE);
+}
+
+/* Averages and percentiles of nothing do not exist, and a range has a lower bound: these are judged
+ * at events. What may be small or zero is judged in aligned windows (aligned.c). */
+static enum unit_judged gated_how(const struct correlation *correlation)
+{
+	enum comparison how = correlation->conditions[0].how;
+	bool lower = how == COMPARE_GT || how == COMPARE_GTE;
+	bool counts = correlation->type == CORRELATION_EVENT_COUNT ||
+		      correlation->type == CORRELATION_VALUE_COUNT ||
+		      correlation->type == CORRELATION_VALUE_SUM ||
+		      correlation->type == CORRELATION_TEMPORAL;
+	if (correlation->negated != 0)
+		return JUDGED_NAMES;
+	return counts && correlation->condition_count == 1 && !lower ? JUDGED_ALIGNED
+								     : JUDGED_SLIDING;
+}
+
+static enum status eager_threshold(const struct rule *rule, uint64_t *ret_at_least,
+				   struct error *err)
+{
+	switch (rule->correlation->type) {
 	case CORRELATION_EVENT_COUNT:
 		return whole_threshold(rule, 1, PLAN_AT_LEAST_MAX, ret_at_least, err);
 	case CORRELATION_VALUE_COUNT:
 		return whole_threshold(rule, 1, TRAIL_AT_LEAST_MAX, ret_at_least, err);
-	case CORRELATION_TEMPORAL:
-	case CORRELATION_TEMPORAL_ORDERED:
-		return temporal_threshold(rule, ret_at_least, err);
 	case CORRELATION_VALUE_SUM:
-		if (rule->nonnegative)
-			return whole_threshold(rule, millionths, sum_max, ret_at_least, err);
-		return error_at(err, EINVALID, rule->at,
-				"this build evaluates value_sum over amounts that are never "
-				"negative; the rule \"%.*s\" does not promise that\n  fix: if it "
-				"is so, add `picket: {nonnegative: true}`",
-				TEXT_ARG(rule->key));
-	case CORRELATION_VALUE_AVG:
-	case CORRELATION_VALUE_PERCENTILE:
-	case CORRELATION_VALUE_MEDIAN:
-		break;
+		return whole_threshold(rule, millionths, sum_max, ret_at_least, err);
+	default:
+		return temporal_threshold(rule, ret_at_least, err);
 	}
-	return error_at(err, EINVALID, rule->at,
-			"this build does not evaluate correlations of type %s; the rule \"%.*s\" "
-			"is one",
-			type_name(correlation->type), TEXT_ARG(rule->key));
+}
+
+enum status unit_judge(struct unit *unit, struct error *err)
+{
+	const struct rule *rule = unit->rule;
+	const struct correlation *correlation = rule->correlation;
+	bool temporal = correlation->type == CORRELATION_TEMPORAL ||
+			correlation->type == CORRELATION_TEMPORAL_ORDERED;
+	if (correlation->field_count > RULES_GROUP_BY_MAX)
+		return error_at(err, EINVALID, rule->at, "more than %d fields in the condition",
+				RULES_GROUP_BY_MAX);
+	if (temporal && correlation->rule_count > JUDGE_STEPS_MAX)
+		return error_at(err, EINVALID, rule->at,
+				"the rule \"%.*s\" refers to more than %d rules",
+				TEXT_ARG(rule->key), JUDGE_STEPS_MAX);
+	if (!is_gated(rule) || correlation->type == CORRELATION_TEMPORAL_ORDERED) {
+		unit->judged =
+			correlation->type == CORRELATION_EVENT_COUNT ? JUDGED_COUNT : JUDGED_TRAIL;
+		return eager_threshold(rule, &unit->at_least, err);
+	}
+	unit->gated = true;
+	unit->judged = gated_how(correlation);
+	unit->delay_us = unit->judged == JUDGED_NAMES ? unit->timespan_us : 0;
+	return OK;
+}
+
+uint64_t unit_threshold(const struct unit *unit)
+{
+	const struct correlation *correlation = unit->rule->correlation;
+	if (!unit->gated)
+		return unit->type == CORRELATION_VALUE_SUM ? unit->at_least / (uint64_t)millionths
+							   : unit->at_least;
+	double value = correlation->condition_count > 0 ? correlation->conditions[0].value : 0;
+	return value > 0 && value < sum_max ? (uint64_t)value : 0;
 }

@@ -121,28 +121,29 @@ enum status values_put_tuples(const struct event *event, const struct text *fiel
 	return bytes_status(to);
 }
 
-/* In millionths; false for what is no amount. An amount beyond all limits is the largest one. */
+/* In millionths; false for what is no number. One beyond all limits is the largest one. */
 static bool amount_of(const struct value *value, int64_t *ret_amount)
 {
 	struct number number = {0};
 	if (!number_of_value(value, &number))
 		return false;
 	double real = number.is_integer ? (double)number.integer : number.real;
-	if (!(real >= 0))
-		return false;
-	if (real > (double)(INT64_MAX / 2 / millionths))
-		*ret_amount = INT64_MAX / 2;
+	double max = (double)(INT64_MAX / 2 / millionths);
+	if (real > max || real < -max)
+		*ret_amount = real > 0 ? INT64_MAX / 2 : -(INT64_MAX / 2);
 	else if (number.is_integer)
 		*ret_amount = number.integer * millionths;
 	else
 		*ret_amount = (int64_t)llround(real * (double)millionths);
-	return true;
+	return real == real;
 }
 
-void values_put_amount(const struct event *event, struct text field, struct bytes *to)
+/* The numbers of the field; how many there are, 0 when one value is no number. */
+static size_t amounts_collect(const struct event *event, struct text field,
+			      int64_t amounts[RECORD_VALUES_MAX], size_t *ret_cut_count)
 {
-	uint64_t sum = 0;
-	bool any = false;
+	size_t count = 0;
+	*ret_cut_count = 0;
 	for (size_t i = 0; i < event->field_count; i++) {
 		const struct value *value = &event->fields[i].value;
 		int64_t amount = 0;
@@ -150,12 +151,54 @@ void values_put_amount(const struct event *event, struct text field, struct byte
 		    !text_equal(event->fields[i].name, field))
 			continue;
 		if (!amount_of(value, &amount))
-			return;
-		sum = sum > INT64_MAX ? sum : sum + (uint64_t)amount;
-		any = true;
+			return 0;
+		if (count < RECORD_VALUES_MAX)
+			amounts[count++] = amount;
+		else
+			(*ret_cut_count)++;
 	}
-	if (!any)
-		return;
+	return count;
+}
+
+size_t values_put_amount(const struct event *event, struct text field, struct bytes *to)
+{
+	int64_t amounts[RECORD_VALUES_MAX];
+	size_t cut_count = 0;
+	uint64_t sum = 0;
+	size_t count = amounts_collect(event, field, amounts, &cut_count);
+	for (size_t i = 0; i < count; i++) {
+		if (amounts[i] < 0)
+			return 0;
+		sum = sum > INT64_MAX ? sum : sum + (uint64_t)amounts[i];
+	}
+	if (count == 0)
+		return 0;
 	bytes_put_varint(to, sizeof sum);
 	bytes_put_u64le(to, sum);
+	return cut_count;
+}
+
+size_t values_put_samples(const struct event *event, struct text field, struct bytes *to)
+{
+	int64_t amounts[RECORD_VALUES_MAX];
+	size_t cut_count = 0;
+	size_t count = amounts_collect(event, field, amounts, &cut_count);
+	for (size_t i = 0; i < count; i++)
+		values_put_tagged(0, (uint64_t)amounts[i], to);
+	return cut_count;
+}
+
+void values_put_tagged(uint8_t tag, uint64_t value, struct bytes *to)
+{
+	bytes_put_varint(to, 1 + sizeof value);
+	bytes_put_u8(to, tag);
+	bytes_put_u64le(to, value);
+}
+
+bool values_take_tagged(struct text value, uint8_t *ret_tag, uint64_t *ret_value)
+{
+	struct cursor from = cursor_of(value);
+	*ret_tag = cursor_u8(&from);
+	*ret_value = cursor_u64le(&from);
+	return !from.failed && cursor_left(&from) == 0;
 }

@@ -32,7 +32,15 @@ enum status values_put_tuples(const struct event *event, const struct text *fiel
 			      struct bytes *to, size_t *ret_cut_count);
 
 /* The sum of the numbers in a field as one text of eight bytes: millionths, u64le. Nothing when one
- * of them is no number or negative, or when there is none. */
-void values_put_amount(const struct event *event, struct text field, struct bytes *to);
+ * of them is no number or negative, or when there is none. How many did not fit. */
+size_t values_put_amount(const struct event *event, struct text field, struct bytes *to);
+
+/* The numbers in a field, each as a tagged value (tag 0): signed millionths. Nothing when one of
+ * them is no number. How many did not fit. */
+size_t values_put_samples(const struct event *event, struct text field, struct bytes *to);
+
+/* What a gated unit judges (gated.h): nine bytes each. */
+void values_put_tagged(uint8_t tag, uint64_t value, struct bytes *to);
+bool values_take_tagged(struct text value, uint8_t *ret_tag, uint64_t *ret_value);
 
 #endif

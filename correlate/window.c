@@ -51,7 +51,8 @@ enum status window_items_push(struct window_items *items, int64_t time_us, struc
 		items->items = grown;
 		items->capacity = capacity;
 	}
-	items->items[items->count++] = (struct window_item){time_us, proof_hold(proof)};
+	items->items[items->count++] =
+		(struct window_item){.time_us = time_us, .proof = proof_hold(proof)};
 	return OK;
 }
 
@@ -66,6 +67,8 @@ void window_news_clear(struct window_news *news)
 {
 	items_clear(&news->contributed);
 	items_clear(&news->fired);
+	news->degraded = news->approximate = false;
+	news->detail[0] = '\0';
 }
 
 void window_news_done(struct window_news *news)

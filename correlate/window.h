@@ -41,7 +41,10 @@ struct window {
 struct window_item {
 	int64_t time_us;
 	struct proof *proof; /* may be NULL; one reference */
+	uint8_t flags;       /* record_flags of an event that waited (gated.h) */
 };
+
+enum { NEWS_DETAIL_BYTES_MAX = 160 };
 
 struct window_items {
 	struct window_item *items;
@@ -50,8 +53,11 @@ struct window_items {
 };
 
 struct window_news {
-	struct window_items contributed; /* ascending time */
-	struct window_items fired;       /* only when the shape keeps proofs */
+	struct window_items contributed;    /* ascending time */
+	struct window_items fired;          /* only when the shape keeps proofs */
+	bool degraded;                      /* something that may have mattered was forgotten */
+	bool approximate;                   /* a sketch stood in for the exact figure */
+	char detail[NEWS_DETAIL_BYTES_MAX]; /* what was measured last, in words, or "" */
 };
 
 /* One more, with a reference of its own to the proof. */

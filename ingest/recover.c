@@ -112,7 +112,8 @@ static enum status restore_cells(struct runtime *runtime, struct error *err)
 }
 
 /* The rounds of a replayed epoch, all shards on this thread. */
-static enum status replay_rounds(struct runtime *runtime, uint64_t epoch, struct error *err)
+static enum status replay_rounds(struct runtime *runtime, uint64_t epoch, int64_t watermark_us,
+				 struct error *err)
 {
 	unsigned actors = runtime->options.actor_count;
 	struct bytes *boxes = calloc((size_t)actors * actors, sizeof *boxes); /* [from][to] */
@@ -120,7 +121,8 @@ static enum status replay_rounds(struct runtime *runtime, uint64_t epoch, struct
 	for (unsigned round = 0; status == OK && round <= plan_rounds(runtime->plan); round++) {
 		for (unsigned i = 0; status == OK && i < actors; i++) {
 			struct record_sink exchange = {&boxes[(size_t)i * actors], actors};
-			status = actor_round(runtime->shards[i].actor, epoch, &exchange, err);
+			status = actor_round(runtime->shards[i].actor, epoch, watermark_us,
+					     &exchange, err);
 		}
 		for (size_t i = 0; status == OK && i < (size_t)actors * actors; i++) {
 			if (boxes[i].size > 0)
@@ -139,7 +141,7 @@ static enum status replay_close(struct runtime *runtime, uint64_t epoch, int64_t
 				struct error *err)
 {
 	assert(epoch > runtime->committer.row.checkpoint_epoch);
-	enum status status = replay_rounds(runtime, epoch, err);
+	enum status status = replay_rounds(runtime, epoch, watermark_us, err);
 	for (unsigned i = 0; status == OK && i < runtime->options.actor_count; i++) {
 		status = actor_close(runtime->shards[i].actor, epoch, watermark_us, err);
 		if (status == OK)

@@ -179,12 +179,12 @@ static enum status scan_fold(struct scan *scan, int64_t watermark_us, struct err
 	struct bytes chained cleanup(bytes_done) = {0};
 	struct record_sink exchange = {&chained, 1};
 	uint64_t epoch = ++scan->epoch;
-	enum status status = actor_round(scan->actor, epoch, &exchange, err);
+	enum status status = actor_round(scan->actor, epoch, watermark_us, &exchange, err);
 	for (unsigned i = 0; status == OK && i < plan_rounds(scan->plan); i++) {
 		status = actor_feed(scan->actor, bytes_text(&chained), err);
 		bytes_clear(&chained);
 		if (status == OK)
-			status = actor_round(scan->actor, epoch, &exchange, err);
+			status = actor_round(scan->actor, epoch, watermark_us, &exchange, err);
 	}
 	if (status == OK)
 		status = actor_close(scan->actor, epoch, watermark_us, err);

@@ -136,7 +136,7 @@ static enum status shard_take_letters(struct shard *shard, struct error *err)
 }
 
 /* The rounds of one epoch: the letters of one are fed before the next is folded. */
-static enum status shard_rounds(struct shard *shard, struct error *err)
+static enum status shard_rounds(struct shard *shard, int64_t watermark_us, struct error *err)
 {
 	unsigned actors = shard->runtime->options.actor_count;
 	unsigned rounds = plan_rounds(shard->runtime->plan);
@@ -144,13 +144,14 @@ static enum status shard_rounds(struct shard *shard, struct error *err)
 	if (by_actor == NULL)
 		return ENOMEMORY;
 	struct record_sink exchange = {by_actor, actors};
-	enum status status = actor_round(shard->actor, shard->epoch, &exchange, err);
+	enum status status = actor_round(shard->actor, shard->epoch, watermark_us, &exchange, err);
 	for (unsigned round = 0; status == OK && round < rounds; round++) {
 		status = shard_send(shard, by_actor);
 		if (status == OK)
 			status = shard_take_letters(shard, err);
 		if (status == OK)
-			status = actor_round(shard->actor, shard->epoch, &exchange, err);
+			status = actor_round(shard->actor, shard->epoch, watermark_us, &exchange,
+					     err);
 	}
 	for (unsigned i = 0; i < actors; i++) {
 		assert(status != OK || by_actor[i].size == 0); /* plan_rounds() was too small */
@@ -292,7 +293,7 @@ static enum status shard_fold(struct shard *shard, struct parcel **row, struct e
 	int64_t watermark_us = 0;
 	enum status status = shard_feed(shard, row, &watermark_us, err);
 	if (status == OK)
-		status = shard_rounds(shard, err);
+		status = shard_rounds(shard, watermark_us, err);
 	if (status == OK)
 		status = actor_close(shard->actor, shard->epoch, watermark_us, err);
 	if (status == OK)

@@ -19,6 +19,12 @@ static const char *const type_names[] = {
 };
 enum { TYPE_COUNT = sizeof type_names / sizeof *type_names };
 
+const char *correlation_name(enum correlation_type type)
+{
+	assert((unsigned)type < TYPE_COUNT);
+	return type_names[type];
+}
+
 static enum status type_parse(const struct yaml_node *map, struct correlation *correlation,
 			      struct error *err)
 {
@@ -340,66 +346,6 @@ static enum status thresholds_read(struct loader *loader, const struct yaml_node
 	return status;
 }
 
-/* SEP 198: `a and b` over rule names. All joined by `and` is what temporal means anyway, all joined
- * by `or` is "at least one"; a mixture needs an engine that keeps each rule apart. */
-static enum status names_condition_read(struct loader *loader, const struct yaml_node *node,
-					struct correlation_draft *draft, struct error *err)
-{
-	const struct condition_node *tree = NULL;
-	if (!is_temporal(&draft->parsed))
-		return error_at(err, EINVALID, node->at,
-				"a condition over rule names belongs to temporal correlations\n"
-				"  fix: write a comparison, for instance {gte: 5}");
-	enum status status =
-		condition_parse(node->text, node->at, !node->quoted, loader->yaml, &tree, err);
-	if (status != OK)
-		return status;
-	size_t count = tree->kind == CONDITION_NAME ? 1 : tree->child_count;
-	bool flat = tree->kind == CONDITION_NAME || tree->kind == CONDITION_AND ||
-		    tree->kind == CONDITION_OR;
-	for (size_t i = 0; flat && i < tree->child_count; i++)
-		flat = tree->children[i]->kind == CONDITION_NAME;
-	if (!flat)
-		return error_at(err, EINVALID, node->at,
-				"this build does not evaluate mixed conditions over rule names\n"
-				"  fix: join all names by `and`, or all by `or`");
-	struct reference *named = arena_alloc(loader->arena, count * sizeof *named);
-	if (named == NULL)
-		return loader_exhausted(err);
-	for (size_t i = 0; i < count; i++) {
-		const struct condition_node *name =
-			tree->kind == CONDITION_NAME ? tree : tree->children[i];
-		named[i] =
-			(struct reference){.word = loader_keep(loader, name->name), .at = node->at};
-		bool listed = draft->references == NULL;
-		for (size_t k = 0; k < draft->reference_count; k++)
-			listed = listed || text_equal(draft->references[k].word, named[i].word);
-		if (!listed)
-			return error_at(err, EINVALID, node->at,
-					"the condition names '%.*s', which is not in rules\n  fix: "
-					"add it to rules",
-					TEXT_ARG(named[i].word));
-	}
-	for (size_t k = 0; k < draft->reference_count; k++) {
-		bool used = false;
-		for (size_t i = 0; i < count; i++)
-			used = used || text_equal(draft->references[k].word, named[i].word);
-		if (!used)
-			return error_at(err, EINVALID, draft->references[k].at,
-					"rule '%.*s' is not named by the condition\n  fix: name it "
-					"there, or remove it from rules",
-					TEXT_ARG(draft->references[k].word));
-	}
-	if (draft->references == NULL) {
-		draft->references = named;
-		draft->reference_count = count;
-	}
-	draft->parsed.conditions[0].how = COMPARE_GTE;
-	draft->parsed.conditions[0].value = tree->kind == CONDITION_OR ? 1 : (double)count;
-	draft->parsed.condition_count = 1;
-	return OK;
-}
-
 static enum status condition_read(struct loader *loader, const struct yaml_node *map,
 				  struct correlation_draft *draft, struct error *err)
 {
@@ -415,7 +361,7 @@ static enum status condition_read(struct loader *loader, const struct yaml_node 
 				"the correlation has no condition\n  fix: add for instance "
 				"`condition: {gte: 5}`");
 	if (condition->kind == YAML_STRING)
-		return names_condition_read(loader, condition, draft, err);
+		return name_condition_read(loader, condition, draft, err);
 	if (condition->kind != YAML_MAPPING)
 		return error_at(err, EINVALID, condition->at,
 				"condition must be a map of comparisons, or for temporal types a "

@@ -164,6 +164,10 @@ const struct expr *expr_named(struct loader *loader, const struct expr *expr, st
 /* Whether an event without any field satisfies the expression. */
 bool expr_true_when_absent(const struct loader *loader, const struct expr *expr);
 
+/* --- name_condition.c: a condition over rule names; fills in the references when there are none */
+enum status name_condition_read(struct loader *loader, const struct yaml_node *node,
+				struct correlation_draft *draft, struct error *err);
+
 /* --- correlation.c, filter.c, handling.c */
 enum status correlation_parse(struct loader *loader, const struct yaml_node *document,
 			      struct draft *draft, struct error *err);

@@ -38,6 +38,8 @@ enum correlation_type {
 	CORRELATION_VALUE_MEDIAN,
 };
 
+const char *correlation_name(enum correlation_type type);
+
 enum comparison { COMPARE_GT, COMPARE_GTE, COMPARE_LT, COMPARE_LTE, COMPARE_EQ, COMPARE_NEQ };
 
 /* A field name of `group-by`; an alias is resolved per referenced rule. */
@@ -46,6 +48,17 @@ struct group_field {
 	const struct text
 		*by_rule; /* field per correlation.rules[i] when it is an alias, else NULL */
 };
+
+/* A condition over the referenced rules (SEP 198), where it is more than "so many of them". */
+struct name_condition {
+	enum { NAMES_RULE, NAMES_ALL, NAMES_ANY, NAMES_NOT } kind;
+	uint32_t reference; /* NAMES_RULE: index into correlation.rules */
+	const struct name_condition *const *children;
+	size_t child_count;
+};
+
+/* seen: bit i for correlation.rules[i]. */
+bool name_condition_holds(const struct name_condition *condition, uint64_t seen);
 
 struct correlation {
 	enum correlation_type type;
@@ -59,7 +72,9 @@ struct correlation {
 		double value;
 	} conditions[2]; /* all must hold */
 	size_t condition_count;
-	const struct text *fields; /* condition.field */
+	const struct name_condition *names; /* temporal only; NULL: conditions count the rules */
+	uint64_t negated;                   /* names: bit i when rules[i] stands under a `not` */
+	const struct text *fields;          /* condition.field */
 	size_t field_count;
 	double percentile;
 	unsigned depth; /* 1 when it refers to detections only */
@@ -108,7 +123,7 @@ struct rule {
 	int64_t suppress_for_us; /* 0: every revision rule of its own */
 	bool cross_tenant;
 	bool nonnegative; /* of a value_sum: the author promises that no amount is below zero */
-	bool shadow; /* stage: shadow - stored, never sent */
+	bool shadow;      /* stage: shadow - stored, never sent */
 	enum rule_gate gate;
 	struct text explain; /* template for the alert's reason, "" = built in */
 	const struct rule_test *tests;

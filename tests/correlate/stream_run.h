@@ -145,8 +145,8 @@ static inline void run_epoch(struct run *run, struct bytes fed[ACTORS_MAX], int6
 			bytes_done(&fed[i]);
 		}
 		for (unsigned i = 0; i < run->actor_count; i++) {
-			enum status status =
-				actor_round(run->actors[i], run->epoch, &exchange, &err);
+			enum status status = actor_round(run->actors[i], run->epoch, watermark_us,
+							 &exchange, &err);
 			assert(status == OK);
 		}
 		memcpy(fed, out, sizeof out);

@@ -71,7 +71,8 @@ static void close_at(struct bench *bench, int64_t second)
 	bench->epoch++;
 	ck_assert_int_eq(actor_feed(bench->actor, bytes_text(&bench->fed), &err), OK);
 	bytes_clear(&bench->fed);
-	ck_assert_int_eq(actor_round(bench->actor, bench->epoch, &exchange, &err), OK);
+	ck_assert_int_eq(actor_round(bench->actor, bench->epoch, watermark_us, &exchange, &err),
+			 OK);
 	ck_assert_uint_eq(out.size, 0);
 	ck_assert_int_eq(actor_close(bench->actor, bench->epoch, watermark_us, &err), OK);
 	bench->changes = actor_changes(bench->actor, &bench->count);

@@ -150,7 +150,7 @@ END_TEST
 static void expect_reason(const struct alert *alert, const struct unit *unit, const char *expected)
 {
 	struct bytes reason cleanup(bytes_done) = {0};
-	alert_reason(alert, unit, &reason);
+	alert_reason(alert, unit, TEXT(""), &reason);
 	ck_assert_msg(text_equal(bytes_text(&reason), text_of(expected)), "got \"%.*s\"",
 		      TEXT_ARG(bytes_text(&reason)));
 }

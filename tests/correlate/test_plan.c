@@ -45,29 +45,45 @@ static void expect_refused(const char *document, const char *words)
 
 START_TEST(what_this_build_cannot_do_is_refused)
 {
-	const char *only = "this build evaluates event_count with gt or gte";
-	expect_refused(CORRELATION("type: event_count, condition: {lt: 3}"), only);
-	expect_refused(CORRELATION("type: event_count, condition: {lte: 3}"), only);
-	expect_refused(CORRELATION("type: event_count, condition: {eq: 3}"), only);
-	expect_refused(CORRELATION("type: event_count, condition: {neq: 3}"), only);
-	expect_refused(CORRELATION("type: event_count, condition: {gt: 3, lt: 9}"), only);
-	expect_refused(CORRELATION("type: value_count, condition: {lt: 3, field: source.ip}"),
-		       "this build evaluates value_count with gt or gte");
 	expect_refused(CORRELATION("type: value_count, condition: {gt: 200000, field: source.ip}"),
 		       "between 1 and 100000");
 	expect_refused(CORRELATION("type: temporal, condition: {gte: 2}"), "between 1 and 1");
-	expect_refused(CORRELATION("type: temporal, condition: {lte: 1}"),
-		       "this build evaluates temporal with gt or gte");
-	expect_refused(CORRELATION("type: value_sum, condition: {gt: 5, field: bytes}"),
-		       "picket: {nonnegative: true}");
-	expect_refused(CORRELATION("type: value_avg, condition: {gt: 5, field: bytes}"),
-		       "does not evaluate correlations of type value_avg");
-	expect_refused(CORRELATION("type: value_percentile, condition: {gt: 5, field: bytes}"),
-		       "does not evaluate correlations of type value_percentile");
-	expect_refused(CORRELATION("type: value_median, condition: {gt: 5, field: bytes}"),
-		       "does not evaluate correlations of type value_median");
+	expect_refused(CORRELATION("type: temporal_ordered, condition: {lte: 1}"),
+		       "temporal_ordered takes gt or gte");
 	expect_refused(CORRELATION("type: event_count, condition: {gte: 2000000}"), "threshold");
 	expect_refused(CORRELATION("type: event_count, condition: {gte: 0}"), "every event");
+}
+END_TEST
+
+START_TEST(conditions_are_judged_as_their_kind)
+{
+	static const struct {
+		const char *rest;
+		enum unit_judged judged;
+	} cases[] = {
+		{"type: event_count, condition: {gte: 3}", JUDGED_COUNT},
+		{"type: event_count, condition: {gt: 3, lt: 9}", JUDGED_SLIDING},
+		{"type: event_count, condition: {lt: 3}", JUDGED_ALIGNED},
+		{"type: event_count, condition: {neq: 3}", JUDGED_ALIGNED},
+		{"type: value_count, condition: {gte: 3, field: x}", JUDGED_TRAIL},
+		{"type: value_count, condition: {eq: 3, field: x}", JUDGED_ALIGNED},
+		{"type: value_sum, condition: {gt: 5, field: bytes}", JUDGED_SLIDING},
+		{"type: value_sum, condition: {lte: 5, field: bytes}", JUDGED_ALIGNED},
+		{"type: value_avg, condition: {lt: 5, field: bytes}", JUDGED_SLIDING},
+		{"type: value_percentile, condition: {gt: 5, field: bytes}", JUDGED_SLIDING},
+		{"type: value_median, condition: {neq: 5, field: bytes}", JUDGED_SLIDING},
+		{"type: temporal, condition: {lte: 1}", JUDGED_ALIGNED},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char yaml[1024];
+		(void)snprintf(yaml, sizeof yaml, CORRELATION("%s"), cases[i].rest);
+		struct setup setup = setup_with(yaml);
+		const struct unit *unit = unit_of(&setup, "c");
+		ck_assert_msg(unit->judged == cases[i].judged, "%s: %d", cases[i].rest,
+			      unit->judged);
+		ck_assert_int_eq(unit->gated, unit->judged >= JUDGED_SLIDING);
+		setup_done(&setup);
+	}
 }
 END_TEST
 
@@ -300,6 +316,7 @@ int main(void)
 {
 	TCase *tests = tcase_create("plan");
 	tcase_add_test(tests, what_this_build_cannot_do_is_refused);
+	tcase_add_test(tests, conditions_are_judged_as_their_kind);
 	tcase_add_test(tests, chains_export_their_group_only);
 	tcase_add_test(tests, thresholds_are_the_smallest_count);
 	tcase_add_test(tests, identity_of_state);

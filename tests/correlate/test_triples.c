@@ -126,7 +126,8 @@ static void trial_step(struct trial *trial, struct json_object *events, size_t i
 		struct bytes out = {0};
 		struct record_sink exchange = {&out, 1};
 		ck_assert_int_eq(actor_feed(trial->actor, bytes_text(&fed), NULL), OK);
-		ck_assert_int_eq(actor_round(trial->actor, index + 1, &exchange, NULL), OK);
+		ck_assert_int_eq(
+			actor_round(trial->actor, index + 1, watermark_us, &exchange, NULL), OK);
 		bytes_done(&fed);
 		fed = out;
 	}

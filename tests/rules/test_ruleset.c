@@ -141,8 +141,17 @@ START_TEST(correlation_mistakes)
 		 "    condition: {gt: 9, field: x, percentile: 0}\n",
 		 "above 0"},
 		{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n"
+		 "    condition: not a and not b\n",
+		 "holds when nothing happens"},
+		{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n"
+		 "    condition: a and (b or not a)\n",
+		 "one sign"},
+		{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n"
+		 "    condition: 1 of a*\n",
+		 "no `of`"},
+		{"    type: temporal_ordered\n    rules: [a, b]\n    timespan: 5m\n"
 		 "    condition: a and not b\n",
-		 "does not evaluate"},
+		 "type sequence"},
 		{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n    condition: a and c\n",
 		 "not in rules"},
 		{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n    condition: a\n",
