@@ -152,7 +152,7 @@ enum status check_config(const struct check_options *options, struct problems *p
 	for (size_t i = 0; i < config->files.count; i++)
 		check_readable("files", config->files.items[i], problems);
 	check_rules(&wiring, problems, &totals);
-	if (wiring_load_enrichment(&wiring, config, &one) != OK)
+	if (wiring_load_enrichment(&wiring, config, TEXT("any key will do here"), &one) != OK)
 		problems_add(problems, &one);
 	wiring_done(&wiring);
 	if (wiring.is_kafka && kafka_options_check(&wiring.kafka, &one) != OK)

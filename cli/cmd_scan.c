@@ -221,10 +221,18 @@ static int run_engine(struct session *session, const struct scan_options *option
 		      struct scan_printer *printer)
 {
 	struct scan *scan cleanup(scan_done) = NULL;
+	struct privacy *privacy cleanup(privacy_free) = NULL;
+	struct scan_options enriched = *options;
 	struct scan_totals totals;
 	struct error err = {0};
 	struct file_options files = {session->arguments.words, session->arguments.word_count};
-	enum status status = scan_new(options, &scan, &err);
+	enum status status = OK;
+	/* What a daemon would replace is replaced here too, so that both see the same event. */
+	if (options->decoder.format != INPUT_RAW)
+		status = privacy_new(&(struct privacy_options){0}, &privacy, &err);
+	enriched.enrich.privacy = privacy;
+	if (status == OK)
+		status = scan_new(&enriched, &scan, &err);
 	if (status == OK)
 		status = scan_files(scan, &files, &err);
 	if (status == OK)

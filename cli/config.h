@@ -51,6 +51,9 @@ struct config {
 	const char *api_listen, *api_socket, *api_token_file;
 	const char *api_tls_certificate_file, *api_tls_key_file;
 	const char *bindings;
+	const char *privacy_key_file;
+	int64_t privacy_secrets;
+	struct config_pairs privacy_fields;
 	int64_t time_trusted, time_future_us, time_past_us;
 	int64_t log_format;
 	const char *alertmanager_url, *alertmanager_token_file;

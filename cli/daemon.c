@@ -123,7 +123,7 @@ static enum status open_rules(struct daemon *daemon, struct error *err)
 	return OK;
 }
 
-static enum status open_store(struct daemon *daemon, struct error *err)
+static enum status open_store(struct daemon *daemon, struct hash_key *ret_key, struct error *err)
 {
 	const struct config *config = daemon->config;
 	struct identity_row identity;
@@ -143,6 +143,8 @@ static enum status open_store(struct daemon *daemon, struct error *err)
 	if (status == OK)
 		memcpy(daemon->wiring.kafka.store_id, identity.store_id,
 		       sizeof daemon->wiring.kafka.store_id);
+	if (status == OK)
+		memcpy(ret_key->bytes, identity.hash_key, sizeof ret_key->bytes);
 	return status;
 }
 
@@ -259,15 +261,18 @@ enum status daemon_new(const struct config *config, struct log *log, struct daem
 		return error_set(err, ENOMEMORY, "no memory for the daemon");
 	if (sodium_init() < 0)
 		return error_set(err, ESYSTEM, "the system gives no random numbers");
+	struct hash_key store_key;
 	enum status status = wiring_init(&daemon->wiring, config, daemon->arena, err);
 	if (status == OK && daemon->wiring.is_kafka)
 		status = kafka_options_check(&daemon->wiring.kafka, err);
 	if (status == OK)
 		status = open_rules(daemon, err);
 	if (status == OK)
-		status = wiring_load_enrichment(&daemon->wiring, config, err);
+		status = open_store(daemon, &store_key, err);
 	if (status == OK)
-		status = open_store(daemon, err);
+		status = wiring_load_enrichment(
+			&daemon->wiring, config,
+			(struct text){(const char *)store_key.bytes, sizeof store_key.bytes}, err);
 	if (status == OK)
 		status = open_sender(daemon, err);
 	if (status == OK)

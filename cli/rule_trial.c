@@ -142,6 +142,7 @@ static enum status run_once(const struct trial *trial, bool live, struct tally *
 			    struct error *err)
 {
 	struct scan *scan cleanup(scan_done) = NULL;
+	struct privacy *privacy cleanup(privacy_free) = NULL;
 	struct scan_totals totals;
 	struct scan_options options = {
 		.ruleset = trial->ruleset,
@@ -156,7 +157,10 @@ static enum status run_once(const struct trial *trial, bool live, struct tally *
 			 .context = tally},
 	};
 	*tally = (struct tally){.trial = trial};
-	enum status status = scan_new(&options, &scan, err);
+	enum status status = privacy_new(&(struct privacy_options){0}, &privacy, err);
+	options.enrich.privacy = privacy; /* as live */
+	if (status == OK)
+		status = scan_new(&options, &scan, err);
 	for (size_t i = 0; status == OK && i < trial->count; i++) {
 		const struct trial_event *event = &trial->events[trial->order[i]];
 		struct origin origin = {.topic = TEXT("test"), .offset = (int64_t)i + 1};

@@ -85,19 +85,59 @@ enum status wiring_load_rules(const struct wiring *wiring, struct ruleset **ret_
 			 wiring->rules.paths[0]);
 }
 
+/* The policies of privacy.fields. */
+static enum status take_policies(const struct config *config, struct privacy_policy *policies,
+				 struct error *err)
+{
+	for (size_t i = 0; i < config->privacy_fields.count; i++) {
+		const struct config_pair *pair = &config->privacy_fields.items[i];
+		policies[i].field = pair->name;
+		if (!privacy_action_parse(pair->value, &policies[i].action))
+			return error_set(
+				err, EINVALID,
+				"privacy.fields: %.*s: \"%.*s\" is none of mask, hmac, drop",
+				TEXT_ARG(pair->name), TEXT_ARG(pair->value));
+	}
+	return OK;
+}
+
+static enum status load_privacy(struct wiring *wiring, const struct config *config,
+				struct text store_key, struct error *err)
+{
+	struct privacy_policy policies[PRIVACY_POLICIES_MAX];
+	struct arena *arena cleanup(arena_free) = arena_new(2 * CONFIG_SECRET_MAX);
+	struct privacy_options options = {.detect = (enum privacy_detect)config->privacy_secrets,
+					  .key = store_key,
+					  .policies = policies,
+					  .policy_count = config->privacy_fields.count};
+	if (arena == NULL)
+		return error_set(err, ENOMEMORY, "no memory for privacy");
+	if (options.policy_count > PRIVACY_POLICIES_MAX)
+		return error_set(err, ELIMIT, "privacy.fields: more than %d fields",
+				 PRIVACY_POLICIES_MAX);
+	enum status status = take_policies(config, policies, err);
+	if (status == OK && config->privacy_key_file[0] != '\0')
+		status = secret_read(config->privacy_key_file, arena, &options.key, err);
+	return status == OK ? privacy_new(&options, &wiring->privacy, err) : status;
+}
+
 enum status wiring_load_enrichment(struct wiring *wiring, const struct config *config,
-				   struct error *err)
+				   struct text store_key, struct error *err)
 {
 	enum status status = OK;
 	if (config->bindings[0] != '\0')
 		status = bindings_load(config->bindings, &wiring->bindings, err);
-	wiring->enrich = (struct enrich_options){.bindings = wiring->bindings};
+	if (status == OK)
+		status = load_privacy(wiring, config, store_key, err);
+	wiring->enrich =
+		(struct enrich_options){.bindings = wiring->bindings, .privacy = wiring->privacy};
 	return status;
 }
 
 void wiring_done(struct wiring *wiring)
 {
 	bindings_free(&wiring->bindings);
+	privacy_free(&wiring->privacy);
 }
 static enum status read_secret(const char *path, struct arena *arena, struct text *ret_secret,
 			       struct error *err)

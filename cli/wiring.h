@@ -19,6 +19,7 @@ struct wiring {
 	struct decoder_options decoder;
 	struct enrich_options enrich;
 	struct bindings *bindings;
+	struct privacy *privacy;
 	struct ruleset_options rules;
 };
 
@@ -28,9 +29,9 @@ enum status wiring_init(struct wiring *wiring, const struct config *config, stru
 /* Frees what was loaded; wiring may be all zero. */
 void wiring_done(struct wiring *wiring);
 
-/* Loads what enriches events: bindings. */
+/* Loads what enriches events. store_key: keys the hashes when the configuration names no key. */
 enum status wiring_load_enrichment(struct wiring *wiring, const struct config *config,
-				   struct error *err);
+				   struct text store_key, struct error *err);
 
 /* Makes Kafka or file sources; context is the wiring. */
 struct source_factory wiring_source_factory(struct wiring *wiring);

@@ -113,14 +113,19 @@ static enum status put_quarantine(struct detect *detect, const struct message *m
 				  const struct origin *origin, const struct decoded *record,
 				  struct detected *to)
 {
+	struct text raw = enricher_raw(detect->enricher, detect->arena, record->raw);
+	struct text message_key = enricher_raw(detect->enricher, detect->arena, message->key);
+	if ((raw.data == NULL && raw.size > 0) ||
+	    (message_key.data == NULL && message->key.size > 0))
+		return ENOMEMORY;
 	struct quarantine_row row = {
 		.origin = *origin,
 		.record_time_us = message->record_time_us,
 		.reason = text_of(reject_name(record->why)),
 		.detail = record->detail.size > 0 ? record->detail
 						  : text_of(reject_text(record->why)),
-		.key = message->key,
-		.raw = record->raw,
+		.key = message_key,
+		.raw = raw,
 	};
 	bytes_clear(&detect->key);
 	bytes_clear(&detect->value);

@@ -33,7 +33,7 @@ struct detect_options {
 /* One source partition as a worker sees it. */
 struct stream {
 	struct position_row at; /* topic is owned by the stream */
-	struct bytes name;      /* what its records are called: log_name() of topic and incarnation */
+	struct bytes name; /* what its records are called: log_name() of topic and incarnation */
 	struct block_builder *block;
 	bool changed; /* since the last epoch */
 	bool stalled;

@@ -5,6 +5,7 @@
 
 struct enricher {
 	struct enrich_options options;
+	struct privacy_scratch *scratch;
 	struct bound bound; /* of the message */
 	struct enrich_counters counters;
 };
@@ -28,16 +29,23 @@ struct claims {
 enum status enricher_new(const struct enrich_options *options, struct enricher **ret_enricher,
 			 struct error *err)
 {
-	struct enricher *enricher = calloc(1, sizeof *enricher);
+	struct enricher *enricher cleanup(enricher_free) = calloc(1, sizeof *enricher);
 	if (enricher == NULL)
 		return error_set(err, ENOMEMORY, "no memory for enrichment");
 	enricher->options = *options;
-	*ret_enricher = enricher;
-	return OK;
+	enum status status = OK;
+	if (options->privacy != NULL)
+		status = privacy_scratch_new(options->privacy, &enricher->scratch, err);
+	if (status == OK)
+		*ret_enricher = TAKE(enricher);
+	return status;
 }
 
 void enricher_free(struct enricher **enricher)
 {
+	if (*enricher == NULL)
+		return;
+	privacy_scratch_free(&(*enricher)->scratch);
 	free(*enricher);
 	*enricher = NULL;
 }
@@ -152,11 +160,34 @@ static enum status bind_event(struct enricher *enricher, struct arena *arena, st
 	return OK;
 }
 
+static enum status clean_event(struct enricher *enricher, struct arena *arena, struct event *event)
+{
+	struct privacy_counts counts = {0};
+	enum status status =
+		privacy_event(enricher->options.privacy, enricher->scratch, arena, event, &counts);
+	if (status != OK)
+		return status;
+	if (counts.secrets > 0)
+		event->quality |= QUALITY_SECRET;
+	enricher->counters.secrets += counts.secrets;
+	enricher->counters.personal += counts.personal;
+	return OK;
+}
+
 enum status enricher_event(struct enricher *enricher, struct arena *arena, struct event *event)
 {
+	enum status status = OK;
 	if (bindings_count(enricher->options.bindings) > 0)
-		return bind_event(enricher, arena, event);
-	return OK;
+		status = bind_event(enricher, arena, event);
+	if (status == OK && enricher->options.privacy != NULL)
+		status = clean_event(enricher, arena, event);
+	return status;
+}
+
+struct text enricher_raw(struct enricher *enricher, struct arena *arena, struct text t)
+{
+	const struct privacy *privacy = enricher->options.privacy;
+	return privacy == NULL ? t : privacy_raw(privacy, enricher->scratch, arena, t);
 }
 
 struct enrich_counters enricher_counters(const struct enricher *enricher)

@@ -4,6 +4,7 @@
  * where an address lies is for picket to say, in fields that a payload cannot set.
  *
  *   1 bind      bound and claimed identity; the bound one takes the place of the claim
+ *   2 clean     secrets and personal data are replaced (last: nothing may be added behind it)
  *
  * Invariant: what is added depends on the message and the options alone; fields of schema.def
  * marked PROVENANCE come from here or from normalise.c only. An event is never dropped by
@@ -13,11 +14,13 @@
 #define PICKET_INGEST_ENRICH_H
 
 #include "ingest/binding.h"
+#include "ingest/privacy.h"
 
 struct enricher;
 
 struct enrich_options {
 	const struct bindings *bindings; /* NULL: nothing is bound */
+	const struct privacy *privacy;   /* NULL: everything is kept */
 };
 
 struct enrich_counters {
@@ -34,6 +37,10 @@ void enricher_free(struct enricher **enricher);
 void enricher_message(struct enricher *enricher, struct text topic, const struct message *message);
 /* Its next event; what is added lives in the arena. ENOMEMORY only. */
 enum status enricher_event(struct enricher *enricher, struct arena *arena, struct event *event);
+
+/* The bytes of a record that could not be read, as they may be kept. data == NULL for t.size > 0:
+ * out of memory. */
+struct text enricher_raw(struct enricher *enricher, struct arena *arena, struct text t);
 
 void enrich_counters_add(struct enrich_counters *to, const struct enrich_counters *from);
 struct enrich_counters enricher_counters(const struct enricher *enricher);

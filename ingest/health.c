@@ -20,6 +20,7 @@ static const struct {
 				  LEVEL_HIGH},
 	[HEALTH_UNDECIDED] = {"rule.undecided", "A rule could not be decided for an event",
 			      LEVEL_MEDIUM},
+	[HEALTH_SECRET] = {"log.secret", "A service writes secrets into its log", LEVEL_MEDIUM},
 	[HEALTH_SPOOF] = {"log.spoof", "A log claims an identity that may not write there",
 			  LEVEL_HIGH},
 };

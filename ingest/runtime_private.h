@@ -181,6 +181,7 @@ enum health_kind {
 	HEALTH_STORE_REWOUND,
 	HEALTH_UNDECIDED,
 	HEALTH_SPOOF,
+	HEALTH_SECRET,
 	HEALTH_KIND_COUNT
 };
 void health_alert(enum health_kind kind, struct text subject, struct text reason, uint64_t epoch,

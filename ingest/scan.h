@@ -15,6 +15,7 @@
 
 #include "correlate/actor.h"
 #include "ingest/decode.h"
+#include "ingest/enrich.h"
 
 struct scan_match {
 	const struct rule *rule;
@@ -40,6 +41,7 @@ struct scan_sink {
 
 struct scan_options {
 	const struct ruleset *ruleset; /* lent */
+	struct enrich_options enrich;  /* lent */
 	struct decoder_options decoder;
 	bool final_only; /* on_alert once per alert, in its final state, sorted by first event */
 	int64_t lateness_us; /* < 0: sort the whole input */

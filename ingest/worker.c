@@ -28,6 +28,7 @@ enum {
 };
 
 static const int64_t us_per_hour = 3600000000;
+static const int64_t us_per_day = 86400000000;
 
 enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned index,
 			struct error *err)
@@ -277,10 +278,37 @@ static void worker_spoofed(struct worker *worker, const struct event *event)
 		     (int64_t)hour * us_per_hour, &worker->detected.rows, &worker->announcements);
 }
 
+/* One alert per service, kind of secret and day: what is to be done is one change of its logger. */
+static void worker_secret(struct worker *worker, const struct event *event)
+{
+	struct text service = event_text(event, FIELD_SERVICE_NAME);
+	struct text kind = event_text(event, FIELD_SECRET_KIND);
+	struct text place = event_text(event, FIELD_SECRET_FIELD);
+	struct text hash = event_text(event, FIELD_SECRET_HASH);
+	uint64_t day = (uint64_t)(event->time_us / us_per_day);
+	char subject[1024];
+	char reason[2048];
+	(void)snprintf(subject, sizeof subject, "%.*s kind=%.*s",
+		       TEXT_ARG(service.size > 0 ? service : event->origin.topic), TEXT_ARG(kind));
+	if (already_told(worker, XXH3_64bits_withSeed(subject, strlen(subject), ~day)))
+		return;
+	(void)snprintf(
+		reason, sizeof reason,
+		"%.*s/%d/%lld held a secret (%.*s) in %.*s; it was stored as %.*s. Change the "
+		"secret, and let the logger leave it out",
+		TEXT_ARG(event->origin.topic), event->origin.partition,
+		(long long)event->origin.offset, TEXT_ARG(kind),
+		TEXT_ARG(place.size > 0 ? place : TEXT("a field's name")), TEXT_ARG(hash));
+	health_alert(HEALTH_SECRET, text_of(subject), text_of(reason), worker->epoch,
+		     (int64_t)day * us_per_day, &worker->detected.rows, &worker->announcements);
+}
+
 static void worker_on_event(void *context, const struct event *event, const struct matches *matches)
 {
 	if ((event->quality & QUALITY_SPOOFED) != 0)
 		worker_spoofed(context, event);
+	if ((event->quality & QUALITY_SECRET) != 0)
+		worker_secret(context, event);
 	if (matches->undecided_count > 0)
 		worker_undecided(context, event, matches);
 }

@@ -6,7 +6,7 @@
 static const char *const quality_names[QUALITY_COUNT] = {
 	"duplicate_key",    "time_missing",    "time_future", "time_past",
 	"fields_truncated", "value_truncated", "depth",       "bad_name",
-	"provenance",       "inner_not_json",  "spoofed",
+	"provenance",       "inner_not_json",  "spoofed",     "secret",
 };
 
 const char *quality_name(enum quality one)

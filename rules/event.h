@@ -80,7 +80,8 @@ enum quality {
 	QUALITY_INNER =
 		1 << 9, /* the inner record of an agent's envelope is broken JSON: kept as text */
 	QUALITY_SPOOFED = 1 << 10, /* it claimed a service or tenant that may not write there */
-	QUALITY_COUNT = 11,
+	QUALITY_SECRET = 1 << 11,  /* it held a secret, which was replaced */
+	QUALITY_COUNT = 12,
 };
 
 const char *quality_name(enum quality one);
