@@ -17,7 +17,7 @@ static const struct route routes[] = {
 	{"GET", "/livez", "", API_OPEN, api_livez},
 	{"GET", "/readyz", "", API_OPEN, api_readyz},
 	{"GET", "/metrics", "", API_OPEN, api_metrics},
-	{"GET", "/v1/gate", "service canary baseline step after wait pending deadline",
+	{"GET", "/v1/gate", "service canary baseline step after wait pending deadline share",
 	 API_GATE_READ, api_gate},
 	{"GET", "/v1/status", "", API_GATE_READ, api_status},
 	{"GET", "/v1/sources", "", API_GATE_READ, api_sources},

@@ -4,6 +4,7 @@
  * there is nothing to compare), the findings and instances of the service, the committed watermark,
  * and every reason of the runtime that forbids a PASS: silence is never a pass. */
 #include <assert.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,27 +104,19 @@ static enum status take_rows(struct api *api, struct facts *facts, char kind, in
 	return status == OK ? store_scan_status(scan, err) : status;
 }
 
-static bool arm_fits(const struct arm_query *query, const struct arm *arm)
-{
-	bool version = text_equal(arm->version, query->value);
-	bool deploy = text_equal(arm->deploy_id, query->value);
-	return query->field == ARM_VERSION     ? version
-	       : query->field == ARM_DEPLOY_ID ? deploy
-					       : version || deploy;
-}
-
 /* When the canary was first heard of; an hour ago when it never was. */
 static int64_t first_heard(const struct facts *facts, const struct gate_query *query)
 {
 	int64_t first_us = INT64_MAX;
 	const struct instance *instances = facts->instances.items;
 	for (size_t i = 0; i < facts->instances.count; i++) {
-		if (arm_fits(&query->canary, &instances[i].arm) && instances[i].first_us < first_us)
+		if (arm_matches(&query->canary, &instances[i].arm) &&
+		    instances[i].first_us < first_us)
 			first_us = instances[i].first_us;
 	}
 	if (first_us == INT64_MAX)
 		first_us = query->now_us - GATE_UNHEARD_US;
-	first_us -= COHORT_BUCKET_US;
+	first_us -= COHORT_BUCKET_US + 2 * GATE_LATENCY_BLOCK_US;
 	return first_us < 0 ? 0 : first_us;
 }
 
@@ -275,11 +268,39 @@ static enum status step_start(struct api *api, const struct text names[static 3]
 	return status;
 }
 
+/* share=10 or share=10%: the canary's part of the requests, in per cent; NaN when it is not said.
+ */
+static enum status read_share(const struct api_call *call, double *ret_share, struct error *err)
+{
+	static const double PERCENT = 100;
+	struct text share = api_parameter(call, "share");
+	*ret_share = NAN;
+	if (share.size == 0)
+		return OK;
+	struct text digits = share;
+	if (digits.data[digits.size - 1] == '%')
+		digits.size--;
+	char copy[32] = {0};
+	char *end = NULL;
+	double percent = NAN;
+	if (digits.size > 0 && digits.size < sizeof copy) {
+		memcpy(copy, digits.data, digits.size);
+		percent = strtod(copy, &end);
+	}
+	if (end == NULL || *end != '\0' || !(percent > 0 && percent < PERCENT))
+		return error_set(err, EINVALID,
+				 "share=%.*s is not a percentage between 0 and 100, such as 10",
+				 TEXT_ARG(share));
+	*ret_share = percent / PERCENT;
+	return OK;
+}
+
 static enum status read_query(const struct api_call *call, struct gate_query *ret_query,
 			      struct error *err)
 {
 	struct gate_query query = {.service = api_parameter(call, "service"),
 				   .step_start_us = INT64_MIN,
+				   .share = NAN,
 				   .now_us = api_now(call->api),
 				   .policy = gate_policy_default()};
 	struct text canary = api_parameter(call, "canary");
@@ -303,6 +324,9 @@ static enum status read_query(const struct api_call *call, struct gate_query *re
 	if (deadline.size > 0 && !duration_parse(deadline, &query.policy.deadline_us))
 		return error_set(err, EINVALID, "deadline=%.*s is not a duration such as 30m",
 				 TEXT_ARG(deadline));
+	status = read_share(call, &query.share, err);
+	if (status != OK)
+		return status;
 	if (step.size > 0) {
 		const struct text names[3] = {query.service, canary, step};
 		(void)pthread_mutex_lock(&call->api->writing);

@@ -24,6 +24,7 @@ static const struct option gate_options[] = {
 	{"step", 0, "N", "the rollout's step: its first question starts the step's bake"},
 	{"after", 0, "TIME",
 	 "when the traffic was changed: the answer has seen everything up to it"},
+	{"share", 0, "PERCENT", "of the requests that the canary should get: checked"},
 	{"wait", 0, "DURATION", "ask until the verdict is final, at most so long (default 0)"},
 	{"deadline", 0, "DURATION", "after so long in a step WAIT becomes INCONCLUSIVE"},
 	{"format", 0, "FORMAT", "text or json (also: -o json)"},
@@ -264,8 +265,8 @@ static int poll_gate(struct session *session, const struct question *question, i
 
 static int run_gate(struct session *session)
 {
-	static const char *const passed[] = {"service", "canary", "baseline",
-					     "step",    "after",  "deadline"};
+	static const char *const passed[] = {"service", "canary",   "baseline", "step",
+					     "after",   "deadline", "share"};
 	const char *wait = arguments_get(&session->arguments, "wait");
 	const char *format = arguments_get(&session->arguments, "format");
 	int64_t wait_us = 0;

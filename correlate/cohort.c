@@ -8,7 +8,7 @@
 /* Checkpoint of one virtual partition: u8 VERSION, signed watermark, items (tally_codec.c) in the
  * order of their keys. The watermark belongs to it: without it a late request would open a closed
  * bucket again after a restart. */
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 static const size_t CHANGES_BYTES_MAX = (size_t)1 << 30;
 
@@ -231,70 +231,6 @@ static int by_key(const void *left, const void *right)
 	return text_compare(a->key, b->key);
 }
 
-/* Keeps the COHORT_PRINCIPALS_MAX smallest, ascending. */
-static void principal_add(struct arm_count *arm, uint64_t principal)
-{
-	unsigned at = arm->principal_count;
-	assert(at <= COHORT_PRINCIPALS_MAX);
-	while (at > 0 && arm->principals[at - 1] >= principal)
-		at--;
-	if (at == COHORT_PRINCIPALS_MAX ||
-	    (at < arm->principal_count && arm->principals[at] == principal))
-		return;
-	if (arm->principal_count == COHORT_PRINCIPALS_MAX)
-		arm->principal_count--;
-	memmove(arm->principals + at + 1, arm->principals + at,
-		(arm->principal_count - at) * sizeof *arm->principals);
-	arm->principals[at] = principal;
-	arm->principal_count++;
-}
-
-static void credit_cluster(const struct tally_bucket *bucket, const struct tally_cluster *cluster,
-			   struct arm_count *arms)
-{
-	for (size_t i = 0; i < bucket->arm_count; i++) {
-		if (bucket->arms[i].hash != cluster->arm)
-			continue;
-		if (arms[i].clusters[cluster->outcome] < arms[i].bad[cluster->outcome])
-			arms[i].clusters[cluster->outcome]++;
-		if (cluster->principal != 0)
-			principal_add(&arms[i], cluster->principal);
-		return;
-	}
-	/* Its arm did not fit: the bucket is degraded already. */
-}
-
-static enum status bucket_give(struct cohort *cohort, struct tally_bucket *from,
-			       struct bucket *ret_bucket)
-{
-	struct arena *arena = cohort->arena;
-	assert(is_closed(cohort, from->start_us) && from->arm_count <= COHORT_ARMS_MAX);
-	tally_bucket_settle(from);
-	struct bucket bucket = {
-		.service = arena_copy(arena, from->service),
-		.start_us = from->start_us,
-		.flags = from->flags,
-		.arms = arena_alloc(arena, from->arm_count * sizeof *bucket.arms),
-		.arm_count = from->arm_count,
-	};
-	if (bucket.service.data == NULL || bucket.arms == NULL)
-		return ENOMEMORY;
-	for (size_t i = 0; i < from->arm_count; i++) {
-		const struct tally_arm *arm = &from->arms[i];
-		struct arm_count *to = &bucket.arms[i];
-		to->arm.version = arena_copy(arena, arm->arm.version);
-		to->arm.deploy_id = arena_copy(arena, arm->arm.deploy_id);
-		if (to->arm.version.data == NULL || to->arm.deploy_id.data == NULL)
-			return ENOMEMORY;
-		to->requests = arm->requests;
-		memcpy(to->bad, arm->bad, sizeof to->bad);
-	}
-	for (size_t i = 0; i < from->cluster_count; i++)
-		credit_cluster(from, &from->clusters[i], bucket.arms);
-	*ret_bucket = bucket;
-	return OK;
-}
-
 /* The late or roster node of these names, or NULL. */
 static struct tally_node *own_find(struct cohort *cohort, enum tally_kind kind,
 				   const struct text *names, size_t name_count)
@@ -336,7 +272,7 @@ static enum status close_buckets(struct cohort *cohort)
 	if (buckets == NULL)
 		return ENOMEMORY;
 	for (size_t i = 0; i < chosen.count && status == OK; i++)
-		status = bucket_give(cohort, &chosen.nodes[i]->bucket, &buckets[i]);
+		status = tally_bucket_close(&chosen.nodes[i]->bucket, cohort->arena, &buckets[i]);
 	if (status != OK)
 		return status;
 	for (size_t i = 0; i < chosen.count; i++) {

@@ -20,29 +20,42 @@
 #ifndef PICKET_CORRELATE_COHORT_H
 #define PICKET_CORRELATE_COHORT_H
 
+#include "correlate/latency.h"
 #include "correlate/record.h"
 
 enum {
 	COHORT_BUCKET_US = 10 * 1000000,
-	COHORT_ARMS_MAX = 32,       /* versions of one service in one bucket */
-	COHORT_CLUSTERS_MAX = 8192, /* clusters of bad outcomes in one bucket */
-	COHORT_PRINCIPALS_MAX = 16, /* distinct principals remembered per arm and bucket */
-	COHORT_INSTANCES_MAX = 1024,/* per service and version */
+	COHORT_ARMS_MAX = 32,        /* versions of one service in one bucket */
+	COHORT_ROUTES_MAX = 64,      /* routes of one service in one bucket; the rest is one more */
+	COHORT_HALVES = 2,           /* an arm's instances, split by their name: the A/A sentinel */
+	COHORT_CLUSTERS_MAX = 8192,  /* clusters of bad outcomes in one bucket */
+	COHORT_CULPRITS_MAX = 256,   /* principals remembered per outcome and bucket */
+	COHORT_INSTANCES_MAX = 1024, /* per service and version */
 	COHORT_EVIDENCE_MAX = 8,
-	COHORT_NAME_MAX = 256, /* bytes of a service, version, instance or rule key: the rest is cut */
+	COHORT_NAME_MAX =
+		256, /* bytes of a service, version, instance or rule key: the rest is cut */
 };
 
 /* One count of a bucket; sums stay there. */
 static const uint64_t COHORT_COUNT_MAX = UINT32_MAX;
 
-/* What the gate judges. This build judges one outcome; more get rows here, not code elsewhere. */
+/* What the gate judges: outcome.def. */
 enum outcome {
-#define OUTCOME(id, name, doc) OUTCOME_##id,
+#define OUTCOME(id, name, model, two_sided, weight, doc) OUTCOME_##id,
 #include "correlate/outcome.def"
 #undef OUTCOME
 	OUTCOME_COUNT,
+	OUTCOME_COUNTED = OUTCOME_LATENCY_P50, /* those before it are counted one by one */
 };
-const char *outcome_name(enum outcome outcome);
+enum outcome_model { OUTCOME_BERNOULLI, OUTCOME_POISSON, OUTCOME_LATENCY };
+struct outcome_info {
+	const char *name, *doc;
+	enum outcome_model model;
+	bool two_sided;
+	double weight;
+};
+const struct outcome_info *outcome_info(enum outcome outcome);
+const char *outcome_name(enum outcome outcome); /* "unknown" for OUTCOME_COUNT */
 
 /* Which build of a service an event came from. */
 struct arm {
@@ -50,18 +63,42 @@ struct arm {
 	struct text deploy_id; /* picket.deploy.id, "" when the log has none */
 };
 
+/* One outcome of one stratum. BERNOULLI: clusters <= bad <= trials. POISSON: trials is not used
+ * (it is the requests), clusters <= bad. */
+struct outcome_count {
+	uint64_t trials;
+	uint64_t bad;      /* raw */
+	uint64_t clusters; /* each cluster once, first event's stratum */
+};
+
+/* What one half of an arm's instances did on one route. */
+struct stratum {
+	unsigned route; /* index into the bucket's routes; route_count = the others */
+	unsigned half;
+	uint64_t requests;
+	struct outcome_count outcomes[OUTCOME_COUNTED];
+	struct latency_bin *bins; /* of event.duration, ascending */
+	size_t bin_count;
+};
+
 struct arm_count {
 	struct arm arm;
-	uint64_t requests;                /* n, raw */
-	uint64_t bad[OUTCOME_COUNT];      /* x, raw */
-	uint64_t clusters[OUTCOME_COUNT]; /* x, each cluster once, first event's arm */
-	uint64_t principals[COHORT_PRINCIPALS_MAX]; /* hashes, ascending, of bad outcomes */
-	unsigned principal_count;
+	uint64_t requests;      /* of all strata */
+	struct stratum *strata; /* by (route, half) */
+	size_t stratum_count;
+};
+
+/* A principal with a bad outcome, once per outcome and bucket: the arm of its first one. */
+struct culprit {
+	uint64_t principal; /* keyed hash */
+	enum outcome outcome;
+	unsigned arm; /* index */
 };
 
 enum bucket_flags {
 	BUCKET_DEGRADED = 1 << 0,     /* a limit above was hit */
 	BUCKET_NO_PRINCIPAL = 1 << 1, /* some bad outcome had neither user, client nor trace */
+	BUCKET_ROUTES = 1 << 2,       /* there were more than COHORT_ROUTES_MAX routes */
 };
 
 /* A closed bucket: what the store keeps (registry row 'b') and the gate reads. */
@@ -69,9 +106,13 @@ struct bucket {
 	struct text service;
 	int64_t start_us;
 	uint32_t flags;
-	uint64_t late; /* requests that came after it was closed: counted, not added */
+	uint64_t late;             /* requests that came after it was closed: counted, not added */
+	const struct text *routes; /* "GET /orders/{id}"; "" = the log names none */
+	size_t route_count;
 	struct arm_count *arms; /* by (version, deploy_id) */
 	size_t arm_count;
+	const struct culprit *culprits; /* by (outcome, principal) */
+	size_t culprit_count;
 };
 
 /* A HARD finding: a rule with picket.gate block matched an event of this version. */
@@ -93,6 +134,7 @@ struct instance {
 	struct text name; /* service.node.name, else pod, else container, else host, else "" */
 	int64_t first_us, last_us; /* event time */
 	uint64_t events;
+	uint64_t failures; /* http_5xx, raw */
 };
 
 void bucket_encode(const struct bucket *bucket, struct bytes *to);
@@ -102,8 +144,8 @@ void finding_encode(const struct finding *finding, struct bytes *to);
 enum status finding_decode(struct text encoded, struct arena *arena, struct finding *ret_finding,
 			   struct error *err);
 void instance_encode(const struct instance *instance, struct bytes *to);
-enum status instance_decode(struct text encoded, struct arena *arena,
-			    struct instance *ret_instance, struct error *err);
+enum status instance_decode(struct text encoded, struct arena *arena, struct instance *ret_instance,
+			    struct error *err);
 
 /* DETECT side. */
 struct cohort_counter;

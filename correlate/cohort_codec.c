@@ -1,33 +1,80 @@
 #include "correlate/tally_private.h"
 
+#include <assert.h>
+
 /* Stored rows of the gate.
  *
- * bucket   = u8 VERSION, text service, signed start, varint flags, varint late,
- *            varint outcome count, varint arm count, arm*
- *   arm      = text version, text deploy id, varint requests, per outcome { varint bad,
- *              varint clusters }, varint principal count, u64le principal*
+ * bucket    = u8 VERSION, text service, signed start, varint flags, varint late,
+ *             varint outcome count, varint route count, text route*, varint arm count, arm*,
+ *             varint culprit count, culprit*
+ *   arm     = text version, text deploy id, varint stratum count, stratum*
+ *   stratum = varint route, u8 half, varint requests, varint set of outcomes that are written,
+ *             { varint trials, varint bad, varint clusters } for each of them,
+ *             varint bin count, { varint bin, varint count }*
+ *             An outcome that is not written had as many trials as requests and nothing bad.
+ *   culprit = u8 outcome, varint arm, u64le principal
  * finding  = u8 VERSION, text service, text version, text deploy id, text rule key, body
  *   body     = text title, varint count, signed first, signed last, varint evidence count,
  *              evidence*
  *   evidence = signed time, text topic, signed partition, signed offset, varint index
  * instance = u8 VERSION, text service, text version, text deploy id, text name, body
- *   body     = signed first, signed last, varint events
+ *   body     = signed first, signed last, varint events, varint failures
  *
- * A build that judges more outcomes writes more of them; missing ones read as zero, so the rows of
- * an older build stay readable. Everything is validated after reading: order, limits, and
- * clusters <= bad <= requests, on which the statistics rest (evalue.h). */
+ * A build that judges more outcomes writes more of them and counts them in the head; a row with
+ * another number is of another build and refused, so a new outcome is a new VERSION. Everything is
+ * validated after reading: order, limits, and clusters <= bad <= trials, on which the statistics
+ * rest (evalue.h). */
 
-enum { VERSION = 1, FLAGS_ALL = BUCKET_DEGRADED | BUCKET_NO_PRINCIPAL };
+enum { VERSION = 2, FLAGS_ALL = BUCKET_DEGRADED | BUCKET_NO_PRINCIPAL | BUCKET_ROUTES };
 
-static const char *const OUTCOME_NAMES[] = {
-#define OUTCOME(id, name, doc) name,
+static const struct outcome_info OUTCOMES[] = {
+#define OUTCOME(id, name, model, two_sided, weight, doc) \
+	{name, doc, OUTCOME_##model, two_sided, weight},
 #include "correlate/outcome.def"
 #undef OUTCOME
 };
 
+const struct outcome_info *outcome_info(enum outcome outcome)
+{
+	assert(outcome < OUTCOME_COUNT);
+	return &OUTCOMES[outcome];
+}
+
 const char *outcome_name(enum outcome outcome)
 {
-	return outcome < OUTCOME_COUNT ? OUTCOME_NAMES[outcome] : "unknown";
+	return outcome < OUTCOME_COUNT ? OUTCOMES[outcome].name : "unknown";
+}
+
+/* Of a POISSON outcome the trials are the requests, and not counted. */
+static uint64_t trials_unsaid(enum outcome outcome, uint64_t requests)
+{
+	return OUTCOMES[outcome].model == OUTCOME_BERNOULLI ? requests : 0;
+}
+
+static void stratum_row_put(const struct stratum *stratum, struct bytes *to)
+{
+	uint64_t written = 0;
+	for (unsigned i = 0; i < OUTCOME_COUNTED; i++) {
+		const struct outcome_count *count = &stratum->outcomes[i];
+		if (count->bad > 0 || count->trials != trials_unsaid(i, stratum->requests))
+			written |= (uint64_t)1 << i;
+	}
+	bytes_put_varint(to, stratum->route);
+	bytes_put_u8(to, (uint8_t)stratum->half);
+	bytes_put_varint(to, stratum->requests);
+	bytes_put_varint(to, written);
+	for (unsigned i = 0; i < OUTCOME_COUNTED; i++) {
+		if ((written >> i & 1) == 0)
+			continue;
+		bytes_put_varint(to, stratum->outcomes[i].trials);
+		bytes_put_varint(to, stratum->outcomes[i].bad);
+		bytes_put_varint(to, stratum->outcomes[i].clusters);
+	}
+	bytes_put_varint(to, stratum->bin_count);
+	for (size_t i = 0; i < stratum->bin_count; i++) {
+		bytes_put_varint(to, stratum->bins[i].index);
+		bytes_put_varint(to, stratum->bins[i].count);
+	}
 }
 
 void bucket_encode(const struct bucket *bucket, struct bytes *to)
@@ -37,42 +84,108 @@ void bucket_encode(const struct bucket *bucket, struct bytes *to)
 	bytes_put_signed(to, bucket->start_us);
 	bytes_put_varint(to, bucket->flags);
 	bytes_put_varint(to, bucket->late);
-	bytes_put_varint(to, OUTCOME_COUNT);
+	bytes_put_varint(to, OUTCOME_COUNTED);
+	bytes_put_varint(to, bucket->route_count);
+	for (size_t i = 0; i < bucket->route_count; i++)
+		bytes_put_text(to, bucket->routes[i]);
 	bytes_put_varint(to, bucket->arm_count);
 	for (size_t i = 0; i < bucket->arm_count; i++) {
 		const struct arm_count *arm = &bucket->arms[i];
 		bytes_put_text(to, arm->arm.version);
 		bytes_put_text(to, arm->arm.deploy_id);
-		bytes_put_varint(to, arm->requests);
-		for (int outcome = 0; outcome < OUTCOME_COUNT; outcome++) {
-			bytes_put_varint(to, arm->bad[outcome]);
-			bytes_put_varint(to, arm->clusters[outcome]);
-		}
-		bytes_put_varint(to, arm->principal_count);
-		for (unsigned k = 0; k < arm->principal_count; k++)
-			bytes_put_u64le(to, arm->principals[k]);
+		bytes_put_varint(to, arm->stratum_count);
+		for (size_t k = 0; k < arm->stratum_count; k++)
+			stratum_row_put(&arm->strata[k], to);
+	}
+	bytes_put_varint(to, bucket->culprit_count);
+	for (size_t i = 0; i < bucket->culprit_count; i++) {
+		bytes_put_u8(to, (uint8_t)bucket->culprits[i].outcome);
+		bytes_put_varint(to, bucket->culprits[i].arm);
+		bytes_put_u64le(to, bucket->culprits[i].principal);
 	}
 }
 
-static void arm_count_take(struct cursor *from, uint64_t outcome_count, struct arm_count *arm)
+/* Where decoding stands: a failed cursor means damage, NULL from the arena no memory. */
+struct reader {
+	struct cursor from;
+	struct arena *arena;
+	bool out_of_memory;
+};
+
+static void *reader_alloc(struct reader *reader, size_t count, size_t size)
 {
-	arm->arm.version = cursor_text(from);
-	arm->arm.deploy_id = cursor_text(from);
-	arm->requests = cursor_varint(from);
-	from->failed |= arm->requests > COHORT_COUNT_MAX;
-	for (uint64_t outcome = 0; outcome < outcome_count && !from->failed; outcome++) {
-		arm->bad[outcome] = cursor_varint(from);
-		arm->clusters[outcome] = cursor_varint(from);
-		from->failed |= arm->bad[outcome] > arm->requests ||
-				arm->clusters[outcome] > arm->bad[outcome];
+	/* Nothing takes less than a byte: a damaged count must not ask for the moon. */
+	if (reader->from.failed || count > cursor_left(&reader->from)) {
+		reader->from.failed = true;
+		return NULL;
 	}
-	uint64_t principal_count = cursor_varint(from);
-	from->failed |= principal_count > COHORT_PRINCIPALS_MAX;
-	for (unsigned k = 0; k < principal_count && !from->failed; k++) {
-		arm->principals[k] = cursor_u64le(from);
-		from->failed |= k > 0 && arm->principals[k] <= arm->principals[k - 1];
+	void *memory = arena_alloc(reader->arena, count * size);
+	reader->out_of_memory |= memory == NULL;
+	reader->from.failed |= memory == NULL;
+	return memory;
+}
+
+static void outcomes_take(struct cursor *from, uint64_t written, struct stratum *stratum)
+{
+	for (unsigned i = 0; i < OUTCOME_COUNTED && !from->failed; i++) {
+		struct outcome_count *count = &stratum->outcomes[i];
+		count->trials = trials_unsaid(i, stratum->requests);
+		if ((written >> i & 1) == 0)
+			continue;
+		count->trials = cursor_varint(from);
+		count->bad = cursor_varint(from);
+		count->clusters = cursor_varint(from);
+		bool bounded = OUTCOMES[i].model == OUTCOME_BERNOULLI;
+		from->failed |= count->trials > COHORT_COUNT_MAX || count->bad > COHORT_COUNT_MAX ||
+				(bounded && count->bad > count->trials) ||
+				count->clusters > count->bad;
 	}
-	arm->principal_count = from->failed ? 0 : (unsigned)principal_count;
+}
+
+static void bins_take(struct reader *reader, struct stratum *stratum)
+{
+	struct cursor *from = &reader->from;
+	uint64_t count = cursor_varint(from);
+	from->failed |= count > LATENCY_BINS;
+	stratum->bins = reader_alloc(reader, count, sizeof *stratum->bins);
+	for (uint64_t i = 0; i < count && !from->failed; i++) {
+		uint64_t index = cursor_varint(from);
+		uint64_t of_bin = cursor_varint(from);
+		from->failed |= index >= LATENCY_BINS || of_bin > UINT32_MAX ||
+				(i > 0 && index <= stratum->bins[i - 1].index);
+		if (!from->failed)
+			stratum->bins[i] = (struct latency_bin){(uint16_t)index, (uint32_t)of_bin};
+	}
+	stratum->bin_count = from->failed ? 0 : count;
+}
+
+static bool strata_ascend(const struct stratum *a, const struct stratum *b)
+{
+	return a->route < b->route || (a->route == b->route && a->half < b->half);
+}
+
+static void strata_take(struct reader *reader, size_t route_count, struct arm_count *arm)
+{
+	struct cursor *from = &reader->from;
+	uint64_t count = cursor_varint(from);
+	from->failed |= count > (COHORT_ROUTES_MAX + 1) * COHORT_HALVES;
+	arm->strata = reader_alloc(reader, count, sizeof *arm->strata);
+	for (uint64_t k = 0; k < count && !from->failed; k++) {
+		struct stratum *stratum = &arm->strata[k];
+		uint64_t route = cursor_varint(from);
+		stratum->half = cursor_u8(from);
+		stratum->requests = cursor_varint(from);
+		uint64_t written = cursor_varint(from);
+		from->failed |= route > route_count || stratum->half >= COHORT_HALVES ||
+				stratum->requests > COHORT_COUNT_MAX ||
+				written >> OUTCOME_COUNTED != 0;
+		stratum->route = from->failed ? 0 : (unsigned)route;
+		outcomes_take(from, written, stratum);
+		bins_take(reader, stratum);
+		from->failed |= k > 0 && !strata_ascend(stratum - 1, stratum);
+		arm->requests += stratum->requests;
+	}
+	arm->stratum_count = from->failed ? 0 : count;
 }
 
 static bool arms_ascend(const struct arm *a, const struct arm *b)
@@ -81,32 +194,77 @@ static bool arms_ascend(const struct arm *a, const struct arm *b)
 	return order < 0 || (order == 0 && text_compare(a->deploy_id, b->deploy_id) < 0);
 }
 
+static void arms_take(struct reader *reader, struct bucket *bucket)
+{
+	struct cursor *from = &reader->from;
+	uint64_t count = cursor_varint(from);
+	from->failed |= count > COHORT_ARMS_MAX;
+	bucket->arms = reader_alloc(reader, count, sizeof *bucket->arms);
+	for (uint64_t i = 0; i < count && !from->failed; i++) {
+		struct arm_count *arm = &bucket->arms[i];
+		arm->arm.version = cursor_text(from);
+		arm->arm.deploy_id = cursor_text(from);
+		strata_take(reader, bucket->route_count, arm);
+		from->failed |= i > 0 && !arms_ascend(&arm[-1].arm, &arm->arm);
+	}
+	bucket->arm_count = from->failed ? 0 : count;
+}
+
+static void routes_take(struct reader *reader, struct bucket *bucket)
+{
+	struct cursor *from = &reader->from;
+	uint64_t count = cursor_varint(from);
+	from->failed |= count > COHORT_ROUTES_MAX;
+	struct text *routes = reader_alloc(reader, count, sizeof *routes);
+	for (uint64_t i = 0; i < count && !from->failed; i++)
+		routes[i] = cursor_text(from);
+	bucket->routes = routes;
+	bucket->route_count = from->failed ? 0 : count;
+}
+
+static void culprits_take(struct reader *reader, struct bucket *bucket)
+{
+	struct cursor *from = &reader->from;
+	uint64_t count = cursor_varint(from);
+	from->failed |= count > (uint64_t)COHORT_CULPRITS_MAX * OUTCOME_COUNTED;
+	struct culprit *culprits = reader_alloc(reader, count, sizeof *culprits);
+	for (uint64_t i = 0; i < count && !from->failed; i++) {
+		struct culprit *one = &culprits[i];
+		one->outcome = cursor_u8(from);
+		uint64_t arm = cursor_varint(from);
+		one->principal = cursor_u64le(from);
+		from->failed |= one->outcome >= OUTCOME_COUNTED || arm >= bucket->arm_count;
+		one->arm = from->failed ? 0 : (unsigned)arm;
+		if (i > 0)
+			from->failed |= one->outcome < one[-1].outcome ||
+					(one->outcome == one[-1].outcome &&
+					 one->principal <= one[-1].principal);
+	}
+	bucket->culprits = culprits;
+	bucket->culprit_count = from->failed ? 0 : count;
+}
+
 enum status bucket_decode(struct text encoded, struct arena *arena, struct bucket *ret_bucket,
 			  struct error *err)
 {
-	struct cursor from = cursor_of(encoded);
-	from.failed |= cursor_u8(&from) != VERSION;
-	struct bucket bucket = {.service = cursor_text(&from)};
-	bucket.start_us = cursor_signed(&from);
-	uint64_t flags = cursor_varint(&from);
-	bucket.late = cursor_varint(&from);
-	uint64_t outcome_count = cursor_varint(&from);
-	uint64_t arm_count = cursor_varint(&from);
-	if (from.failed || bucket.start_us % COHORT_BUCKET_US != 0 ||
-	    (flags & ~(uint64_t)FLAGS_ALL) || outcome_count > OUTCOME_COUNT ||
-	    arm_count > COHORT_ARMS_MAX)
-		return error_set(err, ECORRUPT, "canary bucket: damaged head");
+	struct reader reader = {.from = cursor_of(encoded), .arena = arena};
+	struct cursor *from = &reader.from;
+	from->failed |= cursor_u8(from) != VERSION;
+	struct bucket bucket = {.service = cursor_text(from)};
+	bucket.start_us = cursor_signed(from);
+	uint64_t flags = cursor_varint(from);
+	bucket.late = cursor_varint(from);
+	uint64_t outcome_count = cursor_varint(from);
+	from->failed |= bucket.start_us % COHORT_BUCKET_US != 0 || (flags & ~(uint64_t)FLAGS_ALL) ||
+			outcome_count != OUTCOME_COUNTED;
 	bucket.flags = (uint32_t)flags;
-	bucket.arm_count = arm_count;
-	bucket.arms = arena_alloc(arena, arm_count * sizeof *bucket.arms);
-	if (bucket.arms == NULL)
+	routes_take(&reader, &bucket);
+	arms_take(&reader, &bucket);
+	culprits_take(&reader, &bucket);
+	if (reader.out_of_memory)
 		return error_set(err, ENOMEMORY, "canary bucket: out of memory");
-	for (size_t i = 0; i < arm_count && !from.failed; i++) {
-		arm_count_take(&from, outcome_count, &bucket.arms[i]);
-		from.failed |= i > 0 && !arms_ascend(&bucket.arms[i - 1].arm, &bucket.arms[i].arm);
-	}
-	if (from.failed || cursor_left(&from) != 0)
-		return error_set(err, ECORRUPT, "canary bucket: damaged counts");
+	if (from->failed || cursor_left(from) != 0)
+		return error_set(err, ECORRUPT, "canary bucket: damaged");
 	*ret_bucket = bucket;
 	return OK;
 }
@@ -184,6 +342,7 @@ void instance_body_put(const struct instance *instance, struct bytes *to)
 	bytes_put_signed(to, instance->first_us);
 	bytes_put_signed(to, instance->last_us);
 	bytes_put_varint(to, instance->events);
+	bytes_put_varint(to, instance->failures);
 }
 
 void instance_body_take(struct cursor *from, struct instance *instance)
@@ -191,8 +350,10 @@ void instance_body_take(struct cursor *from, struct instance *instance)
 	instance->first_us = cursor_signed(from);
 	instance->last_us = cursor_signed(from);
 	instance->events = cursor_varint(from);
-	from->failed |=
-		instance->first_us > instance->last_us || instance->events > COHORT_COUNT_MAX;
+	instance->failures = cursor_varint(from);
+	from->failed |= instance->first_us > instance->last_us ||
+			instance->events > COHORT_COUNT_MAX ||
+			instance->failures > instance->events;
 }
 
 void instance_encode(const struct instance *instance, struct bytes *to)

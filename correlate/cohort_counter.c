@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <math.h>
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -10,8 +9,13 @@
  *
  *   service.name                any event with one is a heartbeat of its instance
  *   http.response.status_code   with a service it is a request; >= 500 is http_5xx
- *   principal                   user.id, else source.ip (the /24 or /64), else trace.id
- *   signature                   outcome, http.route else url.path, status
+ *   other outcomes              outcome_reading.c
+ *   event.duration              of a request, into the bins of its stratum
+ *   principal                   user.id, else source.ip (the /24 or /64), else trace.id; of the
+ *                               outcomes that an outsider causes (authn, authz, tenant) the address
+ *                               comes first: a name that is only claimed is nobody
+ *   signature                   outcome, route else url.path, status
+ *   route                       "METHOD http.route"; without http.route the method alone
  *
  * One (principal, signature) of a bucket is one cluster: one cause. An event without any principal
  * is a cluster of its own (its origin names it), and the bucket says so. */
@@ -71,6 +75,7 @@ struct subject {
 	struct text service, instance;
 	struct arm arm;
 	uint8_t virtual_partition;
+	uint8_t half; /* of the arm's instances */
 	bool cut_short;
 };
 
@@ -89,6 +94,10 @@ static struct subject subject_of(const struct cohort_counter *counter, const str
 		if (subject.instance.size == 0)
 			subject.instance = cut(event_text(event, INSTANCE[i]), cut_short);
 	subject.virtual_partition = virtual_partition_of(&counter->key, TEXT(""), subject.service);
+	unsigned char hash[crypto_shorthash_BYTES];
+	(void)crypto_shorthash(hash, (const unsigned char *)subject.instance.data,
+			       subject.instance.size, counter->key.bytes);
+	subject.half = hash[0] % COHORT_HALVES;
 	return subject;
 }
 
@@ -116,7 +125,7 @@ static enum status named_node(struct cohort_counter *counter, enum tally_kind ki
 }
 
 static enum status count_heartbeat(struct cohort_counter *counter, const struct subject *subject,
-				   int64_t time_us)
+				   int64_t time_us, bool failure)
 {
 	struct tally_node *node = NULL;
 	enum status status = named_node(counter, TALLY_INSTANCE, subject, subject->instance, &node);
@@ -126,6 +135,7 @@ static enum status count_heartbeat(struct cohort_counter *counter, const struct 
 	instance->first_us = time_us < instance->first_us ? time_us : instance->first_us;
 	instance->last_us = time_us > instance->last_us ? time_us : instance->last_us;
 	tally_add(&instance->events, 1);
+	tally_add(&instance->failures, failure);
 	return OK;
 }
 
@@ -149,34 +159,6 @@ static enum status count_finding(struct cohort_counter *counter, const struct su
 	return tally_finding_evidence(finding, time_us, &event->origin);
 }
 
-/* The status code of a request; false when the event is none. */
-static bool request_status(const struct event *event, int64_t *ret_status)
-{
-	enum { DIGITS_MAX = 9 };
-	const struct value *value = event_get(event, FIELD_HTTP_STATUS);
-	if (value == NULL)
-		return false;
-	if (value->type == VALUE_INTEGER) {
-		*ret_status = value->integer;
-		return true;
-	}
-	if (value->type == VALUE_REAL && fabs(value->real) < INT32_MAX) {
-		*ret_status = (int64_t)value->real;
-		return true;
-	}
-	if (value->type != VALUE_STRING || value->text.size == 0 || value->text.size > DIGITS_MAX)
-		return false;
-	int64_t number = 0;
-	for (size_t i = 0; i < value->text.size; i++) {
-		char digit = value->text.data[i];
-		if (digit < '0' || digit > '9')
-			return false;
-		number = number * 10 + (digit - '0');
-	}
-	*ret_status = number;
-	return true;
-}
-
 /* Appends the network of an address: hosts of one network count as one principal. */
 static void put_network(struct text address, struct bytes *to)
 {
@@ -197,14 +179,15 @@ static void put_network(struct text address, struct bytes *to)
 }
 
 /* Who caused it; 0 when the event does not say. */
-static uint64_t principal_of(struct cohort_counter *counter, const struct event *event)
+static uint64_t principal_of(struct cohort_counter *counter, const struct event *event,
+			     bool by_address)
 {
 	struct text user = event_text(event, FIELD_USER_ID);
 	struct text address = event_text(event, FIELD_SOURCE_IP);
 	struct text trace = event_text(event, FIELD_TRACE_ID);
 	struct bytes *to = &counter->content;
 	bytes_clear(to);
-	if (user.size > 0) {
+	if (user.size > 0 && !(by_address && address.size > 0)) {
 		bytes_put_u8(to, 'u');
 		bytes_put_text(to, user);
 	} else if (address.size > 0) {
@@ -238,16 +221,30 @@ static uint64_t content_of(struct cohort_counter *counter, const struct event *e
 	return keyed_hash(counter, to);
 }
 
-static uint64_t cluster_id(struct cohort_counter *counter, const struct event *event,
-			   uint64_t principal, enum outcome outcome, int64_t http_status)
+/* One event and what was read of it. */
+struct sighting {
+	const struct event *event;
+	const struct subject *subject;
+	const struct outcome_reading *reading;
+	uint64_t arm, route;
+};
+
+static uint64_t cluster_id(struct cohort_counter *counter, const struct sighting *seen,
+			   uint64_t principal, enum outcome outcome)
 {
+	const struct event *event = seen->event;
 	struct text route = event_text(event, FIELD_HTTP_ROUTE);
 	struct bytes *to = &counter->content;
 	bytes_clear(to);
 	bytes_put_u64le(to, principal);
 	bytes_put_u8(to, (uint8_t)outcome);
-	bytes_put_signed(to, http_status);
+	bytes_put_signed(to, seen->reading->http_status);
 	bytes_put_text(to, route.size > 0 ? route : event_text(event, FIELD_URL_PATH));
+	if (outcome_info(outcome)->model == OUTCOME_POISSON) {
+		bytes_put_text(to, event_text(event, FIELD_LOG_LOGGER));
+		bytes_put_text(to, event_text(event, FIELD_EVENT_ACTION));
+		bytes_put_text(to, event_text(event, FIELD_ERROR_TYPE));
+	}
 	if (principal == 0) {
 		bytes_put_text(to, event->origin.topic);
 		bytes_put_signed(to, event->origin.partition);
@@ -257,17 +254,21 @@ static uint64_t cluster_id(struct cohort_counter *counter, const struct event *e
 	return keyed_hash(counter, to);
 }
 
-static enum status count_bad(struct cohort_counter *counter, const struct event *event,
-			     struct tally_bucket *bucket, uint64_t arm, int64_t http_status)
+static enum status count_bad(struct cohort_counter *counter, const struct sighting *seen,
+			     struct tally_bucket *bucket, enum outcome outcome)
 {
-	uint64_t principal = principal_of(counter, event);
+	bool outsider = outcome == OUTCOME_AUTHN_FAILURE || outcome == OUTCOME_AUTHZ_DENIED ||
+			outcome == OUTCOME_TENANT_DENIED;
+	uint64_t principal = principal_of(counter, seen->event, outsider);
 	struct tally_cluster cluster = {
-		.id = cluster_id(counter, event, principal, OUTCOME_HTTP_5XX, http_status),
+		.id = cluster_id(counter, seen, principal, outcome),
 		.principal = principal,
-		.time_us = event->time_us,
-		.content = content_of(counter, event),
-		.arm = arm,
-		.outcome = OUTCOME_HTTP_5XX,
+		.time_us = seen->event->time_us,
+		.content = content_of(counter, seen->event),
+		.arm = seen->arm,
+		.route = seen->route,
+		.half = seen->subject->half,
+		.outcome = outcome,
 	};
 	if (counter->content.failed)
 		return ENOMEMORY;
@@ -282,10 +283,42 @@ static int64_t bucket_start(int64_t time_us)
 	return time_us - rest - (rest < 0 ? COHORT_BUCKET_US : 0);
 }
 
-static enum status count_request(struct cohort_counter *counter, const struct event *event,
-				 const struct subject *subject, int64_t http_status)
+/* "GET /orders/{id}" in the scratch buffer. */
+static struct text route_of(struct cohort_counter *counter, const struct event *event,
+			    bool *cut_short)
 {
-	enum { SERVER_ERROR = 500 };
+	struct text method = event_text(event, FIELD_HTTP_METHOD);
+	struct text route = event_text(event, FIELD_HTTP_ROUTE);
+	struct bytes *to = &counter->content;
+	bytes_clear(to);
+	bytes_put(to, method.data, method.size);
+	if (method.size > 0 && route.size > 0)
+		bytes_put_u8(to, ' ');
+	bytes_put(to, route.data, route.size);
+	return to->failed ? (struct text){0} : cut(bytes_text(to), cut_short);
+}
+
+static enum status count_stratum(const struct sighting *seen, struct tally_arm *arm)
+{
+	struct tally_stratum *stratum = NULL;
+	const struct outcome_reading *reading = seen->reading;
+	enum status status = tally_arm_stratum(arm, seen->route, seen->subject->half, &stratum);
+	if (status != OK)
+		return status;
+	tally_add(&stratum->requests, reading->is_request);
+	for (unsigned i = 0; i < OUTCOME_COUNTED; i++) {
+		tally_add(&stratum->trials[i], reading->trials >> i & 1);
+		tally_add(&stratum->bad[i], reading->bad >> i & 1);
+	}
+	if (reading->is_request && reading->duration_us >= 0)
+		status = tally_stratum_bin(stratum, latency_bin_of(reading->duration_us), 1);
+	return status;
+}
+
+static enum status count_outcomes(struct cohort_counter *counter, const struct event *event,
+				  const struct subject *subject,
+				  const struct outcome_reading *reading)
+{
 	bytes_clear(&counter->key_bytes);
 	tally_bucket_key(subject->service, bucket_start(event->time_us), &counter->key_bytes);
 	struct tally_node *node = NULL;
@@ -293,24 +326,31 @@ static enum status count_request(struct cohort_counter *counter, const struct ev
 	if (status != OK)
 		return status;
 	struct tally_bucket *bucket = &node->bucket;
-	if (subject->cut_short)
+	bool cut_short = subject->cut_short;
+	struct sighting seen = {event, subject, reading, 0, 0};
+	struct text route = route_of(counter, event, &cut_short);
+	uint64_t route_hash = keyed_hash(counter, &counter->content);
+	if (route_hash == TALLY_ROUTE_OTHER)
+		route_hash--;
+	if (cut_short)
 		bucket->flags |= BUCKET_DEGRADED;
+	status = tally_bucket_route(bucket, route_hash, route, &seen.route);
 
 	struct text names[] = {subject->arm.version, subject->arm.deploy_id};
 	bytes_clear(&counter->key_bytes);
 	tally_key('a', names, sizeof names / sizeof *names, &counter->key_bytes);
-	uint64_t hash = keyed_hash(counter, &counter->key_bytes);
+	seen.arm = keyed_hash(counter, &counter->key_bytes);
 	struct tally_arm *arm = NULL;
-	status = tally_bucket_arm(bucket, &subject->arm, hash, &arm);
-	if (status != OK)
-		return status;
-	bool bad = http_status >= SERVER_ERROR;
-	if (arm != NULL) {
-		tally_add(&arm->requests, 1);
-		tally_add(&arm->bad[OUTCOME_HTTP_5XX], bad);
-	}
+	if (status == OK)
+		status = tally_bucket_arm(bucket, &subject->arm, seen.arm, &arm);
+	if (status == OK && arm != NULL)
+		status = count_stratum(&seen, arm);
+	seen.route = route_hash;
 	/* Also for an arm that did not fit: which clusters stay must not depend on when it did. */
-	return bad ? count_bad(counter, event, bucket, hash, http_status) : OK;
+	for (unsigned i = 0; i < OUTCOME_COUNTED && status == OK; i++)
+		if ((reading->bad >> i & 1) != 0)
+			status = count_bad(counter, &seen, bucket, (enum outcome)i);
+	return status;
 }
 
 enum status cohort_count(struct cohort_counter *counter, const struct event *event,
@@ -323,10 +363,11 @@ enum status cohort_count(struct cohort_counter *counter, const struct event *eve
 	struct subject subject = subject_of(counter, event);
 	if (subject.service.size == 0)
 		return OK;
-	enum status status = count_heartbeat(counter, &subject, event->time_us);
-	int64_t http_status = 0;
-	if (status == OK && request_status(event, &http_status))
-		status = count_request(counter, event, &subject, http_status);
+	struct outcome_reading reading = outcomes_read(event);
+	bool failure = (reading.bad >> OUTCOME_HTTP_5XX & 1) != 0;
+	enum status status = count_heartbeat(counter, &subject, event->time_us, failure);
+	if (status == OK && (reading.trials | reading.bad) != 0)
+		status = count_outcomes(counter, event, &subject, &reading);
 	for (size_t i = 0; i < blocking_count && status == OK; i++)
 		status = count_finding(counter, &subject, event, blocking[i]);
 	return status;

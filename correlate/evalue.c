@@ -39,6 +39,26 @@
  * supermartingales, so is their mean, and P((E' + E'')/2 >= 1/beta, ever) <= beta. Taking "E' or
  * E''" instead spends beta twice. Dropping E'' while E_fail > 1 only lowers the sum.
  *
+ * TWO SIDES. For outcomes whose disappearance is a finding too (denials) the same is asked with the
+ * arms exchanged: psi becomes 1/psi. FAIL takes the mean of both e-processes, an e-process for "psi
+ * lies in [1/psi0, psi0]"; PASS needs both claims, each at beta, so the error of either is beta.
+ *
+ * SEVERAL OUTCOMES. E = sum of w_i E_i, w_i >= 0, sum 1: the mean is the way to merge e-values of
+ * any dependence (Vovk and Wang, Annals of Statistics 2021). FAIL when sup E >= 1/alpha.
+ *
+ * STRATA. Each route of a bucket is a bucket of its own here: its e_t multiplies into the same
+ * product, so that a canary which gets another mix of routes is not judged for the mix.
+ *
+ * EVENTS PER REQUEST (EVALUE_POISSON: error logs, audit events). With rates lambda psi and lambda
+ * per request x_c given x is binomial with theta(psi) = n_c psi / (n_c psi + n_b), the limit of
+ * rare errors (Lindon and Malek, NeurIPS 2022): log e_t = x_c log(psi1/psi0) - x log((n_c psi1 +
+ * n_b)/(n_c psi0 + n_b)), with the same monotonicity, and absolutely log e_t = x_c log(a) + n_c
+ * p_abs (1 - a).
+ *
+ * SAMPLE RATIO (the same paper): requests S of both arms against declared shares theta, prior
+ * Dirichlet(k theta), k = 100: O = B(k theta + S)/B(k theta) / prod theta_i^S_i is an e-value
+ * against "the split is as declared".
+ *
  * CLUSTERS. Requests of one cause are not independent; x counts causes (cohort.h: first event over
  * all versions), n stays the number of requests. Every counted cause has at least one bad request
  * of the arm it is credited to, so x <= raw x <= n. First events are x of n_c + n_b requests drawn
@@ -174,7 +194,43 @@ double evalue_log_ratio(const struct evalue_count *count, double psi_null, doubl
 	       log_normaliser(&m, psi);
 }
 
-/* Adds log e_t for each psi_j = scale * points[j] against psi_null. */
+double evalue_log_ratio_poisson(const struct evalue_count *count, double psi_null, double psi)
+{
+	double n_c = (double)count->n_c;
+	double n_b = (double)count->n_b;
+	if (n_c == 0 || n_b == 0)
+		return 0;
+	return (double)count->x_c * (log(psi) - log(psi_null)) -
+	       (double)(count->x_c + count->x_b) *
+		       (log(n_c * psi + n_b) - log(n_c * psi_null + n_b));
+}
+
+struct evalue_count evalue_mirror(const struct evalue_count *count)
+{
+	return (struct evalue_count){count->n_b, count->x_b, count->n_c, count->x_c};
+}
+
+double evalue_log_split(uint64_t requests_c, uint64_t requests_b, double share)
+{
+	static const double STRENGTH = 100;
+	assert(share > 0 && share < 1);
+	double c = (double)requests_c;
+	double b = (double)requests_b;
+	double prior_c = STRENGTH * share;
+	double prior_b = STRENGTH * (1 - share);
+	return lgamma(prior_c + c) + lgamma(prior_b + b) - lgamma(STRENGTH + c + b) -
+	       (lgamma(prior_c) + lgamma(prior_b) - lgamma(STRENGTH)) - c * log(share) -
+	       b * log1p(-share);
+}
+
+static void add_poisson(double *logs, const struct evalue_count *count, double psi_null,
+			const double *psis, int point_count)
+{
+	for (int j = 0; j < point_count; j++)
+		logs[j] += evalue_log_ratio_poisson(count, psi_null, psis[j]);
+}
+
+/* Adds log e_t for each psi_j against psi_null. */
 static void add_ratios(double *logs, const struct evalue_count *count, double psi_null,
 		       const double *psis, int point_count)
 {
@@ -204,24 +260,45 @@ void evalue_init(struct evalue *evalue, double psi0, double psi_tol, double p_ab
 	*evalue = (struct evalue){.psi0 = psi0, .psi_tol = psi_tol, .p_abs = p_abs};
 }
 
-void evalue_add(struct evalue *evalue, const struct evalue_count *count)
+void evalue_add_fail(struct evalue *evalue, const struct evalue_count *count)
 {
 	double psis[EVALUE_FAIL_POINTS];
+	if (count->x_c + count->x_b == 0)
+		return; /* says nothing: e = 1 */
 	double step = log(FAIL_FARTHEST / FAIL_NEAREST) / (EVALUE_FAIL_POINTS - 1);
 	for (int j = 0; j < EVALUE_FAIL_POINTS; j++)
 		psis[j] = evalue->psi0 * FAIL_NEAREST * exp(step * j);
-	add_ratios(evalue->fail_log, count, evalue->psi0, psis, EVALUE_FAIL_POINTS);
-	add_ratios(evalue->relative_log, count, evalue->psi_tol, RELATIVE, EVALUE_PASS_POINTS);
+	if (evalue->model == EVALUE_POISSON)
+		add_poisson(evalue->fail_log, count, evalue->psi0, psis, EVALUE_FAIL_POINTS);
+	else
+		add_ratios(evalue->fail_log, count, evalue->psi0, psis, EVALUE_FAIL_POINTS);
+	double fail_log = log_mean(evalue->fail_log, EVALUE_FAIL_POINTS);
+	evalue->fail_log_sup = fmax(evalue->fail_log_sup, fail_log);
+}
 
+void evalue_add_pass(struct evalue *evalue, const struct evalue_count *count)
+{
+	bool poisson = evalue->model == EVALUE_POISSON;
+	double p_abs = evalue->p_abs;
+	double all = (double)count->n_c;
 	double bad = (double)count->x_c;
-	double good = (double)(count->n_c - count->x_c);
+	if (poisson)
+		add_poisson(evalue->relative_log, count, evalue->psi_tol, RELATIVE,
+			    EVALUE_PASS_POINTS);
+	else
+		add_ratios(evalue->relative_log, count, evalue->psi_tol, RELATIVE,
+			   EVALUE_PASS_POINTS);
 	for (int j = 0; j < EVALUE_PASS_POINTS; j++)
 		evalue->absolute_log[j] +=
 			bad * log(ABSOLUTE[j]) +
-			good * (log1p(-ABSOLUTE[j] * evalue->p_abs) - log1p(-evalue->p_abs));
+			(poisson ? all * p_abs * (1 - ABSOLUTE[j])
+				 : (all - bad) * (log1p(-ABSOLUTE[j] * p_abs) - log1p(-p_abs)));
+}
 
-	double fail_log = log_mean(evalue->fail_log, EVALUE_FAIL_POINTS);
-	evalue->fail_log_sup = fmax(evalue->fail_log_sup, fail_log);
+void evalue_add(struct evalue *evalue, const struct evalue_count *count)
+{
+	evalue_add_fail(evalue, count);
+	evalue_add_pass(evalue, count);
 }
 
 static double natural(double logarithm)

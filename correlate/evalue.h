@@ -7,9 +7,9 @@
  * Invariant: pure; the same counts in the same order give the same bits; buckets without requests
  * or bad outcomes in question change nothing they say nothing about.
  * Owner: the caller (plain data). Thread: one per struct. Units: counts of requests.
- * Limits: x <= n per arm and counts up to 2^40 (asserted; one arm of cohort.h holds less
- * than 2^32, and a baseline may be the sum of COHORT_ARMS_MAX);
- * the cost of one bucket is stated in evalue.c. */
+ * Limits: x <= n per arm (but for EVALUE_POISSON) and counts up to 2^40 (asserted; one arm of
+ * cohort.h holds less than 2^32, and a baseline may be the sum of COHORT_ARMS_MAX); the cost of one
+ * bucket is stated in evalue.c. */
 #ifndef PICKET_CORRELATE_EVALUE_H
 #define PICKET_CORRELATE_EVALUE_H
 
@@ -27,7 +27,11 @@ struct evalue_count {
 	uint64_t n_b, x_b;
 };
 
+/* What a bad outcome is: one of n trials, or any number of events among n requests. */
+enum evalue_model { EVALUE_BERNOULLI, EVALUE_POISSON };
+
 struct evalue {
+	enum evalue_model model;
 	double psi0, psi_tol, p_abs;
 	double fail_log[EVALUE_FAIL_POINTS];     /* against psi <= psi0 */
 	double relative_log[EVALUE_PASS_POINTS]; /* against psi >= psi_tol */
@@ -37,6 +41,11 @@ struct evalue {
 
 void evalue_init(struct evalue *evalue, double psi0, double psi_tol, double p_abs);
 void evalue_add(struct evalue *evalue, const struct evalue_count *count);
+/* The two halves of evalue_add(), for who needs only one. */
+void evalue_add_fail(struct evalue *evalue, const struct evalue_count *count);
+void evalue_add_pass(struct evalue *evalue, const struct evalue_count *count);
+/* The same bucket seen from the other side: is the baseline worse than the canary? */
+struct evalue_count evalue_mirror(const struct evalue_count *count);
 
 /* Natural values, never infinite: beyond 1e300 they stay there. */
 double evalue_fail(const struct evalue *evalue);
@@ -50,5 +59,11 @@ bool evalue_not_inferior(const struct evalue *evalue, double beta);
 
 /* log of e_t of one bucket: the conditional likelihood ratio of psi against psi_null. */
 double evalue_log_ratio(const struct evalue_count *count, double psi_null, double psi);
+/* The same under EVALUE_POISSON. */
+double evalue_log_ratio_poisson(const struct evalue_count *count, double psi_null, double psi);
+
+/* log of the Bayes factor against "requests split as declared": share is the canary's, 0 < share
+ * < 1 (sample-ratio check; evalue.c, SAMPLE RATIO). */
+double evalue_log_split(uint64_t requests_c, uint64_t requests_b, double share);
 
 #endif

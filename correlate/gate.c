@@ -3,27 +3,29 @@
 #include <assert.h>
 #include <math.h>
 
-#include "correlate/cohort.h"
-
 /* THE ORDER OF THE VERDICT. The first row that holds answers.
  *
  *   | row | when                                                 | verdict, reason             |
  *   |-----|------------------------------------------------------|-----------------------------|
  *   |  1  | the query names one build twice, or none             | INCONCLUSIVE  IDENTITY      |
  *   |  2  | a HARD finding of the canary                         | FAIL          HARD_FINDING  |
- *   |  3  | sup E_fail >= 1/alpha, from enough principals and    | FAIL          REGRESSION    |
- *   |     | buckets                                              |                             |
+ *   |  3  | the evidence of a regression became enough (where   | FAIL          REGRESSION    |
+ *   |     | and when: evidence.c)                                |                             |
  *   |  4  | no event of the canary, or of the baseline: before   | WAIT          IDENTITY      |
  *   |     | the deadline; after it                               | INCONCLUSIVE  IDENTITY      |
  *   |  5  | a build that was seen is both canary and baseline    | INCONCLUSIVE  IDENTITY      |
  *   |  6  | the runtime doubts its data, a bucket is degraded,   | INCONCLUSIVE  DOUBT,        |
- *   |     | or over 1 % of the requests came too late to count   |               DEGRADED, LATE|
+ *   |     | over 1 % of the requests came too late to count, the |               DEGRADED, LATE|
+ *   |     | canary's share is not the declared one, or a         |               SPLIT, NOISY_ |
+ *   |     | regression shows while the baseline differs in itself|               BASELINE      |
  *   |  7  | nothing closed yet, lag, a stall, a silent instance  | STALE         LAG, STALLED, |
  *   |     |                                                      |               SILENT        |
- *   |  8  | the bake is over and every outcome is not inferior   | PASS          NI_ACCEPTED   |
+ *   |  8  | the bake is over, the routes were exercised, no      | PASS          NI_ACCEPTED   |
+ *   |     | outcome is rejected, and every required one that the |                             |
+ *   |     | service logs is not inferior                         |                             |
  *   |  9  | the deadline has passed                              | INCONCLUSIVE  DEADLINE      |
- *   | 10  | otherwise                                            | WAIT          BAKE,         |
- *   |     |                                                      |               EVIDENCE, ... |
+ *   | 10  | otherwise                                            | WAIT          BAKE, EVIDENCE|
+ *   |     |                                                      |               COVERAGE, ... |
  *
  * Why so: FAIL (2, 3) needs no freshness, and what made it stays in the inputs for ever, so it
  * stands above everything that may come and go; only row 1, which is a property of the question,
@@ -43,77 +45,6 @@
 
 static const double US_PER_SECOND = 1e6;
 
-const char *verdict_name(enum verdict verdict)
-{
-	static const char *const NAMES[] = {"PASS", "FAIL",  "INCONCLUSIVE",
-					    "WAIT", "STALE", "UNAVAILABLE"};
-	assert(verdict <= VERDICT_UNAVAILABLE);
-	return NAMES[verdict];
-}
-
-enum status arm_query_parse(struct text argument, struct arm_query *ret_query, struct error *err)
-{
-	const char *equals = argument.size == 0 ? NULL : memchr(argument.data, '=', argument.size);
-	if (equals == NULL) {
-		if (text_equal(argument, TEXT("auto")))
-			argument = TEXT("");
-		*ret_query = (struct arm_query){ARM_ANY, argument};
-		return OK;
-	}
-	size_t name_size = (size_t)(equals - argument.data);
-	struct text name = {argument.data, name_size};
-	struct text value = text_cut(argument, name_size + 1);
-	enum field_id id = schema_find(name);
-	if (id != FIELD_SERVICE_VERSION && id != FIELD_DEPLOY_ID)
-		return error_set(err, EINVALID,
-				 "%.*s does not name a build: use a version, "
-				 "service.version=VALUE or picket.deploy.id=VALUE",
-				 TEXT_ARG(name));
-	if (value.size == 0)
-		return error_set(err, EINVALID, "%.*s= has no value", TEXT_ARG(name));
-	*ret_query = (struct arm_query){id == FIELD_DEPLOY_ID ? ARM_DEPLOY_ID : ARM_VERSION, value};
-	return OK;
-}
-
-struct gate_policy gate_policy_default(void)
-{
-	static const int64_t SECOND_US = 1000000;
-	return (struct gate_policy){
-		.name = TEXT("default"),
-		.alpha = 0.01,
-		.beta = 0.05,
-		.psi0 = 1.25,
-		.psi_tol = 2,
-		.p_abs = 0.001,
-		.bake_us = 300 * SECOND_US,
-		.max_lag_us = 30 * SECOND_US,
-		.deadline_us = 1800 * SECOND_US,
-		.principals_min = 3,
-		.buckets_min = 2,
-	};
-}
-
-/* What the decision needs, gathered once. */
-struct judgement {
-	const struct gate_query *query;
-	const struct gate_facts *facts;
-	struct arena *arena;
-	struct gate_result *result;
-	struct evidence evidence;
-	int64_t bake_end_us;
-	bool deadline_passed;
-	bool out_of_memory;
-};
-
-/* Adds a reason; text.data == NULL is what arena_print() says when memory is out. */
-static void give_reason(struct judgement *judgement, struct text code, struct text text)
-{
-	struct gate_result *result = judgement->result;
-	judgement->out_of_memory |= text.data == NULL;
-	if (result->reason_count < GATE_REASONS_MAX)
-		result->reasons[result->reason_count++] = (struct gate_reason){code, text};
-}
-
 static int64_t later(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
@@ -128,16 +59,16 @@ static int64_t after(int64_t a, int64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
-static void take_time(struct judgement *judgement)
+static void take_time(struct judgement *judgement, const struct gate_evidence *evidence)
 {
 	const struct gate_query *query = judgement->query;
 	const struct gate_facts *facts = judgement->facts;
 	struct gate_result *result = judgement->result;
 	int64_t watermark_us = facts->watermark_us;
 	result->as_of_us = INT64_MIN;
-	if (watermark_us == INT64_MAX && facts->bucket_count > 0)
+	if (watermark_us == INT64_MAX && evidence->moment_count > 0)
 		result->as_of_us =
-			facts->buckets[facts->bucket_count - 1].start_us + COHORT_BUCKET_US;
+			evidence->moments[evidence->moment_count - 1].start_us + COHORT_BUCKET_US;
 	else if (watermark_us != INT64_MAX && watermark_us >= INT64_MIN + COHORT_BUCKET_US)
 		result->as_of_us =
 			watermark_us -
@@ -148,7 +79,7 @@ static void take_time(struct judgement *judgement)
 		result->lag_us = INT64_MAX;
 	result->lag_us = later(result->lag_us, 0);
 
-	int64_t first_us = judgement->evidence.canary_first_us;
+	int64_t first_us = judgement->gathered.canary_first_us;
 	result->step_start_us = later(later(query->step_start_us, query->after_us), first_us);
 	judgement->bake_end_us = after(result->step_start_us, query->policy.bake_us);
 	int64_t from_us = query->step_start_us;
@@ -195,61 +126,34 @@ static bool has_hard_finding(struct judgement *judgement)
 /* Row 3; where only a minimum is missing, the reason says which. */
 static bool has_regression(struct judgement *judgement)
 {
-	const struct gate_policy *policy = &judgement->query->policy;
 	const struct gate_result *result = judgement->result;
-	if (judgement->evidence.e_all_sup < 1 / policy->alpha)
-		return false;
-	bool enough = false;
+	bool failed = result->failed_at_us != INT64_MIN;
 	for (int i = 0; i < OUTCOME_COUNT; i++) {
 		const struct outcome_result *outcome = &result->outcomes[i];
-		const char *name = outcome_name(outcome->outcome);
-		if (outcome->state != NI_REJECTED)
-			continue;
-		if (outcome->principals >= policy->principals_min &&
-		    outcome->bad_bucket_count >= policy->buckets_min) {
-			enough = true;
-			give_reason(
-				judgement, TEXT("REGRESSION"),
-				arena_print(judgement->arena,
-					    "%s: %llu of %llu canary requests against %llu of "
-					    "%llu of the baseline (evidence %.3g, %g is enough)",
-					    name, (unsigned long long)outcome->x_c,
-					    (unsigned long long)outcome->n_c,
-					    (unsigned long long)outcome->x_b,
-					    (unsigned long long)outcome->n_b, outcome->e_fail_sup,
-					    1 / policy->alpha));
-			continue;
-		}
-		give_reason(
-			judgement, TEXT("UNCONFIRMED"),
-			arena_print(judgement->arena,
-				    "%s looks worse (evidence %.3g), but from %u principal%s in "
-				    "%u bucket%s; %u in %u are asked for%s",
-				    name, outcome->e_fail_sup, outcome->principals,
-				    outcome->principals == 1 ? "" : "s", outcome->bad_bucket_count,
-				    outcome->bad_bucket_count == 1 ? "" : "s",
-				    policy->principals_min, policy->buckets_min,
-				    result->no_principal_count == 0
-					    ? ""
-					    : " (log user.id, source.ip or trace.id)"));
+		if (outcome->state == NI_REJECTED && failed)
+			say_regression(judgement, outcome);
+		else if (outcome->state == NI_REJECTED)
+			say_unconfirmed(judgement, outcome);
 	}
-	return enough;
+	if (failed)
+		say_one_instance(judgement);
+	return failed;
 }
 
 /* Row 4. */
 static bool is_unseen(struct judgement *judgement)
 {
 	const struct gate_query *query = judgement->query;
-	if (!judgement->evidence.canary_seen)
+	if (!judgement->gathered.canary_seen)
 		give_reason(judgement, TEXT("IDENTITY"),
 			    arena_print(judgement->arena, "no event of %.*s %.*s was seen",
 					TEXT_ARG(query->service), TEXT_ARG(query->canary.value)));
-	else if (!judgement->evidence.baseline_seen && query->baseline.value.size == 0)
+	else if (!judgement->gathered.baseline_seen && query->baseline.value.size == 0)
 		give_reason(judgement, TEXT("IDENTITY"),
 			    arena_print(judgement->arena,
 					"no other version of %.*s was seen to compare with",
 					TEXT_ARG(query->service)));
-	else if (!judgement->evidence.baseline_seen)
+	else if (!judgement->gathered.baseline_seen)
 		give_reason(judgement, TEXT("IDENTITY"),
 			    arena_print(judgement->arena,
 					"no event of the baseline %.*s %.*s was seen",
@@ -277,6 +181,40 @@ static bool too_late(struct judgement *judgement)
 	return true;
 }
 
+/* The canary gets another share of the requests than the controller declared. */
+static bool split_is_wrong(struct judgement *judgement)
+{
+	const struct gate_policy *policy = &judgement->query->policy;
+	const struct gate_result *result = judgement->result;
+	double declared = judgement->query->share;
+	if (!(result->split_e >= 1 / policy->split_alpha) ||
+	    fabs(result->split_observed / declared - 1) <= policy->split_tolerance)
+		return false;
+	give_reason(
+		judgement, TEXT("SPLIT"),
+		arena_print(judgement->arena,
+			    "the canary logs %.3g %% of the requests, %.3g %% were declared: is "
+			    "traffic routed as you think, and does every instance log?",
+			    100 * result->split_observed, 100 * declared));
+	return true;
+}
+
+/* A regression in view, but the baseline's instances differ among themselves as much. */
+static bool is_noisy(struct judgement *judgement)
+{
+	const struct gate_policy *policy = &judgement->query->policy;
+	const struct gate_result *result = judgement->result;
+	if (result->e_baseline_sup < 1 / policy->alpha || result->e_all_sup < 1 / policy->alpha ||
+	    result->failed_at_us != INT64_MIN)
+		return false;
+	give_reason(judgement, TEXT("NOISY_BASELINE"),
+		    arena_print(judgement->arena,
+				"one half of the baseline's instances differs from the other "
+				"(evidence %.3g): the canary cannot be told from that",
+				result->e_baseline_sup));
+	return true;
+}
+
 /* Row 6. */
 static bool is_doubtful(struct judgement *judgement)
 {
@@ -290,26 +228,10 @@ static bool is_doubtful(struct judgement *judgement)
 				    "%zu bucket%s went over a limit: not everything was counted",
 				    judgement->result->degraded_count,
 				    judgement->result->degraded_count == 1 ? "" : "s"));
-	return too_late(judgement) ||
+	bool split = split_is_wrong(judgement);
+	bool noisy = is_noisy(judgement);
+	return too_late(judgement) || split || noisy ||
 	       facts->doubt_reason_count + judgement->result->degraded_count > 0;
-}
-
-static void say_silent(struct judgement *judgement)
-{
-	const struct gate_result *result = judgement->result;
-	if (result->silent_count > 0) {
-		struct text name = result->silent[0];
-		give_reason(judgement, TEXT("SILENT"),
-			    arena_print(judgement->arena,
-					"%zu of %zu canary instances fell silent: %.*s%s",
-					result->silent_count, result->instance_count,
-					TEXT_ARG(name), result->silent_count > 1 ? ", ..." : ""));
-		return;
-	}
-	int64_t last_us = judgement->evidence.canary_last_us;
-	if (last_us < judgement->query->now_us - 2 * judgement->query->policy.max_lag_us)
-		give_reason(judgement, TEXT("SILENT"),
-			    TEXT("no instance of the canary is heard any more"));
 }
 
 /* Row 7. */
@@ -329,45 +251,84 @@ static bool is_stale(struct judgement *judgement)
 					lag_max));
 	for (size_t i = 0; i < facts->stale_reason_count; i++)
 		give_reason(judgement, TEXT("STALLED"), facts->stale_reasons[i]);
-	if (judgement->evidence.canary_seen)
+	if (judgement->gathered.canary_seen)
 		say_silent(judgement);
 	return result->reason_count > before || facts->stale_reason_count > 0;
+}
+
+static bool is_baked(struct judgement *judgement)
+{
+	const struct gate_policy *policy = &judgement->query->policy;
+	const struct gate_result *result = judgement->result;
+	bool baked = result->as_of_us >= judgement->bake_end_us;
+	uint64_t requests = result->outcomes[OUTCOME_HTTP_5XX].n_c;
+	if (!baked)
+		give_reason(judgement, TEXT("BAKE"),
+			    arena_print(judgement->arena,
+					"%.0f s of the bake are still to be evaluated",
+					(double)(judgement->bake_end_us - result->as_of_us) /
+						US_PER_SECOND));
+	if (result->coverage < policy->coverage)
+		give_reason(
+			judgement, TEXT("COVERAGE"),
+			arena_print(judgement->arena,
+				    "routes with %.3g %% of the baseline's requests were asked of "
+				    "the canary at least %llu times; %.3g %% are needed",
+				    100 * result->coverage,
+				    (unsigned long long)policy->coverage_requests_min,
+				    100 * policy->coverage));
+	if (requests < policy->requests_min)
+		give_reason(judgement, TEXT("REQUESTS"),
+			    arena_print(judgement->arena,
+					"%llu requests of the canary; %llu are needed",
+					(unsigned long long)requests,
+					(unsigned long long)policy->requests_min));
+	return baked && result->coverage >= policy->coverage && requests >= policy->requests_min;
+}
+
+/* The smaller of what de-duplicated and raw counts prove, on the side that is behind. */
+static double pass_evidence(const struct outcome_result *outcome)
+{
+	const struct side_result *side = &outcome->worse;
+	if (outcome_info(outcome->outcome)->two_sided && outcome->worse.accepted)
+		side = &outcome->better;
+	return fmin(side->e_pass_relative + side->e_pass_absolute,
+		    side->e_pass_relative_raw + side->e_pass_absolute_raw) /
+	       2;
 }
 
 /* Row 8; what is missing goes into the reasons of rows 9 and 10. */
 static bool is_proven(struct judgement *judgement)
 {
 	const struct gate_result *result = judgement->result;
-	bool proven = true;
-	if (result->as_of_us < judgement->bake_end_us) {
-		proven = false;
-		give_reason(judgement, TEXT("BAKE"),
-			    arena_print(judgement->arena,
-					"%.0f s of the bake are still to be evaluated",
-					(double)(judgement->bake_end_us - result->as_of_us) /
-						US_PER_SECOND));
-	}
+	const struct gate_policy *policy = &judgement->query->policy;
+	bool proven = is_baked(judgement);
 	for (int i = 0; i < OUTCOME_COUNT; i++) {
 		const struct outcome_result *outcome = &result->outcomes[i];
-		if (outcome->state == NI_ACCEPTED)
+		proven &= outcome->state != NI_REJECTED;
+		if (outcome->state != NI_OPEN || !policy->outcomes[i].required)
 			continue;
 		proven = false;
-		if (outcome->state == NI_OPEN)
-			give_reason(
-				judgement, TEXT("EVIDENCE"),
-				arena_print(judgement->arena,
-					    "%s: %llu canary requests do not prove it yet "
-					    "(evidence %.3g, %g is enough)",
-					    outcome_name(outcome->outcome),
-					    (unsigned long long)outcome->n_c,
-					    (outcome->e_pass_relative + outcome->e_pass_absolute) /
-						    2,
-					    1 / judgement->query->policy.beta));
+		give_reason(judgement, TEXT("EVIDENCE"),
+			    arena_print(judgement->arena,
+					"%s: %llu trials of the canary do not prove it yet "
+					"(evidence %.3g, %g is enough)",
+					outcome_name(outcome->outcome),
+					(unsigned long long)outcome->n_c, pass_evidence(outcome),
+					1 / policy->beta));
 	}
-	for (int i = 0; i < OUTCOME_COUNT && proven; i++)
+	bool any = false;
+	for (int i = 0; i < OUTCOME_COUNT && proven; i++) {
+		if (result->outcomes[i].state != NI_ACCEPTED)
+			continue;
+		any = true;
 		give_reason(judgement, TEXT("NI_ACCEPTED"),
 			    arena_print(judgement->arena, "%s is not worse than the baseline's",
 					outcome_name((enum outcome)i)));
+	}
+	if (proven && !any)
+		give_reason(judgement, TEXT("NO_FINDING"),
+			    TEXT("no blocking finding; the policy claims nothing about rates"));
 	return proven;
 }
 
@@ -380,7 +341,7 @@ static enum verdict decide(struct judgement *judgement)
 	bool regression = has_regression(judgement);
 	bool failed = hard || regression;
 	bool unseen = !failed && is_unseen(judgement);
-	bool overlap = !failed && !unseen && judgement->evidence.overlap;
+	bool overlap = !failed && !unseen && judgement->gathered.overlap;
 	if (overlap)
 		give_reason(judgement, TEXT("IDENTITY"),
 			    TEXT("one build that was seen is both canary and baseline"));
@@ -413,22 +374,26 @@ static struct text summarise(const struct judgement *judgement)
 	struct text baseline = query->baseline.value;
 	if (baseline.size == 0)
 		baseline = TEXT("the other versions");
-	if (result->verdict == VERDICT_PASS)
+	unsigned accepted = 0;
+	for (int i = 0; i < OUTCOME_COUNT; i++)
+		accepted += result->outcomes[i].state == NI_ACCEPTED;
+	if (result->verdict == VERDICT_PASS && accepted > 0)
 		return arena_print(
 			judgement->arena,
-			"canary %.*s is not worse than %.*s: %llu of %llu against %llu of "
-			"%llu requests failed (%g %% bound)",
-			TEXT_ARG(query->canary.value), TEXT_ARG(baseline),
-			(unsigned long long)outcome->raw_x_c, (unsigned long long)outcome->n_c,
-			(unsigned long long)outcome->raw_x_b, (unsigned long long)outcome->n_b,
-			100 * (1 - query->policy.beta));
+			"canary %.*s is not worse than %.*s in %u outcome%s: %llu of %llu against "
+			"%llu of %llu requests failed (%g %% bound)",
+			TEXT_ARG(query->canary.value), TEXT_ARG(baseline), accepted,
+			accepted == 1 ? "" : "s", (unsigned long long)outcome->raw_x_c,
+			(unsigned long long)outcome->n_c, (unsigned long long)outcome->raw_x_b,
+			(unsigned long long)outcome->n_b, 100 * (1 - query->policy.beta));
 	assert(result->reason_count > 0);
 	return arena_print(judgement->arena, "canary %.*s: %.*s", TEXT_ARG(query->canary.value),
 			   TEXT_ARG(result->reasons[0].text));
 }
 
-enum status gate_judge(const struct gate_query *query, const struct gate_facts *facts,
-		       struct arena *arena, struct gate_result *ret_result)
+enum status gate_judge_evidence(const struct gate_query *query, const struct gate_facts *facts,
+				const struct gate_evidence *evidence, struct arena *arena,
+				struct gate_result *ret_result)
 {
 	assert(query->policy.alpha > 0 && query->policy.beta > 0);
 	struct gate_result *result = arena_alloc(arena, sizeof *result);
@@ -436,10 +401,12 @@ enum status gate_judge(const struct gate_query *query, const struct gate_facts *
 		return ENOMEMORY;
 	struct judgement judgement = {
 		.query = query, .facts = facts, .arena = arena, .result = result};
-	enum status status = evidence_gather(query, facts, arena, result, &judgement.evidence);
+	enum status status =
+		evidence_gather(query, facts, evidence, arena, result, &judgement.gathered);
 	if (status != OK)
 		return status;
-	take_time(&judgement);
+	take_time(&judgement, evidence);
+	evidence_gather_quality(query, evidence, result);
 	result->verdict = decide(&judgement);
 	result->final = result->verdict == VERDICT_PASS || result->verdict == VERDICT_FAIL ||
 			result->verdict == VERDICT_INCONCLUSIVE;
@@ -447,5 +414,30 @@ enum status gate_judge(const struct gate_query *query, const struct gate_facts *
 	if (judgement.out_of_memory || result->summary.data == NULL)
 		return ENOMEMORY;
 	*ret_result = *result;
+	return OK;
+}
+
+enum status gate_judge(const struct gate_query *query, const struct gate_facts *facts,
+		       struct arena *arena, struct gate_result *ret_result)
+{
+	struct gate_evidence *evidence cleanup(gate_evidence_free) = NULL;
+	enum status status = gate_evidence_new(query, &evidence, NULL);
+	for (size_t i = 0; i < facts->bucket_count && status == OK; i++)
+		status = gate_evidence_add(evidence, &facts->buckets[i], facts->instances,
+					   facts->instance_count);
+	struct gate_result result = {0};
+	if (status == OK)
+		status = gate_judge_evidence(query, facts, evidence, arena, &result);
+	if (status != OK)
+		return status;
+	/* The evidence goes; what its result points to must stay. */
+	size_t size = result.moment_count * sizeof *result.moments;
+	struct gate_moment *moments = arena_alloc(arena, size);
+	if (moments == NULL)
+		return ENOMEMORY;
+	if (size > 0)
+		memcpy(moments, result.moments, size);
+	result.moments = moments;
+	*ret_result = result;
 	return OK;
 }

@@ -33,15 +33,27 @@ struct arm_query {
  * when FIELD is neither service.version nor a name of picket.deploy.id. */
 enum status arm_query_parse(struct text argument, struct arm_query *ret_query, struct error *err);
 
+/* What a policy says of one outcome. */
+struct outcome_policy {
+	bool required;        /* PASS needs a proof about it, when the service logs it at all */
+	double weight;        /* its share of alpha; all of them sum up to 1 */
+	double psi0, psi_tol; /* odds ratios */
+	double p_abs;         /* absolute rate that is always acceptable */
+};
+
 struct gate_policy {
 	struct text name;
 	double alpha, beta;
-	double psi0, psi_tol; /* odds ratios */
-	double p_abs;         /* absolute rate that is always acceptable */
 	int64_t bake_us;
 	int64_t max_lag_us;
 	int64_t deadline_us; /* after the step began: then WAIT becomes INCONCLUSIVE */
+	int64_t warmup_us;   /* after an instance's first event: its latency does not count */
 	unsigned principals_min, buckets_min; /* for a soft FAIL */
+	uint64_t requests_min;                /* of the canary, for PASS */
+	double coverage;                /* the baseline's routes with this share of its requests */
+	uint64_t coverage_requests_min; /* need so many of the canary each, for PASS */
+	double split_alpha, split_tolerance; /* sample-ratio check, when the share is declared */
+	struct outcome_policy outcomes[OUTCOME_COUNT];
 };
 struct gate_policy gate_policy_default(void);
 
@@ -53,6 +65,8 @@ struct gate_query {
 				*/
 	int64_t after_us;      /* read-your-writes token, INT64_MIN = none */
 	int64_t now_us;
+	double share; /* of the requests that the canary should get, 0 < share < 1; NaN = not said
+		       */
 	struct gate_policy policy;
 };
 
@@ -73,19 +87,35 @@ struct gate_facts {
 	size_t doubt_reason_count;
 };
 
-enum ni_state { NI_OPEN, NI_ACCEPTED, NI_REJECTED };
+/* ABSENT: the service logs nothing of the kind, in either version. */
+enum ni_state { NI_OPEN, NI_ACCEPTED, NI_REJECTED, NI_ABSENT };
+
+/* One side of a claim: is the canary worse (or, mirrored, better) by more than is tolerated? */
+struct side_result {
+	double e_fail;                                   /* against psi <= psi0 */
+	double e_pass_relative, e_pass_absolute;         /* on de-duplicated counts */
+	double e_pass_relative_raw, e_pass_absolute_raw; /* on raw counts */
+	bool accepted;
+};
 
 struct outcome_result {
 	enum outcome outcome;
 	uint64_t n_c, x_c, n_b, x_b; /* x de-duplicated */
 	uint64_t raw_x_c, raw_x_b;
-	unsigned bad_bucket_count;               /* buckets with a bad outcome of the canary */
-	double e_fail, e_fail_sup;               /* against psi <= psi0 */
-	double e_pass_relative, e_pass_absolute; /* on de-duplicated counts */
-	double e_pass_relative_raw, e_pass_absolute_raw; /* on raw counts */
-	double odds_ratio;                               /* point estimate, NaN when undefined */
-	unsigned principals;
+	unsigned bad_bucket_count; /* buckets that speak against the canary */
+	double e_fail, e_fail_sup; /* of both sides */
+	double e_principals_sup;   /* the same, each principal counted once in the whole window */
+	struct side_result worse, better; /* `better` only of a two-sided outcome */
+	double odds_ratio;                /* point estimate, NaN when undefined */
+	unsigned principals;              /* of the canary's bad outcomes */
 	enum ni_state state;
+};
+
+/* One closed bucket of the window, for a picture of the evidence. */
+struct gate_moment {
+	int64_t start_us;
+	uint64_t n_c, n_b;
+	double e_all; /* after it */
 };
 
 struct gate_reason {
@@ -113,6 +143,14 @@ struct gate_result {
 	size_t instance_count;     /* of the canary */
 	const struct text *silent; /* names of the silent ones */
 	size_t silent_count;
+	double e_all, e_all_sup; /* weighted mean over the outcomes */
+	double e_baseline_sup;   /* the same of one half of the baseline against the other */
+	double split_e;          /* against "split as declared", since the step began; NaN */
+	double split_observed;   /* share of the canary since then; NaN = no request */
+	double coverage;         /* share of the baseline's requests on routes well exercised */
+	int64_t failed_at_us;    /* end of the bucket that made a soft FAIL; INT64_MIN = none */
+	const struct gate_moment *moments;
+	size_t moment_count;
 	struct outcome_result outcomes[OUTCOME_COUNT];
 	const struct finding *findings; /* of the canary */
 	size_t finding_count;
@@ -125,6 +163,26 @@ struct gate_result {
 
 enum status gate_judge(const struct gate_query *query, const struct gate_facts *facts,
 		       struct arena *arena, struct gate_result *ret_result);
+
+/* The same in steps, so that a question asked every second reads each bucket once. The query's
+ * service, canary, baseline and policy must stay the same and outlive the evidence; its time, step
+ * and share may change. Buckets are given in ascending order of start, from the half hour before
+ * the canary on, with the instances that are known then (facts->buckets is not read). */
+struct gate_evidence;
+enum status gate_evidence_new(const struct gate_query *query, struct gate_evidence **ret_evidence,
+			      struct error *err);
+void gate_evidence_free(struct gate_evidence **evidence);
+enum status gate_evidence_add(struct gate_evidence *evidence, const struct bucket *bucket,
+			      const struct instance *instances, size_t instance_count);
+size_t gate_evidence_bytes(const struct gate_evidence *evidence);
+enum status gate_judge_evidence(const struct gate_query *query, const struct gate_facts *facts,
+				const struct gate_evidence *evidence, struct arena *arena,
+				struct gate_result *ret_result);
+
+/* How far back before the canary the baseline's latencies are of use. */
+static const int64_t GATE_LATENCY_BLOCK_US = INT64_C(1800) * 1000000;
+
+bool arm_matches(const struct arm_query *query, const struct arm *arm);
 
 /* The JSON of schema picket.gate/1 (gate_json.c), one object, no newline. */
 void gate_json(const struct gate_query *query, const struct gate_result *result, struct bytes *to);

@@ -106,13 +106,22 @@ static void put_step(struct bytes *to, struct text step)
 		put(to, "null");
 }
 
+static void put_pass(struct bytes *to, const struct side_result *side)
+{
+	put_number(to, "e_pass_relative", side->e_pass_relative);
+	put_number(to, "e_pass_absolute", side->e_pass_absolute);
+	put_number(to, "e_pass_relative_raw", side->e_pass_relative_raw);
+	put_number(to, "e_pass_absolute_raw", side->e_pass_absolute_raw);
+}
+
 static void put_outcome(struct bytes *to, const struct outcome_result *outcome,
 			const struct gate_policy *policy)
 {
-	static const char *const STATES[] = {"open", "accepted", "rejected"};
+	static const char *const STATES[] = {"open", "accepted", "rejected", "absent"};
+	const struct outcome_policy *of = &policy->outcomes[outcome->outcome];
 	put(to, "{");
 	put_string(to, "name", text_of(outcome_name(outcome->outcome)));
-	put_boolean(to, "gate", true);
+	put_boolean(to, "gate", of->required);
 	put_string(to, "state", text_of(STATES[outcome->state]));
 	put_count(to, "n_c", outcome->n_c);
 	put_count(to, "x_c", outcome->x_c);
@@ -124,13 +133,19 @@ static void put_outcome(struct bytes *to, const struct outcome_result *outcome,
 	put_number(to, "e_fail", outcome->e_fail);
 	put_number(to, "e_fail_sup", outcome->e_fail_sup);
 	put_number(to, "p_value", fmin(1, 1 / outcome->e_fail_sup));
-	put_number(to, "e_pass_relative", outcome->e_pass_relative);
-	put_number(to, "e_pass_absolute", outcome->e_pass_absolute);
-	put_number(to, "e_pass_relative_raw", outcome->e_pass_relative_raw);
-	put_number(to, "e_pass_absolute_raw", outcome->e_pass_absolute_raw);
-	put_number(to, "psi0", policy->psi0);
-	put_number(to, "psi_tol", policy->psi_tol);
-	put_number(to, "p_abs", policy->p_abs);
+	put_number(to, "e_principals_sup", outcome->e_principals_sup);
+	put_pass(to, &outcome->worse);
+	if (outcome_info(outcome->outcome)->two_sided) {
+		put_name(to, "fewer");
+		put(to, "{");
+		put_number(to, "e_fail", outcome->better.e_fail);
+		put_pass(to, &outcome->better);
+		put(to, "}");
+	}
+	put_number(to, "weight", of->weight);
+	put_number(to, "psi0", of->psi0);
+	put_number(to, "psi_tol", of->psi_tol);
+	put_number(to, "p_abs", of->p_abs);
 	put_count(to, "distinct_principals", outcome->principals);
 	put(to, "}");
 }
@@ -208,7 +223,8 @@ static void put_lists(struct bytes *to, const struct gate_query *query,
 	put(to, "]");
 }
 
-static void put_quality(struct bytes *to, const struct gate_result *result)
+static void put_quality(struct bytes *to, const struct gate_query *query,
+			const struct gate_result *result)
 {
 	put_name(to, "quality");
 	put(to, "{");
@@ -216,6 +232,11 @@ static void put_quality(struct bytes *to, const struct gate_result *result)
 	put_boolean(to, "degraded", result->degraded_count > 0);
 	put_count(to, "degraded_buckets", result->degraded_count);
 	put_count(to, "no_principal_buckets", result->no_principal_count);
+	put_number(to, "declared_share", query->share);
+	put_number(to, "observed_share", result->split_observed);
+	put_number(to, "split_e", result->split_e);
+	put_number(to, "baseline_e", result->e_baseline_sup);
+	put_number(to, "coverage", result->coverage);
 	put_count(to, "instances", result->instance_count);
 	put_texts(to, "instances_silent", result->silent, result->silent_count);
 	put(to, "}");
@@ -255,8 +276,11 @@ void gate_json(const struct gate_query *query, const struct gate_result *result,
 	put_window(to, query, result);
 	put_number(to, "alpha", query->policy.alpha);
 	put_number(to, "beta", query->policy.beta);
+	put_number(to, "e_value", result->e_all);
+	put_number(to, "e_value_sup", result->e_all_sup);
+	put_number(to, "p_value", fmin(1, 1 / fmax(result->e_all_sup, 1)));
 	put_lists(to, query, result);
-	put_quality(to, result);
+	put_quality(to, query, result);
 	put_texts(to, "versions_seen", result->versions_seen, result->versions_seen_count);
 	put_name(to, "policy");
 	put(to, "{");

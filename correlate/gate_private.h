@@ -1,27 +1,138 @@
-/* gate internals - what gate.c decides from and gate_evidence.c gathers.
+/* gate internals - what gate.c decides from, gate_evidence.c gathers and evidence.c sums up.
  *
- * Why: reading the facts (who is the canary, what did its buckets say, who is silent) and deciding
- * (the table of gate.c) are two jobs; the second must fit on one screen.
- * Invariant: gathering never decides. Owner: gate_judge()'s call. Thread: any. Limits: as gate.h.
- */
+ * Why: summing up the buckets (once each), reading the facts of this moment (who is silent) and
+ * deciding (the table of gate.c) are three jobs; the last must fit on one screen.
+ * Invariant: gathering never decides; a sum over buckets depends on them alone, so that evidence
+ * built up over hours equals the same built anew. Owner: the evidence's owner. Thread: one.
+ * Limits: EVIDENCE_*; what does not fit is left out of both arms alike. */
 #ifndef PICKET_CORRELATE_GATE_PRIVATE_H
 #define PICKET_CORRELATE_GATE_PRIVATE_H
 
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "correlate/evalue.h"
 #include "correlate/gate.h"
 
-struct evidence {
-	bool canary_seen, baseline_seen;
-	bool overlap;            /* one build is both */
-	int64_t canary_first_us; /* INT64_MIN: never seen */
-	int64_t canary_last_us;  /* newest heartbeat; INT64_MIN: none */
-	double e_all_sup;        /* of the mean over the outcomes */
+enum {
+	EVIDENCE_ROUTES_MAX = 128,           /* routes with latencies of their own */
+	EVIDENCE_PRINCIPALS_MAX = 32 * 1024, /* distinct principals with a bad outcome */
+	EVIDENCE_MOMENTS_MAX = 2160,         /* six hours of buckets */
+	EVIDENCE_LATENCY_REQUESTS_MIN = 100, /* before a route has thresholds */
 };
 
-bool arm_matches(const struct arm_query *query, const struct arm *arm);
+enum side { SIDE_NONE, SIDE_CANARY, SIDE_BASELINE };
+enum side side_of_arm(const struct gate_query *query, const struct arm *arm);
 
-/* Fills what ret_result says about the evidence (all but verdict, reasons, summary). ENOMEMORY. */
+/* The evidence of one outcome from one side. */
+struct side_track {
+	struct evalue clusters, raw, principals;
+};
+
+/* Sums of Mantel and Haenszel (1959): a common odds ratio over strata. */
+struct common_odds {
+	double above, below;
+};
+
+struct outcome_track {
+	struct side_track worse, better;
+	struct evalue halves[2]; /* baseline half against half, both ways */
+	struct common_odds odds;
+	uint64_t n_c, x_c, n_b, x_b, raw_x_c, raw_x_b;
+	unsigned bad_bucket_count;
+	unsigned principals, principals_b; /* of the canary, of the baseline */
+	double fail, fail_sup, principals_sup;
+};
+
+/* A set of hashes, open addressing; 0 is never in it. */
+struct hash_set {
+	uint64_t *slots;
+	size_t capacity, count; /* capacity: a power of two, or 0 */
+};
+enum status hash_set_add(struct hash_set *set, uint64_t hash, bool *ret_new);
+
+/* What is known of a route: requests of both, and the baseline's latencies of this half hour and
+ * the one before. */
+struct route_state {
+	UT_hash_handle hh;
+	uint64_t n_c, n_b;
+	int64_t block; /* number of the half hour of `current` */
+	struct latency_sketch current, previous;
+	size_t name_size;
+	char name[];
+};
+
+struct gate_evidence {
+	const struct gate_query *query;
+	struct outcome_track tracks[OUTCOME_COUNT];
+	struct route_state *routes;
+	struct hash_set principals;
+	struct gate_moment *moments;
+	size_t moment_count, moment_capacity;
+	bool canary_seen, baseline_seen;
+	bool overlap; /* one build is both */
+	int64_t window_start_us;
+	uint64_t late;
+	size_t degraded_count, no_principal_count;
+	double all, all_sup, halves_sup;
+	int64_t failed_at_us;
+};
+
+/* evidence_track.c */
+void track_init(struct outcome_track *track, enum outcome outcome,
+		const struct outcome_policy *policy);
+/* One stratum of one bucket: de-duplicated and raw counts. */
+struct pair {
+	struct evalue_count clusters, raw;
+};
+void track_add(struct outcome_track *track, enum outcome outcome, const struct pair *pair);
+void track_add_principals(struct outcome_track *track, enum outcome outcome,
+			  const struct evalue_count *once);
+void track_add_halves(struct outcome_track *track, const struct evalue_count *halves);
+/* Behind all strata of a bucket. */
+void track_close_bucket(struct outcome_track *track, enum outcome outcome);
+double track_halves(const struct outcome_track *track);
+void track_result(const struct outcome_track *track, enum outcome outcome,
+		  const struct gate_policy *policy, struct outcome_result *result);
+
+/* evidence_latency.c: the route's state, NULL when there is no memory. */
+struct route_state *evidence_route(struct gate_evidence *evidence, struct text name,
+				   int64_t start_us);
+
+/* gate_evidence.c: fills what ret_result says about the evidence (all but verdict, reasons,
+ * summary). ENOMEMORY. */
+struct gathered {
+	bool canary_seen, baseline_seen, overlap;
+	int64_t canary_first_us;      /* INT64_MIN: never seen */
+	int64_t canary_last_us;       /* newest heartbeat; INT64_MIN: none */
+	const struct instance *worst; /* instance of the canary with most failures, or NULL */
+	uint64_t failures;            /* of all its instances */
+};
 enum status evidence_gather(const struct gate_query *query, const struct gate_facts *facts,
-			    struct arena *arena, struct gate_result *result,
-			    struct evidence *ret_evidence);
+			    const struct gate_evidence *evidence, struct arena *arena,
+			    struct gate_result *result, struct gathered *ret_gathered);
+/* Sample ratio and coverage, once step_start_us is known. */
+void evidence_gather_quality(const struct gate_query *query, const struct gate_evidence *evidence,
+			     struct gate_result *result);
+
+/* gate_reason.c */
+/* What the decision needs, gathered once. */
+struct judgement {
+	const struct gate_query *query;
+	const struct gate_facts *facts;
+	struct arena *arena;
+	struct gate_result *result;
+	struct gathered gathered;
+	int64_t bake_end_us;
+	bool deadline_passed;
+	bool out_of_memory;
+};
+
+/* Adds a reason; text.data == NULL is what arena_print() says when memory is out. */
+void give_reason(struct judgement *judgement, struct text code, struct text text);
+void say_regression(struct judgement *judgement, const struct outcome_result *outcome);
+void say_unconfirmed(struct judgement *judgement, const struct outcome_result *outcome);
+void say_one_instance(struct judgement *judgement);
+void say_silent(struct judgement *judgement);
 
 #endif

@@ -26,11 +26,20 @@ static void disown(struct text *t)
 	*t = (struct text){0};
 }
 
+static void arm_done(struct tally_arm *arm)
+{
+	disown(&arm->arm.version);
+	tally_strata_done(arm);
+}
+
 static void bucket_done(struct tally_bucket *bucket)
 {
 	for (size_t i = 0; i < bucket->arm_count; i++)
-		disown(&bucket->arms[i].arm.version);
+		arm_done(&bucket->arms[i]);
+	for (size_t i = 0; i < bucket->route_count; i++)
+		disown(&bucket->routes[i].name);
 	free(bucket->arms);
+	free(bucket->routes);
 	free(bucket->clusters);
 }
 
@@ -228,7 +237,7 @@ enum status tally_bucket_arm(struct tally_bucket *bucket, const struct arm *arm,
 		return status;
 	if (bucket->arm_count == COHORT_ARMS_MAX) {
 		bucket->flags |= BUCKET_DEGRADED;
-		disown(&arms[--bucket->arm_count].arm.version);
+		arm_done(&arms[--bucket->arm_count]);
 	}
 	memmove(arms + at + 1, arms + at, (bucket->arm_count - at) * sizeof *arms);
 	arms[at] = fresh;

@@ -26,11 +26,22 @@ enum tally_kind {
 	TALLY_ROSTER = 'r',   /* service, version, deploy id: how many instances it has */
 };
 
-struct tally_arm {
-	struct arm arm; /* one owned block */
-	uint64_t hash;  /* names the arm in clusters */
+/* What one half of an arm's instances did on one route. */
+struct tally_stratum {
+	uint64_t route; /* keyed hash of its name; TALLY_ROUTE_OTHER */
+	uint8_t half;
 	uint64_t requests;
-	uint64_t bad[OUTCOME_COUNT];
+	uint64_t trials[OUTCOME_COUNTED];
+	uint64_t bad[OUTCOME_COUNTED];
+	struct latency_bin *bins; /* ascending */
+	size_t bin_count, bin_capacity;
+};
+
+struct tally_arm {
+	struct arm arm;               /* one owned block */
+	uint64_t hash;                /* names the arm in clusters */
+	struct tally_stratum *strata; /* by (route, half) */
+	size_t stratum_count;
 };
 
 /* The first event of one (principal, signature), by (time, content, arm). */
@@ -40,13 +51,25 @@ struct tally_cluster {
 	int64_t time_us;
 	uint64_t content; /* keyed hash of the event's fields */
 	uint64_t arm;     /* tally_arm.hash */
+	uint64_t route;   /* tally_stratum.route before any folding */
+	uint8_t half;
 	enum outcome outcome;
+};
+
+/* No name hashes to it: cohort_counter.c sees to that. */
+static const uint64_t TALLY_ROUTE_OTHER = UINT64_MAX;
+
+struct tally_route {
+	uint64_t hash;
+	struct text name; /* owned */
 };
 
 struct tally_bucket {
 	struct text service;
 	int64_t start_us;
 	uint32_t flags;
+	struct tally_route *routes; /* the COHORT_ROUTES_MAX with the smallest hashes */
+	size_t route_count;
 	struct tally_arm *arms;
 	size_t arm_count;
 	struct tally_cluster *clusters; /* unsorted, with repeats, until tally_bucket_settle() */
@@ -83,6 +106,15 @@ struct tally {
 	struct tally_node *nodes;
 };
 
+/* outcome_reading.c: what one event says about the outcomes of outcome.def. */
+struct outcome_reading {
+	bool is_request;
+	int64_t http_status;  /* 0: none */
+	uint32_t trials, bad; /* sets of enum outcome; POISSON outcomes have no trials */
+	double duration_us;   /* -1: none */
+};
+struct outcome_reading outcomes_read(const struct event *event);
+
 void tally_done(struct tally *tally);
 void tally_remove(struct tally *tally, struct tally_node *node);
 
@@ -105,10 +137,26 @@ enum status tally_get(struct tally *tally, const struct tally_place *place,
 /* *ret_arm is NULL when the arm does not fit (the bucket is degraded then). */
 enum status tally_bucket_arm(struct tally_bucket *bucket, const struct arm *arm, uint64_t hash,
 			     struct tally_arm **ret_arm);
+/* stratum.c: *ret_route is the route's hash, or TALLY_ROUTE_OTHER when it does not fit. Call it
+ * for every request, also of an arm that did not fit: which routes stay must not depend on when
+ * that was. */
+enum status tally_bucket_route(struct tally_bucket *bucket, uint64_t hash, struct text name,
+			       uint64_t *ret_route);
+enum status tally_arm_stratum(struct tally_arm *arm, uint64_t route, unsigned half,
+			      struct tally_stratum **ret_stratum);
+enum status tally_stratum_bin(struct tally_stratum *stratum, unsigned index, uint32_t count);
+enum status tally_stratum_merge(struct tally_stratum *into, const struct tally_stratum *from);
+/* The place of a route in the bucket's table; route_count when it is not there. */
+size_t tally_route_index(const struct tally_bucket *bucket, uint64_t hash);
+void tally_strata_done(struct tally_arm *arm);
+
 enum status tally_bucket_cluster(struct tally_bucket *bucket, const struct tally_cluster *cluster);
 /* Sorts clusters by id, keeps the first event of each and at most COHORT_CLUSTERS_MAX. */
 void tally_bucket_settle(struct tally_bucket *bucket);
 /* Keeps the COHORT_EVIDENCE_MAX first by (time, origin); copies the topic. */
+/* tally_close.c: the closed bucket, in the arena. */
+enum status tally_bucket_close(struct tally_bucket *from, struct arena *arena,
+			       struct bucket *ret_bucket);
 enum status tally_finding_evidence(struct finding *finding, int64_t time_us,
 				   const struct origin *origin);
 enum status tally_finding_title(struct finding *finding, struct text title);

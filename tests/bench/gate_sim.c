@@ -8,9 +8,9 @@
  *
  * Every run is one canary of an hour in buckets of 10 s, polled at every bucket until it fails; a
  * pass is its first one before any FAIL, and the run goes on, so that `fail` is the share of
- * canaries that fail at any time. The evidence is gathered by the gate's own evalue_add(); at the
- * end of every run the buckets are given to gate_judge(), and its FAIL must be that of the polling
- * (exit 1 if not). Columns: *_upper95 is the one-sided 95 % Clopper-Pearson bound of the share. */
+ * canaries that fail at any time. Evidence and verdicts are the gate's own (gate_evidence_add(),
+ * gate_judge_evidence()). Columns: *_upper95 is the one-sided 95 % Clopper-Pearson bound of the
+ * share. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@
 #include "correlate/evalue.h"
 #include "correlate/gate.h"
 
-enum { BUCKETS = 360, BURST_MEAN = 5 };
+enum { BUCKETS = 360, BURST_MEAN = 5, CULPRITS = 2 * COHORT_CULPRITS_MAX };
 
 enum shape {
 	STEADY,        /* independent errors, constant rate */
@@ -200,29 +200,54 @@ static struct draw draw_bucket(uint64_t *state, const struct cell *cell, int buc
 struct history {
 	struct bucket buckets[BUCKETS];
 	struct arm_count arms[BUCKETS][2];
+	struct stratum strata[BUCKETS][2];
+	struct culprit culprits[BUCKETS][CULPRITS];
 	size_t count;
 };
 
-static void history_add(struct history *history, const struct draw *draw)
+/* So many principals of an arm: each bad outcome has its own, but where there are few. */
+static size_t put_culprits(const struct draw *draw, size_t bucket, unsigned arm, uint64_t bad,
+			   struct culprit *to)
 {
-	size_t i = history->count++;
-	struct arm_count *arms = history->arms[i];
-	arms[0] = (struct arm_count){.arm = {TEXT("v1"), TEXT("")}, .requests = draw->n_b};
-	arms[1] = (struct arm_count){.arm = {TEXT("v2"), TEXT("")}, .requests = draw->n_c};
-	arms[0].bad[OUTCOME_HTTP_5XX] = draw->raw.x_b;
-	arms[1].bad[OUTCOME_HTTP_5XX] = draw->raw.x_c;
-	arms[0].clusters[OUTCOME_HTTP_5XX] = draw->clusters.x_b;
-	arms[1].clusters[OUTCOME_HTTP_5XX] = draw->clusters.x_c;
-	for (unsigned k = 0; k < draw->clusters.x_c && k < COHORT_PRINCIPALS_MAX; k++) {
+	size_t count = 0;
+	for (uint64_t k = 0; k < bad && count < COHORT_CULPRITS_MAX; k++) {
 		if (draw->principals > 0 && k >= draw->principals)
 			break;
-		arms[1].principals[k] = draw->principals > 0 ? k + 1 : i * 100 + k + 1;
-		arms[1].principal_count = k + 1;
+		uint64_t own = (bucket * 2 + arm) * 1000000 + k + 1;
+		to[count++] =
+			(struct culprit){draw->principals > 0 ? k + 1 : own, OUTCOME_HTTP_5XX, arm};
+	}
+	return count;
+}
+
+static void history_add(struct history *history, const struct draw *draw)
+{
+	static const struct text ROUTES[] = {{"GET /", 5}};
+	size_t i = history->count++;
+	struct arm_count *arms = history->arms[i];
+	const uint64_t requests[] = {draw->n_b, draw->n_c};
+	const uint64_t bad[] = {draw->raw.x_b, draw->raw.x_c};
+	const uint64_t clusters[] = {draw->clusters.x_b, draw->clusters.x_c};
+	static const struct arm NAMES[] = {{{"v1", 2}, {"", 0}}, {{"v2", 2}, {"", 0}}};
+	size_t culprits = 0;
+	for (unsigned k = 0; k < 2; k++) {
+		struct stratum *stratum = &history->strata[i][k];
+		*stratum = (struct stratum){.requests = requests[k]};
+		for (int j = 0; j <= OUTCOME_AUTHZ_DENIED; j++)
+			stratum->outcomes[j].trials = requests[k];
+		stratum->outcomes[OUTCOME_HTTP_5XX].bad = bad[k];
+		stratum->outcomes[OUTCOME_HTTP_5XX].clusters = clusters[k];
+		arms[k] = (struct arm_count){NAMES[k], requests[k], stratum, 1};
+		culprits += put_culprits(draw, i, k, clusters[k], &history->culprits[i][culprits]);
 	}
 	history->buckets[i] = (struct bucket){.service = TEXT("s"),
 					      .start_us = (int64_t)i * COHORT_BUCKET_US,
+					      .routes = ROUTES,
+					      .route_count = 1,
 					      .arms = arms,
-					      .arm_count = 2};
+					      .arm_count = 2,
+					      .culprits = history->culprits[i],
+					      .culprit_count = culprits};
 }
 
 static struct gate_query query_of(void)
@@ -232,72 +257,50 @@ static struct gate_query query_of(void)
 				   .baseline = {ARM_ANY, TEXT("v1")},
 				   .step_start_us = INT64_MIN,
 				   .after_us = INT64_MIN,
+				   .share = NAN,
 				   .policy = gate_policy_default()};
-}
-
-/* The verdict on the first `count` buckets, heard and fresh. */
-static struct gate_result judge(const struct history *history, size_t count)
-{
-	struct arena *arena cleanup(arena_free) = arena_new((size_t)1 << 26);
-	struct gate_query query = query_of();
-	int64_t end_us = (int64_t)count * COHORT_BUCKET_US;
-	query.now_us = end_us;
-	struct instance instance = {TEXT("s"), {TEXT("v2"), TEXT("")}, TEXT("i"), 0, end_us, 1};
-	struct gate_facts facts = {.buckets = history->buckets,
-				   .bucket_count = count,
-				   .instances = &instance,
-				   .instance_count = 1,
-				   .watermark_us = end_us};
-	struct gate_result result = {0};
-	enum status status = gate_judge(&query, &facts, arena, &result);
-	assert(status == OK);
-	return result; /* only its numbers are read: the arena is gone */
 }
 
 /* What became of one run: the bucket of its verdict, 0 = none. */
 struct outcome_of_run {
 	int failed_at, passed_at;
-	bool disagreed;
 };
 
-static struct outcome_of_run run_canary(uint64_t *state, const struct cell *cell,
-					struct history *history)
+static enum verdict judge(const struct gate_query *query, const struct gate_evidence *evidence,
+			  int64_t end_us, struct arena *arena)
 {
-	struct gate_policy policy = gate_policy_default();
+	struct instance instance = {TEXT("s"), {TEXT("v2"), TEXT("")}, TEXT("i"), 0, end_us, 1, 0};
+	struct gate_facts facts = {
+		.instances = &instance, .instance_count = 1, .watermark_us = end_us};
+	struct gate_result result = {0};
+	arena_reset(arena);
+	enum status status = gate_judge_evidence(query, &facts, evidence, arena, &result);
+	assert(status == OK);
+	return result.verdict;
+}
+
+/* One canary, asked at every bucket until it fails. */
+static struct outcome_of_run run_canary(uint64_t *state, const struct cell *cell,
+					struct history *history, struct arena *arena)
+{
+	struct gate_query query = query_of();
+	struct gate_evidence *evidence cleanup(gate_evidence_free) = NULL;
 	struct outcome_of_run run = {0};
-	struct evalue clusters;
-	evalue_init(&clusters, policy.psi0, policy.psi_tol, policy.p_abs);
-	struct evalue raw = clusters;
-	unsigned bad_buckets = 0;
-	bool many = cell->shape != ONE_PRINCIPAL;
-	uint64_t bad = 0;
 	double phase = 2 * M_PI * uniform(state);
+	enum status status = gate_evidence_new(&query, &evidence, NULL);
 	history->count = 0;
-	bool passes = false;
 	for (int i = 0; i < BUCKETS && run.failed_at == 0; i++) {
 		struct draw draw = draw_bucket(state, cell, i, phase);
 		history_add(history, &draw);
-		evalue_add(&clusters, &draw.clusters);
-		evalue_add(&raw, &draw.raw);
-		bad += draw.clusters.x_c;
-		bad_buckets += draw.clusters.x_c > 0;
-		bool baked = (int64_t)(i + 1) * COHORT_BUCKET_US >= policy.bake_us;
-		bool rejected = evalue_fail_sup(&clusters) >= 1 / policy.alpha;
-		if (rejected && many && bad >= policy.principals_min &&
-		    bad_buckets >= policy.buckets_min)
+		assert(status == OK);
+		status = gate_evidence_add(evidence, &history->buckets[i], NULL, 0);
+		query.now_us = (int64_t)(i + 1) * COHORT_BUCKET_US;
+		enum verdict verdict = judge(&query, evidence, query.now_us, arena);
+		if (verdict == VERDICT_FAIL)
 			run.failed_at = i + 1;
-		passes = baked && !rejected && evalue_not_inferior(&clusters, policy.beta) &&
-			 evalue_not_inferior(&raw, policy.beta);
-		if (passes && run.passed_at == 0)
+		if (verdict == VERDICT_PASS && run.passed_at == 0)
 			run.passed_at = i + 1;
 	}
-	struct gate_result result = judge(history, history->count);
-	/* Three principals may need more buckets than the count of clusters tells. */
-	bool countable = cell->shape != THREE_PRINCIPALS;
-	run.disagreed = countable && ((result.verdict == VERDICT_FAIL) != (run.failed_at > 0) ||
-				      (result.verdict == VERDICT_PASS) != passes);
-	if (!countable && result.verdict != VERDICT_FAIL)
-		run.failed_at = 0;
 	return run;
 }
 
@@ -332,36 +335,33 @@ static double median_minutes(int *at, unsigned count)
 	return count == 0 ? NAN : at[count / 2] * (COHORT_BUCKET_US / 60e6);
 }
 
-static bool simulate(const struct cell *cell, unsigned runs, uint64_t seed)
+static void simulate(const struct cell *cell, unsigned runs, uint64_t seed)
 {
 	struct history *history = calloc(1, sizeof *history);
 	int *failed_at = calloc(runs, sizeof *failed_at);
 	int *passed_at = calloc(runs, sizeof *passed_at);
-	assert(history != NULL && failed_at != NULL && passed_at != NULL);
+	struct arena *arena cleanup(arena_free) = arena_new((size_t)1 << 26);
+	assert(history != NULL && arena != NULL && failed_at != NULL && passed_at != NULL);
 	unsigned failed = 0;
 	unsigned passed = 0;
-	unsigned disagreed = 0;
 	uint64_t state = seed;
 	clock_t before = clock();
 	for (unsigned i = 0; i < runs; i++) {
-		struct outcome_of_run run = run_canary(&state, cell, history);
+		struct outcome_of_run run = run_canary(&state, cell, history, arena);
 		if (run.failed_at > 0)
 			failed_at[failed++] = run.failed_at;
 		if (run.passed_at > 0)
 			passed_at[passed++] = run.passed_at;
-		disagreed += run.disagreed;
 	}
 	double seconds = (double)(clock() - before) / CLOCKS_PER_SEC;
-	printf("%s,%g,%g,%g,%g,%u,%.4f,%.4f,%.1f,%.4f,%.4f,%.1f,%u,%.2f\n", cell->name, cell->rps,
+	printf("%s,%g,%g,%g,%g,%u,%.4f,%.4f,%.1f,%.4f,%.4f,%.1f,%.2f\n", cell->name, cell->rps,
 	       cell->share, cell->base_rate, cell->ratio, runs, (double)failed / runs,
 	       upper95(failed, runs), median_minutes(failed_at, failed), (double)passed / runs,
-	       upper95(passed, runs), median_minutes(passed_at, passed), disagreed,
-	       1000 * seconds / runs);
+	       upper95(passed, runs), median_minutes(passed_at, passed), 1000 * seconds / runs);
 	(void)fflush(stdout);
 	free(history);
 	free(failed_at);
 	free(passed_at);
-	return disagreed == 0;
 }
 
 /* Neighbouring seeds must not give neighbouring streams (the finaliser of SplitMix64). */
@@ -383,11 +383,10 @@ int main(int argc, char **argv)
 		return 64;
 	}
 	printf("# seed %llu\ncell,rps,share,base_rate,ratio,runs,fail,fail_upper95,fail_median_min,"
-	       "pass,pass_upper95,pass_median_min,disagreed,ms_per_run\n",
+	       "pass,pass_upper95,pass_median_min,ms_per_run\n",
 	       (unsigned long long)seed);
-	bool agreed = true;
 	for (size_t i = 0; i < sizeof CELLS / sizeof *CELLS; i++)
 		if (argc <= 3 || strstr(CELLS[i].name, argv[3]) != NULL)
-			agreed &= simulate(&CELLS[i], runs, mixed(seed + i));
-	return agreed ? EXIT_SUCCESS : EXIT_FAILURE;
+			simulate(&CELLS[i], runs, mixed(seed + i));
+	return EXIT_SUCCESS;
 }

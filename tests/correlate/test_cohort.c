@@ -281,8 +281,14 @@ static void check_bucket(const struct line *lines, const struct bucket *bucket)
 				     line->address == NULL && line->trace == NULL;
 		}
 		ck_assert_uint_eq(arm->requests, n);
-		ck_assert_uint_eq(arm->bad[0], bad);
-		ck_assert_uint_eq(arm->clusters[0], clusters);
+		uint64_t counted = 0;
+		uint64_t credited = 0;
+		for (size_t i = 0; i < arm->stratum_count; i++) {
+			counted += arm->strata[i].outcomes[OUTCOME_HTTP_5XX].bad;
+			credited += arm->strata[i].outcomes[OUTCOME_HTTP_5XX].clusters;
+		}
+		ck_assert_uint_eq(counted, bad);
+		ck_assert_uint_eq(credited, clusters);
 		ck_assert(!anonymous || (bucket->flags & BUCKET_NO_PRINCIPAL) != 0);
 		requests += n;
 	}

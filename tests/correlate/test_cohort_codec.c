@@ -5,24 +5,46 @@
 #include <stdlib.h>
 
 static struct arm_count arms[2];
+static struct stratum strata[3];
+static struct latency_bin bins[2];
+static struct culprit culprits[3];
+static const struct text ROUTES[] = {{"GET /a", 6}, {"", 0}};
 
 static struct bucket some_bucket(void)
 {
-	arms[0] = (struct arm_count){.arm = {TEXT("v1"), TEXT("d1")},
+	bins[0] = (struct latency_bin){0, 1};
+	bins[1] = (struct latency_bin){LATENCY_BINS - 1, UINT32_MAX};
+	strata[0] = (struct stratum){.route = 0,
+				     .half = 1,
 				     .requests = 1000,
-				     .bad = {20},
-				     .clusters = {7},
-				     .principals = {1, UINT64_MAX},
-				     .principal_count = 2};
+				     .outcomes = {{1000, 20, 7}, {900, 0, 0}, {1000, 0, 0}},
+				     .bins = bins,
+				     .bin_count = 2};
+	strata[0].outcomes[OUTCOME_ERROR_LOG] = (struct outcome_count){0, 5000, 3};
+	strata[1] = (struct stratum){.route = 2, .half = 0, .requests = 1};
+	strata[2] = (struct stratum){.route = 1, .requests = COHORT_COUNT_MAX};
+	strata[2].outcomes[0] = (struct outcome_count){COHORT_COUNT_MAX, COHORT_COUNT_MAX, 0};
+	arms[0] = (struct arm_count){.arm = {TEXT("v1"), TEXT("d1")},
+				     .requests = 1001,
+				     .strata = strata,
+				     .stratum_count = 2};
 	arms[1] = (struct arm_count){.arm = {TEXT("v1"), TEXT("d2")},
 				     .requests = COHORT_COUNT_MAX,
-				     .bad = {COHORT_COUNT_MAX}};
+				     .strata = strata + 2,
+				     .stratum_count = 1};
+	culprits[0] = (struct culprit){1, OUTCOME_HTTP_5XX, 1};
+	culprits[1] = (struct culprit){UINT64_MAX, OUTCOME_HTTP_5XX, 0};
+	culprits[2] = (struct culprit){1, OUTCOME_AUDIT_VOLUME, 0};
 	return (struct bucket){.service = TEXT("or\0ders"),
 			       .start_us = -(int64_t)COHORT_BUCKET_US,
-			       .flags = BUCKET_DEGRADED | BUCKET_NO_PRINCIPAL,
+			       .flags = BUCKET_DEGRADED | BUCKET_NO_PRINCIPAL | BUCKET_ROUTES,
 			       .late = 3,
+			       .routes = ROUTES,
+			       .route_count = 2,
 			       .arms = arms,
-			       .arm_count = 2};
+			       .arm_count = 2,
+			       .culprits = culprits,
+			       .culprit_count = 3};
 }
 
 static struct finding some_finding(void)
@@ -67,7 +89,7 @@ START_TEST(rows_come_back_and_cuts_are_refused)
 	struct bucket bucket = some_bucket();
 	struct finding finding = some_finding();
 	struct instance instance = {
-		TEXT("orders"), {TEXT("v2"), TEXT("d")}, TEXT("pod"), -3, 7, 11};
+		TEXT("orders"), {TEXT("v2"), TEXT("d")}, TEXT("pod"), -3, 7, 11, 4};
 	for (int kind = 0; kind < 3; kind++) {
 		struct bytes encoded cleanup(bytes_done) = {0};
 		struct bytes again cleanup(bytes_done) = {0};
@@ -102,27 +124,54 @@ static void refuse(const struct bucket *bucket)
 
 START_TEST(counts_that_break_the_statistics_are_refused)
 {
-	struct bucket bucket = some_bucket();
-	arms[0].clusters[0] = arms[0].bad[0] + 1;
-	refuse(&bucket);
-	bucket = some_bucket();
-	arms[0].bad[0] = arms[0].requests + 1;
-	refuse(&bucket);
-	bucket = some_bucket();
-	arms[1].requests++;
-	refuse(&bucket);
-	bucket = some_bucket();
-	arms[0].principals[1] = arms[0].principals[0];
-	refuse(&bucket);
-	bucket = some_bucket();
-	arms[1].arm = arms[0].arm;
-	refuse(&bucket);
-	bucket = some_bucket();
-	bucket.start_us++;
-	refuse(&bucket);
-	bucket = some_bucket();
-	bucket.flags |= 1u << 31;
-	refuse(&bucket);
+	for (int broken = 0; broken < 14; broken++) {
+		struct bucket bucket = some_bucket();
+		struct outcome_count *count = &strata[0].outcomes[0];
+		switch (broken) {
+		case 0:
+			count->clusters = count->bad + 1;
+			break;
+		case 1:
+			count->bad = count->trials + 1;
+			break;
+		case 2:
+			strata[2].requests++;
+			break;
+		case 3:
+			culprits[1].principal = culprits[0].principal;
+			break;
+		case 4:
+			arms[1].arm = arms[0].arm;
+			break;
+		case 5:
+			bucket.start_us++;
+			break;
+		case 6:
+			bucket.flags |= 1u << 31;
+			break;
+		case 7:
+			strata[1].route = 3;
+			break;
+		case 8:
+			strata[1].route = 0;
+			break;
+		case 9:
+			strata[0].half = COHORT_HALVES;
+			break;
+		case 10:
+			bins[1].index = LATENCY_BINS;
+			break;
+		case 11:
+			bins[1].index = 0;
+			break;
+		case 12:
+			culprits[2].arm = 2;
+			break;
+		default:
+			culprits[2].outcome = OUTCOME_COUNTED;
+		}
+		refuse(&bucket);
+	}
 }
 END_TEST
 
@@ -130,6 +179,14 @@ START_TEST(outcomes_have_names)
 {
 	ck_assert_str_eq(outcome_name(OUTCOME_HTTP_5XX), "http_5xx");
 	ck_assert_str_eq(outcome_name(OUTCOME_COUNT), "unknown");
+	double weights = 0;
+	for (int i = 0; i < OUTCOME_COUNT; i++) {
+		const struct outcome_info *info = outcome_info((enum outcome)i);
+		ck_assert_uint_gt(strlen(info->doc), 0);
+		ck_assert_int_eq(info->model == OUTCOME_LATENCY, i >= OUTCOME_COUNTED);
+		weights += info->weight;
+	}
+	ck_assert_double_eq_tol(weights, 1, 1e-12); /* E is their mean */
 }
 END_TEST
 

@@ -93,6 +93,23 @@ static struct bucket only_bucket(struct rig *rig)
 	return changes.buckets[0];
 }
 
+/* Sums of an arm over its strata. */
+static struct outcome_count total(const struct arm_count *arm, enum outcome outcome)
+{
+	struct outcome_count sum = {0};
+	for (size_t i = 0; i < arm->stratum_count; i++) {
+		sum.trials += arm->strata[i].outcomes[outcome].trials;
+		sum.bad += arm->strata[i].outcomes[outcome].bad;
+		sum.clusters += arm->strata[i].outcomes[outcome].clusters;
+	}
+	return sum;
+}
+
+static struct outcome_count failures(const struct arm_count *arm)
+{
+	return total(arm, OUTCOME_HTTP_5XX);
+}
+
 START_TEST(principals_are_networks)
 {
 	/* Pairs of addresses, and whether they are one principal. */
@@ -119,9 +136,9 @@ START_TEST(principals_are_networks)
 		line.offset++;
 		count(rig.counters[1], &line);
 		struct bucket bucket = only_bucket(&rig);
-		ck_assert_uint_eq(bucket.arms[0].bad[0], 2);
-		ck_assert_uint_eq(bucket.arms[0].clusters[0], PAIRS[i].one ? 1 : 2);
-		ck_assert_uint_eq(bucket.arms[0].principal_count, PAIRS[i].one ? 1 : 2);
+		ck_assert_uint_eq(failures(&bucket.arms[0]).bad, 2);
+		ck_assert_uint_eq(failures(&bucket.arms[0]).clusters, PAIRS[i].one ? 1 : 2);
+		ck_assert_uint_eq(bucket.culprit_count, PAIRS[i].one ? 1 : 2);
 		ck_assert_uint_eq(bucket.flags, 0);
 		rig_done(&rig);
 	}
@@ -138,9 +155,9 @@ START_TEST(first_event_owns_the_cluster)
 		count(rig.counters[order], &later);
 		count(rig.counters[1 - order], &first);
 		struct bucket bucket = only_bucket(&rig);
-		ck_assert_uint_eq(bucket.arms[0].clusters[0], 0);
-		ck_assert_uint_eq(bucket.arms[1].clusters[0], 1);
-		ck_assert_uint_eq(bucket.arms[0].bad[0] + bucket.arms[1].bad[0], 2);
+		ck_assert_uint_eq(failures(&bucket.arms[0]).clusters, 0);
+		ck_assert_uint_eq(failures(&bucket.arms[1]).clusters, 1);
+		ck_assert_uint_eq(failures(&bucket.arms[0]).bad + failures(&bucket.arms[1]).bad, 2);
 		rig_done(&rig);
 	}
 }
@@ -167,15 +184,128 @@ START_TEST(limits_degrade_the_same_way_in_any_order)
 		ck_assert_uint_eq(bucket.arm_count, COHORT_ARMS_MAX);
 		ck_assert((bucket.flags & BUCKET_DEGRADED) != 0);
 		for (size_t k = 0; k < bucket.arm_count; k++) {
-			ck_assert_uint_le(bucket.arms[k].clusters[0], bucket.arms[k].bad[0]);
-			ck_assert_uint_eq(bucket.arms[k].principal_count, COHORT_PRINCIPALS_MAX);
+			ck_assert_uint_le(failures(&bucket.arms[k]).clusters,
+					  failures(&bucket.arms[k]).bad);
 		}
+		ck_assert_uint_gt(bucket.culprit_count, COHORT_CULPRITS_MAX / 2);
+		ck_assert_uint_le(bucket.culprit_count, COHORT_CULPRITS_MAX);
 		bucket_encode(&bucket, &encoded[run]);
 		rig_done(&rig);
 	}
 	ck_assert(text_equal(bytes_text(&encoded[0]), bytes_text(&encoded[1])));
 	bytes_done(&encoded[0]);
 	bytes_done(&encoded[1]);
+}
+END_TEST
+
+START_TEST(routes_beyond_the_limit_are_one_in_any_order)
+{
+	enum { ROUTES = COHORT_ROUTES_MAX + 40, LINES = 3 * ROUTES };
+	struct bytes encoded[2] = {0};
+	for (int run = 0; run < 2; run++) {
+		struct rig rig;
+		struct arena *arena cleanup(arena_free) = arena_new(1 << 20);
+		rig_init(&rig);
+		for (int i = 0; i < LINES; i++) {
+			int n = run == 0 ? i : LINES - 1 - i;
+			char route[32];
+			(void)snprintf(route, sizeof route, "/r%d", n % ROUTES);
+			struct line line =
+				request(n, n % 2 == 0 ? "v1" : "v2", n % 5 == 0 ? 500 : 200);
+			line.offset = n;
+			arena_reset(arena);
+			struct event event = event_of(&line, arena);
+			add(&event, arena, "http.route", route);
+			add(&event, arena, "http.request.method", "GET");
+			struct value took = {.type = VALUE_INTEGER, .integer = 1000000LL * (n % 9)};
+			ck_assert_int_eq(event_add(&event, arena, TEXT("event.duration"), took),
+					 OK);
+			ck_assert_int_eq(
+				cohort_count(rig.counters[run == 0 ? 0 : n % 2], &event, NULL, 0),
+				OK);
+		}
+		struct bucket bucket = only_bucket(&rig);
+		ck_assert_uint_eq(bucket.route_count, COHORT_ROUTES_MAX);
+		ck_assert_uint_eq(bucket.flags, BUCKET_ROUTES);
+		uint64_t requests = 0;
+		uint64_t durations = 0;
+		for (size_t i = 0; i < bucket.arm_count; i++) {
+			requests += bucket.arms[i].requests;
+			for (size_t k = 0; k < bucket.arms[i].stratum_count; k++)
+				for (size_t b = 0; b < bucket.arms[i].strata[k].bin_count; b++)
+					durations += bucket.arms[i].strata[k].bins[b].count;
+		}
+		ck_assert_uint_eq(requests, LINES);
+		ck_assert_uint_eq(durations, LINES);
+		ck_assert_uint_eq(failures(&bucket.arms[0]).bad + failures(&bucket.arms[1]).bad,
+				  (LINES + 4) / 5);
+		bucket_encode(&bucket, &encoded[run]);
+		rig_done(&rig);
+	}
+	ck_assert(text_equal(bytes_text(&encoded[0]), bytes_text(&encoded[1])));
+	bytes_done(&encoded[0]);
+	bytes_done(&encoded[1]);
+}
+END_TEST
+
+/* Which outcomes one event is a trial of, and which went badly. */
+START_TEST(events_are_read_as_outcomes)
+{
+	static const struct {
+		const char *fields[8]; /* name, value, ... */
+		int status;
+		unsigned trials, bad;
+	} CASES[] = {
+		{{NULL}, 200, 1 << 0 | 1 << 1 | 1 << 2, 0},
+		{{NULL}, 401, 1 << 0 | 1 << 1 | 1 << 2, 1 << 1},
+		{{NULL}, 403, 1 << 0 | 1 << 1 | 1 << 2, 1 << 2},
+		{{NULL}, 503, 1 << 0 | 1 << 1 | 1 << 2, 1 << 0},
+		{{NULL}, 404, 1 << 0 | 1 << 1 | 1 << 2, 0},
+		{{"log.level", "ERROR"}, -1, 0, 1 << 4},
+		{{"log.level", "warning"}, -1, 0, 0},
+		{{"event.category", "authentication", "event.outcome", "failure"},
+		 -1,
+		 1 << 1,
+		 1 << 1 | 1 << 5},
+		{{"event.category", "authentication"}, -1, 0, 1 << 5},
+		{{"event.type", "denied"}, -1, 1 << 2, 1 << 2},
+		{{"event.type", "allowed"}, -1, 1 << 2, 0},
+		{{"tenant.id", "a", "target.tenant.id", "b", "event.outcome", "failure"},
+		 -1,
+		 1 << 3,
+		 1 << 3},
+		{{"tenant.id", "a", "target.tenant.id", "b", "event.outcome", "success"},
+		 -1,
+		 1 << 3,
+		 0},
+		{{"tenant.id", "a", "target.tenant.id", "a"}, 403, 15, 1 << 2},
+		{{"tenant.id", "a", "target.tenant.id", "b"}, 404, 15, 1 << 3},
+		{{"tenant.id", "a", "target.tenant.id", "b"}, -1, 0, 0},
+	};
+	for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+		struct rig rig;
+		struct arena *arena cleanup(arena_free) = arena_new(1 << 20);
+		struct line line = request(1, "v1", CASES[i].status);
+		struct event event = event_of(&line, arena);
+		for (int k = 0; k < 8 && CASES[i].fields[k] != NULL; k += 2)
+			add(&event, arena, CASES[i].fields[k], CASES[i].fields[k + 1]);
+		rig_init(&rig);
+		ck_assert_int_eq(cohort_count(rig.counters[0], &event, NULL, 0), OK);
+		if ((CASES[i].trials | CASES[i].bad) != 0) {
+			struct bucket bucket = only_bucket(&rig);
+			unsigned trials = 0;
+			unsigned bad = 0;
+			for (int k = 0; k < OUTCOME_COUNTED; k++) {
+				struct outcome_count sum = total(&bucket.arms[0], (enum outcome)k);
+				trials |= (unsigned)sum.trials << k;
+				bad |= (unsigned)sum.bad << k;
+				ck_assert_uint_eq(sum.clusters, sum.bad);
+			}
+			ck_assert_msg(trials == CASES[i].trials && bad == CASES[i].bad,
+				      "case %zu: trials %x bad %x", i, trials, bad);
+		}
+		rig_done(&rig);
+	}
 }
 END_TEST
 
@@ -243,9 +373,9 @@ START_TEST(hostile_names_and_numbers)
 	ck_assert_uint_eq(bucket.flags, BUCKET_DEGRADED | BUCKET_NO_PRINCIPAL);
 	ck_assert_uint_eq(bucket.arm_count, 2);
 	ck_assert_uint_eq(bucket.arms[0].requests, 4); /* "503", 500.0, both integers */
-	ck_assert_uint_eq(bucket.arms[0].bad[0], 3);
+	ck_assert_uint_eq(failures(&bucket.arms[0]).bad, 3);
 	ck_assert_uint_eq(bucket.arms[1].arm.version.size, COHORT_NAME_MAX);
-	ck_assert_uint_eq(bucket.arms[1].clusters[0], 2);
+	ck_assert_uint_eq(failures(&bucket.arms[1]).clusters, 2);
 	rig_done(&rig);
 }
 END_TEST
@@ -258,6 +388,8 @@ int main(void)
 	tcase_add_test(tests, principals_are_networks);
 	tcase_add_test(tests, first_event_owns_the_cluster);
 	tcase_add_test(tests, limits_degrade_the_same_way_in_any_order);
+	tcase_add_test(tests, routes_beyond_the_limit_are_one_in_any_order);
+	tcase_add_test(tests, events_are_read_as_outcomes);
 	tcase_add_test(tests, too_many_instances_degrade);
 	tcase_add_test(tests, hostile_names_and_numbers);
 	suite_add_tcase(suite, tests);

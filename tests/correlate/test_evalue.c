@@ -209,6 +209,105 @@ START_TEST(order_of_buckets_and_repetition)
 }
 END_TEST
 
+/* x_c given x under the rates: a sum over the binomial, term by term. */
+static double poisson_enumerated(const struct evalue_count *count, double psi_null, double psi)
+{
+	long double n_c = (long double)count->n_c;
+	long double n_b = (long double)count->n_b;
+	long double at = n_c * (long double)psi / (n_c * (long double)psi + n_b);
+	long double null = n_c * (long double)psi_null / (n_c * (long double)psi_null + n_b);
+	return (double)((long double)count->x_c * (logl(at) - logl(null)) +
+			(long double)count->x_b * (log1pl(-at) - log1pl(-null)));
+}
+
+START_TEST(events_per_request)
+{
+	static const struct evalue_count COUNTS[] = {
+		{200, 3, 1800, 11}, {1, 900, 1000, 3}, {1000000, 0, 3, 70}, {17, 17, 17, 17}};
+	for (size_t i = 0; i < sizeof COUNTS / sizeof *COUNTS; i++)
+		for (double psi = 0.1; psi < 80; psi *= 3)
+			ck_assert_double_eq_tol(evalue_log_ratio_poisson(&COUNTS[i], 1.25, psi),
+						poisson_enumerated(&COUNTS[i], 1.25, psi), NEAR);
+	/* E = 1 at the null, below it on its side: the binomial summed up. */
+	for (double truth = 0.25; truth <= 1.25; truth += 0.25) {
+		long double sum = 0;
+		long double theta = 30 * (long double)truth / (30 * (long double)truth + 70);
+		for (unsigned k = 0; k <= 12; k++) {
+			struct evalue_count count = {30, k, 70, 12 - k};
+			long double p = expl(log_choose(12, k) + k * logl(theta) +
+					     (12 - k) * log1pl(-theta));
+			sum += p * expl((long double)evalue_log_ratio_poisson(&count, 1.25, 4));
+		}
+		if (truth == 1.25)
+			ck_assert_double_eq_tol((double)sum, 1, NEAR);
+		ck_assert_double_le((double)sum, 1 + NEAR);
+	}
+	/* Nothing in one arm says nothing; the absolute test is the Poisson's. */
+	struct evalue evalue;
+	evalue_init(&evalue, 1.25, 2, 0.01);
+	evalue.model = EVALUE_POISSON;
+	evalue_add(&evalue, &(struct evalue_count){0, 5, 100, 3});
+	ck_assert(evalue_fail(&evalue) == 1 && evalue_relative(&evalue) == 1);
+	evalue_init(&evalue, 1.25, 2, 0.01);
+	evalue.model = EVALUE_POISSON;
+	evalue_add(&evalue, &(struct evalue_count){500, 2, 100, 3});
+	double expected = 0;
+	static const double PARTS[] = {0.6, 0.3, 0.1, 0.001};
+	for (int j = 0; j < 4; j++)
+		expected += pow(PARTS[j], 2) * exp(500 * 0.01 * (1 - PARTS[j])) / 4;
+	ck_assert_double_eq_tol(evalue_absolute(&evalue), expected, NEAR * expected);
+}
+END_TEST
+
+START_TEST(other_side)
+{
+	struct evalue_count count = {200, 3, 1800, 11};
+	struct evalue_count mirrored = evalue_mirror(&count);
+	ck_assert(mirrored.n_c == 1800 && mirrored.x_c == 11 && mirrored.n_b == 200 &&
+		  mirrored.x_b == 3);
+	/* psi becomes 1/psi. */
+	ck_assert_double_eq_tol(evalue_log_ratio(&mirrored, 1 / 1.25, 1 / 4.0),
+				evalue_log_ratio(&count, 1.25, 4), NEAR);
+}
+END_TEST
+
+/* The Bayes factor as an integral over the canary's share, by Simpson's rule. */
+static double split_by_quadrature(unsigned c, unsigned b, double share)
+{
+	enum { STEPS = 400000 };
+	long double prior_c = 100 * (long double)share;
+	long double prior_b = 100 - prior_c;
+	long double constant = lgammal(100) - lgammal(prior_c) - lgammal(prior_b) -
+			       c * logl((long double)share) - b * log1pl(-(long double)share);
+	long double sum = 0;
+	for (int i = 1; i < STEPS; i++) {
+		long double theta = (long double)i / STEPS;
+		long double density = expl(constant + (prior_c - 1 + c) * logl(theta) +
+					   (prior_b - 1 + b) * log1pl(-theta));
+		sum += density * (i % 2 == 1 ? 4 : 2);
+	}
+	return (double)logl(sum / 3 / STEPS);
+}
+
+START_TEST(split_against_quadrature)
+{
+	static const struct {
+		unsigned c, b;
+		double share;
+	} SPLITS[] = {{0, 0, 0.1}, {10, 90, 0.1}, {60, 140, 0.1}, {1, 500, 0.25}, {400, 400, 0.5}};
+	for (size_t i = 0; i < sizeof SPLITS / sizeof *SPLITS; i++)
+		ck_assert_double_eq_tol(
+			evalue_log_split(SPLITS[i].c, SPLITS[i].b, SPLITS[i].share),
+			split_by_quadrature(SPLITS[i].c, SPLITS[i].b, SPLITS[i].share), NEAR);
+	/* An e-value: its mean under the declared split is 1. */
+	long double mean = 0;
+	for (unsigned k = 0; k <= 60; k++)
+		mean += expl(log_choose(60, k) + k * logl(0.2L) + (60 - k) * logl(0.8L) +
+			     (long double)evalue_log_split(k, 60 - k, 0.2));
+	ck_assert_double_eq_tol((double)mean, 1, NEAR);
+}
+END_TEST
+
 START_TEST(extremes_stay_finite)
 {
 	struct evalue evalue;
@@ -311,6 +410,9 @@ int main(void)
 	tcase_add_test(tests, silent_buckets_say_nothing);
 	tcase_add_test(tests, absolute_floor_in_closed_form);
 	tcase_add_test(tests, order_of_buckets_and_repetition);
+	tcase_add_test(tests, events_per_request);
+	tcase_add_test(tests, other_side);
+	tcase_add_test(tests, split_against_quadrature);
 	tcase_add_test(tests, extremes_stay_finite);
 	tcase_add_test(tests, simulated_canaries);
 	suite_add_tcase(suite, tests);

@@ -18,6 +18,8 @@ static struct arena *arena;
 struct scene {
 	struct bucket buckets[BUCKETS];
 	struct arm_count arms[BUCKETS][3];
+	struct stratum strata[BUCKETS][3];
+	struct culprit culprits[BUCKETS][32];
 	struct finding findings[2];
 	struct instance instances[4];
 	struct text words[1];
@@ -33,9 +35,38 @@ static struct arm arm_of(const char *version, const char *deploy_id)
 	return (struct arm){text_of(version), text_of(deploy_id)};
 }
 
-static struct arm_count *canary_at(int i)
+static const struct text ROUTES[] = {{"GET /", 5}};
+
+static struct outcome_count *outcome_at(int i, int arm, enum outcome outcome)
 {
-	return &scene.arms[i][1];
+	return &scene.strata[i][arm].outcomes[outcome];
+}
+
+/* An arm of bucket i with so many requests, none of them bad. */
+static void set_arm(int i, int index, const char *version, const char *deploy_id, uint64_t requests)
+{
+	struct stratum *stratum = &scene.strata[i][index];
+	*stratum = (struct stratum){.requests = requests};
+	stratum->outcomes[OUTCOME_HTTP_5XX].trials = requests;
+	stratum->outcomes[OUTCOME_AUTHN_FAILURE].trials = requests;
+	stratum->outcomes[OUTCOME_AUTHZ_DENIED].trials = requests;
+	scene.arms[i][index] = (struct arm_count){.arm = arm_of(version, deploy_id),
+						  .requests = requests,
+						  .strata = stratum,
+						  .stratum_count = 1};
+}
+
+static void set_bad(int i, int arm, uint64_t bad)
+{
+	outcome_at(i, arm, OUTCOME_HTTP_5XX)->bad = bad;
+	outcome_at(i, arm, OUTCOME_HTTP_5XX)->clusters = bad;
+}
+
+static void add_culprit(int i, unsigned arm, enum outcome outcome, uint64_t principal)
+{
+	size_t *count = &scene.buckets[i].culprit_count;
+	if (*count < sizeof scene.culprits[i] / sizeof *scene.culprits[i])
+		scene.culprits[i][(*count)++] = (struct culprit){principal, outcome, arm};
 }
 
 static int64_t end_us(void)
@@ -49,21 +80,23 @@ static void set_up(void)
 	scene = (struct scene){0};
 	struct text service = TEXT("orders");
 	for (int i = 0; i < BUCKETS; i++) {
-		scene.arms[i][0] =
-			(struct arm_count){.arm = arm_of("v1", "d1"), .requests = 1000, .bad = {0}};
-		scene.arms[i][1] = (struct arm_count){.arm = arm_of("v2", "d2"), .requests = 100};
+		set_arm(i, 0, "v1", "d1", 1000);
+		set_arm(i, 1, "v2", "d2", 100);
 		scene.buckets[i] =
 			(struct bucket){.service = service,
 					.start_us = BASE_US + i * (int64_t)COHORT_BUCKET_US,
+					.routes = ROUTES,
+					.route_count = 1,
 					.arms = scene.arms[i],
-					.arm_count = 2};
+					.arm_count = 2,
+					.culprits = scene.culprits[i]};
 	}
-	scene.instances[0] = (struct instance){service, arm_of("v1", "d1"), TEXT("pod-a"),
-					       BASE_US, end_us(),           1000};
-	scene.instances[1] = (struct instance){service, arm_of("v2", "d2"), TEXT("pod-b"),
-					       BASE_US, end_us(),           50};
-	scene.instances[2] = (struct instance){service, arm_of("v2", "d2"), TEXT("pod-c"),
-					       BASE_US, end_us(),           50};
+	scene.instances[0] = (struct instance){
+		service, arm_of("v1", "d1"), TEXT("pod-a"), BASE_US, end_us(), 1000, 0};
+	scene.instances[1] = (struct instance){
+		service, arm_of("v2", "d2"), TEXT("pod-b"), BASE_US, end_us(), 50, 0};
+	scene.instances[2] = (struct instance){
+		service, arm_of("v2", "d2"), TEXT("pod-c"), BASE_US, end_us(), 50, 0};
 	scene.facts = (struct gate_facts){.buckets = scene.buckets,
 					  .bucket_count = BUCKETS,
 					  .findings = scene.findings,
@@ -87,11 +120,9 @@ static void tear_down(void)
 /* `bad` failures of the canary in bucket i, each of another user. */
 static void fail_canary(int i, unsigned bad)
 {
-	struct arm_count *arm = canary_at(i);
-	arm->bad[0] += bad;
-	arm->clusters[0] += bad;
-	for (unsigned k = 0; k < bad && arm->principal_count < COHORT_PRINCIPALS_MAX; k++)
-		arm->principals[arm->principal_count++] = (uint64_t)i * 100 + k + 1;
+	set_bad(i, 1, outcome_at(i, 1, OUTCOME_HTTP_5XX)->bad + bad);
+	for (unsigned k = 0; k < bad; k++)
+		add_culprit(i, 1, OUTCOME_HTTP_5XX, (uint64_t)i * 100 + k + 1);
 }
 
 static enum verdict judge(void)
@@ -132,7 +163,7 @@ START_TEST(baseline_may_be_all_others)
 {
 	scene.query.baseline = (struct arm_query){0};
 	for (int i = 0; i < BUCKETS; i++) {
-		scene.arms[i][2] = (struct arm_count){.arm = arm_of("v3", ""), .requests = 7};
+		set_arm(i, 2, "v3", "", 7);
 		scene.buckets[i].arm_count = 3;
 	}
 	ck_assert_int_eq(judge(), VERDICT_PASS);
@@ -177,12 +208,12 @@ START_TEST(few_principals_or_buckets_do_not_fail_nor_pass)
 	ck_assert_int_eq(judge(), VERDICT_FAIL);
 	/* The same from one user only, then from nobody known. */
 	for (int i = 10; i < 12; i++) {
-		canary_at(i)->principal_count = 1;
-		canary_at(i)->principals[0] = 77;
+		scene.buckets[i].culprit_count = 0;
+		add_culprit(i, 1, OUTCOME_HTTP_5XX, 77);
 	}
 	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
 	ck_assert_uint_eq(scene.result.outcomes[0].principals, 1);
-	canary_at(10)->principal_count = canary_at(11)->principal_count = 0;
+	scene.buckets[10].culprit_count = scene.buckets[11].culprit_count = 0;
 	scene.buckets[10].flags = scene.buckets[11].flags = BUCKET_NO_PRINCIPAL;
 	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
 	ck_assert_uint_eq(scene.result.no_principal_count, 2);
@@ -360,7 +391,7 @@ END_TEST
 START_TEST(too_little_evidence_waits_until_the_deadline)
 {
 	for (int i = 0; i < BUCKETS; i++)
-		canary_at(i)->requests = 1;
+		set_arm(i, 1, "v2", "d2", 1);
 	ck_assert_int_eq(judge(), VERDICT_WAIT);
 	ck_assert(first_reason("EVIDENCE"));
 	scene.query.policy.deadline_us = 60 * SECOND_US;
@@ -374,17 +405,16 @@ START_TEST(raw_counts_hold_a_pass_back)
 	/* One user hammers: 1 cluster per bucket in both arms alike, but the canary's retries are
 	 * 20 times as many. */
 	for (int i = 0; i < BUCKETS; i++) {
-		scene.arms[i][0].bad[0] = scene.arms[i][0].clusters[0] = 10;
-		canary_at(i)->bad[0] = 20;
-		canary_at(i)->clusters[0] = 1;
-		canary_at(i)->principal_count = 1;
-		canary_at(i)->principals[0] = 5;
+		set_bad(i, 0, 10);
+		set_bad(i, 1, 1);
+		outcome_at(i, 1, OUTCOME_HTTP_5XX)->bad = 20;
+		add_culprit(i, 1, OUTCOME_HTTP_5XX, 5);
 	}
 	ck_assert_int_ne(judge(), VERDICT_PASS);
-	ck_assert_double_ge(scene.result.outcomes[0].e_pass_relative, 40);
-	ck_assert_double_lt(scene.result.outcomes[0].e_pass_relative_raw, 1);
+	ck_assert_double_ge(scene.result.outcomes[0].worse.e_pass_relative, 40);
+	ck_assert_double_lt(scene.result.outcomes[0].worse.e_pass_relative_raw, 1);
 	for (int i = 0; i < BUCKETS; i++)
-		canary_at(i)->bad[0] = 1;
+		set_bad(i, 1, 1);
 	ck_assert_int_eq(judge(), VERDICT_PASS);
 	ck_assert_double_eq_tol(scene.result.outcomes[0].odds_ratio, 1, 1e-9);
 }
@@ -410,13 +440,11 @@ START_TEST(fail_never_turns)
 		for (int i = 0; i < BUCKETS; i++) {
 			if (dice(3) == 0)
 				fail_canary(i, dice(3));
-			scene.arms[i][0].bad[0] = scene.arms[i][0].clusters[0] =
-				dice(1 + (unsigned)run % 9);
+			set_bad(i, 0, dice(1 + (unsigned)run % 9));
 			if (dice(12) == 0)
 				scene.buckets[i].flags |= BUCKET_DEGRADED;
 			if (i > BUCKETS / 2) { /* a build that is both turns up */
-				scene.arms[i][2] = (struct arm_count){.arm = arm_of("v2", "v1"),
-								      .requests = 50};
+				set_arm(i, 2, "v2", "v1", 50);
 				scene.buckets[i].arm_count = 3;
 			}
 		}
@@ -442,7 +470,7 @@ END_TEST
 START_TEST(same_input_same_bits)
 {
 	fail_canary(5, 2);
-	scene.arms[9][0].bad[0] = scene.arms[9][0].clusters[0] = 4;
+	set_bad(9, 0, 4);
 	struct bytes first cleanup(bytes_done) = {0};
 	struct bytes second cleanup(bytes_done) = {0};
 	(void)judge();
@@ -481,6 +509,187 @@ START_TEST(arms_are_named_by_version_or_deploy_id)
 }
 END_TEST
 
+START_TEST(one_outsider_fails_nobody)
+{
+	/* Stuck to the canary, wrong in every bucket, beside two who mistyped: one principal. */
+	for (int i = 0; i < BUCKETS; i++) {
+		outcome_at(i, 1, OUTCOME_AUTHN_FAILURE)->bad = 5;
+		outcome_at(i, 1, OUTCOME_AUTHN_FAILURE)->clusters = 1;
+		add_culprit(i, 1, OUTCOME_AUTHN_FAILURE, 4711);
+	}
+	add_culprit(3, 1, OUTCOME_AUTHN_FAILURE, 1);
+	add_culprit(4, 1, OUTCOME_AUTHN_FAILURE, 2);
+	ck_assert_int_ne(judge(), VERDICT_FAIL);
+	ck_assert(scene.result.verdict != VERDICT_PASS && has_reason("UNCONFIRMED"));
+	ck_assert_uint_eq(scene.result.outcomes[OUTCOME_AUTHN_FAILURE].principals, 3);
+	/* As many failures of as many people are the canary's own. */
+	for (int i = 0; i < BUCKETS; i++)
+		add_culprit(i, 1, OUTCOME_AUTHN_FAILURE, 5000 + (uint64_t)i);
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+}
+END_TEST
+
+START_TEST(denials_that_vanish_are_a_regression)
+{
+	for (int i = 0; i < BUCKETS; i++) {
+		outcome_at(i, 0, OUTCOME_AUTHZ_DENIED)->bad = 20;
+		outcome_at(i, 0, OUTCOME_AUTHZ_DENIED)->clusters = 20;
+		for (unsigned k = 0; k < 20; k++)
+			add_culprit(i, 0, OUTCOME_AUTHZ_DENIED, 1 + (uint64_t)i * 100 + k);
+	}
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	const struct outcome_result *denied = &scene.result.outcomes[OUTCOME_AUTHZ_DENIED];
+	ck_assert_double_gt(denied->better.e_fail, denied->worse.e_fail);
+	ck_assert(has_reason("REGRESSION"));
+	/* Of failures fewer are welcome. */
+	tear_down();
+	set_up();
+	for (int i = 0; i < BUCKETS; i++)
+		set_bad(i, 0, 20);
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+}
+END_TEST
+
+/* Every request of an arm took this long. */
+static void set_latency(int i, int arm, double us, struct latency_bin *bin)
+{
+	*bin = (struct latency_bin){(uint16_t)latency_bin_of(us),
+				    (uint32_t)scene.strata[i][arm].requests};
+	scene.strata[i][arm].bins = bin;
+	scene.strata[i][arm].bin_count = 1;
+}
+
+static void set_latencies(double canary_us)
+{
+	static struct latency_bin bins[BUCKETS][2];
+	for (int i = 0; i < BUCKETS; i++) {
+		set_latency(i, 0, 1000, &bins[i][0]);
+		set_latency(i, 1, canary_us, &bins[i][1]);
+	}
+}
+
+START_TEST(slower_than_the_baseline_was)
+{
+	set_latencies(1000);
+	(void)judge();
+	const struct outcome_result *median = &scene.result.outcomes[OUTCOME_LATENCY_P50];
+	ck_assert_uint_eq(median->x_c + median->x_b, 0);
+	/* The first bucket has no past; six buckets fall into the warm-up of the canary. */
+	ck_assert_uint_eq(median->n_c, 100 * (BUCKETS - 6));
+	set_latencies(1200);
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	ck_assert_uint_eq(median->x_c, 100 * (BUCKETS - 6));
+	ck_assert_uint_eq(median->x_b, 0);
+	/* An instance that came just now: its bucket is left out. */
+	scene.instances[2].first_us = end_us() - 20 * SECOND_US;
+	(void)judge();
+	ck_assert_uint_eq(median->n_c, 100 * (BUCKETS - 8));
+	/* Latencies that the canary no longer logs are not proved. */
+	for (int i = 0; i < BUCKETS; i++)
+		scene.strata[i][1].bin_count = 0;
+	ck_assert_int_eq(judge(), VERDICT_WAIT);
+	ck_assert(has_reason("EVIDENCE"));
+}
+END_TEST
+
+START_TEST(noisy_baseline_is_inconclusive)
+{
+	/* Half of the baseline's instances fail as often as the canary does. */
+	static struct stratum halves[BUCKETS][2];
+	for (int i = 0; i < BUCKETS; i++) {
+		fail_canary(i, 12);
+		halves[i][0] = halves[i][1] = scene.strata[i][0];
+		halves[i][1].half = 1;
+		halves[i][0].requests = halves[i][1].requests = 500;
+		for (int k = 0; k < OUTCOME_AUTHZ_DENIED + 1; k++)
+			halves[i][0].outcomes[k].trials = halves[i][1].outcomes[k].trials = 500;
+		halves[i][1].outcomes[0].bad = halves[i][1].outcomes[0].clusters = 40;
+		for (unsigned k = 0; k < 10; k++)
+			add_culprit(i, 0, OUTCOME_HTTP_5XX, 90000 + (uint64_t)i * 100 + k);
+		scene.arms[i][0].strata = halves[i];
+		scene.arms[i][0].stratum_count = 2;
+	}
+	enum verdict verdict = judge();
+	ck_assert_double_ge(scene.result.e_baseline_sup, 100);
+	ck_assert_int_eq(verdict, VERDICT_INCONCLUSIVE);
+	ck_assert(has_reason("NOISY_BASELINE"));
+}
+END_TEST
+
+START_TEST(split_and_coverage_hold_a_pass_back)
+{
+	scene.query.share = 0.1;
+	ck_assert_int_eq(judge(), VERDICT_PASS); /* 1 in 11 is near enough */
+	scene.query.share = 0.25;
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert(first_reason("SPLIT"));
+	ck_assert_double_eq_tol(scene.result.split_observed, 1.0 / 11, 1e-9);
+	scene.query.share = NAN;
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	/* A route with 1 in 10 requests that the canary never saw. */
+	static const struct text BOTH[] = {{"GET /", 5}, {"POST /pay", 9}};
+	static struct stratum routes[BUCKETS][2];
+	for (int i = 0; i < BUCKETS; i++) {
+		scene.buckets[i].routes = BOTH;
+		scene.buckets[i].route_count = 2;
+		routes[i][0] = routes[i][1] = scene.strata[i][0];
+		routes[i][1].route = 1;
+		routes[i][1].requests = 120;
+		scene.arms[i][0].strata = routes[i];
+		scene.arms[i][0].stratum_count = 2;
+	}
+	ck_assert_int_eq(judge(), VERDICT_WAIT);
+	ck_assert(first_reason("COVERAGE"));
+	ck_assert_double_eq_tol(scene.result.coverage, 1000.0 / 1120, 1e-9);
+	for (int i = 0; i < BUCKETS; i++)
+		routes[i][1].requests = 40; /* 4 %: among those that need not be */
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+}
+END_TEST
+
+START_TEST(one_bad_instance_is_named)
+{
+	for (int i = 10; i < 14; i++)
+		fail_canary(i, 3);
+	scene.instances[3] = scene.instances[2];
+	scene.facts.instance_count = 4;
+	scene.instances[2].failures = 11;
+	scene.instances[1].failures = 1;
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	ck_assert(has_reason("ONE_INSTANCE"));
+	scene.instances[1].failures = 4;
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	ck_assert(!has_reason("ONE_INSTANCE"));
+}
+END_TEST
+
+START_TEST(bucket_by_bucket_is_the_same)
+{
+	set_latencies(1000);
+	for (int i = 5; i < 9; i++)
+		fail_canary(i, 2);
+	struct gate_evidence *evidence = NULL;
+	ck_assert_int_eq(gate_evidence_new(&scene.query, &evidence, NULL), OK);
+	for (int i = 0; i < BUCKETS; i++) {
+		ck_assert_int_eq(gate_evidence_add(evidence, &scene.buckets[i], scene.instances, 3),
+				 OK);
+		struct bytes one cleanup(bytes_done) = {0};
+		struct bytes other cleanup(bytes_done) = {0};
+		struct gate_result result = {0};
+		scene.facts.bucket_count = (size_t)i + 1;
+		(void)judge();
+		gate_json(&scene.query, &scene.result, &one);
+		ck_assert_int_eq(
+			gate_judge_evidence(&scene.query, &scene.facts, evidence, arena, &result),
+			OK);
+		gate_json(&scene.query, &result, &other);
+		ck_assert(text_equal(bytes_text(&one), bytes_text(&other)));
+	}
+	ck_assert_uint_lt(gate_evidence_bytes(evidence), 1 << 20);
+	gate_evidence_free(&evidence);
+}
+END_TEST
+
 START_TEST(out_of_memory_is_no_verdict)
 {
 	for (size_t bytes_max = 1; bytes_max < 1 << 16; bytes_max = bytes_max * 3 / 2 + 1) {
@@ -515,6 +724,13 @@ int main(void)
 	tcase_add_test(tests, fail_never_turns);
 	tcase_add_test(tests, same_input_same_bits);
 	tcase_add_test(tests, arms_are_named_by_version_or_deploy_id);
+	tcase_add_test(tests, one_outsider_fails_nobody);
+	tcase_add_test(tests, denials_that_vanish_are_a_regression);
+	tcase_add_test(tests, slower_than_the_baseline_was);
+	tcase_add_test(tests, noisy_baseline_is_inconclusive);
+	tcase_add_test(tests, split_and_coverage_hold_a_pass_back);
+	tcase_add_test(tests, one_bad_instance_is_named);
+	tcase_add_test(tests, bucket_by_bucket_is_the_same);
 	tcase_add_test(tests, out_of_memory_is_no_verdict);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);

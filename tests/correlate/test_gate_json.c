@@ -41,8 +41,7 @@ static void set_up(void)
 							   .n_b = 30000,
 							   .e_fail = 1,
 							   .e_fail_sup = 1,
-							   .e_pass_relative = 1,
-							   .e_pass_absolute = 1e300,
+							   .worse = {.e_pass_absolute = 1e300},
 							   .odds_ratio = NAN,
 							   .state = NI_ACCEPTED};
 }

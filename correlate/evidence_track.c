@@ -1,0 +1,164 @@
+#include "correlate/gate_private.h"
+
+#include <assert.h>
+#include <math.h>
+
+/* What is kept of one outcome: the e-processes of evalue.c, on counts where each cluster counts
+ * once, on raw counts (for PASS), and on counts where each principal counts once in the whole
+ * window (for FAIL). The last is what keeps an outsider from failing a canary: whoever is stuck to
+ * one version by sticky routing, and fails there all day, is one principal. The first bad outcome
+ * of a principal falls on the canary with the canary's share of the requests, whatever the rate; so
+ * the same conditional test applies to those firsts. */
+
+static double two_sided(bool two, double worse, double better)
+{
+	return two ? (worse + better) / 2 : worse;
+}
+
+static void side_init(struct side_track *side, enum outcome outcome,
+		      const struct outcome_policy *policy)
+{
+	evalue_init(&side->clusters, policy->psi0, policy->psi_tol, policy->p_abs);
+	if (outcome_info(outcome)->model == OUTCOME_POISSON)
+		side->clusters.model = EVALUE_POISSON;
+	side->raw = side->principals = side->clusters;
+}
+
+void track_init(struct outcome_track *track, enum outcome outcome,
+		const struct outcome_policy *policy)
+{
+	*track = (struct outcome_track){.fail = 1, .fail_sup = 1, .principals_sup = 1};
+	side_init(&track->worse, outcome, policy);
+	side_init(&track->better, outcome, policy);
+	track->halves[0] = track->halves[1] = track->worse.clusters;
+}
+
+static void odds_add(struct common_odds *odds, const struct evalue_count *count)
+{
+	double n = (double)count->n_c + (double)count->n_b;
+	if (n == 0)
+		return;
+	odds->above += (double)count->x_c * ((double)count->n_b - (double)count->x_b) / n;
+	odds->below += (double)count->x_b * ((double)count->n_c - (double)count->x_c) / n;
+}
+
+static bool counts_differ(const struct pair *pair)
+{
+	return pair->raw.x_c != pair->clusters.x_c || pair->raw.x_b != pair->clusters.x_b;
+}
+
+/* Raw counts follow the clusters exactly until they differ once: then they are summed up too. */
+static void side_add(struct side_track *side, const struct pair *pair)
+{
+	evalue_add(&side->clusters, &pair->clusters);
+	evalue_add(&side->raw, &pair->raw);
+}
+
+void track_add(struct outcome_track *track, enum outcome outcome, const struct pair *pair)
+{
+	if (outcome_info(outcome)->model == OUTCOME_LATENCY) {
+		assert(!counts_differ(pair));
+		evalue_add(&track->worse.clusters, &pair->clusters);
+	} else {
+		side_add(&track->worse, pair);
+	}
+	if (outcome_info(outcome)->two_sided) {
+		struct pair mirrored = {evalue_mirror(&pair->clusters), evalue_mirror(&pair->raw)};
+		side_add(&track->better, &mirrored);
+	}
+	odds_add(&track->odds, &pair->clusters);
+	track->n_c += pair->clusters.n_c;
+	track->n_b += pair->clusters.n_b;
+	track->x_c += pair->clusters.x_c;
+	track->x_b += pair->clusters.x_b;
+	track->raw_x_c += pair->raw.x_c;
+	track->raw_x_b += pair->raw.x_b;
+}
+
+void track_add_principals(struct outcome_track *track, enum outcome outcome,
+			  const struct evalue_count *once)
+{
+	evalue_add_fail(&track->worse.principals, once);
+	struct evalue_count mirrored = evalue_mirror(once);
+	if (outcome_info(outcome)->two_sided)
+		evalue_add_fail(&track->better.principals, &mirrored);
+	track->principals += (unsigned)once->x_c;
+	track->principals_b += (unsigned)once->x_b;
+}
+
+void track_add_halves(struct outcome_track *track, const struct evalue_count *halves)
+{
+	struct evalue_count mirrored = evalue_mirror(halves);
+	evalue_add_fail(&track->halves[0], halves);
+	evalue_add_fail(&track->halves[1], &mirrored);
+}
+
+void track_close_bucket(struct outcome_track *track, enum outcome outcome)
+{
+	bool two = outcome_info(outcome)->two_sided;
+	track->fail = two_sided(two, evalue_fail(&track->worse.clusters),
+				evalue_fail(&track->better.clusters));
+	track->fail_sup = fmax(track->fail_sup, track->fail);
+	double once = two_sided(two, evalue_fail(&track->worse.principals),
+				evalue_fail(&track->better.principals));
+	track->principals_sup = fmax(track->principals_sup, once);
+}
+
+double track_halves(const struct outcome_track *track)
+{
+	return (evalue_fail(&track->halves[0]) + evalue_fail(&track->halves[1])) / 2;
+}
+
+static struct side_result side_result(const struct side_track *side, bool latency, double beta)
+{
+	const struct evalue *raw = latency ? &side->clusters : &side->raw;
+	return (struct side_result){
+		.e_fail = evalue_fail(&side->clusters),
+		.e_pass_relative = evalue_relative(&side->clusters),
+		.e_pass_absolute = evalue_absolute(&side->clusters),
+		.e_pass_relative_raw = evalue_relative(raw),
+		.e_pass_absolute_raw = evalue_absolute(raw),
+		.accepted = evalue_not_inferior(&side->clusters, beta) &&
+			    evalue_not_inferior(raw, beta),
+	};
+}
+
+/* Has the service ever logged anything of the kind? */
+static bool is_absent(const struct outcome_track *track, enum outcome outcome)
+{
+	if (outcome == OUTCOME_HTTP_5XX)
+		return false;
+	if (outcome_info(outcome)->model == OUTCOME_POISSON)
+		return track->raw_x_c + track->raw_x_b == 0;
+	return track->n_c + track->n_b == 0;
+}
+
+void track_result(const struct outcome_track *track, enum outcome outcome,
+		  const struct gate_policy *policy, struct outcome_result *result)
+{
+	bool latency = outcome_info(outcome)->model == OUTCOME_LATENCY;
+	bool two = outcome_info(outcome)->two_sided;
+	*result = (struct outcome_result){
+		.outcome = outcome,
+		.n_c = track->n_c,
+		.x_c = track->x_c,
+		.n_b = track->n_b,
+		.x_b = track->x_b,
+		.raw_x_c = track->raw_x_c,
+		.raw_x_b = track->raw_x_b,
+		.bad_bucket_count = track->bad_bucket_count,
+		.e_fail = track->fail,
+		.e_fail_sup = track->fail_sup,
+		.e_principals_sup = track->principals_sup,
+		.worse = side_result(&track->worse, latency, policy->beta),
+		.better = side_result(&track->better, latency, policy->beta),
+		.odds_ratio = track->odds.below > 0 ? track->odds.above / track->odds.below : NAN,
+		.principals = track->principals,
+	};
+	if (track->fail_sup >= 1 / policy->alpha)
+		result->state = NI_REJECTED;
+	else if (is_absent(track, outcome))
+		result->state = NI_ABSENT;
+	else if (track->n_b > 0 && result->worse.accepted && (!two || result->better.accepted))
+		result->state = NI_ACCEPTED;
+}

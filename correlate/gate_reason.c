@@ -1,0 +1,84 @@
+#include "correlate/gate_private.h"
+
+#include <assert.h>
+
+/* Sentences of the verdict that need more than a line: for a person who must decide next. */
+
+/* Adds a reason; text.data == NULL is what arena_print() says when memory is out. */
+void give_reason(struct judgement *judgement, struct text code, struct text text)
+{
+	struct gate_result *result = judgement->result;
+	judgement->out_of_memory |= text.data == NULL;
+	if (result->reason_count < GATE_REASONS_MAX)
+		result->reasons[result->reason_count++] = (struct gate_reason){code, text};
+}
+
+void say_regression(struct judgement *judgement, const struct outcome_result *outcome)
+{
+	const struct gate_policy *policy = &judgement->query->policy;
+	bool better = outcome->better.e_fail > outcome->worse.e_fail;
+	give_reason(judgement, TEXT("REGRESSION"),
+		    arena_print(judgement->arena,
+				"%s%s: %llu of %llu of the canary against %llu of %llu of the "
+				"baseline (evidence %.3g, %g is enough)",
+				outcome_name(outcome->outcome),
+				better ? " fell, which is a finding too" : "",
+				(unsigned long long)outcome->x_c, (unsigned long long)outcome->n_c,
+				(unsigned long long)outcome->x_b, (unsigned long long)outcome->n_b,
+				outcome->e_fail_sup, 1 / policy->alpha));
+}
+
+void say_unconfirmed(struct judgement *judgement, const struct outcome_result *outcome)
+{
+	const struct gate_policy *policy = &judgement->query->policy;
+	give_reason(judgement, TEXT("UNCONFIRMED"),
+		    arena_print(judgement->arena,
+				"%s looks worse (evidence %.3g, and %.3g when each principal "
+				"counts once), from %u principal%s in %u bucket%s; %u in %u are "
+				"asked for%s",
+				outcome_name(outcome->outcome), outcome->e_fail_sup,
+				outcome->e_principals_sup, outcome->principals,
+				outcome->principals == 1 ? "" : "s", outcome->bad_bucket_count,
+				outcome->bad_bucket_count == 1 ? "" : "s", policy->principals_min,
+				policy->buckets_min,
+				judgement->result->no_principal_count == 0
+					? ""
+					: " (log user.id, source.ip or trace.id)"));
+}
+
+/* One instance of several with nearly all the failures: a bad node rather than a bad build. */
+void say_one_instance(struct judgement *judgement)
+{
+	enum { INSTANCES_MIN = 3, PERCENT = 80, FAILURES_MIN = 3 };
+	const struct gathered *gathered = &judgement->gathered;
+	if (judgement->result->instance_count < INSTANCES_MIN || gathered->worst == NULL ||
+	    gathered->failures < FAILURES_MIN ||
+	    gathered->worst->failures * 100 <= gathered->failures * PERCENT)
+		return;
+	give_reason(judgement, TEXT("ONE_INSTANCE"),
+		    arena_print(judgement->arena,
+				"%llu of the canary's %llu failed requests are those of %.*s, one "
+				"of %zu instances: look at it before you blame the build",
+				(unsigned long long)gathered->worst->failures,
+				(unsigned long long)gathered->failures,
+				TEXT_ARG(gathered->worst->name),
+				judgement->result->instance_count));
+}
+
+void say_silent(struct judgement *judgement)
+{
+	const struct gate_result *result = judgement->result;
+	if (result->silent_count > 0) {
+		struct text name = result->silent[0];
+		give_reason(judgement, TEXT("SILENT"),
+			    arena_print(judgement->arena,
+					"%zu of %zu canary instances fell silent: %.*s%s",
+					result->silent_count, result->instance_count,
+					TEXT_ARG(name), result->silent_count > 1 ? ", ..." : ""));
+		return;
+	}
+	int64_t last_us = judgement->gathered.canary_last_us;
+	if (last_us < judgement->query->now_us - 2 * judgement->query->policy.max_lag_us)
+		give_reason(judgement, TEXT("SILENT"),
+			    TEXT("no instance of the canary is heard any more"));
+}
