@@ -11,7 +11,7 @@
 static const struct option rules_options[] = {
 	{"rules", 0, "PATH", "load these files or folders instead of asking the daemon"},
 	{"level", 0, "LEVEL", "only of this level"},
-	OPTION_LIST,
+	OPTIONS_OF_LOADING,
 	{0},
 };
 
@@ -162,7 +162,7 @@ const struct command command_rules_show = {
 
 static const struct option lint_options[] = {
 	{"strict", 0, NULL, "end with 1 when there are warnings"},
-	OPTION_LIST,
+	OPTIONS_OF_LOADING,
 	{0},
 };
 

@@ -17,9 +17,10 @@ enum { COVERAGE_ARENA_MAX = 1 << 29, MISSING_SHOWN = 4 };
 
 static const struct option coverage_options[] = {
 	{"rules", 0, "PATH", "rule file or folder, may be repeated (default: " INSTALLED_RULES ")"},
-	OPTION_LIST,
+	OPTIONS_OF_LOADING,
 	OPTION_INPUT,
 	OPTION_FORMATS,
+	OPTION_LOGSOURCE,
 	{"unable", 0, NULL, "only rules that cannot fire"},
 	{0},
 };
@@ -201,7 +202,7 @@ static int load(struct session *session, struct ruleset **ret_ruleset)
 		.paths = paths,
 		.path_count = count,
 		.skip_refused = true,
-		.any_logsource = raw,
+		.any_logsource = raw && !arguments_has(&session->arguments, "logsource"),
 		.verbatim_names = raw,
 	};
 	int code = load_rules(session, &options, ret_ruleset);

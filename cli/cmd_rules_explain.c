@@ -18,9 +18,10 @@ enum { EXPLAIN_ARENA_MAX = 1 << 28 };
 static const struct option explain_options[] = {
 	{"rules", 0, "PATH",
 	 "rule files or folders (default: RULE as a file, or " INSTALLED_RULES ")"},
-	OPTION_LIST,
+	OPTIONS_OF_LOADING,
 	OPTION_INPUT,
 	OPTION_FORMATS,
+	OPTION_LOGSOURCE,
 	{"line", 0, "NUMBER", "which event of the file (default: the first)"},
 	{0},
 };
@@ -162,7 +163,7 @@ static int load(struct session *session, bool *ret_is_file, struct ruleset **ret
 		.paths = paths,
 		.path_count = count,
 		.skip_refused = !is_file,
-		.any_logsource = raw,
+		.any_logsource = raw && !arguments_has(&session->arguments, "logsource"),
 		.verbatim_names = raw,
 	};
 	int code = load_rules(session, &options, ret_ruleset);

@@ -11,7 +11,7 @@
 
 static const struct option test_options[] = {
 	{"output", 'o', "FORMAT", "table, json, ndjson or junit"},
-	OPTION_LIST,
+	OPTIONS_OF_LOADING,
 	{"color", 0, "WHEN", "auto, always or never (also: NO_COLOR)"},
 	{0},
 };

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/escape.h"
 #include "cli/json_writer.h"
+#include "cli/rule_events.h"
 #include "cli/rule_loading.h"
 #include "ingest/scan.h"
 #include "rules/yaml.h"
@@ -26,7 +27,8 @@ static const struct option scan_options_table[] = {
 	{"time-field", 0, "NAME", "the field with the event's time (RFC 3339, epoch s or ms)"},
 	{"lateness", 0, "DURATION", "take records in file order, as live, with this bound"},
 	{"skip-refused", 0, NULL, "leave out rules that do not load"},
-	OPTION_LIST,
+	OPTION_LOGSOURCE,
+	OPTIONS_OF_LOADING,
 	{0},
 };
 
@@ -192,7 +194,8 @@ static int take_rules(struct session *session, bool raw, struct ruleset **ret_ru
 		.paths = paths,
 		.path_count = count,
 		.skip_refused = arguments_has(&session->arguments, "skip-refused"),
-		.any_logsource = raw,
+		/* Nothing in raw events says what they are; somebody may. */
+		.any_logsource = raw && !arguments_has(&session->arguments, "logsource"),
 		.verbatim_names = raw,
 	};
 	if (!arguments_has(&session->arguments, "rules") && access(INSTALLED_RULES, R_OK) != 0) {

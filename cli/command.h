@@ -69,8 +69,8 @@ int session_fail_error(struct session *session, const struct error *err);
 /* The configuration to read: --config, PICKET_CONFIG, or the place of an installed picket. */
 const char *session_config(const struct session *session);
 
-/* --input and --formats as decoder options (the formats live as long as the session); EXIT_OK, or
- * the message is printed. */
+/* --input, --formats and --logsource as decoder options (the formats live as long as the session);
+ * EXIT_OK, or the message is printed. */
 struct decoder_options;
 int session_input(struct session *session, struct decoder_options *options);
 
@@ -79,6 +79,11 @@ int session_input(struct session *session, struct decoder_options *options);
 		"input", 0, "FORMAT",                                                            \
 			"auto (default); raw: fields as in the file, any log source; or one of " \
 			"picket formats list"                                                    \
+	}
+#define OPTION_LOGSOURCE                                                                            \
+	{                                                                                           \
+		"logsource", 0, "KEY=VALUE,...",                                                    \
+			"what all events are: category=, product=, service= (else the format says)" \
 	}
 #define OPTION_FORMATS                                                                     \
 	{                                                                                  \

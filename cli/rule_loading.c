@@ -35,13 +35,19 @@ int load_rules(struct session *session, const struct ruleset_options *options,
 	struct error err = {0};
 	struct ruleset *ruleset = NULL;
 	struct ruleset_options complete = *options;
-	const char **lists = NULL;
+	const char **lists = NULL, **pipelines = NULL;
 	assert(options->path_count > 0);
-	if (collect_paths(session, "list", &lists, &complete.list_count) != OK)
-		return session_fail(session, EXIT_INTERNAL, "out of memory");
+	enum status status = collect_paths(session, "list", &lists, &complete.list_count);
+	if (status == OK)
+		status = collect_paths(session, "pipeline", &pipelines, &complete.pipeline_count);
 	complete.lists = lists;
-	enum status status = ruleset_load(&complete, &ruleset, &err);
+	complete.pipelines = pipelines;
+	if (status == OK)
+		status = ruleset_load(&complete, &ruleset, &err);
+	else
+		status = error_set(&err, status, "out of memory");
 	free(lists);
+	free(pipelines);
 	if (status != OK) {
 		(void)session_fail_error(session, &err);
 		/* A path that cannot be read is a wrong path, not a fault of the machine. */

@@ -9,14 +9,16 @@
 #include "cli/command.h"
 #include "rules/ruleset.h"
 
-/* The row of --list in the table of a command that loads rules. */
-#define OPTION_LIST                                                                             \
-	{                                                                                       \
-		"list", 0, "NAME=FILE",                                                         \
-			"values for %NAME% under `expand`, one a line; or a folder of NAME.txt" \
+/* The rows of --list and -p in the table of a command that loads rules. */
+#define OPTIONS_OF_LOADING                                                                   \
+	{"list", 0, "NAME=FILE",                                                             \
+	 "values for %NAME% under `expand`, one a line; or a folder of NAME.txt"},           \
+	{                                                                                    \
+		"pipeline", 'p', "FILE",                                                     \
+			"pySigma processing pipeline (or a folder of them), may be repeated" \
 	}
 
-/* The lists of --list are added to the options. */
+/* The lists of --list and the pipelines of -p are added to the options. */
 int load_rules(struct session *session, const struct ruleset_options *options,
 	       struct ruleset **ret_ruleset);
 

@@ -51,6 +51,8 @@ enum status wiring_init(struct wiring *wiring, const struct config *config, stru
 			  .path_count = config->rule_paths.count,
 			  .lists = config->rule_lists.items,
 			  .list_count = config->rule_lists.count,
+			  .pipelines = config->rule_pipelines.items,
+			  .pipeline_count = config->rule_pipelines.count,
 			  .skip_refused = config->rules_on_refused == ON_REFUSED_SKIP},
 	};
 	enum status status = wiring->is_kafka ? wire_kafka(wiring, config, arena) : OK;

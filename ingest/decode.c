@@ -107,8 +107,7 @@ enum status decoder_begin(struct decoder *decoder, const struct message *message
 		return OK;
 	}
 	memcpy(padded, payload.data, payload.size);
-	split_begin(&decoder->split, (struct text){padded, payload.size},
-		    decoder->options.format != INPUT_RAW, arena);
+	split_begin(&decoder->split, (struct text){padded, payload.size}, arena);
 	return OK;
 }
 

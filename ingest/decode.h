@@ -48,7 +48,7 @@ struct decoder_options {
 	bool time_line_number; /* no time at all: the offset in seconds (scan), else record time */
 	int64_t future_max_us; /* default 5 min */
 	int64_t past_max_us;   /* default 7 days */
-	struct logsource logsource; /* stamped when the format knows none */
+	struct logsource logsource; /* stamped instead of what the format says, when not empty */
 };
 
 /* What `--input WORD` and the configuration say: auto, raw, or the name of a format ("" = auto). */

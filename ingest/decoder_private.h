@@ -29,7 +29,7 @@ struct split {
 };
 
 /* Looks at a message that has at least one byte that is not blank. */
-void split_begin(struct split *split, struct text padded, bool open_records, struct arena *arena);
+void split_begin(struct split *split, struct text padded, struct arena *arena);
 /* The next record's bytes; false when there is none. */
 bool split_next(struct split *split, struct text *ret_record);
 

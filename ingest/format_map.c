@@ -208,8 +208,8 @@ bool format_time(struct mapping *mapping, bool agent, int64_t *ret_time_us)
 struct logsource format_logsource(struct mapping *mapping, const struct logsource *given)
 {
 	const struct format *format = mapping->format;
-	bool fixed = format->logsource_count > 0 && format->logsources[0].clause_count == 0;
-	if (!fixed && given->category.size + given->product.size + given->service.size > 0)
+	/* Whoever gives it knows where the events come from. */
+	if (given->category.size + given->product.size + given->service.size > 0)
 		return *given;
 	for (size_t i = 0; i < format->logsource_count; i++)
 		if (clauses_hold(mapping, format->logsources[i].clauses,

@@ -121,10 +121,10 @@ static bool array_begin(struct split *split, size_t from, char close, struct are
 	return true;
 }
 
-static void object_begin(struct split *split, bool open_records, struct arena *arena)
+static void object_begin(struct split *split, struct arena *arena)
 {
 	struct text t = split->text;
-	size_t array = open_records ? records_array(t) : 0;
+	size_t array = records_array(t);
 	if (array != 0 && array_begin(split, array, '}', arena) && split->layout == LAYOUT_ARRAY)
 		return;
 	split->layout = LAYOUT_SINGLE; /* whatever is wrong with it, json_walk() says it better */
@@ -141,7 +141,7 @@ static void object_begin(struct split *split, bool open_records, struct arena *a
 		split->layout = LAYOUT_LINES;
 }
 
-void split_begin(struct split *split, struct text padded, bool open_records, struct arena *arena)
+void split_begin(struct split *split, struct text padded, struct arena *arena)
 {
 	if (text_starts(padded, TEXT("\xef\xbb\xbf")))
 		padded = text_cut(padded, 3);
@@ -152,7 +152,7 @@ void split_begin(struct split *split, struct text padded, bool open_records, str
 		return;
 	}
 	if (t.data[0] == '{') {
-		object_begin(split, open_records, arena);
+		object_begin(split, arena);
 	} else if (t.data[0] == '[') {
 		if (!array_begin(split, 0, '\0', arena) && looks_like_lines(t))
 			split->layout = LAYOUT_LINES;

@@ -27,24 +27,50 @@ struct binding {
 	const struct yaml_node *text; /* and where it stands */
 };
 
+/* An entry of a map that a pipeline gave several fields (pipeline_write.c): any of them. */
+static enum status alternatives_parse(struct loader *loader, const struct yaml_node *keys,
+				      const struct yaml_node *values, const struct expr **ret_expr,
+				      struct error *err)
+{
+	assert(keys->count == values->count && keys->count > 0);
+	const struct expr **children = arena_alloc(loader->yaml, keys->count * sizeof *children);
+	if (children == NULL)
+		return loader_exhausted(err);
+	for (size_t i = 0; i < keys->count; i++) {
+		enum status status =
+			item_parse(loader, keys->items[i], values->items[i], &children[i], err);
+		if (status != OK)
+			return status;
+	}
+	*ret_expr = expr_join(loader, EXPR_OR, children, keys->count, 0);
+	return *ret_expr == NULL ? loader_exhausted(err) : OK;
+}
+
 static enum status selection_parse(struct loader *loader, const struct yaml_node *node,
 				   const struct expr **ret_expr, struct error *err)
 {
 	if (node->kind < YAML_SEQUENCE)
 		return keyword_parse(loader, node, ret_expr, err);
+	if (node->count == 0 && node->written != NULL) {
+		*ret_expr = NULL; /* pipelines dropped all of it */
+		return OK;
+	}
 	if (node->count == 0)
 		return error_at(err, EINVALID, node->at,
 				"this selection is empty\n  fix: give it a field and a value, or "
 				"remove it");
+	bool is_map = node->kind == YAML_MAPPING;
 	const struct expr **children = arena_alloc(loader->yaml, node->count * sizeof *children);
 	if (children == NULL)
 		return loader_exhausted(err);
-	bool is_map = node->kind == YAML_MAPPING;
 	for (size_t i = 0; i < node->count; i++) {
 		enum status status =
-			is_map ? item_parse(loader, node->keys[i], node->values[i], &children[i],
-					    err)
-			       : selection_parse(loader, node->items[i], &children[i], err);
+			!is_map ? selection_parse(loader, node->items[i], &children[i], err)
+			: node->keys[i]->kind == YAML_SEQUENCE
+				? alternatives_parse(loader, node->keys[i], node->values[i],
+						     &children[i], err)
+				: item_parse(loader, node->keys[i], node->values[i], &children[i],
+					     err);
 		if (status != OK)
 			return status;
 	}
@@ -92,8 +118,9 @@ static enum status scope_parse(struct loader *loader, const struct yaml_node *ma
 			status = selection_parse(loader, map->values[i], &item->expr, err);
 		if (status != OK)
 			return status;
-		item->expr = expr_named(loader, item->expr, key->text, key->at);
-		if (item->expr == NULL)
+		bool dropped = item->expr == NULL;
+		item->expr = dropped ? NULL : expr_named(loader, item->expr, key->text, key->at);
+		if (item->expr == NULL && !dropped)
 			return loader_exhausted(err);
 		item->name = key->text;
 		item->at = key->at;
@@ -112,6 +139,16 @@ static struct position place(const struct binding *binding, const struct conditi
 	if (!binding->text->quoted)
 		at.column += (unsigned)node->offset;
 	return at;
+}
+
+/* Leaves out what pipelines dropped (NULL) and tells how many are left. */
+static size_t some_kept(const struct expr **children, size_t count)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < count; i++)
+		if (children[i] != NULL)
+			children[kept++] = children[i];
+	return kept;
 }
 
 static enum status bind_node(const struct binding *binding, const struct condition_node *node,
@@ -177,8 +214,14 @@ static enum status bind_of(const struct binding *binding, const struct condition
 		lint_warn(loader, place(binding, node), "write the combinations out",
 			  "`%zu of` is an extension of picket; the standard knows 1, any and all",
 			  node->at_least);
-	*ret_expr = expr_join(loader, kind, children, count, node->at_least);
-	return *ret_expr == NULL ? loader_exhausted(err) : OK;
+	size_t kept = some_kept(children, count);
+	if (kind == EXPR_AT_LEAST && node->at_least > kept)
+		return error_at(err, EINVALID, place(binding, node),
+				"pipelines dropped so much that only %zu of '%.*s' are left\n"
+				"  fix: give drop_detection_item conditions",
+				kept, TEXT_ARG(node->name));
+	*ret_expr = kept == 0 ? NULL : expr_join(loader, kind, children, kept, node->at_least);
+	return *ret_expr == NULL && kept > 0 ? loader_exhausted(err) : OK;
 }
 
 static enum status bind_join(const struct binding *binding, const struct condition_node *node,
@@ -194,12 +237,15 @@ static enum status bind_join(const struct binding *binding, const struct conditi
 		if (status != OK)
 			return status;
 	}
-	if (node->kind == CONDITION_NOT)
+	size_t kept = some_kept(children, node->child_count);
+	if (kept == 0)
+		*ret_expr = NULL;
+	else if (node->kind == CONDITION_NOT)
 		*ret_expr = expr_not(loader, children[0]);
 	else
 		*ret_expr = expr_join(loader, node->kind == CONDITION_AND ? EXPR_AND : EXPR_OR,
-				      children, node->child_count, 0);
-	return *ret_expr == NULL ? loader_exhausted(err) : OK;
+				      children, kept, 0);
+	return *ret_expr == NULL && kept > 0 ? loader_exhausted(err) : OK;
 }
 
 static enum status bind_node(const struct binding *binding, const struct condition_node *node,
@@ -240,8 +286,13 @@ static enum status condition_bound(struct loader *loader, struct scope *scope,
 			return status;
 		excludes = excludes && condition_excludes(tree);
 	}
+	size_t kept = some_kept(children, count);
+	if (kept == 0)
+		return error_at(err, EINVALID, node->at,
+				"pipelines dropped everything that this condition asks for\n  fix: "
+				"give drop_detection_item conditions");
 	*ret_excludes = excludes;
-	*ret_expr = expr_join(loader, EXPR_OR, children, count, 0);
+	*ret_expr = expr_join(loader, EXPR_OR, children, kept, 0);
 	return *ret_expr == NULL ? loader_exhausted(err) : OK;
 }
 

@@ -1,4 +1,4 @@
-#include "rules/parse_private.h"
+#include "rules/pipeline_private.h"
 
 #include <assert.h>
 
@@ -61,6 +61,34 @@ static enum status filter_added(struct loader *loader, struct filter_draft *filt
 	return OK;
 }
 
+static const struct expr *filter_named(struct loader *loader, const struct filter_draft *filter,
+				       const struct expr *expr)
+{
+	return expr_named(loader, expr,
+			  arena_print(loader->yaml, "filter '%.*s'", TEXT_ARG(filter->title)),
+			  filter->at);
+}
+
+enum status filter_expr_for(struct loader *loader, const struct filter_draft *filter,
+			    const bool *held, const struct expr **ret_expr, struct error *err)
+{
+	const struct yaml_node *map = NULL;
+	const struct expr *expr = NULL;
+	bool excludes = false;
+	*ret_expr = filter->expr;
+	if (held == NULL)
+		return OK;
+	enum status status = pipelines_apply_filter(loader, filter->map, held, &map, err);
+	loader->silent = true;
+	if (status == OK)
+		status = filter_expr_parse(loader, map, &expr, &excludes, err);
+	loader->silent = false;
+	if (status != OK)
+		return status;
+	*ret_expr = filter_named(loader, filter, expr);
+	return *ret_expr == NULL ? loader_exhausted(err) : OK;
+}
+
 enum status filter_parse(struct loader *loader, const struct yaml_node *document, struct error *err)
 {
 	struct draft metadata = {0};
@@ -97,9 +125,8 @@ enum status filter_parse(struct loader *loader, const struct yaml_node *document
 		return status;
 	filter->title = metadata.rule.title;
 	filter->at = document->at;
-	filter->expr = expr_named(
-		loader, filter->expr,
-		arena_print(loader->yaml, "filter '%.*s'", TEXT_ARG(filter->title)), filter->at);
+	filter->map = loader->pipelines != NULL ? map : NULL;
+	filter->expr = filter_named(loader, filter, filter->expr);
 	if (filter->expr == NULL)
 		return loader_exhausted(err);
 	lint_document(loader, document);

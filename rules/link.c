@@ -263,7 +263,11 @@ static bool logsource_contains(const struct logsource *outer, const struct logso
 static enum status filter_join(struct loader *loader, const struct filter_draft *filter,
 			       struct draft *draft, struct error *err)
 {
-	const struct expr *both[2] = {draft->expr, filter->expr};
+	const struct expr *own = NULL;
+	enum status status = filter_expr_for(loader, filter, draft->held, &own, err);
+	if (status != OK)
+		return status;
+	const struct expr *both[2] = {draft->expr, own};
 	const struct expr *joined = expr_join(loader, EXPR_AND, both, 2, 0);
 	if (joined == NULL)
 		return loader_exhausted(err);
@@ -284,7 +288,7 @@ static enum status filter_reference_join(struct linker *linker, const struct fil
 				"'%.*s' is a correlation; filters are for detections\n  fix: name "
 				"the detections it refers to",
 				TEXT_ARG(reference->word));
-	if (!logsource_contains(&filter->logsource, &draft->rule.logsource)) {
+	if (!logsource_contains(&filter->logsource, &draft->written_logsource)) {
 		lint_warn(loader, reference->at, "make the filter's logsource fit the rule's",
 			  "the filter does not apply to '%.*s': its logsource is another one",
 			  TEXT_ARG(reference->word));
@@ -308,9 +312,12 @@ static enum status filter_apply(struct linker *linker, const struct filter_draft
 	for (size_t i = 0; filter->reference_count == 0 && i < loader->draft_count; i++) {
 		struct draft *draft = loader->drafts[i];
 		bool fits = draft->expr != NULL && !draft->refused &&
-			    logsource_contains(&filter->logsource, &draft->rule.logsource);
-		if (fits && filter_join(loader, filter, draft, err) != OK)
-			return ENOMEMORY;
+			    logsource_contains(&filter->logsource, &draft->written_logsource);
+		enum status status = fits ? filter_join(loader, filter, draft, err) : OK;
+		if (status != OK)
+			status = lint_refuse(loader, status, err, false);
+		if (status != OK)
+			return status;
 	}
 	return OK;
 }

@@ -20,6 +20,8 @@ void lint_warn(struct loader *loader, struct position at, const char *fix, const
 {
 	char text[512];
 	va_list args;
+	if (loader->silent)
+		return;
 	va_start(args, format);
 	int length = vsnprintf(text, sizeof text, format, args);
 	va_end(args);

@@ -168,6 +168,18 @@ static void chain_lint(struct loader *loader, const struct chain *chain)
 			  "comparing a time part is an extension of picket");
 }
 
+/* Where a word of the key stands in the file. A pipeline renames the field only, so that the rest
+ * of the key is found by its distance from the end. */
+static struct position word_place(const struct yaml_node *key, struct text word)
+{
+	const struct yaml_node *file = key->written != NULL ? key->written : key;
+	size_t left = key->text.size - (size_t)(word.data - key->text.data);
+	struct position at = file->at;
+	at.column +=
+		(left > file->text.size ? 0 : (unsigned)(file->text.size - left)) + file->quoted;
+	return at;
+}
+
 enum status chain_parse(struct loader *loader, const struct yaml_node *key, struct chain *ret_chain,
 			struct error *err)
 {
@@ -177,8 +189,7 @@ enum status chain_parse(struct loader *loader, const struct yaml_node *key, stru
 	while (true) {
 		const char *bar = rest.size == 0 ? NULL : memchr(rest.data, '|', rest.size);
 		struct text word = {rest.data, bar == NULL ? rest.size : (size_t)(bar - rest.data)};
-		struct position at = key->at;
-		at.column += (unsigned)(word.data - key->text.data) + key->quoted;
+		struct position at = word_place(key, word);
 		enum status status = OK;
 		if (first)
 			status = field_checked(loader, word, at, err);

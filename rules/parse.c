@@ -1,4 +1,4 @@
-#include "rules/parse_private.h"
+#include "rules/pipeline_private.h"
 
 #include <assert.h>
 
@@ -69,8 +69,23 @@ static enum status draft_added(struct loader *loader, struct draft *draft, struc
 	return OK;
 }
 
-static enum status rule_parse(struct loader *loader, const struct yaml_node *document,
-			      struct error *err)
+/* The log source and the detection, both as pipelines have left them. */
+static enum status detection_read(struct loader *loader, const struct yaml_node *document,
+				  struct draft *draft, struct error *err)
+{
+	const struct yaml_node *changed = document;
+	enum status status = logsource_parse(loader, document, &draft->written_logsource, err);
+	draft->rule.logsource = draft->written_logsource;
+	if (status == OK && loader->pipelines != NULL)
+		status = pipelines_apply(loader, document, &changed, &draft->held, err);
+	if (status == OK && yaml_get(changed, "logsource") != yaml_get(document, "logsource"))
+		status = logsource_parse(loader, changed, &draft->rule.logsource, err);
+	if (status == OK)
+		status = detection_parse(loader, yaml_get(changed, "detection"), &draft->expr, err);
+	return status;
+}
+
+enum status rule_parse(struct loader *loader, const struct yaml_node *document, struct error *err)
 {
 	struct draft *draft = arena_alloc(loader->arena, sizeof *draft);
 	if (draft == NULL)
@@ -84,14 +99,21 @@ static enum status rule_parse(struct loader *loader, const struct yaml_node *doc
 		status = correlation_parse(loader, document, draft, err);
 	} else if (status == OK) {
 		draft->rule.kind = RULE_DETECTION;
-		status = logsource_parse(loader, document, &draft->rule.logsource, err);
-		if (status == OK)
-			status = detection_parse(loader, detection, &draft->expr, err);
+		status = detection_read(loader, document, draft, err);
 	}
 	if (status != OK)
 		return status;
 	lint_document(loader, document);
 	return draft_added(loader, draft, err);
+}
+
+bool document_blocks(const struct yaml_node *document)
+{
+	const struct yaml_node *picket = yaml_get(document, "picket");
+	const struct yaml_node *gate = picket == NULL ? NULL : yaml_get(picket, "gate");
+	if (gate != NULL && gate->kind == YAML_MAPPING)
+		gate = yaml_get(gate, "canary");
+	return gate != NULL && gate->kind < YAML_SEQUENCE && text_equal(gate->text, TEXT("block"));
 }
 
 static enum status kind_missing(const struct yaml_node *document, struct error *err)
@@ -136,7 +158,9 @@ enum status document_parse(struct loader *loader, const struct yaml_node *docume
 		return error_at(err, EINVALID, document->at,
 				"a document is one of detection, correlation and filter\n  fix: "
 				"split it by a line `---`");
-	if (detects || correlates)
+	if (correlates && loader->pipelines != NULL)
+		status = pipelines_wait(loader, document, err);
+	else if (detects || correlates)
 		status = rule_parse(loader, document, err);
 	else if (filters)
 		status = filter_parse(loader, document, err);

@@ -18,7 +18,9 @@
 #include "rules/list_private.h"
 #include "rules/yaml_private.h"
 
-struct intern; /* predicate.c */
+struct intern;       /* predicate.c */
+struct pipelines;    /* pipeline_private.h */
+struct waiting_list; /* pipeline_correlation.c */
 
 /* A reference as written: an id, a name, or (last resort) a title. */
 struct reference {
@@ -58,7 +60,9 @@ struct draft {
 	bool referred;  /* a correlation takes it ... */
 	bool generated; /* ... and says generate: true */
 	bool refused;
-	unsigned visit; /* link.c: 0 not seen, 1 on the path, 2 done */
+	unsigned visit;                     /* link.c: 0 not seen, 1 on the path, 2 done */
+	struct logsource written_logsource; /* before pipelines: what filters are compared with */
+	const bool *held; /* by step of the pipelines: its rule conditions held; NULL: none */
 };
 
 struct filter_draft {
@@ -67,6 +71,7 @@ struct filter_draft {
 	struct reference *references;
 	size_t reference_count; /* 0: any rule */
 	const struct expr *expr;
+	const struct yaml_node *map; /* of `filter:`; kept while there are pipelines */
 	struct position at;
 };
 
@@ -87,12 +92,19 @@ struct loader {
 	size_t note_count, note_capacity;
 	struct intern *intern;
 	struct value_lists lists;
+	const struct pipelines *pipelines; /* NULL: there are none */
+	struct waiting_list *waiting;      /* correlations that pipelines need last */
+	bool silent; /* what is being parsed was parsed, and warned about, before */
 };
 
 /* --- ruleset.c: what the program was made of: every detection as it was read */
 const struct program_input *ruleset_input(const struct ruleset *ruleset);
 
 /* --- parse.c */
+/* A document with `detection` or `correlation`, as pipelines have left it. */
+enum status rule_parse(struct loader *loader, const struct yaml_node *document, struct error *err);
+/* Whether a document that is about to be refused would have blocked a canary. */
+bool document_blocks(const struct yaml_node *document);
 enum status document_parse(struct loader *loader, const struct yaml_node *document,
 			   struct error *err);
 struct text loader_keep(struct loader *loader, struct text t);
@@ -173,6 +185,9 @@ enum status correlation_parse(struct loader *loader, const struct yaml_node *doc
 			      struct draft *draft, struct error *err);
 enum status filter_parse(struct loader *loader, const struct yaml_node *document,
 			 struct error *err);
+/* The filter as it is for a rule whose steps of the pipelines held (NULL: there are none). */
+enum status filter_expr_for(struct loader *loader, const struct filter_draft *filter,
+			    const bool *held, const struct expr **ret_expr, struct error *err);
 enum status handling_parse(struct loader *loader, const struct yaml_node *document,
 			   struct rule *rule, struct error *err);
 /* picket.tests */

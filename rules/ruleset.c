@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "rules/parse_private.h"
+#include "rules/pipeline_private.h"
 #include "rules/rule_files_private.h"
 
 enum { ARENA_BYTES_MAX = 1 << 30 };
@@ -59,6 +59,16 @@ static void hash_text(struct session *session, struct text t)
 		(void)XXH3_64bits_update(session->hash, t.data, t.size);
 }
 
+/* Pipelines are part of what the rules mean. */
+static enum status pipelines_hash(struct session *session, struct error *err)
+{
+	struct loader *loader = &session->loader;
+	enum status status = pipelines_load(loader, err);
+	if (status == OK && loader->pipelines != NULL)
+		hash_text(session, loader->pipelines->hash_input);
+	return status;
+}
+
 /* All lists, used or not: their values are part of what the rules mean. */
 static enum status lists_load(struct session *session, struct error *err)
 {
@@ -100,17 +110,10 @@ static enum status session_start(struct session *session, const struct ruleset_o
 	unsigned char flags =
 		(unsigned char)(options->any_logsource | options->verbatim_names << 1);
 	(void)XXH3_64bits_update(session->hash, &flags, 1);
-	return session->loader.intern == NULL ? loader_exhausted(err) : lists_load(session, err);
-}
-
-/* Whether a document that is about to be refused would have blocked a canary. */
-static bool document_blocks(const struct yaml_node *document)
-{
-	const struct yaml_node *picket = yaml_get(document, "picket");
-	const struct yaml_node *gate = picket == NULL ? NULL : yaml_get(picket, "gate");
-	if (gate != NULL && gate->kind == YAML_MAPPING)
-		gate = yaml_get(gate, "canary");
-	return gate != NULL && gate->kind < YAML_SEQUENCE && text_equal(gate->text, TEXT("block"));
+	if (session->loader.intern == NULL)
+		return loader_exhausted(err);
+	enum status status = lists_load(session, err);
+	return status == OK ? pipelines_hash(session, err) : status;
 }
 
 static enum status documents_parse(struct loader *loader, const struct yaml_node *const *documents,
@@ -156,7 +159,8 @@ static enum status file_load(void *context, const char *path, struct error *err)
 {
 	struct session *session = context;
 	struct text name = loader_keep(&session->loader, text_of(path)), yaml = {0};
-	arena_reset(session->yaml);
+	if (session->loader.pipelines == NULL) /* they come back to documents of other files */
+		arena_reset(session->yaml);
 	if (session->loader.out_of_memory)
 		return loader_exhausted(err);
 	enum status status = yaml_read_file(path, session->yaml, &yaml, err);
@@ -266,7 +270,9 @@ static enum status program_build(struct session *session, struct error *err)
 static enum status session_finish(struct session *session, struct ruleset **ret_ruleset,
 				  struct error *err)
 {
-	enum status status = drafts_link(&session->loader, err);
+	enum status status = pipelines_parse_waiting(&session->loader, err);
+	if (status == OK)
+		status = drafts_link(&session->loader, err);
 	if (status == OK)
 		status = rules_build(session, err);
 	if (status == OK)

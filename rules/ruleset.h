@@ -138,6 +138,8 @@ struct ruleset_options {
 	bool verbatim_names;      /* --input raw: field names are not mapped through the schema */
 	const char *const *lists; /* values for `expand`: NAME=FILE, files, folders of *.txt */
 	size_t list_count;
+	const char *const *pipelines; /* pySigma processing pipelines: files and folders */
+	size_t pipeline_count;
 	bool supply_metadata; /* conformance tests: a missing title or logsource is filled in */
 };
 

@@ -32,12 +32,14 @@ struct yaml_node {
 	struct text text; /* scalars: as written (after unquoting) */
 	bool boolean;
 	long long integer;
-	double real; /* YAML_REAL, and YAML_INTEGER too */
+	double real;                          /* YAML_REAL, and YAML_INTEGER too */
 	const struct yaml_node *const *items; /* sequence */
 	const struct yaml_node *const *keys;  /* mapping: scalars */
 	const struct yaml_node *const *values;
 	size_t count; /* of items, or of pairs */
 	struct position at;
+	/* Set by pipelines only: the node as the file has it (pipeline_private.h). */
+	const struct yaml_node *written;
 };
 
 /* All documents of a text. file names it in errors and must outlive the nodes. */
