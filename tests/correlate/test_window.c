@@ -148,7 +148,8 @@ static void run(const struct case_ *c, uint64_t *state, struct outcome_ *outcome
 		struct opening opening = {.tenant = TEXT("t"),
 					  .group = TEXT("g"),
 					  .origin = &proof->evidence.origin,
-					  .time_us = c->times[event]};
+					  .time_us = c->times[event],
+					  .detail = ""};
 		ck_assert_int_eq(window_add(&window, &shape, proof, &news), OK);
 		note(c, &news.contributed, outcome->contributes);
 		note(c, &news.fired, outcome->fires);
@@ -352,7 +353,8 @@ END_TEST
 START_TEST(episodes_merge_and_keep_both_edges)
 {
 	struct episodes episodes = {0};
-	struct opening opening = {.tenant = TEXT("t"), .group = TEXT("g"), .epoch = 2};
+	struct opening opening = {
+		.tenant = TEXT("t"), .group = TEXT("g"), .epoch = 2, .detail = ""};
 	for (size_t i = 0; i < 100; i++) {
 		/* 0..49, then 52.., bridged by 50 and 51 at the end. */
 		size_t event = i < 50 ? i : i < 98 ? i + 2 : i - 48;

@@ -121,10 +121,12 @@ static struct answer match(const struct fixture *fixture, const struct event *ev
 	return indexed;
 }
 
-static struct decoder *decoder_of(enum input_format format)
+static struct decoder *decoder_of(unsigned choice)
 {
-	const struct decoder_options options = {.format = format, .time_trusted = true};
+	static const struct text words[] = {{"auto", 4}, {"ecs", 3}, {"raw", 3}};
+	struct decoder_options options = {.time_trusted = true};
 	struct decoder *decoder = NULL;
+	decoder_options_input(&options, words[choice % 3]);
 	enum status status = decoder_new(&options, &decoder, NULL);
 	assert(status == OK);
 	return decoder;
@@ -173,8 +175,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	bool raw = data[0] % 3 == 2;
 	struct fixture *fixture = &fixtures[raw];
-	struct decoder *decoder cleanup(decoder_free) =
-		decoder_of((enum input_format)(data[0] % 3));
+	struct decoder *decoder cleanup(decoder_free) = decoder_of(data[0]);
 	struct arena *arena cleanup(arena_free) = arena_new(64 << 20);
 	char *copy = malloc(size); /* of its own size, for AddressSanitizer */
 	assert(copy != NULL && arena != NULL);
