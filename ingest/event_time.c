@@ -1,6 +1,7 @@
 /* A time in the forms in which loggers write it.
  *
- * Text is RFC 3339 (rules/time.c), or a number in quotes. A bare number is an epoch whose unit its
+ * Text is RFC 3339 (rules/time.c), "22/Nov/2026:01:00:01 +0100" of web servers (the Common Log
+ * Format), or a number in quotes. A bare number is an epoch whose unit its
  * magnitude tells: below 1e11 seconds (to the year 5138), below 1e14 milliseconds (from 1973),
  * below 1e17 microseconds, else nanoseconds. Fractions are kept to a microsecond: a double has
  * sixteen digits, and seconds of this century with six behind the point need sixteen. Years from
@@ -70,11 +71,34 @@ static bool time_of_digits(struct text t, int64_t *ret_time_us)
 	return time_of_real((double)whole + fraction, ret_time_us);
 }
 
+/* Day/Mon/year:hh:mm:ss zone, rewritten as RFC 3339. */
+static bool time_of_web_server(struct text t, int64_t *ret_time_us)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	char as[26] = "yyyy-mm-ddThh:mm:ss+zz:zz";
+	const char *d = t.data;
+	if (t.size != 26 || d[2] != '/' || d[6] != '/' || d[11] != ':' || d[20] != ' ')
+		return false;
+	const char *month = memmem(months, sizeof months - 1, d + 3, 3);
+	if (month == NULL || (month - months) % 3 != 0)
+		return false;
+	unsigned number = (unsigned)(month - months) / 3 + 1;
+	memcpy(as, d + 7, 4);
+	as[5] = (char)('0' + number / 10);
+	as[6] = (char)('0' + number % 10);
+	memcpy(as + 8, d, 2);
+	memcpy(as + 11, d + 12, 8);
+	memcpy(as + 19, d + 21, 3);
+	memcpy(as + 23, d + 24, 2);
+	return time_parse((struct text){as, 25}, ret_time_us);
+}
+
 bool time_of_value(const struct value *value, int64_t *ret_time_us)
 {
 	switch (value->type) {
 	case VALUE_STRING:
 		return time_parse(value->text, ret_time_us) ||
+		       time_of_web_server(value->text, ret_time_us) ||
 		       time_of_digits(value->text, ret_time_us);
 	case VALUE_INTEGER:
 		return time_of_integer(value->integer, ret_time_us);

@@ -223,6 +223,11 @@ enum status recognise_read(struct formats *formats, const struct yaml_node *node
 			if (status != OK)
 				return status;
 			format->alternatives[i].bits[mark / 64] |= (uint64_t)1 << (mark % 64);
+			if (format->asked_count == FORMAT_ASKED_MAX)
+				return error_at(err, ELIMIT, clause->keys[k]->at,
+						"a format is recognised by at most %d names",
+						FORMAT_ASKED_MAX);
+			format->asked[format->asked_count++] = clause->keys[k]->text;
 		}
 		format->recognised_by = words_of(formats, format->recognised_by, clause);
 	}

@@ -193,6 +193,21 @@ static void note_decoded(struct formats *formats)
 	}
 }
 
+/* Exports and warehouses write a vendor's names in lower case. */
+static enum status lower_names(struct formats *formats)
+{
+	enum status status = OK;
+	for (size_t i = 0; i < formats->format_count; i++) {
+		const struct format *format = &formats->formats[i];
+		for (size_t k = 0; format->any_case && k < format->row_count && status == OK; k++)
+			if (format->rows[k].source_name.data != NULL)
+				status = names_lower(formats, format->rows[k].source_name);
+		for (size_t k = 0; format->any_case && k < format->asked_count && status == OK; k++)
+			status = names_lower(formats, format->asked[k]);
+	}
+	return status;
+}
+
 static enum status compile(struct formats *formats, const struct format_files *files,
 			   struct error *err)
 {
@@ -217,6 +232,8 @@ static enum status compile(struct formats *formats, const struct format_files *f
 	if (fallbacks == 0)
 		return error_set(err, EINVALID,
 				 "one format must go without `recognise`, for all other records");
+	if (lower_names(formats) != OK)
+		return error_set(err, ENOMEMORY, "no memory for the mappings");
 	qsort(formats->formats, formats->format_count, sizeof *formats->formats, by_rank);
 	note_decoded(formats);
 	return OK;

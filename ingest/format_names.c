@@ -4,6 +4,7 @@
  * names that we or the operator chose: what an attacker sends can only miss, and a miss ends at the
  * first empty slot. That is why the hash needs no key. */
 #include <assert.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -68,6 +69,40 @@ enum status names_begin(struct format_names *names)
 		}
 	}
 	return OK;
+}
+
+/* Lets `spelling` mean what `name` means, unless it means something already. */
+static enum status names_alias(struct format_names *names, struct text name, struct text spelling)
+{
+	const struct name_info *known = names_find(names, name, name_hash(name));
+	if (known == NULL || text_equal(spelling, name))
+		return OK;
+	const struct name_info meaning = *known; /* names_add() may move the table */
+	struct name_info *info = names_add(names, spelling);
+	if (info == NULL)
+		return ENOMEMORY;
+	if (info->id != FIELD_OTHER)
+		return OK;
+	if (info->source == 0)
+		info->source = meaning.source;
+	if (info->mark == 0)
+		info->mark = meaning.mark;
+	info->keep |= meaning.keep;
+	return OK;
+}
+
+enum status names_lower(struct formats *formats, struct text name)
+{
+	struct text all = arena_copy(formats->arena, name);
+	struct text first = arena_copy(formats->arena, name);
+	if (all.data == NULL || first.data == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0; i < name.size; i++)
+		((char *)all.data)[i] = (char)tolower((unsigned char)name.data[i]);
+	for (size_t i = 0; i < name.size && name.data[i] != '.'; i++)
+		((char *)first.data)[i] = all.data[i];
+	enum status status = names_alias(&formats->names, name, all);
+	return status == OK ? names_alias(&formats->names, name, first) : status;
 }
 
 void names_done(struct format_names *names)

@@ -27,6 +27,7 @@ enum {
 	FORMAT_MARKS_MAX = 192,      /* questions of recognition, all formats together */
 	FORMAT_ROWS_MAX = 512,       /* rows of one format, those it uses included */
 	FORMAT_ALTERNATIVES_MAX = 8, /* ways to recognise one format */
+	FORMAT_ASKED_MAX = 32,       /* names that one format is recognised by */
 	FORMAT_TESTS_MAX = 16,       /* conditions of one clause */
 	FORMAT_MEMBERS_MAX = 16,     /* members of an array that a row copies */
 };
@@ -109,9 +110,12 @@ struct format {
 	struct marks alternatives[FORMAT_ALTERNATIVES_MAX];
 	size_t alternative_count;
 	struct text recognised_by;
+	struct text asked[FORMAT_ASKED_MAX]; /* the names that recognition asks for */
+	size_t asked_count;
 	const struct logsource_row *logsources; /* the first that holds is stamped */
 	size_t logsource_count;
-	struct text unwrap;            /* "data.": what is below it is the record */
+	struct text unwrap;            /* "data.": what begins with it is the record */
+	bool any_case;                 /* names are also known in lower case */
 	const struct yaml_node *tests; /* a sequence, or NULL */
 };
 
@@ -166,6 +170,9 @@ struct mapping {
 uint64_t name_hash(struct text name);
 enum status names_begin(struct format_names *names); /* the names of the schema */
 void names_done(struct format_names *names);
+/* Lets a name in lower case, or with its first part in lower case, mean the same, unless that means
+ * something already. */
+enum status names_lower(struct formats *formats, struct text name);
 /* The entry of a name, made when it is new; NULL: no memory. */
 struct name_info *names_add(struct format_names *names, struct text name);
 const struct name_info *names_find(const struct format_names *names, struct text name,

@@ -7,7 +7,7 @@
  * A candidate is the name of a field, or a mapping with `from` (a name or a list of names, tried in
  * order), `as`, `after`, `after_last`, `before`, `words`, `else`, `first`, `move`, `set` and
  * `when`. docs/FORMATS.md is the page for whoever writes one. */
-#include <assert.h>
+#include <stdlib.h>
 
 #include "ingest/format_private.h"
 
@@ -325,12 +325,16 @@ static enum status head_read(struct formats *formats, const struct yaml_node *no
 	const struct yaml_node *rank = yaml_get(node, "rank");
 	const struct yaml_node *unwrap = yaml_get(node, "unwrap");
 	const struct yaml_node *recognise = yaml_get(node, "recognise");
+	const struct yaml_node *any_case = yaml_get(node, "any_case");
 	struct text text = {0};
 	enum status status = OK;
 	if (title == NULL)
 		return error_at(err, EINVALID, node->at, "`title` is missing: what format is it?");
 	if (rank != NULL && (rank->kind != YAML_INTEGER || rank->integer < 1 || rank->integer > 99))
 		return error_at(err, EINVALID, rank->at, "`rank` is a number from 1 to 99");
+	if (any_case != NULL && any_case->kind != YAML_BOOLEAN)
+		return error_at(err, EINVALID, any_case->at, "`any_case` is true or false");
+	format->any_case = any_case != NULL && any_case->boolean;
 	status = text_read(title, &text, err);
 	format->title = text.data;
 	format->rank = rank == NULL ? 50 : (int)rank->integer;
@@ -339,22 +343,23 @@ static enum status head_read(struct formats *formats, const struct yaml_node *no
 		return error_at(err, EINVALID, format->tests->at, "`tests` is a list");
 	if (status == OK && unwrap != NULL)
 		status = text_read(unwrap, &format->unwrap, err);
-	if (status == OK && format->unwrap.size > 0) {
-		format->unwrap = arena_print(formats->arena, "%.*s.", TEXT_ARG(format->unwrap));
-		if (format->unwrap.data == NULL)
-			return no_memory(err);
-	}
 	if (status == OK && recognise != NULL)
 		status = recognise_read(formats, recognise, format, err);
 	return status;
+}
+
+static void rows_done(struct row **rows)
+{
+	free(*rows);
 }
 
 enum status format_read(struct formats *formats, const struct format_files *files,
 			const struct format_file *file, struct format *ret_format,
 			struct error *err)
 {
-	static const char *const keys[] = {"name",      "title",  "part",      "rank", "use",
-					   "recognise", "unwrap", "logsource", "map",  "tests"};
+	static const char *const keys[] = {"name",      "title",     "part",   "rank",
+					   "use",       "recognise", "unwrap", "any_case",
+					   "logsource", "map",       "tests"};
 	struct format format = {.name = file->name, .file = file->file};
 	struct reading_format reading = {.formats = formats, .files = files};
 	enum status status = keys_check(file->node, keys, sizeof keys / sizeof *keys, err);
@@ -362,7 +367,8 @@ enum status format_read(struct formats *formats, const struct format_files *file
 		status = head_read(formats, file->node, &format, err);
 	if (status != OK)
 		return status;
-	reading.rows = arena_alloc(formats->arena, FORMAT_ROWS_MAX * sizeof *reading.rows);
+	struct row *rows cleanup(rows_done) = malloc(FORMAT_ROWS_MAX * sizeof *rows);
+	reading.rows = rows;
 	reading.logsources =
 		arena_alloc(formats->arena, LOGSOURCES_MAX * sizeof *reading.logsources);
 	if (reading.rows == NULL || reading.logsources == NULL)
@@ -370,7 +376,11 @@ enum status format_read(struct formats *formats, const struct format_files *file
 	status = rows_read(&reading, file->node, 0, err);
 	if (status != OK)
 		return status;
-	format.rows = reading.rows;
+	struct row *kept = arena_alloc(formats->arena, (reading.row_count + 1) * sizeof *kept);
+	if (kept == NULL)
+		return no_memory(err);
+	memcpy(kept, rows, reading.row_count * sizeof *kept);
+	format.rows = kept;
 	format.row_count = reading.row_count;
 	format.logsources = reading.logsources;
 	format.logsource_count = reading.logsource_count;

@@ -25,6 +25,7 @@ struct work {
 	struct decoder *decoder;
 	struct draft *draft;
 	struct mapping mapping;
+	const struct format *envelope;  /* of mapping.format, or NULL */
 	struct draft_field *time_field; /* of --time-field */
 	bool raw;
 	bool line_opened; /* the record is the JSON of an envelope's line */
@@ -198,7 +199,10 @@ static bool find_time(struct work *work, int64_t *ret_time_us)
 		return true;
 	if (work->raw)
 		return raw_time(work->draft, ret_time_us);
+	struct mapping around = work->mapping;
+	around.format = work->envelope;
 	return format_time(&work->mapping, false, ret_time_us) ||
+	       (work->envelope != NULL && format_time(&around, false, ret_time_us)) ||
 	       format_time(&work->mapping, true, ret_time_us);
 }
 
@@ -254,44 +258,42 @@ static void unwrap(struct work *work, struct text prefix)
 	}
 }
 
-/* Which format it is. An envelope is opened, and what is in it recognised: *ret_envelope. */
-static const struct format *recognise(struct work *work, const struct format **ret_envelope)
+/* Which format it is. An envelope is opened, and what is in it recognised. */
+static void recognise(struct work *work)
 {
-	const struct formats *formats = work->mapping.formats;
+	const struct mapping *mapping = &work->mapping;
 	const struct format *format = work->decoder->named;
-	const struct format *envelope = NULL;
 	if (format == NULL)
-		format = format_recognise(formats, work->mapping.seen, NULL);
+		format = format_recognise(mapping->formats, mapping->seen, NULL);
 	if (format->unwrap.size > 0) {
-		envelope = format;
+		work->envelope = format;
 		unwrap(work, format->unwrap);
-		format = format_recognise(formats, work->mapping.seen, envelope);
+		format = format_recognise(mapping->formats, mapping->seen, format);
 	}
-	*ret_envelope = envelope;
-	return format;
+	work->mapping.format = format;
 }
 
-/* Steps 2 to 4 for a record that is not raw; returns the word of its format. */
+/* Steps 2 to 4 for a record that is not raw; returns the word of its format. An envelope's rows
+ * come first: its names are its own, what is left is for the usual names. */
 static const char *map_record(struct work *work, const struct unpacked *unpacked,
 			      struct event *event)
 {
 	struct mapping *mapping = &work->mapping;
-	const struct format *envelope = NULL;
-	const struct format *format = recognise(work, &envelope);
-	mapping->format = format;
+	recognise(work);
+	const struct format *format = mapping->format;
 	event->time_us = settle_time(work);
-	format_map(mapping);
-	bool plain = format->recognised_by.size == 0;
-	if (envelope != NULL) {
-		mapping->format = envelope;
+	if (work->envelope != NULL) {
+		mapping->format = work->envelope;
 		format_map(mapping);
+		mapping->format = format;
 	}
+	format_map(mapping);
 	if (unpacked->record == NULL)
 		plain_line_read(work->draft, unpacked->line);
 	pod_name_read(work->draft);
-	mapping->format = format;
 	event->logsource = format_logsource(mapping, &work->decoder->options.logsource);
-	return plain && envelope != NULL ? envelope->name : format->name;
+	bool plain = format->alternative_count == 0;
+	return plain && work->envelope != NULL ? work->envelope->name : format->name;
 }
 
 enum reject normalise(struct decoder *decoder, const struct unpacked *unpacked,

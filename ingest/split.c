@@ -3,8 +3,8 @@
  *   {...}              one record, also when it is printed over many lines
  *   {...}\n{...}\n     NDJSON: a record a line; blank lines are none; a broken line is one reject
  *   [{...}, 7, {...}]  a record per element; an element that is no object is one reject
- *   {"Records":[...]}  CloudTrail's files, {"records":[...]} of Azure: as an array, when the object
- *                      has nothing else
+ *   {"Records":[...]}  CloudTrail's files, {"records":[...]} of Azure, {"activities":[...]} of
+ * Google Workspace: as an array, when the object has nothing else
  *
  * An array is checked to its last byte before its first record is let out: half an array would be
  * half a truth, and the rest could not be told from it later. Lines are independent of each other.
@@ -61,15 +61,20 @@ static bool looks_like_lines(struct text t)
 	return false;
 }
 
-/* Behind {"Records": of CloudTrail or {"records": of Azure, where its array begins; 0 when the
+/* Behind {"Records": of CloudTrail and the like, where its array begins; 0 when the
  * message is not that. */
 static size_t records_array(struct text t)
 {
-	static const struct text keys[] = {{"\"Records\"", 9}, {"\"records\"", 9}};
+	static const struct text keys[] = {
+		{"\"Records\"", 9}, {"\"records\"", 9}, {"\"activities\"", 12}};
 	size_t at = skip_blanks(t, 1);
-	if (!text_starts(text_cut(t, at), keys[0]) && !text_starts(text_cut(t, at), keys[1]))
+	size_t key = 0;
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (text_starts(text_cut(t, at), keys[i]))
+			key = keys[i].size;
+	if (key == 0)
 		return 0;
-	at = skip_blanks(t, at + keys[0].size);
+	at = skip_blanks(t, at + key);
 	if (at == t.size || t.data[at] != ':')
 		return 0;
 	at = skip_blanks(t, at + 1);
