@@ -9,8 +9,9 @@
  *            nobody would look for `.exe`, `http` or four spaces.
  *   bitmap   one bit for each hash of an anchor: at most one in sixteen is set, so nearly every
  *            place of a text is done with one multiplication and one bit
- *   buckets  the patterns of one anchor, by hash of the anchor. Each is first compared in the eight
- *            bytes around its anchor, one masked comparison; then in full.
+ *   bucket   the patterns whose bits are in one word of the bitmap, four or less as a rule: what is
+ *            compared first of them, eight bytes around the anchor, stands in one cache line. The
+ *            rest of a pattern is only looked at when these bytes agree.
  *
  *   cost     one test for each byte of text, and one comparison for each pattern of a bucket whose
  *            anchor occurs. A text made of anchors costs what the largest bucket is long, which is
@@ -38,31 +39,36 @@ enum {
 	FULL_BUCKET_WEIGHT = 16,
 };
 
-struct needle {
-	uint64_t window; /* the bytes around the anchor ... */
-	uint64_t mask;   /* ... that belong to the pattern */
+/* A pattern while the scanner is made. */
+struct draft {
 	struct text normal;
 	uint32_t id;
 	uint32_t anchor; /* offset of the gram */
-	uint32_t before; /* the window begins so many bytes before the gram */
 };
 
-struct bucket {
-	uint32_t gram;
-	uint32_t first;
-	uint32_t count; /* 0: empty */
+/* What is compared first, and where it stands: the window around the anchor. */
+struct needle {
+	uint64_t window;
+	uint8_t size;   /* bytes of the window that belong to the pattern */
+	uint8_t before; /* the window begins so many bytes before the anchor */
+	uint8_t anchor; /* offset of the anchor in the pattern */
+};
+
+struct pattern {
+	struct text normal;
+	uint32_t id;
 };
 
 /* All patterns that are filed under grams of one size. */
 struct level {
 	size_t gram_size; /* 4 or 2 */
-	unsigned shift;   /* of a 32-bit hash, to an index in the bitmap */
-	uint64_t *bitmap;
-	struct bucket *buckets; /* open addressing */
-	size_t bucket_mask;
-	unsigned bucket_shift;
-	struct needle *needles; /* by bucket */
 	size_t count;
+	uint32_t bit_mask; /* of a hash, to an index in the bitmap */
+	uint64_t *bitmap;
+	uint32_t
+		*starts; /* by word of the bitmap: its first needle; and one more behind the last */
+	struct needle *needles;
+	struct pattern *patterns; /* by needle */
 };
 
 struct scanner {
@@ -88,10 +94,10 @@ __attribute__((always_inline)) static inline uint32_t gram_at(const char *at, si
 	return two;
 }
 
-/* Fibonacci hashing: the high bits are the good ones. */
+/* Fibonacci hashing: every bit of the upper half depends on every byte of the gram. */
 static inline uint32_t gram_hash(uint32_t gram)
 {
-	return gram * 0x9e3779b1u;
+	return (uint32_t)(gram * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 }
 
 static size_t gram_size_of(struct text normal)
@@ -215,11 +221,11 @@ static void tally_done(struct tally *tally)
 	free(tally->filed);
 }
 
-static enum status tally_fill(struct tally *tally, const struct needle *needles, size_t count)
+static enum status tally_fill(struct tally *tally, const struct draft *drafts, size_t count)
 {
 	size_t total = 0;
 	for (size_t i = 0; i < count; i++)
-		total += places_of(needles[i].normal);
+		total += places_of(drafts[i].normal);
 	unsigned bits = TALLY_BITS_MIN;
 	while (bits < TALLY_BITS_MAX && (size_t)1 << bits < 2 * total)
 		bits++;
@@ -229,7 +235,7 @@ static enum status tally_fill(struct tally *tally, const struct needle *needles,
 	if (tally->contained == NULL || tally->filed == NULL)
 		return ENOMEMORY;
 	for (size_t i = 0; i < count; i++) {
-		struct text normal = needles[i].normal;
+		struct text normal = drafts[i].normal;
 		for (size_t k = 0; k < places_of(normal); k++) {
 			uint32_t gram = gram_at(normal.data + k, gram_size_of(normal));
 			tally->contained[gram_hash(gram) >> tally->shift]++;
@@ -238,9 +244,9 @@ static enum status tally_fill(struct tally *tally, const struct needle *needles,
 	return OK;
 }
 
-static void choose_anchor(const struct tally *tally, struct needle *needle)
+static void choose_anchor(const struct tally *tally, struct draft *draft)
 {
-	struct text normal = needle->normal;
+	struct text normal = draft->normal;
 	size_t gram_size = gram_size_of(normal);
 	uint64_t best = UINT64_MAX;
 	uint32_t best_at = 0;
@@ -252,25 +258,30 @@ static void choose_anchor(const struct tally *tally, struct needle *needle)
 			continue;
 		best = cost;
 		best_at = at;
-		needle->anchor = (uint32_t)k;
+		draft->anchor = (uint32_t)k;
 	}
 	tally->filed[best_at]++;
-	size_t start = needle->anchor;
-	if (start + WINDOW > normal.size)
-		start = normal.size < WINDOW ? 0 : normal.size - WINDOW;
-	needle->before = (uint32_t)(needle->anchor - start);
-	assert(needle->before < PADDING);
-	size_t size = normal.size - start < WINDOW ? normal.size - start : WINDOW;
-	memcpy(&needle->window, normal.data + start, size);
-	memset(&needle->mask, 0xff, size);
 }
 
-static struct bucket *bucket_of(const struct level *level, uint32_t gram)
+static struct needle needle_of(const struct draft *draft)
 {
-	size_t at = gram_hash(gram) >> level->bucket_shift;
-	while (level->buckets[at].count > 0 && level->buckets[at].gram != gram)
-		at = (at + 1) & level->bucket_mask;
-	return &level->buckets[at];
+	struct text normal = draft->normal;
+	size_t start = draft->anchor;
+	if (start + WINDOW > normal.size)
+		start = normal.size < WINDOW ? 0 : normal.size - WINDOW;
+	size_t size = normal.size - start < WINDOW ? normal.size - start : WINDOW;
+	assert(draft->anchor < ANCHOR_PLACES && draft->anchor - start < PADDING);
+	struct needle needle = {.size = (uint8_t)size,
+				.before = (uint8_t)(draft->anchor - start),
+				.anchor = (uint8_t)draft->anchor};
+	memcpy(&needle.window, normal.data + start, size);
+	return needle;
+}
+
+static uint32_t bit_of(const struct level *level, const struct draft *draft)
+{
+	const char *anchor = draft->normal.data + draft->anchor;
+	return gram_hash(gram_at(anchor, level->gram_size)) & level->bit_mask;
 }
 
 static enum status level_allocate(struct level *level, struct arena *arena)
@@ -278,58 +289,53 @@ static enum status level_allocate(struct level *level, struct arena *arena)
 	unsigned bits = BITS_MIN;
 	while (bits < 30 && (size_t)1 << bits < 16 * level->count)
 		bits++;
-	unsigned bucket_bits = 2;
-	while (bucket_bits < 30 && (size_t)1 << bucket_bits < 2 * level->count)
-		bucket_bits++;
-	size_t buckets = (size_t)1 << bucket_bits;
-	level->shift = 32 - bits;
-	level->bucket_mask = buckets - 1;
-	level->bucket_shift = 32 - bucket_bits;
-	level->bitmap = arena_alloc(arena, (size_t)1 << (bits - 3));
-	level->buckets = arena_alloc(arena, buckets * sizeof *level->buckets);
+	size_t words = ((size_t)1 << bits) / 64;
+	level->bit_mask = (uint32_t)(((size_t)1 << bits) - 1);
+	level->bitmap = arena_alloc(arena, words * sizeof *level->bitmap);
+	level->starts = arena_alloc(arena, (words + 1) * sizeof *level->starts);
 	level->needles = arena_alloc(arena, level->count * sizeof *level->needles);
-	bool complete = level->bitmap != NULL && level->buckets != NULL && level->needles != NULL;
+	level->patterns = arena_alloc(arena, level->count * sizeof *level->patterns);
+	bool complete = level->bitmap != NULL && level->starts != NULL && level->needles != NULL &&
+			level->patterns != NULL;
 	return complete ? OK : ENOMEMORY;
 }
 
-/* Files the needles of the level's gram size, in their order. */
-static enum status level_build(struct level *level, const struct needle *needles, size_t count,
+/* Files the drafts of the level's gram size, those of one bucket in their order. */
+static enum status level_build(struct level *level, const struct draft *drafts, size_t count,
 			       struct arena *arena)
 {
 	for (size_t i = 0; i < count; i++)
-		level->count += gram_size_of(needles[i].normal) == level->gram_size;
+		level->count += gram_size_of(drafts[i].normal) == level->gram_size;
 	if (level->count == 0)
 		return OK;
 	if (level_allocate(level, arena) != OK)
 		return ENOMEMORY;
-	for (int pass = 0; pass < 2; pass++) {
-		for (size_t i = 0; i < count; i++) {
-			if (gram_size_of(needles[i].normal) != level->gram_size)
-				continue;
-			const char *at = needles[i].normal.data + needles[i].anchor;
-			uint32_t gram = gram_at(at, level->gram_size);
-			uint32_t bit = gram_hash(gram) >> level->shift;
-			struct bucket *bucket = bucket_of(level, gram);
-			bucket->gram = gram;
-			if (pass == 1)
-				level->needles[bucket->first++] = needles[i];
-			else
-				bucket->count++;
-			level->bitmap[bit / 64] |= (uint64_t)1 << bit % 64;
-		}
-		uint32_t first = 0; /* before the second pass: where it fills; then: where it did */
-		for (size_t i = 0; i <= level->bucket_mask; i++) {
-			level->buckets[i].first = first;
-			first += level->buckets[i].count;
-		}
-		assert(first == level->count);
+	size_t words = (size_t)level->bit_mask / 64 + 1;
+	for (size_t i = 0; i < count; i++) {
+		if (gram_size_of(drafts[i].normal) != level->gram_size)
+			continue;
+		uint32_t bit = bit_of(level, &drafts[i]);
+		level->bitmap[bit / 64] |= (uint64_t)1 << bit % 64;
+		level->starts[bit / 64 + 1]++;
 	}
+	for (size_t word = 0; word < words; word++)
+		level->starts[word + 1] += level->starts[word];
+	assert(level->starts[words] == level->count);
+	for (size_t i = count; i-- > 0;) { /* from the ends: each start ends where it belongs */
+		if (gram_size_of(drafts[i].normal) != level->gram_size)
+			continue;
+		uint32_t at = --level->starts[bit_of(level, &drafts[i]) / 64 + 1];
+		level->needles[at] = needle_of(&drafts[i]);
+		level->patterns[at] = (struct pattern){drafts[i].normal, drafts[i].id};
+	}
+	memmove(level->starts, level->starts + 1, words * sizeof *level->starts);
+	level->starts[words] = (uint32_t)level->count;
 	return OK;
 }
 
-static void needles_free(struct needle **needles)
+static void drafts_free(struct draft **drafts)
 {
-	free(*needles);
+	free(*drafts);
 }
 
 enum status scanner_new(const struct scan_pattern *patterns, size_t count, struct arena *arena,
@@ -337,24 +343,24 @@ enum status scanner_new(const struct scan_pattern *patterns, size_t count, struc
 {
 	assert(count > 0);
 	struct scanner *scanner = arena_alloc(arena, sizeof *scanner);
-	struct needle *needles cleanup(needles_free) = calloc(count, sizeof *needles);
+	struct draft *drafts cleanup(drafts_free) = calloc(count, sizeof *drafts);
 	struct tally tally cleanup(tally_done) = {0};
-	if (scanner == NULL || needles == NULL)
+	if (scanner == NULL || drafts == NULL)
 		return ENOMEMORY;
 	for (size_t i = 0; i < count; i++) {
-		needles[i].id = patterns[i].id;
-		needles[i].normal = pattern_text(&patterns[i], arena);
-		if (needles[i].normal.data == NULL)
+		drafts[i].id = patterns[i].id;
+		drafts[i].normal = pattern_text(&patterns[i], arena);
+		if (drafts[i].normal.data == NULL)
 			return ENOMEMORY;
-		assert(needles[i].normal.size >= SCANNER_SIZE_MIN);
+		assert(drafts[i].normal.size >= SCANNER_SIZE_MIN);
 	}
-	if (tally_fill(&tally, needles, count) != OK)
+	if (tally_fill(&tally, drafts, count) != OK)
 		return ENOMEMORY;
 	for (size_t i = 0; i < count; i++)
-		choose_anchor(&tally, &needles[i]);
+		choose_anchor(&tally, &drafts[i]);
 	for (size_t i = 0; i < 2; i++) {
 		scanner->levels[i].gram_size = i == 0 ? 4 : 2;
-		if (level_build(&scanner->levels[i], needles, count, arena) != OK)
+		if (level_build(&scanner->levels[i], drafts, count, arena) != OK)
 			return ENOMEMORY;
 	}
 	*ret_scanner = scanner;
@@ -366,22 +372,46 @@ struct hit {
 	void *context;
 };
 
-/* The needles of one anchor, which stands at t.data[at] if it is in the bitmap by right. */
-__attribute__((noinline)) static void probe(const struct level *level, struct text t, size_t at,
-					    const struct hit *hit)
+static inline uint64_t eight_at(const char *at)
 {
-	const struct bucket *bucket = bucket_of(level, gram_at(t.data + at, level->gram_size));
-	for (uint32_t i = 0; i < bucket->count; i++) {
-		const struct needle *needle = &level->needles[bucket->first + i];
-		uint64_t window = 0;
-		memcpy(&window, t.data + at - needle->before, sizeof window);
-		if ((window & needle->mask) != needle->window || needle->anchor > at)
+	uint64_t eight = 0;
+	memcpy(&eight, at, sizeof eight);
+	return eight;
+}
+
+/* The first `size` bytes of eight, the others zero. */
+static inline uint64_t first_bytes(uint64_t eight, size_t size)
+{
+	static const unsigned char ones[2 * WINDOW] = {0xff, 0xff, 0xff, 0xff,
+						       0xff, 0xff, 0xff, 0xff};
+	return eight & eight_at((const char *)ones + WINDOW - size);
+}
+
+/* memcmp() for what is longer than a window, without the call: most texts are two windows long. */
+static inline bool equal_beyond_window(const char *a, const char *b, size_t size)
+{
+	for (size_t i = 0; i + WINDOW < size; i += WINDOW)
+		if (eight_at(a + i) != eight_at(b + i))
+			return false;
+	return eight_at(a + size - WINDOW) == eight_at(b + size - WINDOW);
+}
+
+/* The bucket of a word of the bitmap, whose anchor may stand at t.data[at]. */
+__attribute__((noinline)) static void probe(const struct level *level, struct text t, size_t at,
+					    uint32_t word, const struct hit *hit)
+{
+	for (uint32_t i = level->starts[word]; i < level->starts[word + 1]; i++) {
+		const struct needle *needle = &level->needles[i];
+		uint64_t window = eight_at(t.data + at - needle->before);
+		if (first_bytes(window, needle->size) != needle->window || needle->anchor > at)
 			continue;
+		const struct pattern *pattern = &level->patterns[i];
 		size_t place = at - needle->anchor;
-		size_t size = needle->normal.size;
+		size_t size = pattern->normal.size;
 		if (size <= t.size - place &&
-		    (size <= WINDOW || memcmp(t.data + place, needle->normal.data, size) == 0))
-			hit->on_hit(hit->context, needle->id, place);
+		    (size <= WINDOW ||
+		     equal_beyond_window(t.data + place, pattern->normal.data, size)))
+			hit->on_hit(hit->context, pattern->id, place);
 	}
 }
 
@@ -394,12 +424,12 @@ __attribute__((always_inline)) static inline void level_scan(const struct level 
 	if (level->count == 0 || t.size < gram_size)
 		return;
 	const uint64_t *bitmap = level->bitmap;
-	unsigned shift = level->shift;
+	uint32_t mask = level->bit_mask;
 	const char *last = t.data + t.size - gram_size;
 	for (const char *at = t.data; at <= last; at++) {
-		uint32_t bit = gram_hash(gram_at(at, gram_size)) >> shift;
+		uint32_t bit = gram_hash(gram_at(at, gram_size)) & mask;
 		if ((bitmap[bit / 64] >> bit % 64 & 1) != 0)
-			probe(level, t, (size_t)(at - t.data), hit);
+			probe(level, t, (size_t)(at - t.data), bit / 64, hit);
 	}
 }
 
