@@ -38,32 +38,40 @@ static void health_id(const char *rule, struct text subject, int64_t time_us,
 	(void)sodium_bin2hex(id, ALERT_ID_SIZE + 1, hash, sizeof hash);
 }
 
+void health_make(const struct health_note *note, struct bytes *group, struct alert *ret_alert)
+{
+	assert(note->kind < HEALTH_KIND_COUNT);
+	const char *rule = kinds[note->kind].rule;
+	bytes_put_text(group, TEXT("subject"));
+	bytes_put_text(group, note->subject);
+	*ret_alert = (struct alert){
+		.revision = 1,
+		.state = ALERT_ENDED,
+		.opened_epoch = note->epoch,
+		.rule_id = text_of(rule),
+		.rule_name = text_of(rule),
+		.rule_title = text_of(kinds[note->kind].title),
+		.rule_key = text_of(rule),
+		.level = kinds[note->kind].level,
+		.group = bytes_text(group),
+		.count = 1,
+		.threshold = 1,
+		.first_us = note->time_us,
+		.last_us = note->time_us,
+		.reason = note->reason,
+	};
+	health_id(rule, note->subject, note->time_us, ret_alert->id);
+}
+
 void health_alert(enum health_kind kind, struct text subject, struct text reason, uint64_t epoch,
 		  int64_t time_us, struct bytes *rows, struct bytes *announcements)
 {
-	assert(kind < HEALTH_KIND_COUNT);
 	struct bytes group cleanup(bytes_done) = {0};
 	struct bytes key cleanup(bytes_done) = {0};
 	struct bytes value cleanup(bytes_done) = {0};
-	bytes_put_text(&group, TEXT("subject"));
-	bytes_put_text(&group, subject);
-	struct alert alert = {
-		.revision = 1,
-		.state = ALERT_ENDED,
-		.opened_epoch = epoch,
-		.rule_id = text_of(kinds[kind].rule),
-		.rule_name = text_of(kinds[kind].rule),
-		.rule_title = text_of(kinds[kind].title),
-		.rule_key = text_of(kinds[kind].rule),
-		.level = kinds[kind].level,
-		.group = bytes_text(&group),
-		.count = 1,
-		.threshold = 1,
-		.first_us = time_us,
-		.last_us = time_us,
-		.reason = reason,
-	};
-	health_id(kinds[kind].rule, subject, time_us, alert.id);
+	const struct health_note note = {kind, subject, reason, epoch, time_us};
+	struct alert alert;
+	health_make(&note, &group, &alert);
 	alert_key('a', text_of(alert.id), &key);
 	alert_encode(&alert, &value);
 	rows_put(rows, FAMILY_ALERT, bytes_text(&key), bytes_text(&value));

@@ -184,6 +184,15 @@ enum health_kind {
 	HEALTH_SECRET,
 	HEALTH_KIND_COUNT
 };
+/* One such alert; it points into group and the note. */
+struct health_note {
+	enum health_kind kind;
+	struct text subject, reason;
+	uint64_t epoch;
+	int64_t time_us;
+};
+void health_make(const struct health_note *note, struct bytes *group, struct alert *ret_alert);
+/* The same as rows of a batch. */
 void health_alert(enum health_kind kind, struct text subject, struct text reason, uint64_t epoch,
 		  int64_t time_us, struct bytes *rows, struct bytes *announcements);
 

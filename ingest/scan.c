@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ingest/detect.h"
+#include "ingest/undecided.h"
 
 enum {
 	POLL_MESSAGES_MAX = 1024,
@@ -39,6 +40,7 @@ struct scan {
 	uint64_t epoch;
 	uint64_t live_messages; /* in the open epoch */
 	struct bytes finals;    /* texts: encoded alerts that have ended */
+	struct undecided *undecided;
 	struct scan_totals totals;
 };
 
@@ -55,9 +57,11 @@ static void scan_on_event(void *context, const struct event *event, const struct
 		match.rule = ruleset_rule(scan->options.ruleset, matches->rules[i]);
 		sink->on_match(sink->context, &match);
 	}
-	for (size_t i = 0; sink->on_undecided != NULL && i < matches->undecided_count; i++) {
+	for (size_t i = 0; i < matches->undecided_count; i++) {
+		undecided_note(scan->undecided, matches->undecided[i], event);
 		match.rule = ruleset_rule(scan->options.ruleset, matches->undecided[i]);
-		sink->on_undecided(sink->context, &match);
+		if (sink->on_undecided != NULL)
+			sink->on_undecided(sink->context, &match);
 	}
 }
 
@@ -77,6 +81,9 @@ enum status scan_new(const struct scan_options *options, struct scan **ret_scan,
 	if (scan == NULL)
 		return ENOMEMORY;
 	scan->options = *options;
+	scan->undecided = undecided_new(options->ruleset);
+	if (scan->undecided == NULL)
+		return ENOMEMORY;
 	scan->detect_sink = (struct detect_sink){scan_on_event, scan_on_reject, scan};
 	enum status status = plan_new(options->ruleset, &scan_hash_key, &scan->plan, err);
 	if (status != OK)
@@ -116,6 +123,7 @@ void scan_free(struct scan **scan)
 	free(old->streams);
 	free(old->chunks);
 	bytes_done(&old->finals);
+	undecided_free(&old->undecided);
 	actor_free(&old->actor);
 	detected_done(&old->detected);
 	detect_free(&old->detect);
@@ -422,8 +430,13 @@ enum status scan_finish(struct scan *scan, struct scan_totals *ret_totals, struc
 		status = scan_fold(scan, INT64_MAX, err);
 	if (status == OK && scan->options.final_only)
 		status = tell_finals(scan, err);
+	const struct scan_sink *sink = &scan->options.sink;
+	size_t given_up = 0;
+	if (status == OK)
+		status = undecided_tell(scan->undecided, sink->on_alert, sink->context, &given_up);
 	if (status != OK)
 		return status;
+	scan->totals.alerts += given_up;
 	scan->totals.routes = detect_counters(scan->detect).routes;
 	scan->totals.actor = actor_counters(scan->actor);
 	*ret_totals = scan->totals;

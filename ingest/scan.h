@@ -54,8 +54,8 @@ struct scan_totals {
 	uint64_t quarantined;  /* rejected records, and files that broke off */
 	uint64_t time_missing; /* events whose time had to be made up */
 	uint64_t matches;      /* (event, rule) pairs */
-	uint64_t undecided;
-	uint64_t alerts;
+	uint64_t undecided;    /* (event, rule) pairs whose pattern gave up */
+	uint64_t alerts;       /* also those of rules that gave up (undecided.h) */
 	struct route_counters routes;
 	struct actor_counters actor;
 };

@@ -45,6 +45,7 @@ part_scan() {
 	scan_order
 	scan_raw
 	scan_problems
+	scan_undecided
 	cd "$e2e_root" || return
 }
 
@@ -161,4 +162,16 @@ scan_problems() {
 	assert_match "which does not look like a clean one" '^0 events read' "$(cat "$work/err")"
 	assert_exit "output that cannot be written: 70" 70 sh -c \
 		'exec "$0" scan --rules "$1" events.ndjson >/dev/full' "$picket" "$e2e_root/rules/packs"
+}
+
+# A pattern that explodes gives up: an alert and exit code 2, with -q too; never silence.
+scan_undecided() {
+	mkdir -p explodes
+	scan_foreign_rule | sed "s/Image|endswith: .*}/Image|re: '^(?=a)(a+)+\$'}/" >explodes/rule.yml
+	echo '{"Image":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"}' >explodes/events.ndjson
+	assert_exit "a rule that gives up: 2" 2 \
+		"$picket" scan -q --input raw --rules explodes/rule.yml explodes/events.ndjson
+	assert_equal "and an alert" '["rule.undecided","ended",1]' \
+		"$(jq -c '[.rule.id, .state, .count]' "$work/out")"
+	assert_match "that says where" 'explodes/events\.ndjson:1' "$(jq -r .reason "$work/out")"
 }

@@ -32,7 +32,11 @@ static const char rules_text[] =
 	"---\n"
 	"title: server error\nid: 33333333-3333-4333-8333-333333333333\n"
 	"logsource: {product: microservice}\n"
-	"detection: {s: {http.response.status_code|gte: 500}, condition: s}\nlevel: low\n";
+	"detection: {s: {http.response.status_code|gte: 500}, condition: s}\nlevel: low\n"
+	"---\n"
+	"title: gives up\nid: 44444444-4444-4444-8444-444444444444\n"
+	"logsource: {product: microservice}\n"
+	"detection: {s: {note|re: '^(?=a)(a+)+$'}, condition: s}\nlevel: low\n";
 
 static char folder[] = "/tmp/picket-runtime-XXXXXX";
 static char paths[FILES][64];
@@ -57,15 +61,17 @@ static void write_line(FILE *file, uint64_t *seed, int64_t second)
 	int64_t shift = (int64_t)(dice / 97 % 7); /* disorder well within the lateness */
 	char time[32];
 	(void)time_print((1700000000 + second - shift) * 1000000, time);
+	const char *note = dice % 997 < 3 ? "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!" : "";
 	unsigned user = (unsigned)(dice >> 20) % 9;
 	bool failure = (dice >> 32) % 4 == 0;
 	unsigned status = (dice >> 40) % 50 == 0 ? 503 : 200;
-	(void)fprintf(file,
-		      "{\"@timestamp\":\"%s\",\"service\":{\"name\":\"svc%u\",\"version\":\"%u\"},"
-		      "\"user.id\":\"u%u\",\"tenant.id\":\"t%u\",\"event.outcome\":\"%s\","
-		      "\"http.response.status_code\":%u,\"source.ip\":\"10.0.0.%u\"}\n",
-		      time, (unsigned)(dice >> 44) % 2, (unsigned)(dice >> 46) % 2, user, user % 3,
-		      failure ? "failure" : "success", status, user);
+	(void)fprintf(
+		file,
+		"{\"@timestamp\":\"%s\",\"service\":{\"name\":\"svc%u\",\"version\":\"%u\"},"
+		"\"user.id\":\"u%u\",\"tenant.id\":\"t%u\",\"event.outcome\":\"%s\","
+		"\"http.response.status_code\":%u,\"source.ip\":\"10.0.0.%u\",\"note\":\"%s\"}\n",
+		time, (unsigned)(dice >> 44) % 2, (unsigned)(dice >> 46) % 2, user, user % 3,
+		failure ? "failure" : "success", status, user, note);
 }
 
 static void write_files(void)
@@ -294,6 +300,9 @@ START_TEST(same_for_every_number_of_threads)
 	ck_assert_uint_gt(count_prefix(&expected, "alert 11111111"), 5);
 	ck_assert_uint_gt(count_prefix(&expected, "alert 22222222"), 0);
 	ck_assert_uint_gt(count_prefix(&expected, "bucket"), 100);
+	/* Patterns that gave up are one alert for each hour, whoever saw them. */
+	ck_assert_uint_eq(count_prefix(&expected, "alert rule.undecided"), 2);
+	ck_assert_uint_eq(count_prefix(&expected, "alert 44444444"), 0);
 	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
 		struct store *store cleanup(store_free) = new_store();
 		ck_assert_int_eq(run(store, shapes[i][0], shapes[i][1]), RUNTIME_FINISHED);

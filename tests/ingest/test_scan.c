@@ -17,7 +17,11 @@ static const char rules_text[] =
 	"title: chain\nid: 22222222-2222-4222-8222-222222222222\n"
 	"correlation: {type: event_count, rules: [11111111-1111-4111-8111-111111111111],\n"
 	"              group-by: [user.id], timespan: 60s, condition: {gte: 3}, generate: true}\n"
-	"level: critical\n";
+	"level: critical\n"
+	"---\n"
+	"title: gives up\nid: 33333333-3333-4333-8333-333333333333\n"
+	"logsource: {product: microservice}\n"
+	"detection: {s: {note|re: '^(?=a)(a+)+$'}, condition: s}\nlevel: low\n";
 
 static const char path[] = "/tmp/picket-test-scan.gz.tmp";
 
@@ -227,6 +231,39 @@ START_TEST(a_file_given_twice_is_refused)
 }
 END_TEST
 
+static void feed_note(struct scan *scan, const char *note, int second)
+{
+	char payload[256];
+	(void)snprintf(payload, sizeof payload, "{\"@timestamp\":\"%s\",\"note\":\"%s\"}",
+		       time_of((int64_t)second * 1000000), note);
+	feed(scan, payload);
+}
+
+/* A pattern that explodes gives up, is counted, and is an alert: "no match" it is not. */
+START_TEST(a_rule_that_gives_up_raises_an_alert)
+{
+	static const char hostile[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!";
+	static const int64_t bounds[] = {-1, -1, 10000000};
+	for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+		bool final_only = i == 1;
+		struct scan *scan = begin(bounds[i], final_only);
+		feed_note(scan, hostile, i == 2 ? 100 : 9000);
+		feed_note(scan, "b", 200);
+		feed_note(scan, hostile, 300);
+		feed_note(scan, hostile, i == 2 ? 9000 : 100);
+		ck_assert_str_eq(end(&scan), "A rule could not be decided for an event ended r1 "
+					     "100..9000 x3 flags 0\n");
+		ck_assert_uint_eq(totals.undecided, 3);
+		ck_assert_uint_eq(totals.alerts, 1);
+		ck_assert_uint_eq(totals.matches, 0);
+	}
+	struct scan *scan = begin(-1, true);
+	feed_note(scan, "aaaa", 100); /* short enough to be decided */
+	ck_assert_ptr_nonnull(strstr(end(&scan), "gives up"));
+	ck_assert_uint_eq(totals.undecided, 0);
+}
+END_TEST
+
 int main(void)
 {
 	struct error err = {0};
@@ -244,6 +281,7 @@ int main(void)
 	tcase_add_test(tests, what_cannot_be_read_is_told_and_counted);
 	tcase_add_test(tests, a_file_that_breaks_off_is_a_reject);
 	tcase_add_test(tests, a_file_given_twice_is_refused);
+	tcase_add_test(tests, a_rule_that_gives_up_raises_an_alert);
 	suite_add_tcase(suite, tests);
 	int failed = run_suite(suite);
 	bytes_done(&heard);
