@@ -27,6 +27,7 @@ static const struct route routes[] = {
 	 api_alerts_list},
 	{"GET", "/v1/alerts/", "tenant", API_SOCKET_ONLY, api_alert_one},
 	{"POST", "/v1/alerts/", "tenant", API_SOCKET_ONLY, api_alert_act},
+	{"GET", "/v1/audit", "who since until limit", API_SOCKET_ONLY, api_audit_list},
 	{"GET", "/v1/receivers", "limit", API_SOCKET_ONLY, api_receivers},
 	{"POST", "/v1/receivers/", "", API_SOCKET_ONLY, api_receiver_act},
 	{"GET", "/v1/quarantine", "topic partition reason since until limit", API_SOCKET_ONLY,
@@ -87,6 +88,7 @@ void api_init(struct api *api)
 	assert(failed == 0); /* a default mutex needs no memory */
 	(void)failed;
 	atomic_init(&api->stopping, false);
+	atomic_init(&api->audit_number, 0);
 	api->started_us = api_now(api);
 }
 
@@ -219,4 +221,7 @@ void api_answer(struct api *api, const struct api_request *request,
 		api_refuse(ret_response, http_of_status(status), text);
 	}
 	assert(ret_response->status >= 200 && ret_response->status < 600);
+	/* What only the socket gives away is tenants' data or a change. */
+	if (api_access_of(request->method, request->path) == API_SOCKET_ONLY)
+		api_audit(api, request, ret_response);
 }

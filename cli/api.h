@@ -36,7 +36,9 @@ struct api {
 	/* Commits to disk through the runtime, with that context; NULL: straight to the store. */
 	enum status (*commit)(void *context, struct store_batch *batch, struct error *err);
 	struct sender *sender; /* lent; NULL: nobody is told of alerts */
-	bool read_only;        /* nothing may be written */
+	struct log *log;       /* lent; NULL: none */
+	atomic_uint audit_number;
+	bool read_only; /* nothing may be written */
 	int64_t started_us;
 	atomic_bool stopping;    /* long polls end */
 	pthread_mutex_t writing; /* one read-change-write at a time */
@@ -55,6 +57,7 @@ struct api_request {
 	const struct api_parameter *parameters;
 	size_t parameter_count;
 	struct text body;
+	struct text who; /* as the system knows the other end of the socket; "" = not known */
 };
 
 struct api_response {
@@ -62,6 +65,7 @@ struct api_response {
 	const char *content_type;
 	unsigned retry_after_s; /* 0 = none */
 	const char *allow;      /* of 405: the methods there are; NULL = none */
+	uint64_t rows;          /* of tenants' data in the body, for the audit */
 	struct bytes body;
 };
 

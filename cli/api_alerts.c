@@ -254,6 +254,7 @@ enum status api_alerts_list(const struct api_call *call, struct api_response *re
 		json_write_string(&json, "problem", err->text);
 	json_write_count(&json, "total", list.count);
 	json_write_open(&json, "alerts", '[');
+	response->rows = list.count < filter.limit ? list.count : filter.limit;
 	status = OK;
 	for (size_t i = 0; status == OK && i < list.count && i < filter.limit; i++)
 		status = write_found(call->api, &list.items[i], &json, err);
@@ -355,6 +356,7 @@ enum status api_alert_one(const struct api_call *call, struct api_response *resp
 	if (status != OK)
 		return status;
 	struct json_writer json = {.to = &response->body};
+	response->rows = 1;
 	return write_alert(call->api, &alert, &json, err);
 }
 
@@ -421,5 +423,6 @@ enum status api_alert_act(const struct api_call *call, struct api_response *resp
 	if (status != OK)
 		return status;
 	struct json_writer json = {.to = &response->body};
+	response->rows = 1;
 	return write_alert(call->api, &alert, &json, err);
 }

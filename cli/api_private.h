@@ -28,6 +28,7 @@ api_handler api_status, api_sources, api_seek, api_services, api_rules;
 api_handler api_metrics, api_livez, api_readyz;
 api_handler api_quarantine_list, api_quarantine_one, api_events;
 api_handler api_receivers, api_receiver_act;
+api_handler api_audit_list;
 
 /* The value of a parameter; size 0 when it was not given. */
 struct text api_parameter(const struct api_call *call, const char *name);
@@ -83,6 +84,10 @@ void api_receiver_done(struct api_receiver *receiver);
 void api_write_origin(struct json_writer *json, const struct origin *origin);
 
 int64_t api_now(const struct api *api);
+
+/* A row of the audit for what was asked and answered. */
+void api_audit(struct api *api, const struct api_request *request,
+	       const struct api_response *response);
 
 /* What a person did, on disk before it returns. */
 enum status api_commit(const struct api *api, struct store_batch *batch, struct error *err);

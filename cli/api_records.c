@@ -168,6 +168,7 @@ enum status api_quarantine_list(const struct api_call *call, struct api_response
 	bool damaged = status == ECORRUPT || status == EINCOMPLETE;
 	json_write_close(&json, ']');
 	json_write_count(&json, "total", total);
+	response->rows = total < filter.limit ? total : filter.limit;
 	json_write_boolean(&json, "complete", !damaged);
 	if (damaged && err != NULL)
 		json_write_string(&json, "problem", err->text);
@@ -220,6 +221,7 @@ enum status api_quarantine_one(const struct api_call *call, struct api_response 
 	if (status != OK)
 		return status;
 	struct json_writer json = {.to = &response->body};
+	response->rows = 1;
 	return write_quarantine(&json, &row, true, err);
 }
 
@@ -320,6 +322,7 @@ enum status api_events(const struct api_call *call, struct api_response *respons
 	json_write_close(json, ']');
 	json_write_boolean(json, "complete", !damaged);
 	json_write_boolean(json, "limited", page.left == 0);
+	response->rows = filter.limit - page.left;
 	if (damaged && err != NULL)
 		json_write_string(json, "problem", err->text);
 	json_write_close(json, '}');

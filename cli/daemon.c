@@ -224,6 +224,7 @@ static enum status open_api(struct daemon *daemon, struct error *err)
 				   .runtime_status = ask_runtime,
 				   .commit = commit_through_runtime,
 				   .sender = daemon->sender,
+				   .log = daemon->log,
 				   .runtime_context = daemon->runtime};
 	api_init(&daemon->api);
 	daemon->api_is_up = true;

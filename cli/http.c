@@ -2,13 +2,17 @@
 
 #include <assert.h>
 #include <microhttpd.h>
+#include <pwd.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cli/http_listen_private.h"
+
+enum { PEER_MAX = 96 };
 
 /* One listener: what a request that came in through it may do. */
 struct door {
@@ -125,12 +129,33 @@ static enum MHD_Result reply(struct MHD_Connection *connection, struct api_respo
 	return result;
 }
 
+/* Who is at the other end of the unix socket, as the kernel has seen him connect. */
+static struct text peer_of(const struct door *door, struct MHD_Connection *connection,
+			   char buffer[static PEER_MAX])
+{
+	struct ucred peer = {0};
+	socklen_t size = sizeof peer;
+	struct passwd entry = {0};
+	struct passwd *user = NULL;
+	char names[1024];
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	if (!door->trusted || info == NULL ||
+	    getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+		return (struct text){0};
+	(void)getpwuid_r(peer.uid, &entry, names, sizeof names, &user);
+	(void)snprintf(buffer, PEER_MAX, "%.64s%s%u%s", user == NULL ? "" : user->pw_name,
+		       user == NULL ? "uid " : " (", (unsigned)peer.uid, user == NULL ? "" : ")");
+	return text_of(buffer);
+}
+
 static enum MHD_Result answer(const struct door *door, struct MHD_Connection *connection,
 			      const char *path, const char *method, const struct upload *upload)
 {
 	struct parameters parameters = {.count = 0};
 	struct api_response response = {0};
 	const char *text = NULL;
+	char who[PEER_MAX] = "";
 	(void)MHD_get_connection_values_n(connection, MHD_GET_ARGUMENT_KIND, take_parameter,
 					  &parameters);
 	/* The server itself leaves the body of the answer to HEAD out. */
@@ -139,7 +164,8 @@ static enum MHD_Result answer(const struct door *door, struct MHD_Connection *co
 				      .path = text_of(path),
 				      .parameters = parameters.items,
 				      .parameter_count = parameters.count,
-				      .body = bytes_text(&upload->body)};
+				      .body = bytes_text(&upload->body),
+				      .who = peer_of(door, connection, who)};
 	unsigned refused = refusal(door, connection, &request, &text);
 	if (refused != 0)
 		api_refuse(&response, refused, text);

@@ -250,6 +250,37 @@ START_TEST(test_receivers)
 }
 END_TEST
 
+START_TEST(test_audit)
+{
+	json_object_put(ask("GET /v1/status", NULL, 200)); /* no tenant's data: no row */
+	json_object_put(ask("GET /v1/alerts?limit=3", NULL, 200));
+	now_us += 1000000;
+	json_object_put(ask("POST /v1/alerts/abcd/ack", "{\"who\":\"mallory\"}", 404));
+	json_object_put(ask("GET /v1/nothing?tenant=t1", NULL, 404));
+	struct json_object *answer = ask("GET /v1/audit", NULL, 200);
+	struct json_object *rows = json_path(answer, "audit");
+	ck_assert_uint_eq(json_object_array_length(rows), 3);
+	struct json_object *row = json_object_array_get_idx(rows, 1);
+	ck_assert_str_eq(json_path_text(row, "question"),
+			 "/v1/alerts/abcd/ack {\"who\":\"mallory\"}");
+	ck_assert_str_eq(json_path_text(row, "who"), ""); /* a claim in the body is no name */
+	ck_assert_str_eq(json_path_text(row, "status"), "404");
+	ck_assert_str_eq(json_path_text(json_object_array_get_idx(rows, 2), "question"),
+			 "/v1/alerts?limit=3");
+	json_object_put(answer);
+	answer = ask("GET /v1/audit?limit=1", NULL, 200); /* the list before is the newest row */
+	row = json_object_array_get_idx(json_path(answer, "audit"), 0);
+	ck_assert_str_eq(json_path_text(row, "question"), "/v1/audit");
+	ck_assert_str_eq(json_path_text(row, "rows"), "3");
+	json_object_put(answer);
+	api.read_only = true;
+	json_object_put(ask("GET /v1/alerts", NULL, 200)); /* a reader writes nothing */
+	store_memory_fail_at(store, 1, ENOSPACE);
+	api.read_only = false;
+	json_object_put(ask("GET /v1/alerts", NULL, 200)); /* a full disk hides no alert */
+}
+END_TEST
+
 START_TEST(test_every_route_is_in_the_document)
 {
 	char heading[128];
@@ -385,6 +416,7 @@ int main(void)
 	tcase_add_test(all, test_events);
 	tcase_add_test(all, test_wrong_methods);
 	tcase_add_test(all, test_receivers);
+	tcase_add_test(all, test_audit);
 	tcase_add_test(all, test_every_route_is_in_the_document);
 	tcase_add_test(all, test_status_counts_alerts_and_tells_what_is_wrong);
 	tcase_add_test(all, test_status_tells_of_late_events);

@@ -58,7 +58,8 @@ static unsigned ask(const char *server, const char *method, const char *path, st
 {
 	struct client *client = NULL;
 	struct client_options options = {.server = server};
-	struct api_request request = {text_of(method), text_of(path), NULL, 0, body};
+	struct api_request request = {
+		.method = text_of(method), .path = text_of(path), .body = body};
 	struct api_response response = {0};
 	struct error err = {0};
 	ck_assert_int_eq(client_new(&options, &client, &err), OK);
@@ -79,6 +80,24 @@ START_TEST(test_socket_has_every_right)
 	ck_assert_uint_eq(ask(unix_url, "GET", "/v1/nothing", (struct text){0}), 404);
 	ck_assert_uint_eq(ask(unix_url, "POST", "/v1/alerts/ffff/ack", TEXT("{\"who\":\"a\"}")),
 			  404);
+}
+END_TEST
+
+/* The audit knows who is at the other end, whatever a body says. */
+START_TEST(test_audit_names_the_caller)
+{
+	struct api_request request = {.method = TEXT("GET"), .path = TEXT("/v1/audit")};
+	struct api_response response = {0};
+	char uid[32];
+	start((struct text){0});
+	ck_assert_uint_eq(ask(unix_url, "POST", "/v1/alerts/ffff/ack", TEXT("{\"who\":\"a\"}")),
+			  404);
+	api_answer(&api, &request, &response);
+	bytes_put_u8(&response.body, 0);
+	snprintf(uid, sizeof uid, "(%u)\"", (unsigned)getuid());
+	ck_assert_msg(strstr((const char *)response.body.data, uid) != NULL, "%s",
+		      (const char *)response.body.data);
+	bytes_done(&response.body);
 }
 END_TEST
 
@@ -357,6 +376,7 @@ int main(void)
 	tcase_set_timeout(all, 60);
 	tcase_add_checked_fixture(all, setup, teardown);
 	tcase_add_test(all, test_socket_has_every_right);
+	tcase_add_test(all, test_audit_names_the_caller);
 	tcase_add_test(all, test_tcp_has_the_role_gate_read);
 	tcase_add_test(all, test_methods);
 	tcase_add_test(all, test_nul_in_a_parameter);
