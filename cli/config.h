@@ -51,6 +51,8 @@ struct config {
 	const char *api_listen, *api_socket, *api_token_file;
 	const char *api_tls_certificate_file, *api_tls_key_file;
 	const char *bindings;
+	struct config_list geoip, threat_lists, networks;
+	int64_t threat_ttl_us, enrichment_reload_us;
 	const char *privacy_key_file;
 	int64_t privacy_secrets;
 	struct config_pairs privacy_fields;

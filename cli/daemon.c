@@ -39,6 +39,7 @@ struct daemon {
 	enum runtime_state state;
 	bool disk_full, rewound;
 	int64_t problem_us;
+	int64_t reload_us; /* when lists were looked at last */
 	size_t stalled, partition_count;
 };
 
@@ -332,12 +333,32 @@ static void say_changes(struct daemon *daemon, const struct runtime_status *stat
 	daemon->state = status->state;
 }
 
+/* Lists and databases that have changed are read again, here: workers go on meanwhile. */
+static void reload_knowledge(struct daemon *daemon)
+{
+	int64_t now_us = wall_now_us();
+	bool changed = false;
+	struct error err = {0};
+	int64_t passed_us = now_us - daemon->reload_us;
+	if (passed_us >= 0 && passed_us < daemon->config->enrichment_reload_us)
+		return;
+	daemon->reload_us = now_us;
+	if (wiring_reload(&daemon->wiring, &changed, &err) != OK) {
+		char text[ERROR_TEXT_MAX + ERROR_FILE_MAX];
+		(void)error_print(&err, text, sizeof text);
+		say(daemon, LOG_LEVEL_WARNING, "lists not reloaded, the old ones stay", text);
+	} else if (changed) {
+		say(daemon, LOG_LEVEL_INFO, "lists reloaded", NULL);
+	}
+}
+
 enum daemon_state daemon_tick(struct daemon *daemon)
 {
 	struct runtime_status status;
 	if (runtime_status(daemon->runtime, &status) != OK)
 		return DAEMON_RUNNING; /* no memory for a copy: asked again in a second */
 	say_changes(daemon, &status);
+	reload_knowledge(daemon);
 	enum daemon_state state = status.state == RUNTIME_FAILED     ? DAEMON_FAILED
 				  : status.state == RUNTIME_FINISHED ? DAEMON_FINISHED
 								     : DAEMON_RUNNING;

@@ -123,6 +123,41 @@ static enum status load_privacy(struct wiring *wiring, const struct config *conf
 	return status == OK ? privacy_new(&options, &wiring->privacy, err) : status;
 }
 
+static struct paths paths_of(const struct config_list *list)
+{
+	return (struct paths){list->items, list->count};
+}
+
+enum status wiring_reload(struct wiring *wiring, bool *ret_changed, struct error *err)
+{
+	struct knowledge *knowledge = NULL;
+	*ret_changed = false;
+	uint64_t fingerprint = knowledge_fingerprint(&wiring->knowledge);
+	if (wiring->desk == NULL || fingerprint == wiring->fingerprint)
+		return OK;
+	wiring->fingerprint = fingerprint;
+	enum status status = knowledge_load(&wiring->knowledge, &knowledge, err);
+	if (status != OK)
+		return status;
+	knowledge_desk_put(wiring->desk, &knowledge);
+	*ret_changed = true;
+	return OK;
+}
+
+static enum status load_knowledge(struct wiring *wiring, const struct config *config,
+				  struct error *err)
+{
+	bool changed = false;
+	wiring->knowledge = (struct knowledge_options){.geo = paths_of(&config->geoip),
+						       .threats = paths_of(&config->threat_lists),
+						       .networks = paths_of(&config->networks),
+						       .ttl_us = config->threat_ttl_us};
+	if (config->geoip.count + config->threat_lists.count + config->networks.count == 0)
+		return OK;
+	enum status status = knowledge_desk_new(&wiring->desk, err);
+	return status == OK ? wiring_reload(wiring, &changed, err) : status;
+}
+
 enum status wiring_load_enrichment(struct wiring *wiring, const struct config *config,
 				   struct text store_key, struct error *err)
 {
@@ -130,15 +165,18 @@ enum status wiring_load_enrichment(struct wiring *wiring, const struct config *c
 	if (config->bindings[0] != '\0')
 		status = bindings_load(config->bindings, &wiring->bindings, err);
 	if (status == OK)
+		status = load_knowledge(wiring, config, err);
+	if (status == OK)
 		status = load_privacy(wiring, config, store_key, err);
-	wiring->enrich =
-		(struct enrich_options){.bindings = wiring->bindings, .privacy = wiring->privacy};
+	wiring->enrich = (struct enrich_options){
+		.bindings = wiring->bindings, .desk = wiring->desk, .privacy = wiring->privacy};
 	return status;
 }
 
 void wiring_done(struct wiring *wiring)
 {
 	bindings_free(&wiring->bindings);
+	knowledge_desk_free(&wiring->desk);
 	privacy_free(&wiring->privacy);
 }
 static enum status read_secret(const char *path, struct arena *arena, struct text *ret_secret,

@@ -20,6 +20,9 @@ struct wiring {
 	struct enrich_options enrich;
 	struct bindings *bindings;
 	struct privacy *privacy;
+	struct knowledge_options knowledge;
+	struct knowledge_desk *desk; /* NULL: nothing to look up */
+	uint64_t fingerprint;        /* of the files that were read last */
 	struct ruleset_options rules;
 };
 
@@ -32,6 +35,10 @@ void wiring_done(struct wiring *wiring);
 /* Loads what enriches events. store_key: keys the hashes when the configuration names no key. */
 enum status wiring_load_enrichment(struct wiring *wiring, const struct config *config,
 				   struct text store_key, struct error *err);
+
+/* Reads lists and databases again when one has changed: true in *ret_changed. After an error the
+ * old ones stay, and the next change is tried again. */
+enum status wiring_reload(struct wiring *wiring, bool *ret_changed, struct error *err);
 
 /* Makes Kafka or file sources; context is the wiring. */
 struct source_factory wiring_source_factory(struct wiring *wiring);

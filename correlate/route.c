@@ -131,10 +131,12 @@ static enum status collect_groups(struct router *router, const struct unit *unit
 static void context_build(const struct event *event, struct bytes *to)
 {
 	static const enum field_id shown[] = {
-		FIELD_USER_ID,      FIELD_SOURCE_IP,     FIELD_SERVICE_NAME, FIELD_SERVICE_VERSION,
-		FIELD_EVENT_ACTION, FIELD_EVENT_OUTCOME, FIELD_HTTP_STATUS,  FIELD_TARGET_TENANT_ID,
+		FIELD_USER_ID,         FIELD_SOURCE_IP,        FIELD_SERVICE_NAME,
+		FIELD_SERVICE_VERSION, FIELD_EVENT_ACTION,     FIELD_EVENT_OUTCOME,
+		FIELD_HTTP_STATUS,     FIELD_TARGET_TENANT_ID, FIELD_THREAT_INDICATOR,
+		FIELD_LISTS,
 	};
-	enum { SHOWN = sizeof shown / sizeof *shown, SHARE = 90 };
+	enum { SHOWN = sizeof shown / sizeof *shown, SHARE = 70 };
 	static_assert(SHOWN * (SHARE + 32) <= RECORD_CONTEXT_BYTES_MAX);
 	for (size_t i = 0; i < SHOWN; i++) {
 		struct text value = event_text(event, shown[i]);

@@ -3,8 +3,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "ingest/lookup_private.h"
+
 struct enricher {
 	struct enrich_options options;
+	struct lookup *lookup;
 	struct privacy_scratch *scratch;
 	struct bound bound; /* of the message */
 	struct enrich_counters counters;
@@ -34,7 +37,9 @@ enum status enricher_new(const struct enrich_options *options, struct enricher *
 		return error_set(err, ENOMEMORY, "no memory for enrichment");
 	enricher->options = *options;
 	enum status status = OK;
-	if (options->privacy != NULL)
+	if (options->desk != NULL)
+		status = lookup_new(options->desk, &enricher->lookup, err);
+	if (status == OK && options->privacy != NULL)
 		status = privacy_scratch_new(options->privacy, &enricher->scratch, err);
 	if (status == OK)
 		*ret_enricher = TAKE(enricher);
@@ -45,6 +50,7 @@ void enricher_free(struct enricher **enricher)
 {
 	if (*enricher == NULL)
 		return;
+	lookup_free(&(*enricher)->lookup);
 	privacy_scratch_free(&(*enricher)->scratch);
 	free(*enricher);
 	*enricher = NULL;
@@ -52,6 +58,8 @@ void enricher_free(struct enricher **enricher)
 
 void enricher_message(struct enricher *enricher, struct text topic, const struct message *message)
 {
+	if (enricher->lookup != NULL)
+		lookup_refresh(enricher->lookup);
 	if (bindings_count(enricher->options.bindings) > 0)
 		enricher->bound = bindings_find(enricher->options.bindings, topic, message);
 }
@@ -160,6 +168,17 @@ static enum status bind_event(struct enricher *enricher, struct arena *arena, st
 	return OK;
 }
 
+static enum status look_up(struct enricher *enricher, struct arena *arena, struct event *event)
+{
+	struct lookup_counts counts = {0};
+	enum status status = lookup_event(enricher->lookup, arena, event, &counts);
+	if (status != OK)
+		return status;
+	enricher->counters.places += counts.places;
+	enricher->counters.threats += counts.threats;
+	return OK;
+}
+
 static enum status clean_event(struct enricher *enricher, struct arena *arena, struct event *event)
 {
 	struct privacy_counts counts = {0};
@@ -179,6 +198,8 @@ enum status enricher_event(struct enricher *enricher, struct arena *arena, struc
 	enum status status = OK;
 	if (bindings_count(enricher->options.bindings) > 0)
 		status = bind_event(enricher, arena, event);
+	if (status == OK && enricher->lookup != NULL)
+		status = look_up(enricher, arena, event);
 	if (status == OK && enricher->options.privacy != NULL)
 		status = clean_event(enricher, arena, event);
 	return status;

@@ -4,7 +4,8 @@
  * where an address lies is for picket to say, in fields that a payload cannot set.
  *
  *   1 bind      bound and claimed identity; the bound one takes the place of the claim
- *   2 clean     secrets and personal data are replaced (last: nothing may be added behind it)
+ *   2 look up   GeoIP databases, threat lists, lists of networks
+ *   3 clean     secrets and personal data are replaced (last: nothing may be added behind it)
  *
  * Invariant: what is added depends on the message and the options alone; fields of schema.def
  * marked PROVENANCE come from here or from normalise.c only. An event is never dropped by
@@ -14,12 +15,14 @@
 #define PICKET_INGEST_ENRICH_H
 
 #include "ingest/binding.h"
+#include "ingest/knowledge.h"
 #include "ingest/privacy.h"
 
 struct enricher;
 
 struct enrich_options {
 	const struct bindings *bindings; /* NULL: nothing is bound */
+	struct knowledge_desk *desk;     /* NULL: no GeoIP, no lists */
 	const struct privacy *privacy;   /* NULL: everything is kept */
 };
 

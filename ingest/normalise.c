@@ -66,6 +66,7 @@ static bool is_provenance(struct text name, enum field_id id)
 		text_starts(name, TEXT("picket.bound.")) ||
 		text_starts(name, TEXT("picket.claimed.")) ||
 		text_starts(name, TEXT("picket.secret.")) ||
+		text_starts(name, TEXT("picket.threat.")) ||
 		text_starts(name, TEXT("picket.quality")) || text_starts(name, TEXT("logsource.")));
 }
 
