@@ -2,6 +2,7 @@
  *
  *   row       row of the conformance table (rules/RULES.md)
  *   about     one line for people
+ *   pysigma   why the second oracle (tests/rules/oracle/cases.py) says something else
  *   rule      the lines of `detection:`; or `document`: whole documents, the first is asked
  *   source    log source of the events, {category: c}: only rules that fit it are tried
  *   lists     values for placeholders: {NAME: "one\nvalue\na line"}
@@ -182,8 +183,9 @@ static void case_run(struct run *run)
 
 static void keys_checked(const struct yaml_node *document)
 {
-	static const char *const keys[] = {"row", "source", "about",   "rule",  "document", "lists",
-					   "yes", "no",     "refused", "warns", "loads"};
+	static const char *const keys[] = {"row",      "source",  "about",   "rule",
+					   "document", "lists",   "pysigma", "yes",
+					   "no",       "refused", "warns",   "loads"};
 	for (size_t i = 0; i < document->count; i++) {
 		bool known = false;
 		for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
