@@ -13,6 +13,7 @@ void decoder_free(struct decoder **decoder)
 		return;
 	json_items_done(&(*decoder)->outer);
 	json_items_done(&(*decoder)->inner);
+	json_items_done(&(*decoder)->attributes);
 	if ((*decoder)->reader != NULL)
 		json_reader_free(&(*decoder)->reader);
 	formats_free(&(*decoder)->own);
@@ -41,6 +42,9 @@ static enum status take_formats(struct decoder *decoder, const struct decoder_op
 	if (status != OK)
 		return status;
 	decoder->formats = options->formats == NULL ? decoder->own : options->formats;
+	size_t otlp = formats_find(decoder->formats, TEXT("otlp"));
+	decoder->otlp_format =
+		otlp == formats_count(decoder->formats) ? NULL : &decoder->formats->formats[otlp];
 	if (options->format != INPUT_NAMED)
 		return OK;
 	size_t index = formats_find(decoder->formats, options->format_name);
@@ -67,8 +71,9 @@ enum status decoder_new(const struct decoder_options *options, struct decoder **
 	if (status != OK)
 		return status;
 	decoder->draft = calloc(1, sizeof *decoder->draft);
-	decoder->reader = json_reader_new(
-		&(struct json_options){.keep = names_keep, .context = &decoder->formats->names});
+	decoder->keep =
+		(struct json_options){.keep = names_keep, .context = &decoder->formats->names};
+	decoder->reader = json_reader_new(&decoder->keep);
 	if (decoder->draft == NULL || decoder->reader == NULL)
 		return error_set(err, ENOMEMORY, "no memory for a decoder");
 	*ret_decoder = TAKE(decoder);
@@ -107,7 +112,8 @@ enum status decoder_begin(struct decoder *decoder, const struct message *message
 		return OK;
 	}
 	memcpy(padded, payload.data, payload.size);
-	split_begin(&decoder->split, (struct text){padded, payload.size}, arena);
+	if (!otlp_begin(decoder, (struct text){padded, payload.size}))
+		split_begin(&decoder->split, (struct text){padded, payload.size}, arena);
 	return OK;
 }
 
@@ -169,10 +175,37 @@ static enum reject decode_record(struct decoder *decoder, struct text record,
 	return why;
 }
 
+/* The same for a message of the OpenTelemetry protocol; one without a record is one reject. */
+static void next_otlp(struct decoder *decoder, struct decoded *ret_record, bool *ret_more)
+{
+	struct split *split = &decoder->split;
+	struct unpacked unpacked = {0};
+	struct decoded decoded = {.format = ""};
+	bool more = otlp_next(decoder, &unpacked, &decoded.raw, &decoded.why);
+	*ret_more = more || split->index == 0;
+	if (!*ret_more)
+		return;
+	decoded.index = decoder->origin.index = split->index++;
+	if (!more || decoded.index == DECODE_RECORDS_MAX) {
+		decoded.why = more ? REJECT_TOO_MANY : REJECT_EMPTY;
+		decoded.raw = decoder->payload;
+		split->layout = LAYOUT_NONE;
+	}
+	if (decoded.why == ACCEPTED)
+		decoded.why = normalise(decoder, &unpacked, &decoded.event, &decoded.format);
+	if (decoded.why != ACCEPTED)
+		decoded.detail = text_of(reject_text(decoded.why));
+	*ret_record = decoded;
+}
+
 enum status decoder_next(struct decoder *decoder, struct decoded *ret_record, bool *ret_more)
 {
 	struct split *split = &decoder->split;
 	enum layout layout = split->layout;
+	if (layout == LAYOUT_OTLP) {
+		next_otlp(decoder, ret_record, ret_more);
+		return OK;
+	}
 	size_t from = split->at;
 	struct text record = {0};
 	*ret_more = split_next(split, &record);

@@ -9,6 +9,7 @@
 
 #include "ingest/decode.h"
 #include "ingest/format_private.h"
+#include "ingest/otlp_private.h"
 
 /* How the records lie in a message. */
 enum layout {
@@ -16,6 +17,7 @@ enum layout {
 	LAYOUT_SINGLE, /* one record */
 	LAYOUT_LINES,  /* one record a line */
 	LAYOUT_ARRAY,  /* the elements of an array that has been checked as a whole */
+	LAYOUT_OTLP,   /* a message of the OpenTelemetry protocol: see otlp_record.c */
 	LAYOUT_REJECT, /* the whole message is one reject */
 };
 
@@ -40,6 +42,7 @@ struct unpacked {
 	const struct json_item *inner; /* the envelope's item that held the record or the line */
 	struct text line;              /* the plain line */
 	bool broken;                   /* the line looks like JSON, but is none */
+	bool otlp;                     /* the record came in the OpenTelemetry protocol */
 };
 
 struct decoder {
@@ -47,9 +50,13 @@ struct decoder {
 	struct formats *own;           /* made here: the built-in formats */
 	const struct formats *formats; /* those of the options, or `own` */
 	const struct format *named;    /* of INPUT_NAMED, or NULL */
+	const struct format
+		*otlp_format; /* what such a record is when nothing else is recognised */
 	struct seen seen;
 	struct json_reader *reader;
-	struct json_items outer, inner;
+	struct json_options keep;
+	struct json_items outer, inner, attributes;
+	struct otlp otlp;
 	struct draft *draft;
 	struct arena *arena; /* of the message */
 	struct origin origin;
@@ -61,6 +68,16 @@ struct decoder {
 /* Where does the record of these fields sit: in them, or in a string of an envelope? REJECT_MEMORY
  * or ACCEPTED. */
 enum reject envelope_open(struct decoder *decoder, struct unpacked *ret_unpacked);
+/* Does one of these values say that whoever wrote the envelope has decoded the line? */
+bool says_decoded(const struct decoder *decoder, const struct json_items *items);
+/* Walks a line of JSON into decoder->inner; *ret_broken when it is none. */
+enum reject line_open(struct decoder *decoder, struct text line, bool *ret_broken);
+
+/* otlp_record.c. False when the message is none of the OpenTelemetry protocol. */
+bool otlp_begin(struct decoder *decoder, struct text padded);
+/* The next record; false when there is none. *ret_unpacked only with *ret_why == ACCEPTED. */
+bool otlp_next(struct decoder *decoder, struct unpacked *ret_unpacked, struct text *ret_raw,
+	       enum reject *ret_why);
 
 /* The event of a record; REJECT_MEMORY or ACCEPTED. */
 enum reject normalise(struct decoder *decoder, const struct unpacked *unpacked,

@@ -20,10 +20,16 @@ struct finds {
 	bool kubernetes, stream, agent, decoded;
 };
 
-static bool says_decoded(const struct decoder *decoder, struct text name)
+bool says_decoded(const struct decoder *decoder, const struct json_items *items)
 {
-	const struct name_info *info = names_find(&decoder->formats->names, name, name_hash(name));
-	return info != NULL && info->decoded;
+	for (size_t i = 0; i < items->count; i++) {
+		struct text name = items->items[i].name;
+		const struct name_info *info =
+			names_find(&decoder->formats->names, name, name_hash(name));
+		if (info != NULL && info->decoded)
+			return true;
+	}
+	return false;
 }
 
 static struct finds look(const struct json_items *items)
@@ -59,9 +65,8 @@ static const struct json_item *line_item(const struct decoder *decoder)
 		line = finds.log;
 	else if (finds.message != NULL && (finds.kubernetes || finds.agent))
 		line = finds.message;
-	for (size_t i = 0; line != NULL && i < decoder->outer.count; i++)
-		if (says_decoded(decoder, decoder->outer.items[i].name))
-			return NULL;
+	if (line != NULL && says_decoded(decoder, &decoder->outer))
+		return NULL;
 	return line;
 }
 
@@ -74,6 +79,19 @@ static struct text trim(struct text t)
 	return t;
 }
 
+enum reject line_open(struct decoder *decoder, struct text line, bool *ret_broken)
+{
+	char *padded = arena_alloc(decoder->arena, line.size + JSON_PADDING);
+	struct json_problem problem = {0};
+	if (padded == NULL)
+		return REJECT_MEMORY;
+	memcpy(padded, line.data, line.size);
+	enum json_result result = json_walk(decoder->reader, (struct text){padded, line.size},
+					    decoder->arena, &decoder->inner, &problem);
+	*ret_broken = result != JSON_OK;
+	return result == JSON_MEMORY ? REJECT_MEMORY : ACCEPTED;
+}
+
 enum reject envelope_open(struct decoder *decoder, struct unpacked *ret_unpacked)
 {
 	struct unpacked unpacked = {.record = &decoder->outer};
@@ -84,18 +102,10 @@ enum reject envelope_open(struct decoder *decoder, struct unpacked *ret_unpacked
 		unpacked =
 			(struct unpacked){.envelope = &decoder->outer, .inner = item, .line = line};
 		if (line.size > 0 && line.data[0] == '{') {
-			char *padded = arena_alloc(decoder->arena, line.size + JSON_PADDING);
-			if (padded == NULL)
-				return REJECT_MEMORY;
-			memcpy(padded, line.data, line.size);
-			struct json_problem problem = {0};
-			enum json_result result =
-				json_walk(decoder->reader, (struct text){padded, line.size},
-					  decoder->arena, &decoder->inner, &problem);
-			if (result == JSON_MEMORY)
-				return REJECT_MEMORY;
-			unpacked.broken = result != JSON_OK;
-			if (result == JSON_OK)
+			enum reject why = line_open(decoder, line, &unpacked.broken);
+			if (why != ACCEPTED)
+				return why;
+			if (!unpacked.broken)
 				unpacked.record = &decoder->inner;
 		}
 	}

@@ -28,6 +28,7 @@ struct work {
 	const struct format *envelope;  /* of mapping.format, or NULL */
 	struct draft_field *time_field; /* of --time-field */
 	bool raw;
+	bool otlp;
 	bool line_opened; /* the record is the JSON of an envelope's line */
 };
 
@@ -264,8 +265,10 @@ static void recognise(struct work *work)
 {
 	const struct mapping *mapping = &work->mapping;
 	const struct format *format = work->decoder->named;
-	if (format == NULL)
+	if (format == NULL || work->otlp)
 		format = format_recognise(mapping->formats, mapping->seen, NULL);
+	if (work->otlp && format->alternative_count == 0 && work->decoder->otlp_format != NULL)
+		format = work->decoder->otlp_format;
 	if (format->unwrap.size > 0) {
 		work->envelope = format;
 		unwrap(work, format->unwrap);
@@ -308,6 +311,7 @@ enum reject normalise(struct decoder *decoder, const struct unpacked *unpacked,
 					.seen = &decoder->seen,
 					.arena = decoder->arena}};
 	work.raw = decoder->options.format == INPUT_RAW;
+	work.otlp = unpacked->otlp;
 	work.line_opened = unpacked->record == &decoder->inner;
 	draft_begin(draft);
 	seen_begin(&decoder->seen);

@@ -200,6 +200,7 @@ bool split_next(struct split *split, struct text *ret_record)
 {
 	switch (split->layout) {
 	case LAYOUT_NONE:
+	case LAYOUT_OTLP:
 		return false;
 	case LAYOUT_SINGLE:
 	case LAYOUT_REJECT:
