@@ -4,53 +4,9 @@
 #include <assert.h>
 #include <stdint.h>
 
-#include "rules/ruleset.h"
+#include "tests/fuzz/match_both.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void add(struct event *event, struct arena *arena, const char *name, struct value value)
-{
-	enum status status = event_add(event, arena, text_of(name), value);
-	assert(status == OK);
-}
-
-static void event_fill(size_t which, struct event *event, struct arena *arena)
-{
-	static const char *const texts[] = {"cmd.exe -x", "10.1.2.3", "4688", "\xe2\x84\xaa\xff",
-					    "2026-11-22T13:00:00Z"};
-	struct value text = {.type = VALUE_STRING, .text = text_of(texts[which])};
-	struct value number = {.type = VALUE_INTEGER, .integer = 4688, .text = TEXT("4688")};
-	add(event, arena, "Image", text);
-	add(event, arena, "f", text);
-	add(event, arena, "g", number);
-	if (which % 2 == 0)
-		add(event, arena, "user.id", (struct value){.type = VALUE_NULL});
-	add(event, arena, "message", text);
-}
-
-static void match_both(const struct ruleset *ruleset)
-{
-	struct matcher *matcher cleanup(matcher_free) = NULL;
-	enum status status = matcher_new(ruleset, &matcher, NULL);
-	assert(status == OK);
-	for (size_t which = 0; which < 5; which++) {
-		struct arena *arena cleanup(arena_free) = arena_new(1 << 20);
-		struct event event = {0};
-		struct matches matches = {0};
-		uint32_t found[64];
-		event_fill(which, &event, arena);
-		status = matcher_match_plainly(matcher, &event, &matches);
-		assert(status == OK);
-		size_t count = matches.count, undecided = matches.undecided_count;
-		for (size_t i = 0; i < count && i < 64; i++)
-			found[i] = matches.rules[i];
-		status = matcher_match(matcher, &event, &matches);
-		assert(status == OK && matches.count == count);
-		assert(matches.undecided_count == undecided);
-		for (size_t i = 0; i < count && i < 64; i++)
-			assert(found[i] == matches.rules[i]);
-	}
-}
 
 static uint64_t load(struct text yaml, bool lenient)
 {
@@ -71,7 +27,7 @@ static uint64_t load(struct text yaml, bool lenient)
 		assert(notes[i].text.size > 0 && notes[i].at.line > 0);
 	for (size_t i = 0; i < ruleset_count(ruleset); i++)
 		assert(ruleset_rule(ruleset, i)->index == i);
-	match_both(ruleset);
+	match_both_all(ruleset);
 	return ruleset_hash(ruleset);
 }
 
