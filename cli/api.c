@@ -35,6 +35,8 @@ static const struct route routes[] = {
 	{"GET", "/v1/quarantine/", "", API_SOCKET_ONLY, api_quarantine_one},
 	{"GET", "/v1/events", "topic partition from to tenant since until limit", API_SOCKET_ONLY,
 	 api_events},
+	{"GET", "/v1/search", "q tenant since until topic partition from to sort fields limit after", API_SOCKET_ONLY,
+	 api_search},
 	{"POST", "/v1/sources/seek", "", API_SOCKET_ONLY, api_seek},
 };
 
@@ -89,6 +91,7 @@ void api_init(struct api *api)
 	(void)failed;
 	atomic_init(&api->stopping, false);
 	atomic_init(&api->audit_number, 0);
+	atomic_init(&api->searches, 0);
 	api->started_us = api_now(api);
 }
 

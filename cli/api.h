@@ -41,6 +41,7 @@ struct api {
 	bool read_only; /* nothing may be written */
 	int64_t started_us;
 	atomic_bool stopping;    /* long polls end */
+	atomic_uint searches;    /* that run now */
 	pthread_mutex_t writing; /* one read-change-write at a time */
 };
 
@@ -58,6 +59,8 @@ struct api_request {
 	size_t parameter_count;
 	struct text body;
 	struct text who; /* as the system knows the other end of the socket; "" = not known */
+	bool (*is_gone)(void *context); /* whether who asked has hung up; NULL: not known */
+	void *is_gone_context;
 };
 
 struct api_response {

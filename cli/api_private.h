@@ -9,6 +9,7 @@
 #include "cli/api.h"
 #include "cli/json_writer.h"
 #include "cli/receiver.h"
+#include "storage/search.h"
 
 /* A running engine that has committed nothing for so long is a problem. */
 enum { API_NO_COMMIT_US = 10 * 1000000 };
@@ -27,6 +28,7 @@ api_handler api_gate;
 api_handler api_status, api_sources, api_seek, api_services, api_rules;
 api_handler api_metrics, api_livez, api_readyz;
 api_handler api_quarantine_list, api_quarantine_one, api_events;
+api_handler api_search;
 api_handler api_receivers, api_receiver_act;
 api_handler api_audit_list;
 
@@ -82,6 +84,18 @@ void api_receiver_done(struct api_receiver *receiver);
 
 /* origin as the members topic, partition, offset, index. */
 void api_write_origin(struct json_writer *json, const struct origin *origin);
+
+/* The number behind the last slash of *text, which is cut off. */
+bool api_take_number(struct text *text, int64_t most, int64_t *ret_number);
+
+/* The limits of one search. */
+enum { API_SEARCH_US_MAX = 25 * 1000000, API_SEARCHES_MAX = 4 };
+/* tenant=, since=, until= of a search, and any place. */
+enum status api_read_scope(const struct api_call *call, struct search_options *options,
+			   struct error *err);
+/* Fills in the store and the limits, and runs it. EUNAVAILABLE: too many run. */
+enum status api_run_search(const struct api_call *call, struct search_options *options,
+			   struct search_result *ret_result, struct error *err);
 
 int64_t api_now(const struct api *api);
 

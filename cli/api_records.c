@@ -1,8 +1,7 @@
-/* /v1/quarantine, /v1/events and /v1/sources/seek: the rows themselves.
+/* /v1/quarantine: the rows themselves.
  *
  * A quarantined record is called TOPIC/PARTITION/OFFSET/INDEX, read from the right, so that a topic
- * may hold a slash. Events are found through blockmeta: a block whose offsets and times cannot fit
- * is never opened. */
+ * may hold a slash. */
 #include <assert.h>
 #include <inttypes.h>
 #include <json-c/json.h>
@@ -12,20 +11,17 @@
 
 #include "cli/api_private.h"
 #include "cli/escape.h"
-#include "storage/block.h"
 
 enum {
 	ORIGIN_TAIL_BYTES = 16, /* of a key: partition, offset, index behind the topic */
 	PARTITION_TAIL_BYTES = 12,
 	PREVIEW_BYTES = 200,
-	EVENT_ARENA_BYTES = 256 * 1024 * 1024,
 };
 
 /* What a list of records is asked for. */
 struct record_filter {
-	struct text topic, reason, tenant;
+	struct text topic, reason;
 	int64_t partition; /* -1 = all */
-	int64_t from, to;  /* offsets, inclusive */
 	int64_t since_us, until_us;
 	size_t limit;
 };
@@ -34,13 +30,8 @@ static enum status read_filter(const struct api_call *call, struct record_filter
 			       struct error *err)
 {
 	struct record_filter filter = {.topic = api_parameter(call, "topic"),
-				       .reason = api_parameter(call, "reason"),
-				       .tenant = api_parameter(call, "tenant")};
+				       .reason = api_parameter(call, "reason")};
 	enum status status = api_parameter_number(call, "partition", -1, &filter.partition, err);
-	if (status == OK)
-		status = api_parameter_number(call, "from", 0, &filter.from, err);
-	if (status == OK)
-		status = api_parameter_number(call, "to", INT64_MAX, &filter.to, err);
 	if (status == OK)
 		status = api_parameter_time(call, "since", INT64_MIN, &filter.since_us, err);
 	if (status == OK)
@@ -55,8 +46,7 @@ static enum status read_filter(const struct api_call *call, struct record_filter
 	return status;
 }
 
-/* The beginning of all keys of a topic, or of one partition of it. quarantine_key() and block_key()
- * begin alike. */
+/* The beginning of all keys of a topic, or of one partition of it. */
 static void key_prefix(const struct record_filter *filter, struct bytes *to)
 {
 	struct origin origin = {.topic = filter->topic,
@@ -176,8 +166,7 @@ enum status api_quarantine_list(const struct api_call *call, struct api_response
 	return damaged ? OK : status;
 }
 
-/* The number behind the last slash of *text, which is cut off. */
-static bool take_number(struct text *text, int64_t most, int64_t *ret_number)
+bool api_take_number(struct text *text, int64_t most, int64_t *ret_number)
 {
 	const char *slash = text->size == 0 ? NULL : memrchr(text->data, '/', text->size);
 	if (slash == NULL)
@@ -205,8 +194,9 @@ enum status api_quarantine_one(const struct api_call *call, struct api_response 
 	int64_t partition = 0;
 	int64_t offset = 0;
 	int64_t index = 0;
-	if (!take_number(&topic, UINT32_MAX, &index) || !take_number(&topic, INT64_MAX, &offset) ||
-	    !take_number(&topic, INT32_MAX, &partition) || topic.size == 0)
+	if (!api_take_number(&topic, UINT32_MAX, &index) ||
+	    !api_take_number(&topic, INT64_MAX, &offset) ||
+	    !api_take_number(&topic, INT32_MAX, &partition) || topic.size == 0)
 		return error_set(err, EINVALID, "\"%.*s\" is not TOPIC/PARTITION/OFFSET/INDEX",
 				 TEXT_ARG(call->rest));
 	struct origin origin = {topic, (int32_t)partition, (uint32_t)index, offset};
@@ -223,108 +213,4 @@ enum status api_quarantine_one(const struct api_call *call, struct api_response 
 	struct json_writer json = {.to = &response->body};
 	response->rows = 1;
 	return write_quarantine(&json, &row, true, err);
-}
-
-/* A page of events in the making. */
-struct event_page {
-	const struct record_filter *filter;
-	size_t left; /* rows that may still come */
-	struct json_writer json;
-};
-
-/* The events of one block that fit, not more than page->left. */
-static enum status write_block(struct event_page *page, struct text key, struct text value,
-			       struct error *err)
-{
-	const struct record_filter *filter = page->filter;
-	struct json_writer *json = &page->json;
-	struct arena *arena cleanup(arena_free) = arena_new(EVENT_ARENA_BYTES);
-	struct bytes text cleanup(bytes_done) = {0};
-	struct block_reader *reader = NULL;
-	bool more = true;
-	if (arena == NULL)
-		return error_set(err, ENOMEMORY, "no memory for events");
-	enum status status = block_open(key, value, &reader, err);
-	while (status == OK && page->left > 0) {
-		struct event event;
-		arena_reset(arena);
-		status = block_next(reader, arena, &event, &more, err);
-		if (status != OK || !more)
-			break;
-		if (event.origin.offset < filter->from || event.origin.offset > filter->to ||
-		    event.time_us < filter->since_us || event.time_us > filter->until_us ||
-		    (filter->tenant.size > 0 && !text_equal(filter->tenant, event.owner)))
-			continue;
-		bytes_clear(&text);
-		event_json(&event, &text);
-		if (text.failed) {
-			status = error_set(err, ENOMEMORY, "no memory for an event");
-			break;
-		}
-		page->left--;
-		json_write_open(json, NULL, '{');
-		api_write_origin(json, &event.origin);
-		json_write_time(json, "time", event.time_us);
-		json_write_text(json, "tenant", event.owner);
-		json_write_raw(json, "event", bytes_text(&text));
-		json_write_close(json, '}');
-	}
-	block_reader_free(&reader);
-	return status;
-}
-
-static bool block_may_fit(const struct record_filter *filter, const struct block_meta *meta)
-{
-	return meta->last_offset >= filter->from && meta->first_offset <= filter->to &&
-	       meta->last_time_us >= filter->since_us && meta->first_time_us <= filter->until_us;
-}
-
-static enum status write_events(const struct api_call *call, struct event_page *page,
-				struct error *err)
-{
-	const struct record_filter *filter = page->filter;
-	struct store_scan *scan cleanup(store_scan_free) = NULL;
-	struct bytes prefix cleanup(bytes_done) = {0};
-	struct bytes block cleanup(bytes_done) = {0};
-	struct text key = {0};
-	struct text value = {0};
-	key_prefix(filter, &prefix);
-	enum status status = store_scan_new(call->api->store, FAMILY_BLOCKMETA, bytes_text(&prefix),
-					    bytes_text(&prefix), &scan, err);
-	while (status == OK && page->left > 0 && store_scan_next(scan, &key, &value)) {
-		struct block_meta meta;
-		status = block_meta_decode(value, &meta, err);
-		if (status != OK || !block_may_fit(filter, &meta))
-			continue;
-		status = store_get(call->api->store, FAMILY_BLOCK, key, &block, err);
-		if (status == OK)
-			status = write_block(page, key, bytes_text(&block), err);
-	}
-	if (status == OK && page->left > 0)
-		status = store_scan_status(scan, err);
-	return status;
-}
-
-enum status api_events(const struct api_call *call, struct api_response *response,
-		       struct error *err)
-{
-	struct record_filter filter;
-	enum status status = read_filter(call, &filter, err);
-	if (status != OK)
-		return status;
-	struct event_page page = {&filter, filter.limit, {.to = &response->body}};
-	struct json_writer *json = &page.json;
-	json_write_open(json, NULL, '{');
-	json_write_string(json, "schema", "picket.events/1");
-	json_write_open(json, "events", '[');
-	status = write_events(call, &page, err);
-	bool damaged = status == ECORRUPT || status == EINCOMPLETE || status == ENOTFOUND;
-	json_write_close(json, ']');
-	json_write_boolean(json, "complete", !damaged);
-	json_write_boolean(json, "limited", page.left == 0);
-	response->rows = filter.limit - page.left;
-	if (damaged && err != NULL)
-		json_write_string(json, "problem", err->text);
-	json_write_close(json, '}');
-	return damaged ? OK : status;
 }

@@ -47,7 +47,7 @@ struct config {
 	struct config_list files, rule_paths, rule_lists, rule_pipelines;
 	int64_t rules_on_refused;
 	int64_t worker_count, actor_count;
-	int64_t epoch_us, checkpoint_us, lateness_us;
+	int64_t epoch_us, checkpoint_us, lateness_us, merge_us;
 	const char *api_listen, *api_socket, *api_token_file;
 	const char *api_tls_certificate_file, *api_tls_key_file;
 	const char *bindings;

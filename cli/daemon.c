@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/api.h"
+#include "cli/housekeeper.h"
 #include "cli/http.h"
 #include "cli/sender.h"
 #include "cli/wall.h"
@@ -34,6 +35,7 @@ struct daemon {
 	struct sender *sender;
 	struct api api;
 	bool api_is_up;
+	struct housekeeper *housekeeper;
 	struct http *http;
 	/* What the last tick saw, so that only changes are logged. */
 	enum runtime_state state;
@@ -179,6 +181,14 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 	return runtime_new(&options, &daemon->runtime, err);
 }
 
+static enum status start_housekeeper(struct daemon *daemon, struct error *err)
+{
+	const struct housekeeper_options options = {.store = daemon->store,
+						    .log = daemon->log,
+						    .merge_us = daemon->config->merge_us};
+	return housekeeper_new(&options, &daemon->housekeeper, err);
+}
+
 static enum status commit_through_runtime(void *context, struct store_batch *batch,
 					  struct error *err)
 {
@@ -279,6 +289,8 @@ enum status daemon_new(const struct config *config, struct log *log, struct daem
 		status = open_sender(daemon, err);
 	if (status == OK)
 		status = start_runtime(daemon, err);
+	if (status == OK)
+		status = start_housekeeper(daemon, err);
 	if (status == OK)
 		status = sender_start(daemon->sender, daemon->runtime, err);
 	if (status == OK)
@@ -381,6 +393,7 @@ void daemon_free(struct daemon **daemon)
 		runtime_stop(gone->runtime);
 		runtime_free(&gone->runtime);
 	}
+	housekeeper_free(&gone->housekeeper);
 	wiring_done(&gone->wiring);
 	if (gone->store != NULL)
 		store_free(&gone->store);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -129,6 +130,20 @@ static enum MHD_Result reply(struct MHD_Connection *connection, struct api_respo
 	return result;
 }
 
+static int socket_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	return info == NULL ? -1 : info->connect_fd;
+}
+
+/* Whether the other side has closed the connection; a search asks between two blocks. */
+static bool is_gone(void *context)
+{
+	struct pollfd door = {.fd = socket_of(context), .events = POLLRDHUP};
+	return poll(&door, 1, 0) > 0 && (door.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 /* Who is at the other end of the unix socket, as the kernel has seen him connect. */
 static struct text peer_of(const struct door *door, struct MHD_Connection *connection,
 			   char buffer[static PEER_MAX])
@@ -165,7 +180,9 @@ static enum MHD_Result answer(const struct door *door, struct MHD_Connection *co
 				      .parameters = parameters.items,
 				      .parameter_count = parameters.count,
 				      .body = bytes_text(&upload->body),
-				      .who = peer_of(door, connection, who)};
+				      .who = peer_of(door, connection, who),
+				      .is_gone = is_gone,
+				      .is_gone_context = connection};
 	unsigned refused = refusal(door, connection, &request, &text);
 	if (refused != 0)
 		api_refuse(&response, refused, text);

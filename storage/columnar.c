@@ -6,6 +6,10 @@
  *   FAMILY_BLOCKMETA  'B' be64(hash of a name) key(block) without its mark: a bloom (bloom.c)
  *
  *   key(block) = 'M' u8(class) be32(day) name(owner) be64(first time) topic partition offset index
+ *                be32(hash of the rows)
+ *
+ * The hash is over time, offset and index of all rows: records that were read a second time
+ * (sources seek) are events a second time, in blocks of their own, and must not replace the first.
  *
  * A column that is worth a frame of its own is a row of its own, so that a question reads from the
  * disk what it names and not the block. Class and day come first, so that retention drops ranges
@@ -119,6 +123,7 @@ void columnar_key_encode(const struct columnar_key *key, struct bytes *to)
 	columnar_key_prefix(key->class, &key->day, &key->owner, to);
 	bytes_put_be64(to, sign_flipped(key->first_time_us));
 	key_put_origin(to, &key->first);
+	bytes_put_be32(to, key->rows_hash);
 }
 
 enum status columnar_key_decode(struct text key, struct columnar_key *ret_key, struct error *err)
@@ -131,6 +136,7 @@ enum status columnar_key_decode(struct text key, struct columnar_key *ret_key, s
 	found.owner = key_take_name(&from);
 	found.first_time_us = (int64_t)(cursor_be64(&from) ^ 1ull << 63);
 	key_take_origin(&from, &found.first);
+	found.rows_hash = cursor_be32(&from);
 	char words[KEY_WORDS_MAX];
 	if (!ours || class >= CLASS_COUNT || from.failed || cursor_left(&from) > 0)
 		return error_set(err, ECORRUPT, "%s is not the key of a merged block",

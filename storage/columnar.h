@@ -33,13 +33,14 @@ enum data_class data_class_of(const struct event *event);
 /* Days since 1970, negative before: the unit that retention drops. */
 int64_t day_of_time(int64_t time_us);
 
-/* The key of a block and of its summary: mark class day owner first-time first-origin. */
+/* The key of a block and of its summary: mark class day owner first-time first-origin hash. */
 struct columnar_key {
 	enum data_class class;
 	int64_t day;
 	struct text owner; /* may be shortened, see ROW_NAME_MAX */
 	int64_t first_time_us;
 	struct origin first;
+	uint32_t rows_hash; /* of where all its rows came from */
 };
 void columnar_key_encode(const struct columnar_key *key, struct bytes *to);
 enum status columnar_key_decode(struct text key, struct columnar_key *ret_key, struct error *err);
@@ -105,5 +106,13 @@ enum status columnar_head(struct columnar_reader *reader, size_t row, struct eve
 /* The whole event: fields in the arena, texts views into the reader. */
 enum status columnar_event(struct columnar_reader *reader, size_t row, struct arena *arena,
 			   struct event *ret_event, struct error *err);
+/* Only the named fields (canonical names), without the rest of the fields. */
+enum status columnar_project(struct columnar_reader *reader, size_t row, const struct text *names,
+			     size_t name_count, struct arena *arena, struct event *ret_event,
+			     struct error *err);
+
+/* Removes every row of the block: parts, summary, blooms. The summary must be readable. */
+enum status columnar_delete(struct store_view *view, struct text key, struct store_batch *batch,
+			    struct error *err);
 
 #endif

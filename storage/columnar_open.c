@@ -9,6 +9,7 @@
 
 #include "storage/columnar_reader_private.h"
 #include "storage/key_private.h"
+#include "storage/summary.h"
 
 enum {
 	READER_BYTES_MAX = 512 * 1024 * 1024, /* of decoded columns */
@@ -376,4 +377,36 @@ enum status columnar_open(struct store_view *view, struct text key,
 	if (status == OK)
 		*ret_reader = TAKE(reader);
 	return status;
+}
+
+enum status columnar_delete(struct store_view *view, struct text key, struct store_batch *batch,
+			    struct error *err)
+{
+	struct bytes value cleanup(bytes_done) = {0};
+	struct bytes bloom cleanup(bytes_done) = {0};
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct summary summary;
+	struct summary_column column;
+	struct text part = {0};
+	struct text ignored = {0};
+	enum status status = store_view_get(view, FAMILY_BLOCKMETA, key, &value, err);
+	if (status == OK)
+		status = summary_open(bytes_text(&value), &summary, err);
+	if (status == OK)
+		status = store_view_scan(view, FAMILY_BLOCK, key, key, &scan, err);
+	if (status != OK)
+		return status;
+	while (store_scan_next(scan, &part, &ignored))
+		store_batch_delete(batch, FAMILY_BLOCK, part);
+	while (summary_column_next(&summary.columns, &column)) {
+		if (column.kind != SUMMARY_BLOOM)
+			continue;
+		bytes_clear(&bloom);
+		bloom_key(column.name, key, &bloom);
+		if (bloom.failed)
+			return error_set(err, ENOMEMORY, "no memory to remove a block");
+		store_batch_delete(batch, FAMILY_BLOCKMETA, bytes_text(&bloom));
+	}
+	store_batch_delete(batch, FAMILY_BLOCKMETA, key);
+	return store_scan_status(scan, err);
 }

@@ -208,8 +208,23 @@ static const struct value *row_value(const struct read_column *column, size_t ro
 	return &column->values.values[first + nth];
 }
 
+static bool is_wanted(const struct text *names, size_t name_count, struct text name)
+{
+	for (size_t i = 0; i < name_count; i++)
+		if (text_equal(names[i], name))
+			return true;
+	return name_count == 0;
+}
+
 enum status columnar_event(struct columnar_reader *reader, size_t row, struct arena *arena,
 			   struct event *ret_event, struct error *err)
+{
+	return columnar_project(reader, row, NULL, 0, arena, ret_event, err);
+}
+
+enum status columnar_project(struct columnar_reader *reader, size_t row, const struct text *names,
+			     size_t name_count, struct arena *arena, struct event *ret_event,
+			     struct error *err)
 {
 	struct event event;
 	enum status status = columnar_head(reader, row, &event, err);
@@ -226,6 +241,8 @@ enum status columnar_event(struct columnar_reader *reader, size_t row, struct ar
 	for (size_t i = 0; status == OK && i < shape->count; i++) {
 		struct read_column *column = &reader->columns[columns[i]];
 		struct column_values values;
+		if (!is_wanted(names, name_count, column->info.name))
+			continue;
 		status = columnar_values(reader, columns[i], &values, err);
 		if (status != OK)
 			break;

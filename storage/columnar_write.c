@@ -460,6 +460,18 @@ static bool ranges_put(struct writing *writing)
 	return true;
 }
 
+static uint32_t rows_hash(const struct writing *writing)
+{
+	uint64_t hash = writing->builder->count;
+	for (size_t i = 0; i < writing->builder->count; i++) {
+		const struct build_row *row = &writing->builder->rows[writing->order[i]];
+		const uint64_t place[] = {hash, (uint64_t)row->time_us, (uint64_t)row->offset,
+					  row->index};
+		hash = XXH3_64bits(place, sizeof place);
+	}
+	return (uint32_t)hash;
+}
+
 static bool key_make(struct writing *writing)
 {
 	const struct columnar_builder *builder = writing->builder;
@@ -470,6 +482,7 @@ static bool key_make(struct writing *writing)
 		.owner = bytes_text(&builder->owner),
 		.first_time_us = first->time_us,
 		.first = origin_of(builder, first),
+		.rows_hash = rows_hash(writing),
 	};
 	columnar_key_encode(&key, &writing->key);
 	return !writing->key.failed;

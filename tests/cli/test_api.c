@@ -203,6 +203,38 @@ START_TEST(test_events)
 }
 END_TEST
 
+static struct json_object *found(const char *line, const char *member, size_t count)
+{
+	struct json_object *answer = ask(line, NULL, 200);
+	ck_assert_msg(json_object_array_length(json_path(answer, member)) == count, "%s: %s", line,
+		      json_object_to_json_string(answer));
+	return answer;
+}
+
+START_TEST(test_search)
+{
+	put_block();
+	json_object_put(found("GET /v1/search", "events", 4));
+	json_object_put(found("GET /v1/search?q=user.id: ANN&tenant=t1", "events", 2));
+	json_object_put(found("GET /v1/search?q=user.id: bob", "events", 0));
+	json_object_put(found("GET /v1/search?q=not user.id: bob&tenant=t", "events", 0));
+	struct json_object *answer = found("GET /v1/search?q=user.id: ann&limit=3", "events", 3);
+	ck_assert_str_eq(json_path_text(answer, "next"), "1767225601000000/logs/0/21/0");
+	json_object_put(answer);
+	answer = found("GET /v1/search?limit=3&after=1767225601000000/logs/0/21/0", "events", 1);
+	struct json_object *last = json_object_array_get_idx(json_path(answer, "events"), 0);
+	ck_assert_str_eq(json_path_text(last, "offset"), "20");
+	json_object_put(answer);
+	answer = found("GET /v1/search?q=| count by user.id", "groups", 1);
+	json_object_put(answer);
+	refused("GET /v1/search?q=user.id: (ann", 400, "query:14: the ) of the list is missing");
+	refused("GET /v1/search?q=ann bob", 400, "two words stand side by side");
+	refused("GET /v1/search?sort=random", 400, "newest or oldest");
+	refused("GET /v1/search?after=12/a", 400, "not what `next` said");
+	refused("GET /v1/search?tenant=", 400, "has no value");
+}
+END_TEST
+
 START_TEST(test_wrong_methods)
 {
 	refused("POST /v1/gate", 405, "it has: GET, HEAD");
@@ -414,9 +446,10 @@ int main(void)
 	tcase_add_test(all, test_offline_view_and_seek);
 	tcase_add_test(all, test_quarantine);
 	tcase_add_test(all, test_events);
+	tcase_add_test(all, test_search);
+	tcase_add_test(all, test_audit);
 	tcase_add_test(all, test_wrong_methods);
 	tcase_add_test(all, test_receivers);
-	tcase_add_test(all, test_audit);
 	tcase_add_test(all, test_every_route_is_in_the_document);
 	tcase_add_test(all, test_status_counts_alerts_and_tells_what_is_wrong);
 	tcase_add_test(all, test_status_tells_of_late_events);

@@ -63,7 +63,7 @@ static void read_block(struct text rest)
 	struct arena *arena cleanup(arena_free) = arena_new(ARENA_BYTES);
 	struct bytes key cleanup(bytes_done) = {0};
 	struct bytes part cleanup(bytes_done) = {0};
-	struct columnar_key words = {CLASS_ACCESS, 0, TEXT("t"), 0, {TEXT("logs"), 0, 0, 1}};
+	struct columnar_key words = {CLASS_ACCESS, 0, TEXT("t"), 0, {TEXT("logs"), 0, 0, 1}, 7};
 	if (rest.size == 0 || store_open_memory(&store, &err) != OK)
 		return;
 	struct store_batch *batch cleanup(store_batch_free) = store_batch_new(store);

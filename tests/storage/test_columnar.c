@@ -244,13 +244,13 @@ START_TEST(test_key)
 	struct error err = {0};
 	struct bytes before cleanup(bytes_done) = {0};
 	struct columnar_key keys[] = {
-		{CLASS_SECURITY, -3, TEXT("t10"), -5, {TEXT("a"), 0, 0, 1}},
-		{CLASS_SECURITY, 0, TEXT(""), INT64_MIN, {TEXT("a"), 0, 0, 1}},
-		{CLASS_SECURITY, 0, TEXT("t1"), -1, {TEXT("a"), 0, 0, 1}},
-		{CLASS_SECURITY, 0, TEXT("t1"), 4, {TEXT("a"), 0, 0, 1}},
-		{CLASS_SECURITY, 0, TEXT("t1"), 4, {TEXT("a"), 0, 1, 1}},
-		{CLASS_SECURITY, 0, TEXT("t10"), 0, {TEXT("a"), 0, 0, 1}},
-		{CLASS_APPLICATION, -9, TEXT("-"), 0, {TEXT("a"), 0, 0, 1}},
+		{CLASS_SECURITY, -3, TEXT("t10"), -5, {TEXT("a"), 0, 0, 1}, 7},
+		{CLASS_SECURITY, 0, TEXT(""), INT64_MIN, {TEXT("a"), 0, 0, 1}, 7},
+		{CLASS_SECURITY, 0, TEXT("t1"), -1, {TEXT("a"), 0, 0, 1}, 7},
+		{CLASS_SECURITY, 0, TEXT("t1"), 4, {TEXT("a"), 0, 0, 1}, 7},
+		{CLASS_SECURITY, 0, TEXT("t1"), 4, {TEXT("a"), 0, 1, 1}, 7},
+		{CLASS_SECURITY, 0, TEXT("t10"), 0, {TEXT("a"), 0, 0, 1}, 7},
+		{CLASS_APPLICATION, -9, TEXT("-"), 0, {TEXT("a"), 0, 0, 1}, 7},
 	};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
 		struct bytes key cleanup(bytes_done) = {0};
@@ -264,6 +264,7 @@ START_TEST(test_key)
 		ck_assert_int_eq(got.first_time_us, keys[i].first_time_us);
 		ck_assert(text_equal(got.owner, keys[i].owner));
 		ck_assert_int_eq(origin_compare(&got.first, &keys[i].first), 0);
+		ck_assert_uint_eq(got.rows_hash, 7);
 		columnar_key_prefix(CLASS_SECURITY, &(int64_t){0}, &TEXT("t1"), &prefix);
 		bool own = keys[i].day == 0 && text_equal(keys[i].owner, TEXT("t1"));
 		ck_assert_int_eq(text_starts(bytes_text(&key), bytes_text(&prefix)), own);

@@ -1,0 +1,123 @@
+#include "cli/housekeeper.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "storage/merge.h"
+
+struct housekeeper {
+	struct housekeeper_options options;
+	pthread_t thread;
+	pthread_mutex_t mutex;
+	pthread_cond_t wake;
+	atomic_bool stopping;
+	enum status last; /* of the turn before: only changes are logged */
+	uint64_t damaged;
+};
+
+static bool is_stopping(void *context)
+{
+	struct housekeeper *housekeeper = context;
+	return atomic_load(&housekeeper->stopping);
+}
+
+static void say(struct housekeeper *housekeeper, enum log_level level, const char *message,
+		const char *detail)
+{
+	const struct log_field field = {"detail", text_of(detail)};
+	log_line(housekeeper->options.log, level, message, &field, 1);
+}
+
+static void merge(struct housekeeper *housekeeper)
+{
+	struct error err = {0};
+	struct merge_report report = {0};
+	char text[160];
+	enum status status =
+		merge_all(housekeeper->options.store, is_stopping, housekeeper, &report, &err);
+	if (status != OK && status != housekeeper->last)
+		say(housekeeper, LOG_LEVEL_WARNING, "merging waits", err.text);
+	if (status == OK && housekeeper->last != OK)
+		say(housekeeper, LOG_LEVEL_INFO, "merging goes on", "");
+	if (report.damaged > housekeeper->damaged) {
+		(void)snprintf(text, sizeof text,
+			       "%" PRIu64
+			       " blocks cannot be read and stay as they are: picket store "
+			       "verify",
+			       report.damaged);
+		say(housekeeper, LOG_LEVEL_ERROR, "damaged blocks", text);
+	}
+	housekeeper->damaged = report.damaged;
+	housekeeper->last = status;
+}
+
+/* Until the next turn, or the end. */
+static void rest(struct housekeeper *housekeeper)
+{
+	struct timespec until;
+	int failed = clock_gettime(CLOCK_MONOTONIC, &until);
+	assert(failed == 0);
+	int64_t nanoseconds = until.tv_nsec + housekeeper->options.merge_us % 1000000 * 1000;
+	until.tv_sec += housekeeper->options.merge_us / 1000000 + nanoseconds / 1000000000;
+	until.tv_nsec = nanoseconds % 1000000000;
+	(void)pthread_mutex_lock(&housekeeper->mutex);
+	while (failed != ETIMEDOUT && !atomic_load(&housekeeper->stopping))
+		failed = pthread_cond_timedwait(&housekeeper->wake, &housekeeper->mutex, &until);
+	(void)pthread_mutex_unlock(&housekeeper->mutex);
+}
+
+static void *housekeeper_main(void *argument)
+{
+	struct housekeeper *housekeeper = argument;
+	while (!atomic_load(&housekeeper->stopping)) {
+		rest(housekeeper);
+		if (!atomic_load(&housekeeper->stopping))
+			merge(housekeeper);
+	}
+	return NULL;
+}
+
+enum status housekeeper_new(const struct housekeeper_options *options,
+			    struct housekeeper **ret_housekeeper, struct error *err)
+{
+	struct housekeeper *housekeeper = calloc(1, sizeof *housekeeper);
+	if (housekeeper == NULL)
+		return error_set(err, ENOMEMORY, "no memory for the housekeeper");
+	pthread_condattr_t attributes;
+	housekeeper->options = *options;
+	housekeeper->last = OK;
+	atomic_init(&housekeeper->stopping, false);
+	(void)pthread_mutex_init(&housekeeper->mutex, NULL);
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&housekeeper->wake, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
+	if (pthread_create(&housekeeper->thread, NULL, housekeeper_main, housekeeper) != 0) {
+		free(housekeeper);
+		return error_set(err, ESYSTEM, "the thread of the housekeeper does not start");
+	}
+	*ret_housekeeper = housekeeper;
+	return OK;
+}
+
+void housekeeper_free(struct housekeeper **housekeeper)
+{
+	struct housekeeper *gone = *housekeeper;
+	if (gone == NULL)
+		return;
+	(void)pthread_mutex_lock(&gone->mutex);
+	atomic_store(&gone->stopping, true);
+	(void)pthread_cond_signal(&gone->wake);
+	(void)pthread_mutex_unlock(&gone->mutex);
+	(void)pthread_join(gone->thread, NULL);
+	(void)pthread_cond_destroy(&gone->wake);
+	(void)pthread_mutex_destroy(&gone->mutex);
+	free(gone);
+	*housekeeper = NULL;
+}

@@ -1,0 +1,540 @@
+/* How a search goes: one view of the store; the summaries of all blocks that may hold an answer
+ * become a list; the list is sorted by the order of the answer and its blocks are read until no
+ * block that is left can have anything better. Blocks that are not merged yet are read row by row,
+ * and their times are all that is known of them.
+ *
+ * Classes and days come first in the keys of merged blocks, so a search over an hour walks over the
+ * summaries of that day only. A block that cannot be read is passed over, and the report says
+ * "incomplete" and why: the rest of the answer is still worth having. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "storage/key_private.h"
+#include "storage/search_private.h"
+
+enum { SEARCH_ARENA_BYTES = 256 * 1024 * 1024, KEYS_BYTES_MAX = 1 << 30 };
+
+/* A block that may hold an answer. */
+struct candidate {
+	struct text key;
+	int64_t first_time_us, last_time_us;
+	bool merged;
+};
+
+struct search {
+	const struct search_options *options;
+	const struct query_node *root;
+	struct store_view *view;
+	struct retention *retention;
+	struct arena *keys;  /* of candidates */
+	struct arena *arena; /* of one event */
+	struct candidate *candidates;
+	size_t count, capacity;
+	struct query_scratch scratch;
+	struct hits hits;
+	struct tally *tally;
+	struct search_report report;
+	struct error *err;
+};
+
+static const struct query_node everything = {.kind = QUERY_ALL};
+
+static void search_done(struct search *search)
+{
+	retention_free(&search->retention);
+	store_view_free(&search->view);
+	arena_free(&search->keys);
+	arena_free(&search->arena);
+	free(search->candidates);
+	query_scratch_done(&search->scratch);
+	hits_done(&search->hits);
+	tally_free(&search->tally);
+}
+
+/* A part of the answer is missing; the first reason is kept. */
+static void incomplete(struct search *search, const struct error *problem)
+{
+	if (search->report.complete)
+		search->report.problem = *problem;
+	search->report.complete = false;
+}
+
+/* Damage makes the answer incomplete; anything else ends the search. */
+static enum status survive(struct search *search, enum status status)
+{
+	if (status != ECORRUPT && status != EINCOMPLETE && status != ENOTFOUND)
+		return status;
+	incomplete(search, search->err);
+	return OK;
+}
+
+static enum status no_memory(struct search *search)
+{
+	return error_set(search->err, ENOMEMORY, "no memory for a search");
+}
+
+static bool range_fits(const struct search_place *place, struct text topic, int32_t partition,
+		       const int64_t offsets[2])
+{
+	if (place->topic.size > 0 && !text_equal(place->topic, topic))
+		return false;
+	if (place->partition >= 0 && place->partition != partition)
+		return false;
+	return offsets[1] >= place->first_offset && offsets[0] <= place->last_offset;
+}
+
+static bool origin_fits(const struct search_place *place, const struct origin *origin)
+{
+	const int64_t offsets[2] = {origin->offset, origin->offset};
+	return range_fits(place, origin->topic, origin->partition, offsets) &&
+	       (place->index < 0 || place->index == origin->index);
+}
+
+static bool anywhere(const struct search_place *place)
+{
+	return place->topic.size == 0 && place->partition < 0 && place->first_offset <= 0 &&
+	       place->last_offset == INT64_MAX && place->index < 0;
+}
+
+static bool times_fit(const struct search_options *options, int64_t first_us, int64_t last_us)
+{
+	return last_us >= options->since_us && first_us <= options->until_us;
+}
+
+static enum status candidate_add(struct search *search, struct text key, int64_t first_us,
+				 int64_t last_us, bool merged)
+{
+	if (search->count == search->capacity) {
+		size_t capacity = search->capacity == 0 ? 256 : 2 * search->capacity;
+		struct candidate *grown =
+			realloc(search->candidates, capacity * sizeof *search->candidates);
+		if (grown == NULL)
+			return no_memory(search);
+		search->candidates = grown;
+		search->capacity = capacity;
+	}
+	key = arena_copy(search->keys, key);
+	if (key.data == NULL)
+		return no_memory(search);
+	search->candidates[search->count++] = (struct candidate){key, first_us, last_us, merged};
+	return OK;
+}
+
+static bool place_may_fit(const struct search_place *place, const struct summary *summary)
+{
+	struct cursor ranges = summary->ranges;
+	struct summary_range range;
+	if (!summary->ranges_known || anywhere(place))
+		return true;
+	while (summary_range_next(&ranges, &range)) {
+		const int64_t offsets[2] = {range.first_offset, range.last_offset};
+		if (range_fits(place, range.topic, range.partition, offsets))
+			return true;
+	}
+	return ranges.failed;
+}
+
+static enum status merged_consider(struct search *search, struct text key, struct text value,
+				   const struct text *owner_key)
+{
+	const struct search_options *options = search->options;
+	struct columnar_key parsed;
+	struct summary summary;
+	search->report.blocks++;
+	enum status status = columnar_key_decode(key, &parsed, search->err);
+	if (status != OK)
+		return status;
+	if (owner_key != NULL && !text_equal(parsed.owner, *owner_key)) {
+		search->report.by_tenant++;
+		return OK;
+	}
+	status = summary_open(value, &summary, search->err);
+	if (status != OK)
+		return status;
+	if (!times_fit(options, summary.first_time_us, summary.last_time_us)) {
+		search->report.by_time++;
+		return OK;
+	}
+	if (summary.last_time_us < retention_floor(search->retention, parsed.owner, parsed.class)) {
+		search->report.by_retention++;
+		return OK;
+	}
+	if (!place_may_fit(&options->place, &summary)) {
+		search->report.by_place++;
+		return OK;
+	}
+	bool may = true;
+	bool by_bloom = false;
+	status = search_may_hold(search->view, key, &summary, search->root, &search->report, &may,
+				 &by_bloom, search->err);
+	if (status != OK)
+		return status;
+	if (!may) {
+		search->report.by_bloom += by_bloom;
+		search->report.by_value += !by_bloom;
+		return OK;
+	}
+	return candidate_add(search, key, summary.first_time_us, summary.last_time_us, true);
+}
+
+/* The summaries of a class, from the first day that matters to the last. */
+static enum status class_consider(struct search *search, enum data_class class,
+				  const struct text *owner_key)
+{
+	const struct search_options *options = search->options;
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct bytes prefix cleanup(bytes_done) = {0};
+	struct bytes first cleanup(bytes_done) = {0};
+	struct text key = {0};
+	struct text value = {0};
+	int64_t first_day = day_of_time(options->since_us);
+	int64_t last_day = day_of_time(options->until_us);
+	columnar_key_prefix(class, NULL, NULL, &prefix);
+	columnar_key_prefix(class, &first_day, NULL, &first);
+	if (prefix.failed || first.failed)
+		return no_memory(search);
+	enum status status = store_view_scan(search->view, FAMILY_BLOCKMETA, bytes_text(&prefix),
+					     bytes_text(&first), &scan, search->err);
+	while (status == OK && store_scan_next(scan, &key, &value)) {
+		struct columnar_key parsed;
+		status = columnar_key_decode(key, &parsed, search->err);
+		if (status == OK && parsed.day > last_day)
+			return OK;
+		if (status == OK)
+			status = merged_consider(search, key, value, owner_key);
+		status = survive(search, status);
+	}
+	if (status == OK)
+		status = survive(search, store_scan_status(scan, search->err));
+	return status;
+}
+
+static bool meta_may_fit(const struct search_place *place, struct text key,
+			 const struct block_meta *meta)
+{
+	struct origin origin;
+	struct cursor from = cursor_of(key);
+	const int64_t offsets[2] = {meta->first_offset, meta->last_offset};
+	key_take_origin(&from, &origin);
+	return from.failed || range_fits(place, origin.topic, origin.partition, offsets);
+}
+
+/* Blocks that are not merged: their keys come before all others. */
+static enum status rows_consider(struct search *search)
+{
+	const struct search_options *options = search->options;
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct text key = {0};
+	struct text value = {0};
+	enum status status = store_view_scan(search->view, FAMILY_BLOCKMETA, TEXT(""), TEXT(""),
+					     &scan, search->err);
+	while (status == OK && store_scan_next(scan, &key, &value)) {
+		struct block_meta meta;
+		if (key.size == 0 || key.data[0] >= BLOOM_MARK)
+			break;
+		search->report.blocks++;
+		search->report.row_blocks++;
+		status = block_meta_decode(value, &meta, search->err);
+		if (status == OK && !times_fit(options, meta.first_time_us, meta.last_time_us))
+			search->report.by_time++;
+		else if (status == OK && !meta_may_fit(&options->place, key, &meta))
+			search->report.by_place++;
+		else if (status == OK)
+			status = candidate_add(search, key, meta.first_time_us, meta.last_time_us,
+					       false);
+		status = survive(search, status);
+	}
+	if (status == OK)
+		status = survive(search, store_scan_status(scan, search->err));
+	return status;
+}
+
+static int candidate_compare(const void *a, const void *b, void *context)
+{
+	const struct candidate *x = a;
+	const struct candidate *y = b;
+	enum search_order order = *(const enum search_order *)context;
+	if (order == SEARCH_NEWEST && x->last_time_us != y->last_time_us)
+		return x->last_time_us > y->last_time_us ? -1 : 1;
+	if (order == SEARCH_OLDEST && x->first_time_us != y->first_time_us)
+		return x->first_time_us < y->first_time_us ? -1 : 1;
+	return text_compare(x->key, y->key);
+}
+
+/* Nothing in this block, and in those behind it, is better than what there is. */
+static bool is_beaten(const struct search *search, const struct candidate *candidate)
+{
+	if (search->tally != NULL || !search->hits.full || search->hits.order == SEARCH_BY_ORIGIN)
+		return false;
+	return search->hits.order == SEARCH_NEWEST
+		       ? candidate->last_time_us < search->hits.worst.time_us
+		       : candidate->first_time_us > search->hits.worst.time_us;
+}
+
+/* Whether an event at that place belongs to the answer so far. */
+static bool is_wanted(const struct search *search, const struct search_hit *place)
+{
+	const struct search_hit *after = search->options->after;
+	if (after != NULL && hit_compare(search->hits.order, place, after) <= 0)
+		return false;
+	return hits_want(&search->hits, place);
+}
+
+static enum status event_take(struct search *search, const struct event *event)
+{
+	const struct search_options *options = search->options;
+	if (!hits_add(&search->hits, event, options->fields, options->field_count))
+		return no_memory(search);
+	return OK;
+}
+
+/* Everything but the query: owner, time, place, floor. */
+static bool event_is_visible(const struct search *search, const struct event *event)
+{
+	const struct search_options *options = search->options;
+	if (options->scoped && !text_equal(event->owner, options->tenant))
+		return false;
+	if (event->time_us < options->since_us || event->time_us > options->until_us ||
+	    !origin_fits(&options->place, &event->origin))
+		return false;
+	return search->retention == NULL ||
+	       event->time_us >=
+		       retention_floor(search->retention, event->owner, data_class_of(event));
+}
+
+static enum status rows_read(struct search *search, const struct candidate *candidate)
+{
+	struct bytes value cleanup(bytes_done) = {0};
+	struct block_reader *reader cleanup(block_reader_free) = NULL;
+	enum status status =
+		store_view_get(search->view, FAMILY_BLOCK, candidate->key, &value, search->err);
+	search->report.bytes_read += value.size;
+	if (status == OK)
+		status = block_open(candidate->key, bytes_text(&value), &reader, search->err);
+	for (bool more = true; status == OK;) {
+		struct event event;
+		arena_reset(search->arena);
+		status = block_next(reader, search->arena, &event, &more, search->err);
+		if (status != OK || !more)
+			break;
+		search->report.rows++;
+		if (!event_is_visible(search, &event) ||
+		    !query_holds(search->root, &event, &search->scratch))
+			continue;
+		search->report.matched++;
+		struct search_hit place = {.time_us = event.time_us, .origin = event.origin};
+		if (search->tally != NULL)
+			status = tally_event(search->tally, &event) ? OK : no_memory(search);
+		else if (is_wanted(search, &place))
+			status = event_take(search, &event);
+	}
+	return search->scratch.failed ? no_memory(search) : status;
+}
+
+/* Takes out of the set what is not visible. */
+static enum status rows_restrict(struct search *search, struct columnar_reader *reader,
+				 int64_t floor_us, struct row_set *rows)
+{
+	const struct search_options *options = search->options;
+	bool everywhere = anywhere(&options->place);
+	for (size_t row = 0; row < columnar_count(reader); row++) {
+		if (!row_set_has(rows, row))
+			continue;
+		int64_t time_us = columnar_time(reader, row);
+		bool keep = time_us >= options->since_us && time_us <= options->until_us &&
+			    time_us >= floor_us;
+		if (keep && !everywhere) {
+			struct event event;
+			enum status status = columnar_head(reader, row, &event, search->err);
+			if (status != OK)
+				return status;
+			keep = origin_fits(&options->place, &event.origin);
+		}
+		if (!keep)
+			rows->words[row / 64] &= ~(1ull << row % 64);
+		search->report.matched += keep;
+	}
+	return OK;
+}
+
+static enum status hits_of_block(struct search *search, struct columnar_reader *reader,
+				 const struct row_set *rows)
+{
+	const struct search_options *options = search->options;
+	enum status status = OK;
+	size_t count = columnar_count(reader);
+	for (size_t i = 0; status == OK && i < count; i++) {
+		size_t row = search->hits.order == SEARCH_NEWEST ? count - 1 - i : i;
+		struct event event;
+		if (!row_set_has(rows, row))
+			continue;
+		if (search->hits.full && search->hits.order == SEARCH_NEWEST &&
+		    columnar_time(reader, row) < search->hits.worst.time_us)
+			break; /* rows are in order of time */
+		status = columnar_head(reader, row, &event, search->err);
+		struct search_hit place = {.time_us = event.time_us, .origin = event.origin};
+		if (status != OK || !is_wanted(search, &place))
+			continue;
+		arena_reset(search->arena);
+		status = columnar_project(reader, row, options->fields, options->field_count,
+					  search->arena, &event, search->err);
+		if (status == OK)
+			status = event_take(search, &event);
+	}
+	return status;
+}
+
+static enum status merged_read(struct search *search, const struct candidate *candidate)
+{
+	const struct search_options *options = search->options;
+	struct columnar_reader *reader cleanup(columnar_reader_free) = NULL;
+	struct columnar_key key;
+	struct event first;
+	struct row_set rows;
+	enum status status = columnar_key_decode(candidate->key, &key, search->err);
+	if (status == OK)
+		status = columnar_open(search->view, candidate->key, &reader, search->err);
+	if (status == OK)
+		status = columnar_head(reader, 0, &first, search->err);
+	if (status != OK)
+		return status;
+	search->report.rows += columnar_count(reader);
+	/* The key may hold a shortened name; the block holds the whole one. */
+	if (options->scoped && !text_equal(first.owner, options->tenant))
+		return OK;
+	int64_t floor_us = retention_floor(search->retention, first.owner, key.class);
+	status = search_block(reader, search->root, &search->scratch, &rows, search->err);
+	if (status == OK)
+		status = rows_restrict(search, reader, floor_us, &rows);
+	if (status == OK)
+		status = search->tally != NULL
+				 ? tally_block(search->tally, reader, &rows, search->err)
+				 : hits_of_block(search, reader, &rows);
+	search->report.bytes_read += columnar_bytes_read(reader);
+	search->report.columns_read += columnar_columns_read(reader);
+	return status;
+}
+
+/* False: the search must end here; the report says why. */
+static bool may_go_on(struct search *search)
+{
+	const struct search_options *options = search->options;
+	struct error problem = {.status = EINCOMPLETE};
+	if (options->bytes_max > 0 && search->report.bytes_read > options->bytes_max) {
+		(void)error_set(&problem, EINCOMPLETE,
+				"the search has read its %" PRIu64
+				" MiB; narrow it by time, tenant or an exact value",
+				options->bytes_max >> 20);
+		incomplete(search, &problem);
+		return false;
+	}
+	if (options->cancelled == NULL || !options->cancelled(options->context))
+		return true;
+	(void)error_set(&problem, EINCOMPLETE,
+			"the search took too long or was given up; narrow it");
+	incomplete(search, &problem);
+	return false;
+}
+
+static enum status candidates_find(struct search *search)
+{
+	const struct search_options *options = search->options;
+	struct bytes owner cleanup(bytes_done) = {0};
+	struct text owner_key = {0};
+	if (options->scoped) { /* as it stands in keys */
+		struct columnar_key key = {.owner = options->tenant, .first.topic = TEXT("-")};
+		struct columnar_key parsed;
+		columnar_key_encode(&key, &owner);
+		if (owner.failed)
+			return no_memory(search);
+		enum status status = columnar_key_decode(bytes_text(&owner), &parsed, search->err);
+		if (status != OK)
+			return status;
+		owner_key = parsed.owner;
+	}
+	enum status status = rows_consider(search);
+	for (unsigned i = 0; status == OK && i < CLASS_COUNT; i++)
+		status = class_consider(search, (enum data_class)i,
+					options->scoped ? &owner_key : NULL);
+	return status;
+}
+
+static enum status candidates_read(struct search *search)
+{
+	enum search_order order = search->hits.order;
+	if (search->count > 0)
+		qsort_r(search->candidates, search->count, sizeof *search->candidates,
+			candidate_compare, &order);
+	enum status status = OK;
+	for (size_t i = 0; status == OK && i < search->count; i++) {
+		const struct candidate *candidate = &search->candidates[i];
+		if (is_beaten(search, candidate) || !may_go_on(search))
+			break;
+		search->report.opened++;
+		status = survive(search, candidate->merged ? merged_read(search, candidate)
+							   : rows_read(search, candidate));
+	}
+	return status;
+}
+
+static enum status search_begin(struct search *search)
+{
+	const struct search_options *options = search->options;
+	search->report.complete = true;
+	search->root = options->query == NULL ? &everything : options->query->root;
+	search->hits.order = options->order;
+	search->hits.limit = options->limit;
+	search->keys = arena_new(KEYS_BYTES_MAX);
+	search->arena = arena_new(SEARCH_ARENA_BYTES);
+	if (search->keys == NULL || search->arena == NULL)
+		return no_memory(search);
+	if (options->query != NULL && options->query->output != OUTPUT_EVENTS) {
+		search->tally = tally_new(options->query);
+		if (search->tally == NULL)
+			return no_memory(search);
+	}
+	enum status status = store_view_new(options->store, &search->view, search->err);
+	if (status == OK)
+		status = retention_load(search->view, &search->retention, search->err);
+	return status;
+}
+
+enum status search_run(const struct search_options *options, struct search_result *ret_result,
+		       struct error *err)
+{
+	assert(options->limit > 0 && options->limit <= SEARCH_HITS_MAX);
+	struct error own = {0};
+	struct search search cleanup(search_done) = {.options = options, .err = &own};
+	struct search_result result = {0};
+	enum status status = search_begin(&search);
+	if (status == OK && options->since_us <= options->until_us)
+		status = candidates_find(&search);
+	if (status == OK)
+		status = candidates_read(&search);
+	if (status == OK && search.tally != NULL)
+		status = tally_finish(search.tally, &result, search.err);
+	if (status != OK) {
+		search_result_done(&result);
+		if (err != NULL)
+			*err = own;
+		return status;
+	}
+	hits_finish(&search.hits);
+	result.hits = TAKE(search.hits.items);
+	result.hit_count = search.hits.count;
+	search.hits.count = 0;
+	search.report.limited |= search.hits.limited | result.report.limited;
+	result.report = search.report;
+	*ret_result = result;
+	return OK;
+}
+
+void search_result_done(struct search_result *result)
+{
+	struct hits hits = {.items = result->hits, .count = result->hit_count};
+	hits_done(&hits);
+	if (result->arena != NULL)
+		arena_free(&result->arena);
+	*result = (struct search_result){0};
+}

@@ -1,0 +1,67 @@
+/* search_private - what the files of a search share: search.c drives it, search_prune.c passes over
+ * blocks, search_block.c evaluates a query on the columns of one, search_hits.c keeps the best
+ * events, search_tally.c counts.
+ *
+ * Why: one question, four concerns. Invariant: as in storage/search.h. */
+#ifndef PICKET_STORAGE_SEARCH_PRIVATE_H
+#define PICKET_STORAGE_SEARCH_PRIVATE_H
+
+#include "storage/search.h"
+#include "storage/summary.h"
+
+enum { ROW_WORDS = BLOCK_EVENTS_MAX / 64 };
+
+/* Rows of one block. */
+struct row_set {
+	uint64_t words[ROW_WORDS];
+};
+
+static inline bool row_set_has(const struct row_set *rows, size_t row)
+{
+	return (rows->words[row / 64] >> row % 64 & 1) != 0;
+}
+
+/* The rows of the block for which the node holds. */
+enum status search_block(struct columnar_reader *reader, const struct query_node *node,
+			 struct query_scratch *scratch, struct row_set *ret_rows,
+			 struct error *err);
+
+/* False: no event of the block can hold. by_bloom says that a bloom decided it. */
+enum status search_may_hold(struct store_view *view, struct text key, const struct summary *summary,
+			    const struct query_node *node, struct search_report *report,
+			    bool *ret_may, bool *ret_by_bloom, struct error *err);
+
+/* -1, 0, 1 in the order that was asked for. */
+int hit_compare(enum search_order order, const struct search_hit *a, const struct search_hit *b);
+
+/* The best `limit` events so far. */
+struct hits {
+	enum search_order order;
+	size_t limit;
+	struct search_hit *items;
+	size_t count, capacity;
+	size_t bytes;
+	bool full;               /* worst is known: what is behind it need not be offered */
+	struct search_hit worst; /* views into its item */
+	bool limited;
+	struct bytes json;
+};
+/* Whether an event at that place would be kept. */
+bool hits_want(const struct hits *hits, const struct search_hit *place);
+/* Copies the event. False: out of memory. */
+bool hits_add(struct hits *hits, const struct event *event, const struct text *fields,
+	      size_t field_count);
+/* In order, at most limit. */
+void hits_finish(struct hits *hits);
+void hits_done(struct hits *hits);
+
+struct tally;
+struct tally *tally_new(const struct query *query); /* NULL: out of memory */
+void tally_free(struct tally **tally);
+/* False: out of memory. */
+bool tally_event(struct tally *tally, const struct event *event);
+enum status tally_block(struct tally *tally, struct columnar_reader *reader,
+			const struct row_set *rows, struct error *err);
+enum status tally_finish(struct tally *tally, struct search_result *result, struct error *err);
+
+#endif
