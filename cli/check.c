@@ -124,6 +124,24 @@ static void check_rules(const struct wiring *wiring, struct problems *problems,
 		problems_add(problems, &err);
 }
 
+static void add_failure(void *context, struct position at, struct text what)
+{
+	struct error one = {0};
+	(void)!error_at(&one, EINVALID, at, "test of a mapping: %.*s", TEXT_ARG(what));
+	problems_add(context, &one);
+}
+
+/* The tests inside the mapping files: those of the operator may have broken a built-in one. */
+static void check_formats(const struct wiring *wiring, struct problems *problems)
+{
+	const struct format_test_sink sink = {.on_failure = add_failure, .context = problems};
+	struct error one = {0};
+	size_t run = 0;
+	size_t failed = 0;
+	if (formats_test(wiring->formats, &sink, &run, &failed, &one) != OK)
+		problems_add(problems, &one);
+}
+
 enum status check_config(const struct check_options *options, struct problems *problems,
 			 struct check_totals *ret_totals, struct error *err)
 {
@@ -133,8 +151,10 @@ enum status check_config(const struct check_options *options, struct problems *p
 	struct error one = {0};
 	assert(config != NULL && options->arena != NULL);
 	enum status status = wiring_init(&wiring, config, options->arena, err);
-	if (status != OK)
+	if (status != OK) {
+		wiring_done(&wiring);
 		return status;
+	}
 	check_data_dir(config, problems);
 	check_secret("api.token_file", config->api_token_file, NULL, options, problems);
 	check_secret("api.tls_certificate_file", config->api_tls_certificate_file,
@@ -151,6 +171,7 @@ enum status check_config(const struct check_options *options, struct problems *p
 		     problems);
 	for (size_t i = 0; i < config->files.count; i++)
 		check_readable("files", config->files.items[i], problems);
+	check_formats(&wiring, problems);
 	check_rules(&wiring, problems, &totals);
 	if (wiring_load_enrichment(&wiring, config, TEXT("any key will do here"), &one) != OK)
 		problems_add(problems, &one);

@@ -44,6 +44,8 @@ struct config {
 	struct config_list kafka_topics;
 	int64_t kafka_stalled_us;
 	struct config_pairs kafka_properties;
+	struct config_list format_paths;
+	struct config_pairs format_topics;
 	struct config_list files, rule_paths, rule_lists, rule_pipelines;
 	int64_t rules_on_refused;
 	int64_t worker_count, actor_count;

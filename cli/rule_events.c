@@ -13,6 +13,8 @@ struct reading_file {
 	struct decoder *decoder;
 	struct file_reader *reader;
 	struct arena *arena;
+	rule_record_visit *visit;
+	void *context;
 };
 
 static void reading_file_done(struct reading_file *file)
@@ -36,8 +38,7 @@ static void note_reject(const struct reading_file *file, int64_t number,
 }
 
 static enum status message_read(const struct reading_file *file, struct text payload,
-				int64_t number, rule_event_visit *visit, void *context,
-				struct rule_event_totals *totals, bool *ret_more)
+				int64_t number, struct rule_event_totals *totals, bool *ret_more)
 {
 	struct message message = {.offset = number, .payload = payload};
 	struct origin origin = {.topic = text_of(file->path), .offset = number};
@@ -50,25 +51,26 @@ static enum status message_read(const struct reading_file *file, struct text pay
 		status = decoder_next(file->decoder, &record, &more);
 		if (status != OK || !more)
 			break;
-		if (record.why != ACCEPTED) {
+		if (record.why != ACCEPTED)
 			note_reject(file, number, &record, totals);
-			continue;
-		}
-		totals->events++;
-		wanted = visit(context, &record.event);
+		else
+			totals->events++;
+		wanted = file->visit(file->context, number, &record);
 	}
 	*ret_more = wanted;
 	return status;
 }
 
-enum status rule_events_read(const char *path, const struct decoder_options *options,
-			     rule_event_visit *visit, void *context,
-			     struct rule_event_totals *totals, struct error *err)
+enum status rule_records_read(const char *path, const struct decoder_options *options,
+			      rule_record_visit *visit, void *context,
+			      struct rule_event_totals *totals, struct error *err)
 {
 	assert(path != NULL && visit != NULL);
 	struct reading_file file cleanup(reading_file_done) = {
 		.path = strcmp(path, "-") == 0 ? "standard input" : path,
 		.arena = arena_new(MESSAGE_ARENA_MAX),
+		.visit = visit,
+		.context = context,
 	};
 	if (file.arena == NULL)
 		return error_set(err, ENOMEMORY, "no memory for events");
@@ -86,8 +88,7 @@ enum status rule_events_read(const char *path, const struct decoder_options *opt
 		if (cut == FILE_CUT_MEMORY)
 			status = ENOMEMORY;
 		if (cut == FILE_CUT_MESSAGE)
-			status =
-				message_read(&file, payload, number, visit, context, totals, &more);
+			status = message_read(&file, payload, number, totals, &more);
 		if (status == ENOMEMORY)
 			return error_set(err, ENOMEMORY, "no memory for events");
 		if (status == OK && !more)
@@ -97,6 +98,26 @@ enum status rule_events_read(const char *path, const struct decoder_options *opt
 		return error_set(err, EINVALID, "%s: %s", file.path,
 				 file_reader_problem(file.reader));
 	return status;
+}
+
+struct event_visit {
+	rule_event_visit *visit;
+	void *context;
+};
+
+static bool visit_event(void *context, int64_t number, const struct decoded *record)
+{
+	const struct event_visit *inner = context;
+	(void)number;
+	return record->why != ACCEPTED || inner->visit(inner->context, &record->event);
+}
+
+enum status rule_events_read(const char *path, const struct decoder_options *options,
+			     rule_event_visit *visit, void *context,
+			     struct rule_event_totals *totals, struct error *err)
+{
+	struct event_visit inner = {visit, context};
+	return rule_records_read(path, options, visit_event, &inner, totals, err);
 }
 
 int rule_events_options(struct session *session, struct decoder_options *ret_options)

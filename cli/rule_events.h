@@ -15,6 +15,9 @@
 /* False: enough. */
 typedef bool rule_event_visit(void *context, const struct event *event);
 
+/* As above, for accepted and rejected records alike. */
+typedef bool rule_record_visit(void *context, int64_t number, const struct decoded *record);
+
 struct rule_event_totals {
 	uint64_t events, rejects;
 	char reason[256]; /* of the first reject: "file:line: words", else "" */
@@ -24,6 +27,10 @@ struct rule_event_totals {
 enum status rule_events_read(const char *path, const struct decoder_options *options,
 			     rule_event_visit *visit, void *context,
 			     struct rule_event_totals *totals, struct error *err);
+
+enum status rule_records_read(const char *path, const struct decoder_options *options,
+			      rule_record_visit *visit, void *context,
+			      struct rule_event_totals *totals, struct error *err);
 
 /* --input as decoder options; EXIT_OK, or the message is printed. */
 int rule_events_options(struct session *session, struct decoder_options *ret_options);

@@ -37,6 +37,32 @@ static enum status wire_kafka(struct wiring *wiring, const struct config *config
 	return OK;
 }
 
+/* The mapping files, and which topics are fixed to one format. */
+static enum status wire_formats(struct wiring *wiring, const struct config *config,
+				struct arena *arena, struct error *err)
+{
+	size_t count = config->format_topics.count;
+	struct topic_format *topics = arena_alloc(arena, (count + 1) * sizeof *topics);
+	if (topics == NULL)
+		return error_set(err, ENOMEMORY, "no memory for the configuration");
+	enum status status = formats_new(config->format_paths.items, config->format_paths.count,
+					 &wiring->formats, err);
+	for (size_t i = 0; i < count && status == OK; i++) {
+		const struct config_pair *pair = &config->format_topics.items[i];
+		topics[i] = (struct topic_format){pair->name, pair->value};
+		if (!text_equal(pair->value, TEXT("auto")) &&
+		    formats_find(wiring->formats, pair->value) == formats_count(wiring->formats))
+			return error_set(err, EINVALID,
+					 "formats.topics: %.*s: there is no format `%.*s` (picket "
+					 "formats list shows them)",
+					 TEXT_ARG(pair->name), TEXT_ARG(pair->value));
+	}
+	wiring->decoder.formats = wiring->formats;
+	wiring->decoder.topics = topics;
+	wiring->decoder.topic_count = count;
+	return status;
+}
+
 enum status wiring_init(struct wiring *wiring, const struct config *config, struct arena *arena,
 			struct error *err)
 {
@@ -56,7 +82,9 @@ enum status wiring_init(struct wiring *wiring, const struct config *config, stru
 			  .skip_refused = config->rules_on_refused == ON_REFUSED_SKIP},
 	};
 	enum status status = wiring->is_kafka ? wire_kafka(wiring, config, arena) : OK;
-	return status == OK ? OK : error_set(err, status, "no memory for the configuration");
+	if (status != OK)
+		return error_set(err, status, "no memory for the configuration");
+	return wire_formats(wiring, config, arena, err);
 }
 
 static enum status make_source(void *context, const struct source_start *start,
@@ -175,6 +203,7 @@ enum status wiring_load_enrichment(struct wiring *wiring, const struct config *c
 
 void wiring_done(struct wiring *wiring)
 {
+	formats_free(&wiring->formats);
 	bindings_free(&wiring->bindings);
 	knowledge_desk_free(&wiring->desk);
 	privacy_free(&wiring->privacy);

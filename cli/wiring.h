@@ -9,6 +9,7 @@
 
 #include "cli/config.h"
 #include "cli/sender.h"
+#include "ingest/format.h"
 #include "ingest/runtime.h"
 #include "rules/ruleset.h"
 
@@ -16,7 +17,8 @@ struct wiring {
 	bool is_kafka;
 	struct kafka_options kafka;
 	struct file_options files;
-	struct decoder_options decoder;
+	struct decoder_options decoder; /* of the formats below */
+	struct formats *formats;
 	struct enrich_options enrich;
 	struct bindings *bindings;
 	struct privacy *privacy;
@@ -26,6 +28,7 @@ struct wiring {
 	struct ruleset_options rules;
 };
 
+/* Fills in what the configuration says and loads the formats; wiring_done() is due in any case. */
 enum status wiring_init(struct wiring *wiring, const struct config *config, struct arena *arena,
 			struct error *err);
 

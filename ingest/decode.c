@@ -52,8 +52,31 @@ static enum status take_formats(struct decoder *decoder, const struct decoder_op
 		return error_set(err, EINVALID,
 				 "there is no format `%.*s`: see `picket formats list`",
 				 TEXT_ARG(options->format_name));
-	decoder->named = &decoder->formats->formats[index];
+	decoder->named = decoder->given = &decoder->formats->formats[index];
 	return OK;
+}
+
+/* Is it this topic, or one of its later lives (topic~2)? */
+static bool topic_is(struct text topic, struct text pattern)
+{
+	if (pattern.size > 0 && pattern.data[pattern.size - 1] == '*')
+		return text_starts(topic, (struct text){pattern.data, pattern.size - 1});
+	return text_starts(topic, pattern) &&
+	       (topic.size == pattern.size || topic.data[pattern.size] == '~');
+}
+
+/* The format that a topic is fixed to; `given` when it is not. */
+static const struct format *format_of_topic(const struct decoder *decoder, struct text topic)
+{
+	for (size_t i = 0; i < decoder->options.topic_count; i++) {
+		const struct topic_format *fixed = &decoder->options.topics[i];
+		if (!topic_is(topic, fixed->topic))
+			continue;
+		size_t index = formats_find(decoder->formats, fixed->format);
+		return index == formats_count(decoder->formats) ? NULL
+								: &decoder->formats->formats[index];
+	}
+	return decoder->given;
 }
 
 enum status decoder_new(const struct decoder_options *options, struct decoder **ret_decoder,
@@ -98,6 +121,8 @@ enum status decoder_begin(struct decoder *decoder, const struct message *message
 	decoder->origin.index = 0;
 	decoder->record_time_us = message->record_time_us;
 	decoder->payload = payload;
+	if (decoder->options.topic_count > 0)
+		decoder->named = format_of_topic(decoder, origin->topic);
 	if (payload.data == NULL || payload.size == 0) {
 		begin_reject(decoder, payload.data == NULL ? REJECT_TOMBSTONE : REJECT_EMPTY);
 		return OK;
@@ -169,7 +194,7 @@ static enum reject decode_record(struct decoder *decoder, struct text record,
 		return why;
 	why = envelope_open(decoder, &unpacked);
 	if (why == ACCEPTED)
-		why = normalise(decoder, &unpacked, &decoded->event, &decoded->format);
+		why = normalise(decoder, &unpacked, decoded);
 	if (why != ACCEPTED)
 		decoded->detail = text_of(reject_text(why));
 	return why;
@@ -192,7 +217,7 @@ static void next_otlp(struct decoder *decoder, struct decoded *ret_record, bool 
 		split->layout = LAYOUT_NONE;
 	}
 	if (decoded.why == ACCEPTED)
-		decoded.why = normalise(decoder, &unpacked, &decoded.event, &decoded.format);
+		decoded.why = normalise(decoder, &unpacked, &decoded);
 	if (decoded.why != ACCEPTED)
 		decoded.detail = text_of(reject_text(decoded.why));
 	*ret_record = decoded;

@@ -39,9 +39,16 @@ enum input_format { INPUT_AUTO, INPUT_NAMED, INPUT_RAW };
 
 struct formats;
 
+/* A topic that holds one format; it may end with `*`. "auto" = recognised record by record. */
+struct topic_format {
+	struct text topic, format;
+};
+
 struct decoder_options {
 	enum input_format format;
-	struct text format_name;       /* of INPUT_NAMED: "ecs", "okta", ... */
+	struct text format_name;           /* of INPUT_NAMED: "ecs", "okta", ... */
+	const struct topic_format *topics; /* lent: topics that are fixed to a format */
+	size_t topic_count;
 	const struct formats *formats; /* lent; NULL: the decoder makes the built-in ones */
 	struct text time_field;        /* --time-field, or "" */
 	bool time_trusted;     /* historical source: @timestamp is not held against record time */
@@ -49,6 +56,7 @@ struct decoder_options {
 	int64_t future_max_us; /* default 5 min */
 	int64_t past_max_us;   /* default 7 days */
 	struct logsource logsource; /* stamped instead of what the format says, when not empty */
+	bool explain;               /* tell of every field where it comes from (costs memory) */
 };
 
 /* What `--input WORD` and the configuration say: auto, raw, or the name of a format ("" = auto). */
@@ -61,13 +69,22 @@ enum status decoder_new(const struct decoder_options *options, struct decoder **
 			struct error *err);
 void decoder_free(struct decoder **decoder);
 
+/* Where a field of an event comes from. */
+struct field_source {
+	struct text name; /* as the record has it; "" = of no one field */
+	const char *file; /* the mapping that set it, or NULL: the record has the name itself */
+	unsigned line;
+	bool envelope; /* from what an agent, a resource or an envelope says */
+};
+
 struct decoded {
 	enum reject why;    /* ACCEPTED: event is valid */
 	struct event event; /* origin.index set; topic, partition, offset from decoder_begin() */
 	uint32_t index;
-	struct text raw;    /* the record's own bytes (a reject needs them) */
-	struct text detail; /* of a reject: what and where */
-	const char *format; /* "ecs", "pino", ...: picket.src.format */
+	struct text raw;                    /* the record's own bytes (a reject needs them) */
+	struct text detail;                 /* of a reject: what and where */
+	const char *format;                 /* "ecs", "pino", ...: picket.src.format */
+	const struct field_source *sources; /* with options.explain: one per field of the event */
 };
 
 /* Starts on a message; origin is its topic, partition and offset. The message's bytes and the

@@ -49,7 +49,8 @@ struct decoder {
 	struct decoder_options options;
 	struct formats *own;           /* made here: the built-in formats */
 	const struct formats *formats; /* those of the options, or `own` */
-	const struct format *named;    /* of INPUT_NAMED, or NULL */
+	const struct format *given;    /* of INPUT_NAMED, or NULL */
+	const struct format *named;    /* of the message's topic, else `given` */
 	const struct format
 		*otlp_format; /* what such a record is when nothing else is recognised */
 	struct seen seen;
@@ -79,8 +80,8 @@ bool otlp_begin(struct decoder *decoder, struct text padded);
 bool otlp_next(struct decoder *decoder, struct unpacked *ret_unpacked, struct text *ret_raw,
 	       enum reject *ret_why);
 
-/* The event of a record; REJECT_MEMORY or ACCEPTED. */
+/* The event of a record, its format and sources; REJECT_MEMORY or ACCEPTED. */
 enum reject normalise(struct decoder *decoder, const struct unpacked *unpacked,
-		      struct event *ret_event, const char **ret_format);
+		      struct decoded *ret_decoded);
 
 #endif

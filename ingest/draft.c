@@ -207,6 +207,7 @@ enum status draft_finish(struct draft *draft, struct arena *arena, struct event 
 				continue;
 			room--;
 		}
+		draft->kept[count] = i;
 		fields[count++] = field->field;
 	}
 	if (count < alive)

@@ -39,7 +39,9 @@ struct draft_slot {
 struct draft {
 	struct draft_field fields[DRAFT_FIELDS_MAX];
 	struct draft_slot slots[DRAFT_SLOTS];
-	uint32_t heads[FIELD_COUNT]; /* newest value of a field of the table, + 1; 0 = none */
+	uint32_t heads[FIELD_COUNT];     /* newest value of a field of the table, + 1; 0 = none */
+	uint32_t kept[EVENT_FIELDS_MAX]; /* of draft_finish(): by field of the event, which of
+					    `fields` */
 	uint32_t round;
 	uint32_t count;
 	uint32_t quality;

@@ -125,14 +125,15 @@ static enum status paths_add(struct formats *formats, struct format_files *files
 {
 	struct stat what;
 	if (stat(path, &what) != 0)
-		return error_set(err, ENOTFOUND, "%s: no such file or folder (ingest.formats)",
-				 path);
+		return error_set(err, EINVALID,
+				 "%s: no such file or folder (formats.paths, --formats)", path);
 	if (!S_ISDIR(what.st_mode))
 		return path_add(formats, files, path, err);
 	struct dirent **entries = NULL;
 	int count = scandir(path, &entries, is_mapping_file, alphasort);
 	if (count < 0)
-		return error_set(err, ESYSTEM, "%s: cannot be listed (ingest.formats)", path);
+		return error_set(err, ESYSTEM, "%s: cannot be listed (formats.paths, --formats)",
+				 path);
 	enum status status = OK;
 	for (int i = 0; i < count; i++) {
 		struct text file = arena_print(formats->arena, "%s/%s", path, entries[i]->d_name);

@@ -300,8 +300,25 @@ static const char *map_record(struct work *work, const struct unpacked *unpacked
 	return plain && work->envelope != NULL ? work->envelope->name : format->name;
 }
 
+/* Where each field of the event comes from; NULL: no memory. */
+static const struct field_source *explain(const struct decoder *decoder, const struct event *event)
+{
+	struct field_source *sources =
+		arena_alloc(decoder->arena, (event->field_count + 1) * sizeof *sources);
+	for (size_t i = 0; sources != NULL && i < event->field_count; i++) {
+		const struct draft_field *field = &decoder->draft->fields[decoder->draft->kept[i]];
+		const struct row *row = field->by;
+		sources[i] = (struct field_source){.name = field->source, .envelope = field->agent};
+		if (row != NULL)
+			sources[i] = (struct field_source){.name = row->source_name,
+							   .file = row->at.file,
+							   .line = row->at.line};
+	}
+	return sources;
+}
+
 enum reject normalise(struct decoder *decoder, const struct unpacked *unpacked,
-		      struct event *ret_event, const char **ret_format)
+		      struct decoded *ret_decoded)
 {
 	struct draft *draft = decoder->draft;
 	struct work work = {.decoder = decoder,
@@ -332,7 +349,11 @@ enum reject normalise(struct decoder *decoder, const struct unpacked *unpacked,
 		return REJECT_MEMORY;
 	event.quality = draft->quality;
 	assert(event.field_count <= EVENT_LOGGED_MAX);
-	*ret_event = event;
-	*ret_format = format;
+	const struct field_source *sources = NULL;
+	if (decoder->options.explain && (sources = explain(decoder, &event)) == NULL)
+		return REJECT_MEMORY;
+	ret_decoded->event = event;
+	ret_decoded->format = format;
+	ret_decoded->sources = sources;
 	return ACCEPTED;
 }

@@ -253,6 +253,55 @@ START_TEST(a_mapping_never_overwrites_what_the_record_says)
 }
 END_TEST
 
+START_TEST(a_topic_may_be_fixed_to_a_format)
+{
+	static const struct topic_format topics[] = {{TEXT("logs~2"), TEXT("okta")},
+						     {TEXT("other"), TEXT("okta")},
+						     {TEXT("lo*"), TEXT("ecs")}};
+	struct decoding decoding;
+	decoding_begin(&decoding, (struct decoder_options){.topics = topics, .topic_count = 3});
+	/* decoding_feed() reads the topic "logs". A CloudTrail look-alike stays what it is said to
+	 * be. */
+	const struct event *event = decoding_one(
+		&decoding, "{\"eventVersion\":\"1\",\"eventSource\":\"x\",\"eventName\":\"y\"}");
+	ck_assert_str_eq(decoding.records[0].format, "ecs");
+	ck_assert(text_equal(event->logsource.product, TEXT("microservice")));
+	decoding_done(&decoding);
+}
+END_TEST
+
+static const struct field_source *source_of(const struct decoded *record, const char *name)
+{
+	for (size_t i = 0; i < record->event.field_count; i++)
+		if (text_equal(record->event.fields[i].name, text_of(name)))
+			return &record->sources[i];
+	ck_abort_msg("no field %s", name);
+	return NULL;
+}
+
+START_TEST(every_field_says_where_it_comes_from)
+{
+	struct decoding decoding;
+	decoding_begin(&decoding, (struct decoder_options){.explain = true});
+	(void)decoding_one(
+		&decoding,
+		"{\"log\":\"{\\\"ts\\\":1795305601,\\\"msg\\\":\\\"m\\\",\\\"userId\\\":7}\","
+		"\"stream\":\"out\",\"kubernetes\":{\"pod_name\":\"cart-5d8f7c9b4-x2x4z\"}}");
+	const struct decoded *record = &decoding.records[0];
+	const struct field_source *source = source_of(record, "user.id");
+	ck_assert(text_equal(source->name, TEXT("userId")));
+	ck_assert_str_eq(source->file, "ingest/formats/services.yml");
+	ck_assert_uint_gt(source->line, 1);
+	source = source_of(record, "message"); /* an alias: the record's own name is kept */
+	ck_assert(text_equal(source->name, TEXT("msg")) && source->file == NULL);
+	source = source_of(record, "stream");
+	ck_assert(source->envelope && source->file == NULL);
+	source = source_of(record, "service.name"); /* read off the pod's name */
+	ck_assert(source->name.size == 0 && source->file == NULL);
+	decoding_done(&decoding);
+}
+END_TEST
+
 START_TEST(the_page_lists_formats_and_conversions)
 {
 	static const char *const all[][2] = {
@@ -292,6 +341,8 @@ int main(void)
 	tcase_add_test(tests, a_file_of_the_operator_replaces_or_adds);
 	tcase_add_test(tests, conversions);
 	tcase_add_test(tests, a_mapping_never_overwrites_what_the_record_says);
+	tcase_add_test(tests, a_topic_may_be_fixed_to_a_format);
+	tcase_add_test(tests, every_field_says_where_it_comes_from);
 	tcase_add_test(tests, the_page_lists_formats_and_conversions);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
