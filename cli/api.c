@@ -27,6 +27,9 @@ static const struct route routes[] = {
 	 api_alerts_list},
 	{"GET", "/v1/alerts/", "tenant", API_SOCKET_ONLY, api_alert_one},
 	{"POST", "/v1/alerts/", "tenant", API_SOCKET_ONLY, api_alert_act},
+	{"POST", "/v1/rules/backtest", "since until tenant", API_SOCKET_ONLY, api_backtest_start},
+	{"GET", "/v1/rules/backtest", "job", API_SOCKET_POLL, api_backtest_tell},
+	{"POST", "/v1/rules/backtest/cancel", "job", API_SOCKET_ONLY, api_backtest_cancel},
 	{"GET", "/v1/audit", "who since until limit", API_SOCKET_ONLY, api_audit_list},
 	{"GET", "/v1/receivers", "limit", API_SOCKET_ONLY, api_receivers},
 	{"POST", "/v1/receivers/", "", API_SOCKET_ONLY, api_receiver_act},
@@ -97,6 +100,7 @@ void api_init(struct api *api)
 
 void api_done(struct api *api)
 {
+	api_backtest_stop(api);
 	(void)pthread_mutex_destroy(&api->writing);
 }
 

@@ -19,7 +19,7 @@
 #include "storage/store.h"
 
 enum {
-	API_BODY_MAX = 64 * 1024,
+	API_BODY_MAX = 4 * 1024 * 1024,
 	API_LIMIT_MAX = 10000,
 	API_LIMIT_DEFAULT = 100,
 	API_WAIT_MAX_US = 8 * 1000000,
@@ -38,6 +38,8 @@ struct api {
 	struct sender *sender; /* lent; NULL: nobody is told of alerts */
 	struct log *log;       /* lent; NULL: none */
 	atomic_uint audit_number;
+	struct backtest_job *backtest; /* the one that runs or was the last; under writing */
+	uint64_t backtest_number;
 	bool read_only; /* nothing may be written */
 	int64_t started_us;
 	atomic_bool stopping;    /* long polls end */
@@ -73,7 +75,8 @@ struct api_response {
 };
 
 /* Who may ask: anybody who reaches the address; the role gate-read; only the unix socket. */
-enum api_access { API_OPEN, API_GATE_READ, API_SOCKET_ONLY };
+/* (API_SOCKET_POLL: asked again and again while a job runs, and no row of the audit each time). */
+enum api_access { API_OPEN, API_GATE_READ, API_SOCKET_POLL, API_SOCKET_ONLY };
 enum api_access api_access_of(struct text method, struct text path);
 
 /* The table of routes, row by row, so that a test can hold docs/API.md against it; false behind the

@@ -31,6 +31,7 @@ api_handler api_quarantine_list, api_quarantine_one, api_events;
 api_handler api_search;
 api_handler api_receivers, api_receiver_act;
 api_handler api_audit_list;
+api_handler api_backtest_start, api_backtest_tell, api_backtest_cancel;
 
 /* The value of a parameter; size 0 when it was not given. */
 struct text api_parameter(const struct api_call *call, const char *name);
@@ -98,6 +99,9 @@ enum status api_run_search(const struct api_call *call, struct search_options *o
 			   struct search_result *ret_result, struct error *err);
 
 int64_t api_now(const struct api *api);
+
+/* Ends the backtest that runs, if one does. */
+void api_backtest_stop(struct api *api);
 
 /* A row of the audit for what was asked and answered. */
 void api_audit(struct api *api, const struct api_request *request,

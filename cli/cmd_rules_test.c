@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/escape.h"
 #include "cli/json_writer.h"
 #include "cli/rule_loading.h"
 #include "cli/rule_trial.h"
@@ -35,37 +36,19 @@ static void put(struct bytes *to, const char *string)
 	bytes_put(to, string, strlen(string));
 }
 
-/* Text inside an XML attribute; what XML 1.0 cannot hold becomes '?'. */
-static void put_xml(struct bytes *to, struct text text)
-{
-	for (size_t i = 0; i < text.size; i++) {
-		unsigned char c = (unsigned char)text.data[i];
-		if (c == '<')
-			put(to, "&lt;");
-		else if (c == '&')
-			put(to, "&amp;");
-		else if (c == '"')
-			put(to, "&quot;");
-		else if (c == '>')
-			put(to, "&gt;");
-		else
-			bytes_put_u8(to, c < 0x20 || c == 0x7f ? '?' : c);
-	}
-}
-
 static void put_junit(struct bytes *to, const struct rule *rule, const struct rule_test *test,
 		      const struct trial_result *result)
 {
 	put(to, "  <testcase classname=\"");
-	put_xml(to, rule->title);
+	xml_put(to, rule->title);
 	put(to, "\" name=\"");
-	put_xml(to, test->name);
+	xml_put(to, test->name);
 	put(to, "\" file=\"");
-	put_xml(to, text_of(test->at.file));
+	xml_put(to, text_of(test->at.file));
 	put(to, "\"");
 	if (!result->passed) {
 		put(to, "><failure message=\"");
-		put_xml(to, text_of(result->message));
+		xml_put(to, text_of(result->message));
 		put(to, "\"/></testcase>\n");
 	} else {
 		put(to, "/>\n");

@@ -130,3 +130,19 @@ void escape_json(struct text text, struct bytes *to)
 		i += size == 0 ? 1 : size;
 	}
 }
+
+void xml_put(struct bytes *to, struct text text)
+{
+	for (size_t i = 0; i < text.size; i++) {
+		unsigned char c = (unsigned char)text.data[i];
+		const char *entity = c == '<'   ? "&lt;"
+				     : c == '&' ? "&amp;"
+				     : c == '"' ? "&quot;"
+				     : c == '>' ? "&gt;"
+						: NULL;
+		if (entity != NULL)
+			bytes_put(to, entity, strlen(entity));
+		else
+			bytes_put_u8(to, c < 0x20 || c == 0x7f ? '?' : c);
+	}
+}

@@ -27,4 +27,7 @@ void escape_json(struct text text, struct bytes *to);
 /* The UTF-8 sequence at text[at]: its size, or 0 when it is none; the code point in *ret_code. */
 size_t utf8_next(struct text text, size_t at, uint32_t *ret_code);
 
+/* Text inside an XML attribute; what XML 1.0 cannot hold becomes '?'. */
+void xml_put(struct bytes *to, struct text text);
+
 #endif

@@ -95,7 +95,7 @@ static unsigned refusal(const struct door *door, struct MHD_Connection *connecti
 		*ret_text = "the Host header does not name this machine";
 		return 403;
 	}
-	if (access == API_SOCKET_ONLY) {
+	if (access >= API_SOCKET_POLL) {
 		*ret_text =
 			"over TCP the role is gate-read (gate, status, sources, rules, services); "
 			"ask the unix socket for the rest: --server unix:PATH";
@@ -189,7 +189,7 @@ static enum MHD_Result answer(const struct door *door, struct MHD_Connection *co
 	else if (parameters.too_many)
 		api_refuse(&response, 400, "too many parameters");
 	else if (upload->too_large || upload->body.failed)
-		api_refuse(&response, 413, "the body is larger than 64 KiB");
+		api_refuse(&response, 413, "the body is larger than 4 MiB");
 	else
 		api_answer(door->api, &request, &response);
 	return reply(connection, &response);

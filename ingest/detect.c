@@ -283,6 +283,17 @@ enum status detect_message(struct detect *detect, struct stream *stream,
 	return OK;
 }
 
+enum status detect_stored(struct detect *detect, struct stream *stream, const struct event *event,
+			  const struct detect_sink *sink, struct detected *to, struct error *err)
+{
+	to->events++;
+	enum status status = detect_event(detect, stream, event, sink, to);
+	return status == OK ? OK
+			    : error_set(err, status, "%.*s/%d/%lld: %s",
+					TEXT_ARG(event->origin.topic), event->origin.partition,
+					(long long)event->origin.offset, status_text(status));
+}
+
 void detect_tick(const struct detect *detect, struct stream *stream, int64_t offset,
 		 int64_t tick_us)
 {

@@ -80,6 +80,10 @@ bool rows_next(struct cursor *rows, enum store_family *ret_family, struct text *
 enum status detect_message(struct detect *detect, struct stream *stream,
 			   const struct message *message, const struct detect_sink *sink,
 			   struct detected *to, struct error *err);
+/* Stops 5 and 6 for an event that was stored before: what it was then it is now, so it is neither
+ * decoded nor enriched nor kept again. */
+enum status detect_stored(struct detect *detect, struct stream *stream, const struct event *event,
+			  const struct detect_sink *sink, struct detected *to, struct error *err);
 /* The source proved that at tick_us everything below offset was handed out. */
 void detect_tick(const struct detect *detect, struct stream *stream, int64_t offset,
 		 int64_t tick_us);

@@ -236,6 +236,18 @@ static enum status keep_chunk(struct scan *scan, struct error *err)
 	return drop_aggregates(scan, err);
 }
 
+/* One more message or event is in. */
+static enum status scan_taken(struct scan *scan, struct error *err)
+{
+	scan->totals.messages++;
+	scan->live_messages++;
+	if (scan->options.lateness_us >= 0)
+		return scan->live_messages >= LIVE_EPOCH_MESSAGES ? live_epoch(scan, err) : OK;
+	bool full = scan->detected.records[0].size >= CHUNK_BYTES ||
+		    scan->live_messages % LIVE_EPOCH_MESSAGES == 0;
+	return full ? keep_chunk(scan, err) : OK;
+}
+
 static enum status scan_one(struct scan *scan, const struct origin *origin,
 			    const struct message *message, struct error *err)
 {
@@ -246,13 +258,25 @@ static enum status scan_one(struct scan *scan, const struct origin *origin,
 					&scan->detected, err);
 	if (status != OK)
 		return status;
-	scan->totals.messages++;
-	scan->live_messages++;
-	if (scan->options.lateness_us >= 0)
-		return scan->live_messages >= LIVE_EPOCH_MESSAGES ? live_epoch(scan, err) : OK;
-	bool full = scan->detected.records[0].size >= CHUNK_BYTES ||
-		    scan->live_messages % LIVE_EPOCH_MESSAGES == 0;
-	return full ? keep_chunk(scan, err) : OK;
+	return scan_taken(scan, err);
+}
+
+enum status scan_event(struct scan *scan, const struct event *event, struct error *err)
+{
+	struct stream *stream = NULL;
+	enum status status = stream_of(scan, &event->origin, &stream);
+	if (status == OK)
+		status = detect_stored(scan->detect, stream, event, &scan->detect_sink,
+				       &scan->detected, err);
+	return status == OK ? scan_taken(scan, err) : status;
+}
+
+uint64_t scan_held_bytes(const struct scan *scan)
+{
+	uint64_t held = scan->detected.records[0].size;
+	for (size_t i = 0; i < scan->chunk_count; i++)
+		held += scan->chunks[i].size;
+	return held;
 }
 
 enum status scan_message(struct scan *scan, const struct origin *origin, struct text payload,

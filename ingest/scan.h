@@ -71,6 +71,10 @@ enum status scan_files(struct scan *scan, const struct file_options *files, stru
  * from call to call of one (topic, partition). */
 enum status scan_message(struct scan *scan, const struct origin *origin, struct text payload,
 			 struct error *err);
+/* An event out of a store. */
+enum status scan_event(struct scan *scan, const struct event *event, struct error *err);
+/* Bytes of match records held for sorting. */
+uint64_t scan_held_bytes(const struct scan *scan);
 /* Correlates and closes everything; the sink hears the alerts. Call once. */
 enum status scan_finish(struct scan *scan, struct scan_totals *ret_totals, struct error *err);
 

@@ -286,6 +286,37 @@ static enum status session_finish(struct session *session, struct ruleset **ret_
 	return OK;
 }
 
+static const char *const rule_suffixes[] = {".yml", ".yaml", NULL};
+enum { TEXT_BYTES_MAX = 256 * 1024 * 1024 };
+
+struct text_session {
+	struct bytes *to;
+	struct arena *arena;
+};
+
+static enum status file_append(void *context, const char *path, struct error *err)
+{
+	struct text_session *session = context;
+	struct text bytes = {0};
+	enum status status = yaml_read_file(path, session->arena, &bytes, err);
+	if (status != OK)
+		return status;
+	bytes_put(session->to, "\n---\n", session->to->size == 0 ? 0 : 5);
+	bytes_put(session->to, bytes.data, bytes.size);
+	return bytes_status(session->to);
+}
+
+enum status ruleset_text(const char *const *paths, size_t count, struct bytes *to,
+			 struct error *err)
+{
+	struct arena *arena cleanup(arena_free) = arena_new(TEXT_BYTES_MAX);
+	struct text_session session = {to, arena};
+	enum status status = arena == NULL ? error_set(err, ENOMEMORY, "no memory for rules") : OK;
+	for (size_t i = 0; status == OK && i < count; i++)
+		status = rule_files_visit(paths[i], rule_suffixes, file_append, &session, err);
+	return status;
+}
+
 enum status ruleset_load(const struct ruleset_options *options, struct ruleset **ret_ruleset,
 			 struct error *err)
 {
@@ -294,9 +325,9 @@ enum status ruleset_load(const struct ruleset_options *options, struct ruleset *
 	if (err == NULL)
 		err = &own;
 	enum status status = session_start(&session, options, err);
-	static const char *const suffixes[] = {".yml", ".yaml", NULL};
 	for (size_t i = 0; status == OK && i < options->path_count; i++)
-		status = rule_files_visit(options->paths[i], suffixes, file_load, &session, err);
+		status = rule_files_visit(options->paths[i], rule_suffixes, file_load, &session,
+					  err);
 	if (status != OK)
 		return status;
 	return session_finish(&session, ret_ruleset, err);

@@ -160,6 +160,9 @@ enum status ruleset_load(const struct ruleset_options *options, struct ruleset *
 /* The same from one text in memory (tests, conformance); name is used as its file name. */
 enum status ruleset_parse(const struct ruleset_options *options, struct text yaml, const char *name,
 			  struct ruleset **ret_ruleset, struct error *err);
+/* The text of all files under the paths, in load order, as one text of many documents. */
+enum status ruleset_text(const char *const *paths, size_t count, struct bytes *to,
+			 struct error *err);
 void ruleset_free(struct ruleset **ruleset);
 
 size_t ruleset_count(const struct ruleset *ruleset);
