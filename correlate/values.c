@@ -53,10 +53,50 @@ static bool values_hold(const struct values *values, struct text value)
 	return false;
 }
 
+/* The values of one field in their one spelling (identity.h). */
+static void identities_of(const struct event *event, enum field_id id, struct values *values)
+{
+	for (size_t i = 0; i < event->field_count; i++) {
+		const struct field *field = &event->fields[i];
+		if (field->id != id || field->value.type == VALUE_NULL ||
+		    field->value.type == VALUE_EMPTY)
+			continue;
+		if (values->count == VALUES_MAX) {
+			values->cut = true;
+			return;
+		}
+		char *buffer = values->identities[values->count];
+		struct text value = canonical(&field->value, values->numbers[values->count]);
+		value = id == FIELD_SOURCE_IP ? identity_source(value, buffer)
+					      : identity_user(value, buffer);
+		if (value.size > 0 && !values_hold(values, value))
+			values->items[values->count++] = value;
+	}
+}
+
+/* True when the name is one of the two: the values are collected. A user is known by the first of
+ * these fields that the event has. */
+static bool collect_identity(const struct event *event, struct text name, struct values *values)
+{
+	static const enum field_id users[] = {FIELD_USER_ID, FIELD_USER_NAME, FIELD_USER_EMAIL};
+	if (!text_starts(name, TEXT("picket.identity.")))
+		return false;
+	bool source = text_equal(name, TEXT("picket.identity.source"));
+	if (!source && !text_equal(name, TEXT("picket.identity.user")))
+		return false;
+	if (source)
+		identities_of(event, FIELD_SOURCE_IP, values);
+	for (size_t i = 0; !source && values->count == 0 && i < sizeof users / sizeof *users; i++)
+		identities_of(event, users[i], values);
+	return true;
+}
+
 void values_collect(const struct event *event, struct text name, struct values *values)
 {
 	values->count = 0;
 	values->cut = false;
+	if (collect_identity(event, name, values))
+		return;
 	for (size_t i = 0; i < event->field_count; i++) {
 		const struct field *field = &event->fields[i];
 		if (field->value.type == VALUE_NULL || field->value.type == VALUE_EMPTY ||

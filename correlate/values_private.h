@@ -9,17 +9,20 @@
 #define PICKET_CORRELATE_VALUES_PRIVATE_H
 
 #include "correlate/plan.h"
+#include "rules/identity.h"
 
 enum { VALUES_MAX = PLAN_GROUPS_MAX, VALUE_NUMBER_BYTES_MAX = 32 };
 
 struct values {
 	struct text items[VALUES_MAX];
 	char numbers[VALUES_MAX][VALUE_NUMBER_BYTES_MAX]; /* for those not text as they stand */
+	char identities[VALUES_MAX][IDENTITY_BYTES_MAX];  /* of picket.identity.* */
 	size_t count;
 	bool cut; /* there were more */
 };
 
-/* Distinct values of a field, in event order. Null and empty containers are no value. */
+/* Distinct values of a field, in event order. Null and empty containers are no value. Two names are
+ * no fields: picket.identity.user and picket.identity.source are made from those of the event. */
 void values_collect(const struct event *event, struct text name, struct values *values);
 
 /* One text of RECORD_VALUE_BYTES_MAX at most for a tuple, which is a sequence of texts: itself, or

@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -125,7 +126,7 @@ static inline int64_t memory_now(void *context)
 {
 	static _Atomic int64_t now;
 	(void)context;
-	return now += 1000;
+	return atomic_fetch_add(&now, 1000);
 }
 
 static inline struct store *memory_store(void)
