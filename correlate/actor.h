@@ -59,6 +59,13 @@ enum status actor_round(struct actor *actor, uint64_t epoch, int64_t watermark_u
 enum status actor_close(struct actor *actor, uint64_t epoch, int64_t watermark_us,
 			struct error *err);
 
+/* Right behind actor_close(): the units that next does not have are gone; their alerts end now, as
+ * further changes of the epoch, and their cells are forgotten. */
+enum status actor_retire(struct actor *actor, const struct plan *next, struct error *err);
+
+/* The ids of all alerts that are open, ALERT_ID_SIZE bytes each, in no order. */
+void actor_list_open(const struct actor *actor, struct bytes *to);
+
 /* Alerts that changed in the epoch just closed, each once, sorted by id; valid until the next
  * actor_feed(). `announce` tells which of them got a new revision (one outbox row each). */
 struct alert_change {

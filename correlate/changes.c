@@ -231,6 +231,81 @@ static enum status settle_all(struct actor *actor)
 	return status;
 }
 
+static void changes_sort(struct actor *actor)
+{
+	if (actor->change_count > 1)
+		qsort(actor->changes, actor->change_count, sizeof *actor->changes, change_compare);
+}
+
+/* All alerts of the cell end, whatever the time, and the cell is gone. */
+static enum status cell_retire(struct actor *actor, struct cell *cell)
+{
+	enum status status = OK;
+	while (status == OK && cell->episodes.open != NULL) {
+		status = publish(actor, cell, cell->episodes.open, ALERT_ENDED);
+		bury(actor, &cell->episodes.open);
+	}
+	cell_bury(actor, cell);
+	return status;
+}
+
+/* An alert that this epoch changed already is told once, as ended. */
+static void changes_keep_last(struct actor *actor)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < actor->change_count; i++) {
+		struct alert_change change = actor->changes[i];
+		if (kept > 0 && change_compare(&actor->changes[kept - 1], &change) == 0) {
+			struct alert_change *before = &actor->changes[kept - 1];
+			bool later = change.alert->revision > before->alert->revision;
+			bool announce = change.announce || before->announce;
+			*before = later ? change : *before;
+			before->announce = announce;
+			continue;
+		}
+		actor->changes[kept++] = change;
+	}
+	actor->change_count = kept;
+}
+
+enum status actor_retire(struct actor *actor, const struct plan *next, struct error *err)
+{
+	assert(actor->fed_count == 0 && actor->touched_count == 0);
+	enum status status = OK;
+	for (unsigned i = 0; status == OK && i < VIRTUAL_PARTITIONS; i++) {
+		const struct cells *cells = &actor->partitions[i].cells;
+		size_t count = cells->count;
+		void **all = cells_sorted(cells);
+		if (all == NULL && count > 0)
+			status = ENOMEMORY;
+		for (size_t k = 0; status == OK && k < count; k++) {
+			struct cell *cell = all[k];
+			if (plan_find(next, cell->unit->state_id) == NULL)
+				status = cell_retire(actor, cell);
+		}
+		free(all);
+	}
+	changes_sort(actor);
+	changes_keep_last(actor);
+	return status == OK ? OK : error_set(err, status, "no memory to end alerts");
+}
+
+void actor_list_open(const struct actor *actor, struct bytes *to)
+{
+	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
+		const struct cells *cells = &actor->partitions[i].cells;
+		for (size_t k = 0; k < cells->capacity; k++) {
+			const struct cell *cell = cells->slots[k].item;
+			const struct episode *episode = cell == NULL ? NULL : cell->episodes.open;
+			for (; episode != NULL; episode = episode->next) {
+				char id[ALERT_ID_SIZE + 1];
+				print_id(episode->id, id);
+				bytes_put(to, id, ALERT_ID_SIZE);
+			}
+		}
+	}
+}
+
 enum status actor_close(struct actor *actor, uint64_t epoch, int64_t watermark_us,
 			struct error *err)
 {
@@ -244,8 +319,7 @@ enum status actor_close(struct actor *actor, uint64_t epoch, int64_t watermark_u
 		actor->watermark_us = watermark_us;
 	if (settle_all(actor) != OK)
 		return error_set(err, ENOMEMORY, "no memory to close an epoch");
-	if (actor->change_count > 1)
-		qsort(actor->changes, actor->change_count, sizeof *actor->changes, change_compare);
+	changes_sort(actor);
 	return OK;
 }
 

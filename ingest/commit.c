@@ -24,21 +24,24 @@ enum {
 	OUTBOX_ROWS_MAX = 100000, /* older rows go: nobody has asked for them in that long */
 };
 
-uint64_t epoch_gate_closing(struct epoch_gate *gate, bool *ret_checkpoint, bool *ret_final,
-			    uint64_t epoch)
+struct epoch_order epoch_gate_order(struct epoch_gate *gate, uint64_t epoch)
 {
 	(void)pthread_mutex_lock(&gate->mutex);
-	uint64_t closing = gate->closing;
-	*ret_checkpoint = gate->checkpoint[epoch_slot(epoch)];
-	*ret_final = gate->final == epoch;
+	struct epoch_order order = {
+		.close = gate->closing >= epoch,
+		.checkpoint = gate->checkpoint[epoch_slot(epoch)],
+		.final = gate->final == epoch,
+		.next = gate->rules[epoch_slot(epoch + 1)],
+	};
 	(void)pthread_mutex_unlock(&gate->mutex);
-	return closing;
+	return order;
 }
 
 void epoch_gate_fail(struct epoch_gate *gate)
 {
 	(void)pthread_mutex_lock(&gate->mutex);
 	gate->failed = true;
+	(void)pthread_cond_broadcast(&gate->changed);
 	(void)pthread_mutex_unlock(&gate->mutex);
 }
 
@@ -66,10 +69,17 @@ static void open_gate(struct runtime *runtime, bool nudged)
 		assert(gate->committed <= gate->closing);
 		uint64_t next = gate->closing + 1;
 		int64_t period_us = (int64_t)runtime->options.checkpoint_ms * 1000;
-		bool checkpoint = stopping || now_us - committer->checkpoint_us >= period_us;
+		/* No replay may cross a swap of the rules (reload.c). */
+		bool swaps = !stopping && epoch_gate_wants_swap(gate);
+		bool checkpoint =
+			stopping || swaps || now_us - committer->checkpoint_us >= period_us;
 		gate->checkpoint[epoch_slot(next)] = checkpoint;
-		if (stopping)
+		if (stopping) {
 			gate->final = next;
+			(void)pthread_cond_broadcast(&gate->changed);
+		} else {
+			epoch_gate_plan(gate, next);
+		}
 		if (checkpoint)
 			committer->checkpoint_us = now_us;
 		gate->closing = next;
@@ -164,8 +174,9 @@ static bool epoch_matters(const struct committer *committer, struct parcel *cons
 			  unsigned worker_count, struct verdicts *const *verdicts,
 			  unsigned actor_count)
 {
-	bool matters =
-		parcels[0]->final || verdicts[0]->watermark_us != committer->row.watermark_us;
+	bool matters = parcels[0]->final ||
+		       verdicts[0]->watermark_us != committer->row.watermark_us ||
+		       parcels[0]->next_hash != committer->row.ruleset_hash;
 	matters = matters || (parcels[0]->checkpoint && committer->match_keys.size > 0);
 	for (unsigned i = 0; i < worker_count; i++)
 		matters = matters || detected_bytes(&parcels[i]->detected) > 0;
@@ -201,7 +212,7 @@ static void batch_epoch(struct runtime *runtime, struct store_batch *batch,
 	}
 	row->epoch = epoch;
 	row->watermark_us = verdicts[0]->watermark_us;
-	row->ruleset_hash = ruleset_hash(runtime->options.ruleset);
+	row->ruleset_hash = parcels[0]->next_hash;
 	row->committed_us = runtime->options.clock.now_us(runtime->options.clock.context);
 	if (parcels[0]->checkpoint)
 		row->checkpoint_epoch = epoch;
@@ -272,6 +283,7 @@ static void status_update(struct runtime *runtime, struct parcel *const *parcels
 static void epoch_done(struct runtime *runtime, struct parcel **parcels, struct verdicts **verdicts,
 		       bool written)
 {
+	uint64_t epoch = parcels[0]->epoch;
 	for (unsigned i = 0; i < runtime->options.worker_count; i++) {
 		struct source *source = runtime->workers[i].source;
 		for (size_t k = 0; written && k < parcels[i]->partition_count; k++)
@@ -291,9 +303,7 @@ static void epoch_done(struct runtime *runtime, struct parcel **parcels, struct 
 		bytes_done(&verdicts[i]->announcements);
 		free(TAKE(verdicts[i]));
 	}
-	(void)pthread_mutex_lock(&runtime->gate.mutex);
-	runtime->gate.committed++;
-	(void)pthread_mutex_unlock(&runtime->gate.mutex);
+	epoch_gate_committed(&runtime->gate, epoch);
 }
 
 /* The epoch is on disk; a file beside the store says so, to notice a store that loses it. Not being

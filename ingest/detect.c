@@ -94,6 +94,20 @@ enum status detect_new(const struct detect_options *options, struct detect **ret
 	return status;
 }
 
+enum status detect_switch(struct detect *detect, const struct ruleset *ruleset,
+			  const struct plan *plan, struct error *err)
+{
+	struct matcher *matcher = NULL;
+	enum status status = matcher_new(ruleset, &matcher, err);
+	if (status != OK)
+		return status;
+	matcher_free(&detect->matcher);
+	detect->matcher = matcher;
+	detect->options.ruleset = ruleset;
+	detect->options.plan = plan;
+	return OK;
+}
+
 void detect_free(struct detect **detect)
 {
 	if (*detect == NULL)

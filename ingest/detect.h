@@ -100,6 +100,10 @@ enum status detect_flush_stream(struct stream *stream, struct detected *to, stru
 /* Ends the epoch for the cohort counts. */
 enum status detect_flush(struct detect *detect, struct detected *to, struct error *err);
 
+/* Between two epochs: another rule set and its plan, both lent. Counters of rules begin anew. */
+enum status detect_switch(struct detect *detect, const struct ruleset *ruleset,
+			  const struct plan *plan, struct error *err);
+
 struct detect_counters detect_counters(const struct detect *detect);
 const struct rule_counters *detect_rule_counters(const struct detect *detect, size_t rule_index);
 

@@ -118,7 +118,8 @@ static enum status replay_rounds(struct runtime *runtime, uint64_t epoch, int64_
 	unsigned actors = runtime->options.actor_count;
 	struct bytes *boxes = calloc((size_t)actors * actors, sizeof *boxes); /* [from][to] */
 	enum status status = boxes == NULL ? ENOMEMORY : OK;
-	for (unsigned round = 0; status == OK && round <= plan_rounds(runtime->plan); round++) {
+	for (unsigned round = 0; status == OK && round <= plan_rounds(runtime->gate.current->plan);
+	     round++) {
 		for (unsigned i = 0; status == OK && i < actors; i++) {
 			struct record_sink exchange = {&boxes[(size_t)i * actors], actors};
 			status = actor_round(runtime->shards[i].actor, epoch, watermark_us,
@@ -138,7 +139,7 @@ static enum status replay_rounds(struct runtime *runtime, uint64_t epoch, int64_
 }
 
 static enum status replay_close(struct runtime *runtime, uint64_t epoch, int64_t watermark_us,
-				struct error *err)
+				struct verdicts *news, struct error *err)
 {
 	assert(epoch > runtime->committer.row.checkpoint_epoch);
 	enum status status = replay_rounds(runtime, epoch, watermark_us, err);
@@ -146,15 +147,31 @@ static enum status replay_close(struct runtime *runtime, uint64_t epoch, int64_t
 		status = actor_close(runtime->shards[i].actor, epoch, watermark_us, err);
 		if (status == OK)
 			status = cohort_close(runtime->shards[i].cohort, watermark_us, err);
+		if (status == OK && recover_other_rules(runtime))
+			shard_put_alerts(&runtime->shards[i], news);
 	}
 	return status;
 }
 
-/* One match row: 'a' aggregates, 'm' records, 'w' the watermark that ends the epoch (last by key),
- * which is then *closed. */
-static enum status replay_row(struct runtime *runtime, struct text key, struct text value,
-			      uint64_t *closed, struct error *err)
+/* What a replay walks through. */
+struct replay {
+	struct runtime *runtime;
+	uint64_t closed; /* the newest epoch in memory */
+	struct verdicts news;
+};
+
+static void replay_done(struct replay *replay)
 {
+	bytes_done(&replay->news.rows);
+	bytes_done(&replay->news.announcements);
+}
+
+/* One match row: 'a' aggregates, 'm' records, 'w' the watermark that ends the epoch (last by key).
+ */
+static enum status replay_row(struct replay *replay, struct text key, struct text value,
+			      struct error *err)
+{
+	struct runtime *runtime = replay->runtime;
 	uint64_t epoch = 0;
 	char kind = 0;
 	enum status status = match_key_decode(key, &epoch, &kind, err);
@@ -167,12 +184,31 @@ static enum status replay_row(struct runtime *runtime, struct text key, struct t
 		if (cursor.failed)
 			return error_set(err, ECORRUPT,
 					 "the watermark of epoch %" PRIu64 " is damaged", epoch);
-		*closed = epoch;
-		return replay_close(runtime, epoch, watermark_us, err);
+		replay->closed = epoch;
+		return replay_close(runtime, epoch, watermark_us, &replay->news, err);
 	}
 	for (unsigned i = 0; status == OK && i < runtime->options.actor_count; i++)
 		status = kind == 'm' ? actor_feed(runtime->shards[i].actor, value, err)
 				     : cohort_feed(runtime->shards[i].cohort, value, err);
+	return status;
+}
+
+static enum status replay_rows(struct replay *replay, struct error *err)
+{
+	struct runtime *runtime = replay->runtime;
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	enum status status = store_scan_new(runtime->options.store, FAMILY_MATCH, TEXT(""),
+					    TEXT(""), &scan, err);
+	struct text key = {0};
+	struct text value = {0};
+	while (status == OK && store_scan_next(scan, &key, &value))
+		status = replay_row(replay, key, value, err);
+	if (status == OK)
+		status = store_scan_status(scan, err);
+	if (status == OK && replay->closed != runtime->committer.row.epoch)
+		status = error_set(err, ECORRUPT,
+				   "the match rows end at epoch %" PRIu64 ", the store at %" PRIu64,
+				   replay->closed, runtime->committer.row.epoch);
 	return status;
 }
 
@@ -181,19 +217,10 @@ enum status recover_state(struct runtime *runtime, struct error *err)
 	enum status status = restore_cells(runtime, err);
 	if (status != OK)
 		return error_wrap(err, status, "restoring correlation state");
-	struct store_scan *scan cleanup(store_scan_free) = NULL;
-	status = store_scan_new(runtime->options.store, FAMILY_MATCH, TEXT(""), TEXT(""), &scan,
-				err);
-	struct text key = {0};
-	struct text value = {0};
-	uint64_t closed = runtime->committer.row.checkpoint_epoch; /* the newest epoch in memory */
-	while (status == OK && store_scan_next(scan, &key, &value))
-		status = replay_row(runtime, key, value, &closed, err);
-	if (status == OK)
-		status = store_scan_status(scan, err);
-	if (status == OK && closed != runtime->committer.row.epoch)
-		status = error_set(err, ECORRUPT,
-				   "the match rows end at epoch %" PRIu64 ", the store at %" PRIu64,
-				   closed, runtime->committer.row.epoch);
+	struct replay replay cleanup(replay_done) = {
+		.runtime = runtime, .closed = runtime->committer.row.checkpoint_epoch};
+	status = replay_rows(&replay, err);
+	if (status == OK && recover_other_rules(runtime))
+		status = recover_under_other_rules(runtime, &replay.news, err);
 	return status == OK ? OK : error_wrap(err, status, "replaying match blocks");
 }

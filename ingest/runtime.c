@@ -125,6 +125,15 @@ static enum status allocate(struct runtime *runtime)
 	return complete ? OK : ENOMEMORY;
 }
 
+static enum status take_rules(struct runtime *runtime, struct error *err)
+{
+	struct runtime_options *options = &runtime->options;
+	bool owned = options->takes_ruleset;
+	options->takes_ruleset = false; /* the generation's from here on */
+	return generation_new(options->ruleset, owned, &runtime->hash_key, &runtime->gate.current,
+			      err);
+}
+
 static enum status prepare(struct runtime *runtime, struct error *err)
 {
 	enum status status = allocate(runtime);
@@ -135,8 +144,7 @@ static enum status prepare(struct runtime *runtime, struct error *err)
 	if (status == OK)
 		status = note_rewound(runtime, err);
 	if (status == OK)
-		status =
-			plan_new(runtime->options.ruleset, &runtime->hash_key, &runtime->plan, err);
+		status = take_rules(runtime, err);
 	if (status == OK)
 		status = recover_positions(runtime, err);
 	for (unsigned i = 0; status == OK && i < runtime->options.actor_count; i++)
@@ -159,8 +167,7 @@ static enum status start(struct runtime *runtime, struct error *err)
 	struct wall_clock clock = runtime->options.clock;
 	committer->opened_us = clock.now_us(clock.context);
 	committer->checkpoint_us = committer->opened_us;
-	runtime->gate.closing = committer->row.epoch;
-	runtime->gate.committed = committer->row.epoch;
+	epoch_gate_begin(&runtime->gate, committer->row.epoch);
 	committer->started = thread_start(&committer->thread, committer_main, runtime);
 	bool started = committer->started;
 	for (unsigned i = 0; i < runtime->options.actor_count; i++) {
@@ -188,6 +195,7 @@ enum status runtime_new(const struct runtime_options *options, struct runtime **
 	runtime->options = with_defaults(options);
 	int failed = pthread_mutex_init(&runtime->status_mutex, NULL) |
 		     pthread_mutex_init(&runtime->gate.mutex, NULL) |
+		     pthread_cond_init(&runtime->gate.changed, NULL) |
 		     pthread_mutex_init(&runtime->synced_mutex, NULL);
 	assert(failed == 0);
 	enum status status = prepare(runtime, err);
@@ -270,7 +278,12 @@ void runtime_free(struct runtime **runtime)
 	free(old->workers);
 	free(old->shards);
 	free(old->latest);
-	plan_free(&old->plan);
+	generation_drop(&old->gate.current);
+	generation_drop(&old->gate.pending);
+	generation_drop(&old->gate.retired);
+	if (old->options.takes_ruleset)
+		ruleset_free(&(struct ruleset *){(struct ruleset *)old->options.ruleset});
+	(void)pthread_cond_destroy(&old->gate.changed);
 	(void)pthread_mutex_destroy(&old->status_mutex);
 	(void)pthread_mutex_destroy(&old->gate.mutex);
 	(void)pthread_mutex_destroy(&old->synced_mutex);

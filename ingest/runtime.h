@@ -22,6 +22,7 @@
 #include "correlate/cohort.h"
 #include "ingest/decode.h"
 #include "ingest/enrich.h"
+#include "ingest/generation.h"
 #include "storage/rows.h"
 
 enum {
@@ -41,7 +42,8 @@ struct source_factory {
 
 struct runtime_options {
 	struct store *store;           /* lent */
-	const struct ruleset *ruleset; /* lent */
+	const struct ruleset *ruleset; /* lent, unless */
+	bool takes_ruleset;            /* the runtime frees it, also when runtime_new() fails */
 	struct source_factory source;
 	struct decoder_options decoder;
 	struct enrich_options enrich; /* lent */
@@ -85,6 +87,12 @@ enum status runtime_new(const struct runtime_options *options, struct runtime **
 /* Ends polling, finishes the epoch, commits, joins all threads. */
 void runtime_stop(struct runtime *runtime);
 void runtime_free(struct runtime **runtime);
+/* Makes *ruleset, which it takes, the one that is live, from *ret_epoch on. State of rules whose
+ * state id is the same is kept. EINVALID, EUNAVAILABLE, ...: the old one stays. Any thread. */
+enum status runtime_swap(struct runtime *runtime, struct ruleset **ruleset, uint64_t *ret_epoch,
+			 struct error *err);
+/* The rules that the newest events are matched with; generation_drop() it. Any thread. */
+struct generation *runtime_rules(struct runtime *runtime);
 /* A copy; free with runtime_status_done(). */
 enum status runtime_status(struct runtime *runtime, struct runtime_status *ret_status);
 void runtime_status_done(struct runtime_status *status);

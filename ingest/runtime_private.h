@@ -26,10 +26,32 @@ struct epoch_gate {
 	uint64_t final;                          /* the last epoch of this run; 0 = not known yet */
 	bool checkpoint[RUNTIME_EPOCHS_MAX + 1]; /* by epoch % size: write the cells too */
 	bool failed;
+
+	/* Which rules an epoch is matched with, up to the one after `closing`; lent by current and
+	 * retired, which are held. */
+	struct generation *rules[RUNTIME_EPOCHS_MAX + 1];
+	struct generation *current;
+	struct generation *pending; /* wants to be current; NULL: none */
+	struct generation *retired; /* was current until the end of ... */
+	uint64_t retired_after;     /* ... this epoch, which is not committed yet */
+	uint64_t swapped_epoch;     /* the first of the last swap */
+	pthread_cond_t changed;     /* pending was taken, or nobody will take it */
 };
 
-uint64_t epoch_gate_closing(struct epoch_gate *gate, bool *ret_checkpoint, bool *ret_final,
-			    uint64_t epoch);
+/* What a worker is told about its open epoch. */
+struct epoch_order {
+	bool close;
+	bool checkpoint, final;
+	struct generation *next; /* the rules of the epoch after; lent */
+};
+struct epoch_order epoch_gate_order(struct epoch_gate *gate, uint64_t epoch);
+
+/* reload.c. All but the last under the gate's mutex: */
+void epoch_gate_begin(struct epoch_gate *gate, uint64_t committed);
+bool epoch_gate_wants_swap(const struct epoch_gate *gate);
+/* The epoch `closing` may be closed from now on: fixes the rules of the one after it. */
+void epoch_gate_plan(struct epoch_gate *gate, uint64_t closing);
+void epoch_gate_committed(struct epoch_gate *gate, uint64_t epoch);
 void epoch_gate_fail(struct epoch_gate *gate);
 bool epoch_gate_failed(struct epoch_gate *gate);
 
@@ -49,6 +71,8 @@ struct parcel {
 	int64_t watermark_us;       /* of the worker's partitions; INT64_MAX: none holds it */
 	bool finished;              /* no partition of the worker will ever yield anything more */
 	bool checkpoint, final;
+	struct generation *next; /* the rules of the next epoch; lent until this one is committed */
+	uint64_t next_hash;
 	struct partition_status *partitions; /* for status, all of them */
 	size_t partition_count;
 	struct detect_counters counters;
@@ -83,6 +107,7 @@ struct worker {
 	uint64_t epoch; /* the open one */
 	struct source *source;
 	struct detect *detect;
+	struct generation *rules; /* of the open epoch; held */
 	struct detected detected;
 	struct bytes announcements;
 	struct stream *streams;
@@ -100,6 +125,8 @@ struct shard {
 	bool started;
 	struct queue *inbox;
 	struct actor *actor;
+	struct generation *rules;     /* the actor's; held */
+	struct actor_counters before; /* of actors that other rules had */
 	struct cohort *cohort;
 	uint64_t epoch; /* the next to fold */
 	int64_t watermark_us;
@@ -124,7 +151,6 @@ struct committer {
 struct runtime {
 	struct runtime_options options;
 	struct hash_key hash_key;
-	struct plan *plan;
 	struct position_row *positions; /* as found at the start; topics are owned */
 	size_t position_count;
 	struct epoch_gate gate;
@@ -153,6 +179,14 @@ void worker_done(struct worker *worker);
 enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned index,
 			struct error *err);
 
+/* reload.c: from now on with these rules; nothing when they are the same. */
+enum status worker_switch(struct worker *worker, struct generation *next, struct error *err);
+enum status shard_switch(struct shard *shard, struct generation *next, struct error *err);
+struct actor_counters shard_counters(const struct shard *shard);
+
+/* The alerts of the epoch just closed, as rows and announcements. */
+void shard_put_alerts(struct shard *shard, struct verdicts *to);
+
 void *shard_main(void *shard);
 void shard_done(struct shard *shard);
 enum status shard_init(struct shard *shard, struct runtime *runtime, unsigned index,
@@ -169,6 +203,11 @@ void parcel_free(struct parcel **parcel);
 /* recover.c: what the store remembers. */
 enum status recover_positions(struct runtime *runtime, struct error *err);
 enum status recover_state(struct runtime *runtime, struct error *err);
+/* recover_rules.c: whether the store ran with other rules last, and what is to be done then, when
+ * news holds what the replay raised. */
+bool recover_other_rules(const struct runtime *runtime);
+enum status recover_under_other_rules(struct runtime *runtime, struct verdicts *news,
+				      struct error *err);
 /* The epoch in the synced file, 0 when there is none. */
 uint64_t recover_synced_epoch(const char *path);
 enum status synced_epoch_write(const char *path, uint64_t epoch, struct error *err);

@@ -25,8 +25,9 @@ enum status shard_init(struct shard *shard, struct runtime *runtime, unsigned in
 	shard->letters = calloc((size_t)2 * options->actor_count, sizeof *shard->letters);
 	if (shard->inbox == NULL || shard->parcels == NULL || shard->letters == NULL)
 		return ENOMEMORY;
+	shard->rules = generation_hold(runtime->gate.current);
 	struct actor_options actor = {
-		.plan = runtime->plan, .index = index, .actor_count = options->actor_count};
+		.plan = shard->rules->plan, .index = index, .actor_count = options->actor_count};
 	enum status status = actor_new(&actor, &shard->actor, err);
 	if (status == OK)
 		status = cohort_new(index, options->actor_count, &shard->cohort, err);
@@ -45,6 +46,7 @@ static void letter_free(struct letter **letter)
 void shard_done(struct shard *shard)
 {
 	actor_free(&shard->actor);
+	generation_drop(&shard->rules);
 	cohort_free(&shard->cohort);
 	while (shard->inbox != NULL) {
 		struct item *item = queue_pop(shard->inbox, 0);
@@ -139,7 +141,7 @@ static enum status shard_take_letters(struct shard *shard, struct error *err)
 static enum status shard_rounds(struct shard *shard, int64_t watermark_us, struct error *err)
 {
 	unsigned actors = shard->runtime->options.actor_count;
-	unsigned rounds = plan_rounds(shard->runtime->plan);
+	unsigned rounds = plan_rounds(shard->rules->plan);
 	struct bytes *by_actor = calloc(actors, sizeof *by_actor);
 	if (by_actor == NULL)
 		return ENOMEMORY;
@@ -188,7 +190,7 @@ static enum status shard_feed(struct shard *shard, struct parcel **row, int64_t 
 	return status;
 }
 
-static void put_alerts(struct shard *shard, struct verdicts *to)
+void shard_put_alerts(struct shard *shard, struct verdicts *to)
 {
 	struct bytes key cleanup(bytes_done) = {0};
 	struct bytes value cleanup(bytes_done) = {0};
@@ -298,11 +300,13 @@ static enum status shard_fold(struct shard *shard, struct parcel **row, struct e
 		status = actor_close(shard->actor, shard->epoch, watermark_us, err);
 	if (status == OK)
 		status = cohort_close(shard->cohort, watermark_us, err);
+	if (status == OK && row[0]->next != shard->rules)
+		status = actor_retire(shard->actor, row[0]->next->plan, err);
 	if (status != OK)
 		return status;
 	assert(watermark_us >= shard->watermark_us);
 	shard->watermark_us = watermark_us;
-	put_alerts(shard, verdicts);
+	shard_put_alerts(shard, verdicts);
 	put_cohorts(shard, verdicts);
 	if (row[0]->checkpoint)
 		status = put_cells(shard, verdicts);
@@ -312,7 +316,10 @@ static enum status shard_fold(struct shard *shard, struct parcel **row, struct e
 	verdicts->epoch = shard->epoch;
 	verdicts->shard = shard->index;
 	verdicts->watermark_us = watermark_us;
-	verdicts->counters = actor_counters(shard->actor);
+	verdicts->counters = shard_counters(shard);
+	status = shard_switch(shard, row[0]->next, err); /* the parcel lives until it is pushed */
+	if (status != OK)
+		return status;
 	queue_push(shard->runtime->committer.inbox, TAKE(verdicts));
 	return OK;
 }

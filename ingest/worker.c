@@ -37,9 +37,10 @@ enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned
 	assert(index < options->worker_count);
 	*worker = (struct worker){.runtime = runtime, .index = index};
 	worker->epoch = runtime->committer.row.epoch + 1;
+	worker->rules = generation_hold(runtime->gate.current);
 	struct detect_options detect = {
-		.ruleset = options->ruleset,
-		.plan = runtime->plan,
+		.ruleset = runtime->gate.current->ruleset,
+		.plan = runtime->gate.current->plan,
 		.decoder = options->decoder,
 		.enrich = options->enrich,
 		.actor_count = options->actor_count,
@@ -74,6 +75,7 @@ void worker_done(struct worker *worker)
 {
 	source_free(&worker->source);
 	detect_free(&worker->detect);
+	generation_drop(&worker->rules);
 	detected_done(&worker->detected);
 	bytes_done(&worker->announcements);
 	for (size_t i = 0; i < worker->stream_count; i++) {
@@ -238,7 +240,7 @@ static void worker_undecided(void *context, const struct event *event,
 		if (already_told(worker, ((uint64_t)(matches->undecided[i] + 1) << 32) ^ hour))
 			continue;
 		const struct rule *rule =
-			ruleset_rule(worker->runtime->options.ruleset, matches->undecided[i]);
+			ruleset_rule(worker->rules->ruleset, matches->undecided[i]);
 		char reason[1024];
 		(void)snprintf(reason, sizeof reason,
 			       "rule \"%.*s\" could not be decided for %.*s/%d/%lld: its pattern "
@@ -380,7 +382,7 @@ void parcel_free(struct parcel **parcel)
 }
 
 /* Everything of the open epoch leaves; the next epoch begins empty. */
-static enum status worker_close_epoch(struct worker *worker, bool checkpoint, bool final,
+static enum status worker_close_epoch(struct worker *worker, const struct epoch_order *order,
 				      struct error *err)
 {
 	struct runtime *runtime = worker->runtime;
@@ -404,8 +406,10 @@ static enum status worker_close_epoch(struct worker *worker, bool checkpoint, bo
 	parcel->item.kind = ITEM_PARCEL;
 	parcel->epoch = worker->epoch++;
 	parcel->worker = worker->index;
-	parcel->checkpoint = checkpoint;
-	parcel->final = final;
+	parcel->checkpoint = order->checkpoint;
+	parcel->final = order->final;
+	parcel->next = order->final ? worker->rules : order->next;
+	parcel->next_hash = parcel->next->hash;
 	parcel->watermark_us = worker_watermark(worker, &parcel->finished);
 	parcel->counters = detect_counters(worker->detect);
 	parcel->detected = worker->detected;
@@ -444,15 +448,19 @@ void *worker_main(void *argument)
 	enum status status = OK;
 	bool final = false;
 	while (status == OK && !final && !epoch_gate_failed(&runtime->gate)) {
-		bool checkpoint = false;
 		bool finished = false;
-		uint64_t closing =
-			epoch_gate_closing(&runtime->gate, &checkpoint, &final, worker->epoch);
-		if (closing >= worker->epoch) {
-			status = worker_close_epoch(worker, checkpoint, final, &err);
+		struct epoch_order order = epoch_gate_order(&runtime->gate, worker->epoch);
+		if (order.close) {
+			final = order.final;
+			/* Before the parcel leaves: the old rules may be gone once it is committed.
+			 */
+			struct generation *next = final ? NULL : generation_hold(order.next);
+			status = worker_close_epoch(worker, &order, &err);
+			if (status == OK && !final)
+				status = worker_switch(worker, next, &err);
+			generation_drop(&next);
 			continue;
 		}
-		final = false;
 		(void)worker_watermark(worker, &finished);
 		if (worker_must_wait(worker) || finished || atomic_load(&runtime->stopping))
 			(void)poll(NULL, 0, 1);

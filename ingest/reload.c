@@ -1,0 +1,215 @@
+/* Another rule set while the engine runs: swapped whole, between two epochs.
+ *
+ *   runtime_swap()   makes the plan, and waits until the committer has taken the new set
+ *   committer        tells the workers to close epoch E, makes E a checkpoint, and fixes that E + 1
+ *                    is matched with the new set
+ *   worker           closes E with the old set and opens E + 1 with a matcher of the new one
+ *   shard            folds E with the old plan, ends the alerts of rules that are gone, writes its
+ *                    cells, and becomes what a start from these cells under the new plan would make
+ *   committer        commits E: what the old set said, the cells, and the hash of the new set
+ *
+ * So a swap is a restart of the correlation without the restart: a rule whose state id is the same
+ * (docs/CORRELATION.md) goes on, with another threshold if it has one; one that is gone takes its
+ * cells with it; a new one starts empty. Since E is a checkpoint, no replay ever crosses a swap:
+ * after a crash the match rows behind the checkpoint are all of one set.
+ *
+ * One swap at a time: the next waits until E is committed, and so does freeing the old set. */
+#include <assert.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "ingest/runtime_private.h"
+
+enum { SWAP_WAIT_SECONDS = 30 };
+
+enum status generation_new(const struct ruleset *ruleset, bool owned, const struct hash_key *key,
+			   struct generation **ret_generation, struct error *err)
+{
+	struct generation *generation = calloc(1, sizeof *generation);
+	struct ruleset *own = owned ? (struct ruleset *)ruleset : NULL;
+	if (generation == NULL) {
+		ruleset_free(&own);
+		return error_set(err, ENOMEMORY, "no memory for a rule set");
+	}
+	atomic_init(&generation->references, 1);
+	generation->ruleset = ruleset;
+	generation->owned = own;
+	generation->hash = ruleset_hash(ruleset);
+	enum status status = plan_new(ruleset, key, &generation->plan, err);
+	if (status == OK)
+		*ret_generation = TAKE(generation);
+	generation_drop(&generation);
+	return status;
+}
+
+struct generation *generation_hold(struct generation *generation)
+{
+	unsigned before = atomic_fetch_add(&generation->references, 1);
+	assert(before > 0);
+	(void)before;
+	return generation;
+}
+
+void generation_drop(struct generation **generation)
+{
+	struct generation *old = TAKE(*generation);
+	if (old == NULL || atomic_fetch_sub(&old->references, 1) != 1)
+		return;
+	if (old->plan != NULL)
+		plan_free(&old->plan);
+	ruleset_free(&old->owned);
+	free(old);
+}
+
+struct generation *runtime_rules(struct runtime *runtime)
+{
+	(void)pthread_mutex_lock(&runtime->gate.mutex);
+	struct generation *current = generation_hold(runtime->gate.current);
+	(void)pthread_mutex_unlock(&runtime->gate.mutex);
+	return current;
+}
+
+void epoch_gate_begin(struct epoch_gate *gate, uint64_t committed)
+{
+	gate->closing = gate->committed = committed;
+	gate->rules[epoch_slot(committed + 1)] = gate->current;
+}
+
+bool epoch_gate_wants_swap(const struct epoch_gate *gate)
+{
+	return gate->pending != NULL && gate->retired == NULL;
+}
+
+void epoch_gate_plan(struct epoch_gate *gate, uint64_t closing)
+{
+	if (epoch_gate_wants_swap(gate)) {
+		gate->retired = gate->current;
+		gate->retired_after = closing;
+		gate->current = TAKE(gate->pending);
+		gate->swapped_epoch = closing + 1;
+		(void)pthread_cond_broadcast(&gate->changed);
+	}
+	gate->rules[epoch_slot(closing + 1)] = gate->current;
+}
+
+void epoch_gate_committed(struct epoch_gate *gate, uint64_t epoch)
+{
+	struct generation *gone = NULL;
+	(void)pthread_mutex_lock(&gate->mutex);
+	gate->committed++;
+	if (gate->retired != NULL && epoch >= gate->retired_after)
+		gone = TAKE(gate->retired);
+	(void)pthread_mutex_unlock(&gate->mutex);
+	generation_drop(&gone); /* outside: freeing thousands of rules takes a while */
+}
+
+/* Under the gate's mutex: waits until the pending set was taken. */
+static enum status swap_wait(struct epoch_gate *gate, const atomic_bool *stopping,
+			     struct error *err)
+{
+	struct timespec until;
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += SWAP_WAIT_SECONDS;
+	int waited = 0;
+	while (gate->pending != NULL && waited == 0 && !gate->failed && gate->final == 0)
+		waited = pthread_cond_timedwait(&gate->changed, &gate->mutex, &until);
+	if (gate->pending == NULL)
+		return OK;
+	if (gate->failed || gate->final != 0 || atomic_load(stopping))
+		return error_set(err, ECLOSED,
+				 "the engine has stopped; the rules stay as they are");
+	return error_set(err, EUNAVAILABLE,
+			 "nothing was committed for %d s, so the rules stay as they are; see "
+			 "picket status",
+			 SWAP_WAIT_SECONDS);
+}
+
+enum status runtime_swap(struct runtime *runtime, struct ruleset **ruleset, uint64_t *ret_epoch,
+			 struct error *err)
+{
+	struct epoch_gate *gate = &runtime->gate;
+	struct generation *next = NULL;
+	enum status status = generation_new(TAKE(*ruleset), true, &runtime->hash_key, &next, err);
+	if (status != OK)
+		return status;
+	(void)pthread_mutex_lock(&gate->mutex);
+	if (gate->pending != NULL) {
+		status = error_set(err, EINUSE, "another reload is under way");
+	} else {
+		gate->pending = TAKE(next);
+		status = swap_wait(gate, &runtime->stopping, err);
+		if (status == OK)
+			*ret_epoch = gate->swapped_epoch;
+		else
+			next = TAKE(gate->pending);
+	}
+	(void)pthread_mutex_unlock(&gate->mutex);
+	generation_drop(&next);
+	return status;
+}
+
+enum status worker_switch(struct worker *worker, struct generation *next, struct error *err)
+{
+	if (next == worker->rules)
+		return OK;
+	enum status status = detect_switch(worker->detect, next->ruleset, next->plan, err);
+	if (status != OK)
+		return status;
+	memset(worker->told, 0, sizeof worker->told); /* by rule index */
+	generation_drop(&worker->rules);
+	worker->rules = generation_hold(next);
+	return OK;
+}
+
+/* What was counted goes on; what is there now is the new actor's. */
+static void counters_keep(struct shard *shard)
+{
+	struct actor_counters old = actor_counters(shard->actor);
+	shard->before.records += old.records;
+	shard->before.unknown_state += old.unknown_state;
+	shard->before.late_counted += old.late_counted;
+	shard->before.late_dropped += old.late_dropped;
+	shard->before.cells_refused += old.cells_refused;
+}
+
+struct actor_counters shard_counters(const struct shard *shard)
+{
+	struct actor_counters counters = actor_counters(shard->actor);
+	counters.records += shard->before.records;
+	counters.unknown_state += shard->before.unknown_state;
+	counters.late_counted += shard->before.late_counted;
+	counters.late_dropped += shard->before.late_dropped;
+	counters.cells_refused += shard->before.cells_refused;
+	return counters;
+}
+
+static void actor_done(struct actor **actor)
+{
+	actor_free(actor);
+}
+
+enum status shard_switch(struct shard *shard, struct generation *next, struct error *err)
+{
+	if (next == shard->rules)
+		return OK;
+	unsigned count = shard->runtime->options.actor_count;
+	struct actor_options options = {
+		.plan = next->plan, .index = shard->index, .actor_count = count};
+	struct actor *actor cleanup(actor_done) = NULL;
+	struct bytes cells cleanup(bytes_done) = {0};
+	enum status status = actor_new(&options, &actor, err);
+	for (unsigned i = shard->index; status == OK && i < VIRTUAL_PARTITIONS; i += count) {
+		bytes_clear(&cells);
+		status = actor_checkpoint(shard->actor, (uint8_t)i, &cells);
+		if (status == OK)
+			status = actor_restore(actor, bytes_text(&cells), err);
+	}
+	if (status != OK)
+		return error_wrap(err, status, "taking over the state of the rules before");
+	counters_keep(shard);
+	actor_free(&shard->actor);
+	shard->actor = TAKE(actor);
+	generation_drop(&shard->rules);
+	shard->rules = generation_hold(next);
+	return OK;
+}

@@ -1,0 +1,194 @@
+/* Rule sets swapped while the engine runs. A set swapped with itself, at any epoch, with any number
+ * of threads and with crashes in between, changes nothing that anybody could see; a set with other
+ * rules ends the alerts of those that are gone and leaves the rest as they were. */
+#include "tests/ingest/running.h"
+
+static uint64_t dice = 0x2545f4914f6cdd1d;
+static unsigned swaps;
+static const char *next_rules; /* what meanwhile swaps in */
+
+/* Without the last rule; the threshold of the first correlation raised; one rule more. */
+static const char other_rules[] =
+	"title: failed\nname: failed\nlogsource: {product: microservice}\n"
+	"detection: {s: {event.outcome: failure}, condition: s}\nlevel: informational\n"
+	"---\n"
+	"title: many failed\nid: 11111111-1111-4111-8111-111111111111\n"
+	"correlation: {type: event_count, rules: [failed], group-by: [user.id], timespan: 30s,\n"
+	"              condition: {gte: 5}}\nlevel: high\n"
+	"---\n"
+	"title: success\nid: 55555555-5555-4555-8555-555555555555\n"
+	"logsource: {product: microservice}\n"
+	"detection: {s: {event.outcome: success}, condition: s}\nlevel: low\n"
+	"picket: {dedup: {by: [user.id], for: 10m}}\n";
+
+static struct ruleset *parse(const char *text)
+{
+	struct ruleset_options options = {0};
+	struct ruleset *parsed = NULL;
+	struct error err = {0};
+	ck_assert_msg(ruleset_parse(&options, text_of(text), "test", &parsed, &err) == OK, "%s",
+		      err.text);
+	return parsed;
+}
+
+static void swap_now(struct runtime *runtime)
+{
+	struct ruleset *next = parse(next_rules);
+	struct error err = {0};
+	uint64_t hash = ruleset_hash(next), epoch = 0;
+	enum status status = runtime_swap(runtime, &next, &epoch, &err);
+	ck_assert_ptr_null(next);
+	if (status == ECLOSED)
+		return; /* it failed meanwhile */
+	ck_assert_msg(status == OK, "%s", err.text);
+	ck_assert_uint_gt(epoch, 0);
+	struct generation *live cleanup(generation_drop) = runtime_rules(runtime);
+	ck_assert_uint_eq(live->hash, hash);
+	swaps++;
+}
+
+static void swap_sometimes(struct runtime *runtime)
+{
+	if (next_random(&dice) % 8 == 0)
+		swap_now(runtime);
+}
+
+static unsigned events_before_swap;
+
+static void swap_once(struct runtime *runtime)
+{
+	struct runtime_status now cleanup(runtime_status_done) = {0};
+	ck_assert_int_eq(runtime_status(runtime, &now), OK);
+	uint64_t stored = 0;
+	for (size_t i = 0; i < now.partition_count; i++)
+		stored += now.partitions[i].row.stored;
+	if (swaps == 0 && stored > events_before_swap)
+		swap_now(runtime);
+}
+
+static uint64_t hash_of_store(struct store *store)
+{
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
+	struct epoch_row row = {0};
+	struct error err = {0};
+	epoch_key(&key);
+	ck_assert_int_eq(store_get(store, FAMILY_POSITION, bytes_text(&key), &value, &err), OK);
+	ck_assert_int_eq(epoch_decode(bytes_text(&value), &row, &err), OK);
+	return row.ruleset_hash;
+}
+
+START_TEST(swapped_with_itself_nothing_changes)
+{
+	static const unsigned shapes[][2] = {{1, 1}, {1, 3}, {3, 2}};
+	struct lines expected = run_reference();
+	next_rules = rules_text;
+	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+		struct store *store cleanup(store_free) = new_store();
+		swaps = 0;
+		ck_assert_int_eq(run_with(store, shapes[i][0], shapes[i][1], swap_sometimes),
+				 RUNTIME_FINISHED);
+		ck_assert_uint_gt(swaps, 2); /* otherwise this run has proved nothing */
+		struct lines got = collect(store);
+		assert_same(&expected, &got, "swaps");
+		lines_free(&got);
+	}
+	lines_free(&expected);
+}
+END_TEST
+
+START_TEST(swapped_and_crashed_nothing_changes)
+{
+	struct lines expected = run_reference();
+	next_rules = rules_text;
+	swaps = 0;
+	unsigned all_crashes = 0;
+	for (int round = 0; round < 4; round++) {
+		struct store *store cleanup(store_free) = new_store();
+		unsigned crashes = 0;
+		for (enum runtime_state state = RUNTIME_FAILED; state != RUNTIME_FINISHED;) {
+			unsigned nth = 1 + (unsigned)(next_random(&dice) % 12);
+			store_memory_fail_at(store, crashes < 8 ? nth : 0, ESYSTEM);
+			state = run_with(store, 1 + (unsigned)(next_random(&dice) % 3),
+					 1 + (unsigned)(next_random(&dice) % 3), swap_sometimes);
+			crashes += state == RUNTIME_FAILED;
+		}
+		all_crashes += crashes;
+		struct lines got = collect(store);
+		assert_same(&expected, &got, "swaps and crashes");
+		lines_free(&got);
+	}
+	ck_assert_uint_ge(all_crashes, 4);
+	ck_assert_uint_gt(swaps, 4);
+	lines_free(&expected);
+}
+END_TEST
+
+/* collect() fails when an alert is left open. */
+START_TEST(other_rules_take_over)
+{
+	struct lines reference = run_reference();
+	next_rules = other_rules;
+	for (unsigned i = 0; i < 3; i++) {
+		struct store *store cleanup(store_free) = new_store();
+		struct ruleset *other cleanup(ruleset_free) = parse(other_rules);
+		swaps = 0;
+		events_before_swap = 2000 + 3000 * i;
+		ck_assert_int_eq(run_with(store, 2, 2, swap_once), RUNTIME_FINISHED);
+		ck_assert_uint_eq(swaps, 1);
+		ck_assert_uint_eq(hash_of_store(store), ruleset_hash(other));
+		struct lines got = collect(store);
+		ck_assert_uint_eq(count_prefix(&reference, "alert 55555555"), 0);
+		ck_assert_uint_gt(count_prefix(&got, "alert 55555555"), 0);
+		ck_assert_uint_gt(count_prefix(&got, "alert 33333333"), 0);
+		ck_assert_uint_lt(count_prefix(&got, "alert 33333333"),
+				  count_prefix(&reference, "alert 33333333") + 1);
+		ck_assert_uint_gt(count_prefix(&got, "alert 11111111"), 0);
+		ck_assert_uint_eq(count_prefix(&got, "event"), count_prefix(&reference, "event"));
+		lines_free(&got);
+	}
+	lines_free(&reference);
+}
+END_TEST
+
+/* The daemon was killed, and started again with other rules than it ran with: files that changed
+ * while it was down, or a reload that was taken back. */
+START_TEST(a_start_with_other_rules_goes_on)
+{
+	unsigned crashes = 0;
+	for (unsigned round = 0; round < 8; round++) {
+		struct store *store cleanup(store_free) = new_store();
+		struct ruleset *first = ruleset;
+		bool swaps_before = round % 2 == 0;
+		next_rules = other_rules;
+		swaps = 0;
+		events_before_swap = 0;
+		store_memory_fail_at(store, 2 + round, ESYSTEM);
+		enum runtime_state state = run_with(store, 2, 2, swaps_before ? swap_once : NULL);
+		store_memory_fail_at(store, 0, ESYSTEM);
+		crashes += state == RUNTIME_FAILED;
+		if (!swaps_before)
+			ruleset = parse(other_rules);
+		if (state == RUNTIME_FAILED)
+			ck_assert_int_eq(run(store, 3, 1), RUNTIME_FINISHED);
+		struct lines got = collect(store);
+		ck_assert_uint_eq(count_prefix(&got, "event") + count_prefix(&got, "reject"),
+				  FILES * LINES_PER_FILE);
+		lines_free(&got);
+		if (!swaps_before)
+			ruleset_free(&ruleset);
+		ruleset = first;
+	}
+	ck_assert_uint_ge(crashes, 4); /* otherwise this run has proved nothing */
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tests = tcase_create("reload");
+	tcase_add_test(tests, swapped_with_itself_nothing_changes);
+	tcase_add_test(tests, swapped_and_crashed_nothing_changes);
+	tcase_add_test(tests, other_rules_take_over);
+	tcase_add_test(tests, a_start_with_other_rules_goes_on);
+	return running_main(tests);
+}
