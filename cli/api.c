@@ -41,6 +41,7 @@ static const struct route routes[] = {
 	{"GET", "/v1/search", "q tenant since until topic partition from to sort fields limit after", API_SOCKET_ONLY,
 	 api_search},
 	{"POST", "/v1/sources/seek", "", API_SOCKET_ONLY, api_seek},
+	{"POST", "/v1/rules/reload", "", API_SOCKET_ONLY, api_rules_reload},
 };
 
 enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
@@ -107,6 +108,11 @@ void api_done(struct api *api)
 int64_t api_now(const struct api *api)
 {
 	return api->clock.now_us(api->clock.context);
+}
+
+struct generation *api_rules_hold(const struct api *api)
+{
+	return api->rules == NULL ? NULL : api->rules(api->runtime_context);
 }
 
 enum status api_commit(const struct api *api, struct store_batch *batch, struct error *err)
@@ -208,7 +214,8 @@ static enum status answer(struct api *api, const struct api_request *request,
 	if (status != OK)
 		return status;
 	size_t size = strlen(route->path);
-	struct api_call call = {api, request, {0}};
+	struct generation *rules cleanup(generation_drop) = api_rules_hold(api);
+	struct api_call call = {api, request, {0}, rules == NULL ? api->ruleset : rules->ruleset};
 	if (route->path[size - 1] == '/')
 		call.rest = text_cut(request->path, size);
 	return route->handle(&call, response, err);

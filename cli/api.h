@@ -28,7 +28,11 @@ enum {
 
 struct api {
 	struct store *store;
-	const struct ruleset *ruleset; /* NULL: offline, not known */
+	const struct ruleset *ruleset; /* where there is no daemon; NULL: not known */
+	/* The rules that are live, to be dropped by whoever asks; NULL: `ruleset` is all there is.
+	 */
+	struct generation *(*rules)(void *context);
+	struct reloader *reloader; /* lent; NULL: no daemon */
 	struct wall_clock clock;
 	/* A snapshot of the runtime, freed with runtime_status_done(); NULL: no daemon runs. */
 	enum status (*runtime_status)(void *context, struct runtime_status *ret_status);

@@ -199,7 +199,8 @@ static enum status collect(struct api *api, const struct gate_query *query, stru
 	if (status != OK)
 		return status;
 	runtime_reasons(facts, query->now_us);
-	rule_reasons(facts, api->ruleset);
+	struct generation *rules cleanup(generation_drop) = api_rules_hold(api);
+	rule_reasons(facts, rules == NULL ? api->ruleset : rules->ruleset);
 	return OK;
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "cli/api_private.h"
+#include "cli/reloader.h"
 #include "rules/ruleset.h"
 
 struct metric {
@@ -150,6 +151,19 @@ static void put_rules(struct bytes *to, const struct ruleset *ruleset)
 		   (double)skipped);
 }
 
+static void put_reloads(struct bytes *to, const struct api *api)
+{
+	if (api->reloader == NULL)
+		return;
+	struct reload_report report = reloader_report(api->reloader);
+	put_single(to, &(struct metric){"rules_reloads_total", "counter", "Rule sets swapped in."},
+		   (double)report.succeeded);
+	put_single(to,
+		   &(struct metric){"rules_reloads_refused_total", "counter",
+				    "Reloads that left the old rules live."},
+		   (double)report.failed);
+}
+
 static void put_engine(struct bytes *to, const struct runtime_status *status)
 {
 	const struct {
@@ -253,7 +267,8 @@ enum status api_metrics(const struct api_call *call, struct api_response *respon
 		   seconds(call->api->started_us));
 	put_partitions(to, &view.status);
 	put_engine(to, &view.status);
-	put_rules(to, call->api->ruleset);
+	put_rules(to, call->ruleset);
+	put_reloads(to, call->api);
 	put_receivers(to, call->api);
 	put_single(to, &(struct metric){"store_bytes", "gauge", "Size of the store."},
 		   (double)store_bytes(call->api->store));
@@ -282,7 +297,7 @@ enum status api_readyz(const struct api_call *call, struct api_response *respons
 		bool ok;
 	} checks[] = {
 		{"engine", view.live && now->state != RUNTIME_FAILED},
-		{"rules", call->api->ruleset != NULL && ruleset_count(call->api->ruleset) > 0},
+		{"rules", call->ruleset != NULL && ruleset_count(call->ruleset) > 0},
 		{"store_writable", !now->disk_full},
 		{"sources", now->partition_count > 0},
 	};

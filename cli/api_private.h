@@ -17,7 +17,8 @@ enum { API_NO_COMMIT_US = 10 * 1000000 };
 struct api_call {
 	struct api *api;
 	const struct api_request *request;
-	struct text rest; /* of the path, behind the route: "ID" or "ID/ack" */
+	struct text rest;              /* of the path, behind the route: "ID" or "ID/ack" */
+	const struct ruleset *ruleset; /* live while the call lasts; NULL: not known */
 };
 
 typedef enum status api_handler(const struct api_call *call, struct api_response *response,
@@ -25,7 +26,7 @@ typedef enum status api_handler(const struct api_call *call, struct api_response
 
 api_handler api_alerts_list, api_alert_one, api_alert_act;
 api_handler api_gate;
-api_handler api_status, api_sources, api_seek, api_services, api_rules;
+api_handler api_status, api_sources, api_seek, api_services, api_rules, api_rules_reload;
 api_handler api_metrics, api_livez, api_readyz;
 api_handler api_quarantine_list, api_quarantine_one, api_events;
 api_handler api_search;
@@ -83,6 +84,10 @@ enum status api_receiver_read(struct api *api, enum receiver_kind kind,
 			      struct api_receiver *ret_receiver, struct error *err);
 void api_receiver_done(struct api_receiver *receiver);
 
+/* api_rules.c: the member "rules" of the status, and what is wrong with the rules. */
+void api_rules_status(struct json_writer *json, const struct api_call *call);
+void api_rules_problems(struct json_writer *json, const struct api_call *call);
+
 /* origin as the members topic, partition, offset, index. */
 void api_write_origin(struct json_writer *json, const struct origin *origin);
 
@@ -106,6 +111,8 @@ void api_backtest_stop(struct api *api);
 /* A row of the audit for what was asked and answered. */
 void api_audit(struct api *api, const struct api_request *request,
 	       const struct api_response *response);
+/* The live rules; generation_drop() it. NULL: there is no daemon, api->ruleset is all there is. */
+struct generation *api_rules_hold(const struct api *api);
 
 /* What a person did, on disk before it returns. */
 enum status api_commit(const struct api *api, struct store_batch *batch, struct error *err);

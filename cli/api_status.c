@@ -40,30 +40,6 @@ static void write_totals(struct json_writer *json, const struct api_view *view)
 	json_write_close(json, '}');
 }
 
-static void write_rules(struct json_writer *json, const struct ruleset *ruleset)
-{
-	size_t note_count = 0;
-	size_t skipped = 0;
-	size_t blocking = 0;
-	char hash[20];
-	if (ruleset == NULL) {
-		json_write_null(json, "rules");
-		return;
-	}
-	const struct rule_note *notes = ruleset_notes(ruleset, &note_count);
-	for (size_t i = 0; i < note_count; i++) {
-		skipped += notes[i].kind == NOTE_REFUSED;
-		blocking += notes[i].kind == NOTE_REFUSED && notes[i].gate_block;
-	}
-	(void)snprintf(hash, sizeof hash, "%016" PRIx64, ruleset_hash(ruleset));
-	json_write_open(json, "rules", '{');
-	json_write_count(json, "loaded", ruleset_count(ruleset));
-	json_write_count(json, "skipped", skipped);
-	json_write_count(json, "skipped_that_block_deployments", blocking);
-	json_write_string(json, "hash", hash);
-	json_write_close(json, '}');
-}
-
 static enum status write_alerts(struct json_writer *json, struct api *api, struct error *err)
 {
 	struct api_alert_counts counts;
@@ -114,20 +90,6 @@ __attribute__((format(printf, 2, 3))) static void problem(struct json_writer *js
 	json_write_string(json, NULL, text);
 }
 
-static void rule_problems(struct json_writer *json, const struct ruleset *ruleset)
-{
-	size_t count = 0;
-	size_t skipped = 0;
-	const struct rule_note *notes = ruleset == NULL ? NULL : ruleset_notes(ruleset, &count);
-	for (size_t i = 0; i < count; i++)
-		skipped += notes[i].kind == NOTE_REFUSED;
-	if (skipped > 0)
-		problem(json, "%zu rules did not load and were skipped: picket rules lint",
-			skipped);
-	if (ruleset != NULL && ruleset_count(ruleset) == 0)
-		problem(json, "no rule is loaded: nothing can be found; see rules.paths");
-}
-
 /* What keeps the daemon from reading or committing. */
 static void reading_problems(struct json_writer *json, const struct runtime_status *status,
 			     int64_t now_us)
@@ -172,7 +134,7 @@ static void write_problems(struct json_writer *json, const struct api_call *call
 		json_write_string(json, NULL, status->problem);
 	if (view->live)
 		reading_problems(json, status, api_now(call->api));
-	rule_problems(json, call->api->ruleset);
+	api_rules_problems(json, call);
 	if (status->disk_full)
 		json_write_string(json, NULL,
 				  "the disk is full: reading waits until there is room");
@@ -221,7 +183,7 @@ enum status api_status(const struct api_call *call, struct api_response *respons
 			view.status.committed_us <= 0 ? INT64_MIN : view.status.committed_us);
 	json_write_time(&json, "watermark", view.status.watermark_us);
 	write_totals(&json, &view);
-	write_rules(&json, call->api->ruleset);
+	api_rules_status(&json, call);
 	status = write_alerts(&json, call->api, err);
 	if (status != OK)
 		return status;
@@ -292,15 +254,5 @@ enum status api_sources(const struct api_call *call, struct api_response *respon
 		write_source(&json, &view.status.partitions[i], &view);
 	json_write_close(&json, ']');
 	json_write_close(&json, '}');
-	return OK;
-}
-
-enum status api_rules(const struct api_call *call, struct api_response *response, struct error *err)
-{
-	if (call->api->ruleset == NULL)
-		return error_set(err, EUNAVAILABLE,
-				 "no rules are loaded here; name them with --rules PATH");
-	struct json_writer json = {.to = &response->body};
-	rules_json(call->api->ruleset, api_parameter(call, "level"), &json);
 	return OK;
 }

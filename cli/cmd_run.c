@@ -26,6 +26,7 @@ static void block_signals(sigset_t *ret_set)
 	(void)sigemptyset(ret_set);
 	(void)sigaddset(ret_set, SIGTERM);
 	(void)sigaddset(ret_set, SIGINT);
+	(void)sigaddset(ret_set, SIGHUP);
 	int failed = pthread_sigmask(SIG_BLOCK, ret_set, NULL);
 	assert(failed == 0);
 	(void)failed;
@@ -39,6 +40,8 @@ static int watch(struct daemon *daemon, const sigset_t *signals, bool until_done
 		int got = sigtimedwait(signals, NULL, &second);
 		if (got == SIGTERM || got == SIGINT)
 			return EXIT_OK;
+		if (got == SIGHUP)
+			daemon_reload(daemon);
 		enum daemon_state state = daemon_tick(daemon);
 		if (state == DAEMON_FAILED)
 			return EXIT_INTERNAL;

@@ -12,6 +12,7 @@
 #include "cli/api.h"
 #include "cli/housekeeper.h"
 #include "cli/http.h"
+#include "cli/reloader.h"
 #include "cli/sender.h"
 #include "cli/wall.h"
 #include "cli/wiring.h"
@@ -34,6 +35,7 @@ struct daemon {
 	struct runtime *runtime;
 	struct sender *sender;
 	struct api api;
+	struct reloader reloader;
 	bool api_is_up;
 	struct housekeeper *housekeeper;
 	struct http *http;
@@ -109,21 +111,10 @@ static enum status ensure_identity(struct store *store, struct identity_row *ret
 
 static enum status open_rules(struct daemon *daemon, struct error *err)
 {
-	size_t count = 0;
 	enum status status = wiring_load_rules(&daemon->wiring, &daemon->ruleset, err);
-	if (status != OK)
-		return status;
-	const struct rule_note *notes = ruleset_notes(daemon->ruleset, &count);
-	for (size_t i = 0; i < count; i++) {
-		struct error one = {0};
-		char text[ERROR_TEXT_MAX + ERROR_FILE_MAX];
-		if (notes[i].kind != NOTE_REFUSED)
-			continue;
-		(void)!error_at(&one, EINVALID, notes[i].at, "%.*s", TEXT_ARG(notes[i].text));
-		(void)error_print(&one, text, sizeof text);
-		say(daemon, LOG_LEVEL_WARNING, "rule skipped", text);
-	}
-	return OK;
+	if (status == OK)
+		(void)log_skipped_rules(daemon->log, daemon->ruleset);
+	return status;
 }
 
 static enum status open_store(struct daemon *daemon, struct hash_key *ret_key, struct error *err)
@@ -166,6 +157,7 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 	struct runtime_options options = {
 		.store = daemon->store,
 		.ruleset = daemon->ruleset,
+		.takes_ruleset = true,
 		.source = wiring_source_factory(&daemon->wiring),
 		.decoder = daemon->wiring.decoder,
 		.enrich = daemon->wiring.enrich,
@@ -178,6 +170,7 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 		.lateness_us = config->lateness_us,
 		.synced_path = synced.data,
 	};
+	daemon->ruleset = NULL; /* the runtime's now */
 	return runtime_new(&options, &daemon->runtime, err);
 }
 
@@ -207,6 +200,11 @@ static enum status ask_runtime(void *context, struct runtime_status *ret_status)
 	return runtime_status(context, ret_status);
 }
 
+static struct generation *ask_rules(void *context)
+{
+	return runtime_rules(context);
+}
+
 static enum status open_api(struct daemon *daemon, struct error *err)
 {
 	const struct config *config = daemon->config;
@@ -229,8 +227,10 @@ static enum status open_api(struct daemon *daemon, struct error *err)
 	}
 	if (status != OK)
 		return status;
+	reloader_init(&daemon->reloader, &daemon->wiring, daemon->runtime, daemon->log);
 	daemon->api = (struct api){.store = daemon->store,
-				   .ruleset = daemon->ruleset,
+				   .rules = ask_rules,
+				   .reloader = &daemon->reloader,
 				   .clock = wall_clock_real(),
 				   .runtime_status = ask_runtime,
 				   .commit = commit_through_runtime,
@@ -246,7 +246,8 @@ static void say_started(struct daemon *daemon)
 {
 	char rules[24];
 	char port[16];
-	(void)snprintf(rules, sizeof rules, "%zu", ruleset_count(daemon->ruleset));
+	struct generation *live cleanup(generation_drop) = runtime_rules(daemon->runtime);
+	(void)snprintf(rules, sizeof rules, "%zu", ruleset_count(live->ruleset));
 	(void)snprintf(port, sizeof port, "%u", http_port(daemon->http));
 	const struct log_field fields[] = {
 		{"version", TEXT(PICKET_VERSION)},
@@ -364,6 +365,12 @@ static void reload_knowledge(struct daemon *daemon)
 	}
 }
 
+void daemon_reload(struct daemon *daemon)
+{
+	struct reloaded reloaded;
+	(void)!reloader_run(&daemon->reloader, &reloaded, NULL); /* it logs, and status tells */
+}
+
 enum daemon_state daemon_tick(struct daemon *daemon)
 {
 	struct runtime_status status;
@@ -386,8 +393,10 @@ void daemon_free(struct daemon **daemon)
 	if (gone->api_is_up)
 		atomic_store(&gone->api.stopping, true);
 	http_free(&gone->http);
-	if (gone->api_is_up)
+	if (gone->api_is_up) {
 		api_done(&gone->api);
+		reloader_done(&gone->reloader);
+	}
 	sender_free(&gone->sender);
 	if (gone->runtime != NULL) {
 		runtime_stop(gone->runtime);

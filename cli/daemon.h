@@ -21,6 +21,9 @@ enum daemon_state { DAEMON_RUNNING, DAEMON_FINISHED, DAEMON_FAILED };
 /* Once a second: logs what has changed. */
 enum daemon_state daemon_tick(struct daemon *daemon);
 
+/* SIGHUP: the rules are read again (reloader.h). */
+void daemon_reload(struct daemon *daemon);
+
 /* Finishes the epoch, commits, joins, closes. */
 void daemon_free(struct daemon **daemon);
 

@@ -103,19 +103,18 @@ void epoch_gate_committed(struct epoch_gate *gate, uint64_t epoch)
 	generation_drop(&gone); /* outside: freeing thousands of rules takes a while */
 }
 
-/* Under the gate's mutex: waits until the pending set was taken. */
-static enum status swap_wait(struct epoch_gate *gate, const atomic_bool *stopping,
-			     struct error *err)
+/* Under the gate's mutex: waits until the pending set was taken, by the clock of the machine. */
+static enum status swap_wait(struct runtime *runtime, struct error *err)
 {
-	struct timespec until;
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += SWAP_WAIT_SECONDS;
+	struct epoch_gate *gate = &runtime->gate;
+	int64_t now_us = runtime->options.clock.now_us(runtime->options.clock.context);
+	struct timespec until = {.tv_sec = now_us / 1000000 + SWAP_WAIT_SECONDS};
 	int waited = 0;
 	while (gate->pending != NULL && waited == 0 && !gate->failed && gate->final == 0)
 		waited = pthread_cond_timedwait(&gate->changed, &gate->mutex, &until);
 	if (gate->pending == NULL)
 		return OK;
-	if (gate->failed || gate->final != 0 || atomic_load(stopping))
+	if (gate->failed || gate->final != 0)
 		return error_set(err, ECLOSED,
 				 "the engine has stopped; the rules stay as they are");
 	return error_set(err, EUNAVAILABLE,
@@ -137,7 +136,7 @@ enum status runtime_swap(struct runtime *runtime, struct ruleset **ruleset, uint
 		status = error_set(err, EINUSE, "another reload is under way");
 	} else {
 		gate->pending = TAKE(next);
-		status = swap_wait(gate, &runtime->stopping, err);
+		status = swap_wait(runtime, err);
 		if (status == OK)
 			*ret_epoch = gate->swapped_epoch;
 		else

@@ -4,7 +4,7 @@
 #include "tests/ingest/running.h"
 
 static uint64_t dice = 0x2545f4914f6cdd1d;
-static unsigned swaps;
+static unsigned swaps, swaps_before_run;
 static const char *next_rules; /* what meanwhile swaps in */
 
 /* Without the last rule; the threshold of the first correlation raised; one rule more. */
@@ -49,7 +49,7 @@ static void swap_now(struct runtime *runtime)
 
 static void swap_sometimes(struct runtime *runtime)
 {
-	if (next_random(&dice) % 8 == 0)
+	if (swaps == swaps_before_run || next_random(&dice) % 4 == 0)
 		swap_now(runtime);
 }
 
@@ -80,15 +80,15 @@ static uint64_t hash_of_store(struct store *store)
 
 START_TEST(swapped_with_itself_nothing_changes)
 {
-	static const unsigned shapes[][2] = {{1, 1}, {1, 3}, {3, 2}};
+	static const unsigned shapes[][2] = {{1, 3}, {3, 2}};
 	struct lines expected = run_reference();
 	next_rules = rules_text;
 	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
 		struct store *store cleanup(store_free) = new_store();
-		swaps = 0;
+		swaps_before_run = swaps;
 		ck_assert_int_eq(run_with(store, shapes[i][0], shapes[i][1], swap_sometimes),
 				 RUNTIME_FINISHED);
-		ck_assert_uint_gt(swaps, 2); /* otherwise this run has proved nothing */
+		ck_assert_uint_gt(swaps, swaps_before_run); /* else this run has proved nothing */
 		struct lines got = collect(store);
 		assert_same(&expected, &got, "swaps");
 		lines_free(&got);
@@ -101,12 +101,12 @@ START_TEST(swapped_and_crashed_nothing_changes)
 {
 	struct lines expected = run_reference();
 	next_rules = rules_text;
-	swaps = 0;
 	unsigned all_crashes = 0;
-	for (int round = 0; round < 4; round++) {
+	for (int round = 0; round < 2; round++) {
 		struct store *store cleanup(store_free) = new_store();
 		unsigned crashes = 0;
 		for (enum runtime_state state = RUNTIME_FAILED; state != RUNTIME_FINISHED;) {
+			swaps_before_run = swaps;
 			unsigned nth = 1 + (unsigned)(next_random(&dice) % 12);
 			store_memory_fail_at(store, crashes < 8 ? nth : 0, ESYSTEM);
 			state = run_with(store, 1 + (unsigned)(next_random(&dice) % 3),
@@ -118,8 +118,8 @@ START_TEST(swapped_and_crashed_nothing_changes)
 		assert_same(&expected, &got, "swaps and crashes");
 		lines_free(&got);
 	}
-	ck_assert_uint_ge(all_crashes, 4);
-	ck_assert_uint_gt(swaps, 4);
+	ck_assert_uint_ge(all_crashes, 2);
+	ck_assert_uint_gt(swaps, 1);
 	lines_free(&expected);
 }
 END_TEST
@@ -129,11 +129,11 @@ START_TEST(other_rules_take_over)
 {
 	struct lines reference = run_reference();
 	next_rules = other_rules;
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 2; i++) {
 		struct store *store cleanup(store_free) = new_store();
 		struct ruleset *other cleanup(ruleset_free) = parse(other_rules);
 		swaps = 0;
-		events_before_swap = 2000 + 3000 * i;
+		events_before_swap = 2000 + 5000 * i;
 		ck_assert_int_eq(run_with(store, 2, 2, swap_once), RUNTIME_FINISHED);
 		ck_assert_uint_eq(swaps, 1);
 		ck_assert_uint_eq(hash_of_store(store), ruleset_hash(other));
@@ -156,14 +156,14 @@ END_TEST
 START_TEST(a_start_with_other_rules_goes_on)
 {
 	unsigned crashes = 0;
-	for (unsigned round = 0; round < 8; round++) {
+	for (unsigned round = 0; round < 4; round++) {
 		struct store *store cleanup(store_free) = new_store();
 		struct ruleset *first = ruleset;
 		bool swaps_before = round % 2 == 0;
 		next_rules = other_rules;
 		swaps = 0;
 		events_before_swap = 0;
-		store_memory_fail_at(store, 2 + round, ESYSTEM);
+		store_memory_fail_at(store, 2 + 2 * round, ESYSTEM);
 		enum runtime_state state = run_with(store, 2, 2, swaps_before ? swap_once : NULL);
 		store_memory_fail_at(store, 0, ESYSTEM);
 		crashes += state == RUNTIME_FAILED;
@@ -179,7 +179,7 @@ START_TEST(a_start_with_other_rules_goes_on)
 			ruleset_free(&ruleset);
 		ruleset = first;
 	}
-	ck_assert_uint_ge(crashes, 4); /* otherwise this run has proved nothing */
+	ck_assert_uint_ge(crashes, 2); /* otherwise this run has proved nothing */
 }
 END_TEST
 

@@ -1,0 +1,109 @@
+/* /v1/rules: what is live, and taking what is on disk in its place. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/api_private.h"
+#include "cli/reloader.h"
+#include "cli/rules_json.h"
+
+enum status api_rules(const struct api_call *call, struct api_response *response, struct error *err)
+{
+	if (call->ruleset == NULL)
+		return error_set(err, EUNAVAILABLE,
+				 "no rules are loaded here; name them with --rules PATH");
+	struct json_writer json = {.to = &response->body};
+	rules_json(call->ruleset, api_parameter(call, "level"), &json);
+	return OK;
+}
+
+static void write_hash(struct json_writer *json, const char *name, uint64_t hash)
+{
+	char text[20];
+	(void)snprintf(text, sizeof text, "%016" PRIx64, hash);
+	json_write_string(json, name, text);
+}
+
+enum status api_rules_reload(const struct api_call *call, struct api_response *response,
+			     struct error *err)
+{
+	struct reloaded reloaded;
+	if (call->api->reloader == NULL)
+		return error_set(err, EUNAVAILABLE,
+				 "no daemon runs here; a start reads the rules anyway");
+	enum status status = reloader_run(call->api->reloader, &reloaded, err);
+	if (status == ENOTFOUND || status == ESYSTEM) /* a path of the rules, not of this API */
+		status = EINVALID;
+	if (status != OK)
+		return status;
+	struct json_writer json = {.to = &response->body};
+	json_write_open(&json, NULL, '{');
+	json_write_string(&json, "schema", "picket.reload/1");
+	json_write_count(&json, "rules", reloaded.rules);
+	json_write_count(&json, "skipped", reloaded.skipped);
+	write_hash(&json, "hash", reloaded.hash);
+	write_hash(&json, "hash_before", reloaded.hash_before);
+	json_write_boolean(&json, "changed", reloaded.hash != reloaded.hash_before);
+	json_write_count(&json, "epoch", reloaded.epoch);
+	json_write_close(&json, '}');
+	return OK;
+}
+
+static size_t count_skipped(const struct ruleset *ruleset, size_t *ret_blocking)
+{
+	size_t count = 0, skipped = 0;
+	const struct rule_note *notes = ruleset_notes(ruleset, &count);
+	*ret_blocking = 0;
+	for (size_t i = 0; i < count; i++) {
+		skipped += notes[i].kind == NOTE_REFUSED;
+		*ret_blocking += notes[i].kind == NOTE_REFUSED && notes[i].gate_block;
+	}
+	return skipped;
+}
+
+void api_rules_status(struct json_writer *json, const struct api_call *call)
+{
+	size_t blocking = 0;
+	if (call->ruleset == NULL) {
+		json_write_null(json, "rules");
+		return;
+	}
+	size_t skipped = count_skipped(call->ruleset, &blocking);
+	json_write_open(json, "rules", '{');
+	json_write_count(json, "loaded", ruleset_count(call->ruleset));
+	json_write_count(json, "skipped", skipped);
+	json_write_count(json, "skipped_that_block_deployments", blocking);
+	write_hash(json, "hash", ruleset_hash(call->ruleset));
+	if (call->api->reloader != NULL) {
+		struct reload_report report = reloader_report(call->api->reloader);
+		json_write_time(json, "live_since", report.live_since_us);
+		json_write_count(json, "reloads", report.succeeded);
+		json_write_count(json, "reloads_refused", report.failed);
+	}
+	json_write_close(json, '}');
+}
+
+void api_rules_problems(struct json_writer *json, const struct api_call *call)
+{
+	char text[ERROR_TEXT_MAX + ERROR_FILE_MAX + 128];
+	size_t blocking = 0;
+	size_t skipped = call->ruleset == NULL ? 0 : count_skipped(call->ruleset, &blocking);
+	if (skipped > 0) {
+		(void)snprintf(text, sizeof text,
+			       "%zu rules did not load and were skipped: picket rules lint",
+			       skipped);
+		json_write_string(json, NULL, text);
+	}
+	if (call->ruleset != NULL && ruleset_count(call->ruleset) == 0)
+		json_write_string(json, NULL,
+				  "no rule is loaded: nothing can be found; see rules.paths");
+	if (call->api->reloader == NULL)
+		return;
+	struct reload_report report = reloader_report(call->api->reloader);
+	if (report.failed_us == 0)
+		return;
+	static const char words[] = "the rules were not reloaded, the old ones are live: ";
+	memcpy(text, words, sizeof words - 1);
+	(void)error_print(&report.problem, text + sizeof words - 1, sizeof text - sizeof words);
+	json_write_string(json, NULL, text);
+}

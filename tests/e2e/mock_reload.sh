@@ -1,0 +1,104 @@
+# shellcheck shell=bash
+# Rules swapped while the daemon runs: by the verb, by SIGHUP, with a bad file, and with a SIGKILL
+# right behind it. Sourced by tests/e2e/mock.sh.
+
+# reload_rule THRESHOLD: so many failures of one user within an hour, and a word that is looked for.
+reload_rule() {
+	cat <<-YAML
+	title: Failure
+	name: failure
+	logsource: {product: microservice}
+	detection: {selection: {event.outcome: failure}, condition: selection}
+	level: informational
+	---
+	title: Many failures
+	name: many_failures
+	id: 7d1d1f5e-6a6e-4f3e-8c55-0a4b1f0f6e01
+	correlation: {type: event_count, rules: [failure], group-by: [user.id], timespan: 1h,
+	              condition: {gte: $1}}
+	level: high
+	YAML
+}
+
+# reload_failures FROM COUNT: seconds of one hour, one failure each.
+reload_failures() {
+	local second
+	for ((second = $1; second < $1 + $2; second++)); do
+		printf '{"topic":"logs-reload","partition":0,"value":"{\\"@timestamp\\":\\"%s\\",%s}"}\n' \
+			"$(date -u -d "@$((RELOAD_BASE + second))" +%FT%TZ)" \
+			'\"event.outcome\":\"failure\",\"user.id\":\"ann\",\"tenant.id\":\"acme\"'
+	done | produce "$BROKER"
+}
+
+reload_alerts() {
+	node reload alerts list -o ndjson --limit 100 | jq -r '"\(.rule.name) \(.count)"' | sort
+}
+
+part_reload() {
+	section "rules reloaded while the daemon runs"
+	local hash
+	RELOAD_BASE=$(($(date +%s) - 600))
+	mkdir -p "$work/reload-rules"
+	reload_rule 4 >"$work/reload-rules/rules.yml"
+	mock_start logs-reload:1
+	node_config reload "$BROKER" logs-reload "rules:
+    paths: [$work/reload-rules]
+lateness: 1s"
+	assert_ok "the daemon starts" node_start reload
+	reload_failures 0 3
+	assert_ok "three failures are read" node_wait_records reload 30 3
+	assert_equal "and are not enough" "" "$(reload_alerts)"
+	hash=$(node_status reload .rules.hash)
+
+	assert_ok "a reload of the same rules" node reload rules reload -o json
+	assert_equal "changes nothing" "false $hash" "$(jq -r '"\(.changed) \(.hash)"' "$work/out")"
+
+	printf 'title: Broken\nlogsource: {product: p}\ndetection: {s: {a|contain: b}, condition: s}\n' \
+		>"$work/reload-rules/broken.yml"
+	assert_exit "a bad rule is refused with 65" 65 node reload rules reload
+	assert_match "with its place and the fix" \
+		"broken.yml:3:19: unknown modifier 'contain' \(did you mean 'contains'" "$(cat "$work/err")"
+	assert_equal "the old rules stay" "$hash" "$(node_status reload .rules.hash)"
+	assert_match "status says so" "old ones are live: .*broken.yml:3:19" \
+		"$(node_status reload '.problems[]')"
+	kill -HUP "${e2e_pids[reload]}"
+	assert_ok "SIGHUP with a bad rule is survived" \
+		node_wait reload 10 '.rules.reloads_refused == 2'
+	assert_match "and logged" 'rules not reloaded, the old ones stay.*broken.yml:3:19' \
+		"$(cat "$work/reload.log")"
+	rm "$work/reload-rules/broken.yml"
+
+	reload_failures 3 1
+	assert_ok "the fourth failure is read" node_wait_records reload 30 4
+	assert_ok "and found: what was counted survived all that" \
+		node_wait reload 10 '.alerts.total == 1'
+	assert_equal "with the three from before" "many_failures 4" "$(reload_alerts)"
+
+	reload_rule 6 >"$work/reload-rules/rules.yml"
+	cat >"$work/reload-rules/new.yml" <<-YAML
+	title: New rule
+	name: new_rule
+	logsource: {product: microservice}
+	detection: {selection: {user.id: ann}, condition: selection}
+	level: low
+	YAML
+	kill -HUP "${e2e_pids[reload]}"
+	assert_ok "SIGHUP swaps another set in" node_wait reload 10 ".rules.hash != \"$hash\""
+	node_kill reload
+	assert_ok "killed right behind it, it starts again" node_start reload
+	assert_match "with the new set" "^3$" "$(node_status reload .rules.loaded)"
+	reload_failures 4 2
+	assert_ok "two more are read" node_wait_records reload 30 6
+	assert_ok "the new rule finds" node_wait reload 10 '.alerts.total == 2'
+	assert_equal "and the alert from before goes on" "many_failures 6
+new_rule 2" "$(reload_alerts)"
+
+	rm "$work/reload-rules/new.yml"
+	assert_ok "a reload without the new rule" node reload rules reload
+	assert_equal "ends its alert" "ended" "$(node reload alerts list --state all -o ndjson --limit 9 |
+		jq -r 'select(.rule.name == "new_rule") | .state')"
+	assert_equal "status counts reloads, and the rules" "1 2" \
+		"$(node_status reload .rules.reloads) $(node_status reload .rules.loaded)"
+	node_stop reload
+	mock_stop
+}
