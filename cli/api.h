@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 
 #include "ingest/runtime.h"
-#include "storage/store.h"
+#include "storage/retention.h"
 
 enum {
 	API_BODY_MAX = 4 * 1024 * 1024,
@@ -33,6 +33,7 @@ struct api {
 	 */
 	struct generation *(*rules)(void *context);
 	struct reloader *reloader; /* lent; NULL: no daemon */
+	const struct retention_rules *retention; /* lent; NULL: offline, not known */
 	struct wall_clock clock;
 	/* A snapshot of the runtime, freed with runtime_status_done(); NULL: no daemon runs. */
 	enum status (*runtime_status)(void *context, struct runtime_status *ret_status);

@@ -50,6 +50,9 @@ struct config {
 	int64_t rules_on_refused;
 	int64_t worker_count, actor_count;
 	int64_t epoch_us, checkpoint_us, lateness_us, merge_us;
+	int64_t retention_security_us, retention_access_us, retention_application_us;
+	struct config_pairs retention_tenants;
+	int64_t retention_bytes;
 	const char *api_listen, *api_socket, *api_token_file;
 	const char *api_tls_certificate_file, *api_tls_key_file;
 	const char *bindings;

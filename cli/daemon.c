@@ -38,6 +38,7 @@ struct daemon {
 	struct reloader reloader;
 	bool api_is_up;
 	struct housekeeper *housekeeper;
+	struct retention_rules retention;
 	struct http *http;
 	/* What the last tick saw, so that only changes are logged. */
 	enum runtime_state state;
@@ -176,9 +177,15 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 
 static enum status start_housekeeper(struct daemon *daemon, struct error *err)
 {
+	enum status status =
+		wiring_retention(daemon->config, daemon->arena, &daemon->retention, err);
+	if (status != OK)
+		return status;
 	const struct housekeeper_options options = {.store = daemon->store,
 						    .log = daemon->log,
-						    .merge_us = daemon->config->merge_us};
+						    .merge_us = daemon->config->merge_us,
+						    .retention = daemon->retention,
+						    .clock = wall_clock_real()};
 	return housekeeper_new(&options, &daemon->housekeeper, err);
 }
 
@@ -231,6 +238,7 @@ static enum status open_api(struct daemon *daemon, struct error *err)
 	daemon->api = (struct api){.store = daemon->store,
 				   .rules = ask_rules,
 				   .reloader = &daemon->reloader,
+				   .retention = &daemon->retention,
 				   .clock = wall_clock_real(),
 				   .runtime_status = ask_runtime,
 				   .commit = commit_through_runtime,

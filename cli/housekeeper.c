@@ -17,7 +17,7 @@ struct housekeeper {
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;
 	atomic_bool stopping;
-	enum status last; /* of the turn before: only changes are logged */
+	enum status last, last_drop; /* of the turn before: only changes are logged */
 	uint64_t damaged;
 };
 
@@ -57,6 +57,34 @@ static void merge(struct housekeeper *housekeeper)
 	housekeeper->last = status;
 }
 
+/* Days that are too old go; what went is logged. */
+static void drop_old(struct housekeeper *housekeeper)
+{
+	const struct retention_rules *rules = &housekeeper->options.retention;
+	const struct wall_clock *clock = &housekeeper->options.clock;
+	struct error err = {0};
+	char text[200];
+	struct retention_drop *drops = calloc(rules->count + 1, sizeof *drops);
+	if (drops == NULL)
+		return; /* asked again at the next turn */
+	enum status status = retention_enforce(housekeeper->options.store, rules,
+					       clock->now_us(clock->context), drops, &err);
+	if (status != OK && status != housekeeper->last_drop)
+		say(housekeeper, LOG_LEVEL_WARNING, "retention waits", err.text);
+	for (size_t i = 0; status == OK && i < rules->count; i++) {
+		if (drops[i].blocks == 0)
+			continue;
+		(void)snprintf(text, sizeof text,
+			       "%" PRIu64 " events of class %s, tenant %.64s, %" PRIu64 " bytes%s",
+			       drops[i].events, data_class_name(drops[i].class),
+			       rules->items[i].owner == NULL ? "*" : rules->items[i].owner,
+			       drops[i].bytes, drops[i].by_size ? ", by size" : "");
+		say(housekeeper, LOG_LEVEL_INFO, "dropped", text);
+	}
+	housekeeper->last_drop = status;
+	free(drops);
+}
+
 /* Until the next turn, or the end. */
 static void rest(struct housekeeper *housekeeper)
 {
@@ -79,6 +107,8 @@ static void *housekeeper_main(void *argument)
 		rest(housekeeper);
 		if (!atomic_load(&housekeeper->stopping))
 			merge(housekeeper);
+		if (!atomic_load(&housekeeper->stopping))
+			drop_old(housekeeper);
 	}
 	return NULL;
 }
@@ -92,6 +122,7 @@ enum status housekeeper_new(const struct housekeeper_options *options,
 	pthread_condattr_t attributes;
 	housekeeper->options = *options;
 	housekeeper->last = OK;
+	housekeeper->last_drop = OK;
 	atomic_init(&housekeeper->stopping, false);
 	(void)pthread_mutex_init(&housekeeper->mutex, NULL);
 	(void)pthread_condattr_init(&attributes);

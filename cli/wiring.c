@@ -255,3 +255,54 @@ enum status wiring_receivers(const struct config *config, struct arena *arena,
 	}
 	return status;
 }
+
+/* "TENANT/CLASS: 30d", read from the right: a tenant may hold a slash. */
+static enum status tenant_rule(const struct config_pair *pair, struct arena *arena,
+			       struct retention_rule *ret_rule, struct error *err)
+{
+	struct text name = pair->name;
+	const char *slash = memrchr(name.data, '/', name.size);
+	struct retention_rule rule = {0};
+	if (slash == NULL || slash == name.data ||
+	    !data_class_find(text_cut(name, (size_t)(slash + 1 - name.data)), &rule.class))
+		return error_set(err, EINVALID,
+				 "retention.tenants: \"%.*s\" is not TENANT/CLASS with a class of "
+				 "security, access, application",
+				 TEXT_ARG(name));
+	if (!duration_parse(pair->value, &rule.keep_us))
+		return error_set(
+			err, EINVALID,
+			"retention.tenants: \"%.*s: %.*s\" is no duration such as 30d; 0s = for "
+			"ever",
+			TEXT_ARG(name), TEXT_ARG(pair->value));
+	rule.owner = arena_copy(arena, (struct text){name.data, (size_t)(slash - name.data)}).data;
+	if (rule.owner == NULL)
+		return error_set(err, ENOMEMORY, "no memory for retention.tenants");
+	*ret_rule = rule;
+	return OK;
+}
+
+enum status wiring_retention(const struct config *config, struct arena *arena,
+			     struct retention_rules *ret_rules, struct error *err)
+{
+	size_t tenants = config->retention_tenants.count;
+	struct retention_rule *items =
+		tenants + CLASS_COUNT > RETENTION_RULES_MAX
+			? NULL
+			: arena_alloc(arena, (tenants + CLASS_COUNT) * sizeof *items);
+	if (items == NULL)
+		return error_set(err, ELIMIT, "retention.tenants: at most %d rules",
+				 RETENTION_RULES_MAX - CLASS_COUNT);
+	items[0] = (struct retention_rule){CLASS_SECURITY, NULL, config->retention_security_us};
+	items[1] = (struct retention_rule){CLASS_ACCESS, NULL, config->retention_access_us};
+	items[2] =
+		(struct retention_rule){CLASS_APPLICATION, NULL, config->retention_application_us};
+	enum status status = OK;
+	for (size_t i = 0; status == OK && i < tenants; i++)
+		status = tenant_rule(&config->retention_tenants.items[i], arena,
+				     &items[CLASS_COUNT + i], err);
+	if (status == OK)
+		*ret_rules = (struct retention_rules){items, CLASS_COUNT + tenants,
+						      (uint64_t)config->retention_bytes};
+	return status;
+}

@@ -12,6 +12,7 @@
 #include "ingest/format.h"
 #include "ingest/runtime.h"
 #include "rules/ruleset.h"
+#include "storage/retention.h"
 
 struct wiring {
 	bool is_kafka;
@@ -49,6 +50,10 @@ struct source_factory wiring_source_factory(struct wiring *wiring);
 /* The receivers of the configuration; their secrets are read into the arena. */
 enum status wiring_receivers(const struct config *config, struct arena *arena,
 			     struct sender_options *options, struct error *err);
+
+/* How long events are kept; EINVALID names the key of a tenant that is not TENANT/CLASS. */
+enum status wiring_retention(const struct config *config, struct arena *arena,
+			     struct retention_rules *ret_rules, struct error *err);
 
 /* Loads the rules: the refused ones are notes when they are skipped. */
 enum status wiring_load_rules(const struct wiring *wiring, struct ruleset **ret_ruleset,

@@ -133,6 +133,14 @@ void store_scan_free(struct store_scan **scan)
 	*scan = NULL;
 }
 
+enum status store_drop_files(struct store *store, enum store_family family, struct text from,
+			     struct text to, struct error *err)
+{
+	if (store->calls->drop_files == NULL || atomic_load(&store->views) > 0)
+		return OK;
+	return store->calls->drop_files(store, family, from, to, err);
+}
+
 uint64_t store_bytes(struct store *store)
 {
 	return store->calls->bytes(store);

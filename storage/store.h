@@ -67,6 +67,12 @@ bool store_scan_next(struct store_scan *scan, struct text *ret_key, struct text 
 enum status store_scan_status(const struct store_scan *scan, struct error *err);
 void store_scan_free(struct store_scan **scan);
 
+/* Drops the files that hold nothing but keys of the family from `from` up to `to` (exclusive), at
+ * once and without writing; other keys of that range stay. Nothing is dropped while a view is open:
+ * that would take rows away from it. Whoever calls has seen to it that no later view wants them. */
+enum status store_drop_files(struct store *store, enum store_family family, struct text from,
+			     struct text to, struct error *err);
+
 /* Bytes on disk (or in memory), for figures. */
 uint64_t store_bytes(struct store *store);
 

@@ -8,6 +8,8 @@
 #ifndef PICKET_STORAGE_STORE_PRIVATE_H
 #define PICKET_STORAGE_STORE_PRIVATE_H
 
+#include <stdatomic.h>
+
 #include "storage/view.h"
 
 /* Keys that begin with prefix, from `first`. */
@@ -35,6 +37,9 @@ struct store_calls {
 	enum status (*scan_status)(const struct store_scan *scan, struct error *err);
 	void (*scan_free)(struct store_scan *scan);
 	uint64_t (*bytes)(struct store *store);
+	/* NULL: the store has no files. */
+	enum status (*drop_files)(struct store *store, enum store_family family, struct text from,
+				  struct text to, struct error *err);
 	struct store_view *(*view_new)(struct store *store); /* NULL: out of memory */
 	void (*view_free)(struct store_view *view);
 	void (*fail_at)(struct store *store, unsigned nth_commit, enum status status);
@@ -42,6 +47,7 @@ struct store_calls {
 
 struct store {
 	const struct store_calls *calls;
+	atomic_size_t views; /* open ones */
 };
 
 struct store_batch {

@@ -264,6 +264,19 @@ static uint64_t rocks_bytes(struct store *base)
 	return bytes;
 }
 
+static enum status rocks_drop_files(struct store *base, enum store_family family, struct text from,
+				    struct text to, struct error *err)
+{
+	struct rocks_store *store = rocks_of(base);
+	char *message = NULL;
+	if (store->handles[family] == NULL || store->write_options[0] == NULL)
+		return OK;
+	/* Whole files only, so what stands in the range beside others stays. */
+	rocksdb_delete_file_in_range_cf(store->db, store->handles[family], from.data, from.size,
+					to.data, to.size, &message);
+	return message == NULL ? OK : rocks_error(store->path, "dropping files of", message, err);
+}
+
 const struct store_calls rocks_calls = {
 	.store_free = rocks_free,
 	.batch_new = rocks_batch_new,
@@ -276,6 +289,7 @@ const struct store_calls rocks_calls = {
 	.scan_next = rocks_scan_next,
 	.scan_status = rocks_scan_status,
 	.scan_free = rocks_scan_free,
+	.drop_files = rocks_drop_files,
 	.view_new = rocks_view_new,
 	.view_free = rocks_view_free,
 	.bytes = rocks_bytes,

@@ -6,7 +6,10 @@
 
 enum status store_view_new(struct store *store, struct store_view **ret_view, struct error *err)
 {
+	(void)atomic_fetch_add(&store->views, 1); /* before it reads anything */
 	struct store_view *view = store->calls->view_new(store);
+	if (view == NULL)
+		(void)atomic_fetch_sub(&store->views, 1);
 	if (view == NULL)
 		return error_set(err, ENOMEMORY, "no memory for a view of the store");
 	view->store = store;
@@ -18,7 +21,9 @@ void store_view_free(struct store_view **view)
 {
 	if (*view == NULL)
 		return;
-	(*view)->store->calls->view_free(*view);
+	struct store *store = (*view)->store;
+	store->calls->view_free(*view);
+	(void)atomic_fetch_sub(&store->views, 1);
 	*view = NULL;
 }
 
