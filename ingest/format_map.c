@@ -30,23 +30,17 @@ void seen_note(const struct formats *formats, struct seen *seen, const struct na
 	}
 }
 
-static bool marks_within(const struct marks *asked, const struct marks *set)
-{
-	uint64_t missing = 0;
-	for (size_t i = 0; i < FORMAT_MARKS_MAX / 64; i++)
-		missing |= asked->bits[i] & ~set->bits[i];
-	return missing == 0;
-}
-
 const struct format *format_recognise(const struct formats *formats, const struct seen *seen,
 				      const struct format *behind)
 {
-	size_t at = behind == NULL ? 0 : (size_t)(behind - formats->formats) + 1;
-	for (; at + 1 < formats->format_count; at++) {
-		const struct format *format = &formats->formats[at];
-		for (size_t i = 0; i < format->alternative_count; i++)
-			if (marks_within(&format->alternatives[i], &seen->marks))
-				return format;
+	const struct alternative *at = formats->alternatives;
+	const struct alternative *end = at + formats->alternative_count;
+	for (; at < end; at++) {
+		uint64_t missing = 0;
+		for (size_t i = 0; i < FORMAT_MARKS_MAX / 64; i++)
+			missing |= at->asked.bits[i] & ~seen->marks.bits[i];
+		if (missing == 0 && at->format > behind) /* formats lie in their order */
+			return at->format;
 	}
 	return &formats->formats[formats->format_count - 1];
 }
@@ -190,7 +184,7 @@ bool format_time(struct mapping *mapping, bool agent, int64_t *ret_time_us)
 		if (from == NULL || from->agent != agent)
 			continue;
 		struct value value = from->field.value;
-		if (!convert(mapping, row, &value) || !time_of_value(&value, ret_time_us))
+		if (!take_apart(row, &value) || !time_of_value(&value, ret_time_us))
 			continue;
 		/* The record's own @timestamp, though it reads as no time, is not thrown away. */
 		bool free = stamp == NULL || stamp->agent;

@@ -139,6 +139,11 @@ struct format_names {
 	size_t used;
 };
 
+struct alternative {
+	struct marks asked;
+	const struct format *format;
+};
+
 struct formats {
 	struct arena *arena;
 	struct format_names names;
@@ -147,6 +152,9 @@ struct formats {
 	size_t source_count;
 	struct format formats[FORMATS_MAX]; /* by rank and name; the last is the fallback */
 	size_t format_count;
+	struct alternative
+		*alternatives; /* of all formats, in their order: one small table to walk */
+	size_t alternative_count;
 };
 
 /* Which names of this record are known, and which marks are set. */
@@ -206,6 +214,8 @@ enum status keys_check(const struct yaml_node *mapping, const char *const *known
 bool test_value(const struct test *test, const struct value *value);
 
 /* format_convert.c: false when the value cannot be read so, or on memory (mapping->failed). */
+/* The part of a text that the row asks for; false when what it looks for is not in it. */
+bool take_apart(const struct row *row, struct value *value);
 bool convert(struct mapping *mapping, const struct row *row, struct value *value);
 
 /* format_map.c. Notes that a field was put under `info`'s name. */

@@ -6,7 +6,6 @@
  * Of a key given twice the last one counts, as everywhere. */
 #include <assert.h>
 
-#include "ingest/json_span.h"
 #include "ingest/otlp_private.h"
 #include "rules/number.h"
 
@@ -20,18 +19,44 @@ static size_t skip_blanks(struct text t, size_t at)
 	return at;
 }
 
-/* The value at t[at]: its span, and where it ends. */
+/* Behind the closing quote of the string that opens at t[at]. */
+static size_t string_end(struct text t, size_t at)
+{
+	for (at++;;) {
+		const char *quote = memchr(t.data + at, '"', t.size - at);
+		assert(quote != NULL); /* the message has been checked */
+		size_t end = (size_t)(quote - t.data);
+		size_t slashes = 0;
+		while (t.data[end - slashes - 1] == '\\')
+			slashes++;
+		at = end + 1;
+		if (slashes % 2 == 0)
+			return at;
+	}
+}
+
+/* The value at t[at]: its span, and where it ends. Only brackets and strings matter for that: the
+ * message has been checked. */
 static struct text value_at(struct text t, size_t at, size_t *ret_end)
 {
-	struct json_span span = {0};
-	size_t used = 0;
-	struct text rest = text_cut(t, at);
-	bool complete = json_span_feed(&span, rest, &used);
-	*ret_end = at + (complete ? used : rest.size);
-	struct text value = {rest.data, complete ? used : rest.size};
-	while (value.size > 0 && json_blank(value.data[value.size - 1]))
-		value.size--;
-	return value;
+	size_t depth = 0;
+	size_t end = at;
+	do {
+		char c = t.data[end];
+		if (c == '"') {
+			end = string_end(t, end);
+			continue;
+		}
+		depth += c == '{' || c == '[';
+		depth -= c == '}' || c == ']';
+		end++;
+	} while (depth > 0);
+	if (t.data[at] != '"' && t.data[at] != '{' && t.data[at] != '[')
+		while (end < t.size && t.data[end] != ',' && t.data[end] != '}' &&
+		       t.data[end] != ']' && !json_blank(t.data[end]))
+			end++;
+	*ret_end = end;
+	return (struct text){t.data + at, end - at};
 }
 
 /* The next element of an array; *at begins at 0. */
@@ -202,11 +227,13 @@ static void put_real(struct otlp_list *list, struct otlp_place place, struct tex
 static void put_value(struct otlp_list *list, struct otlp_place place, struct text any)
 {
 	struct text key = {0};
+	struct text found = {0};
 	struct text value = {0};
 	struct text last = {0};
-	for (size_t at = 0; is_kind(any, '{') && member_next(any, &at, &key, &value);)
+	for (size_t at = 0; is_kind(any, '{') && member_next(any, &at, &key, &found);) {
 		last = key;
-	value = last.size == 0 ? last : member(any, last);
+		value = found;
+	}
 	if (text_equal(last, TEXT("stringValue")) || text_equal(last, TEXT("bytesValue")))
 		otlp_put_text(list, place, text_value(list, value));
 	else if (text_equal(last, TEXT("boolValue")))
@@ -227,8 +254,17 @@ static void put_attributes(struct otlp_list *list, struct otlp_place parent, str
 {
 	struct text pair = {0};
 	for (size_t at = 0; is_kind(array, '[') && element_next(array, &at, &pair);) {
-		struct text key = text_value(list, member(pair, TEXT("key")));
-		put_value(list, otlp_member(list, parent, key), member(pair, TEXT("value")));
+		struct text name = {0};
+		struct text given = {0};
+		struct text key = {0};
+		struct text value = {0};
+		for (size_t inner = 0;
+		     is_kind(pair, '{') && member_next(pair, &inner, &key, &value);)
+			if (text_equal(key, TEXT("key")))
+				name = value;
+			else if (text_equal(key, TEXT("value")))
+				given = value;
+		put_value(list, otlp_member(list, parent, text_value(list, name)), given);
 	}
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|gate], or ./dev bench rules FOLDER:
+# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|formats|gate], or ./dev bench rules FOLDER:
 # without a name the first three. Figures are CPU seconds of the whole process (user + system) and the peak of its memory;
 # the machine and the versions stand above them. What is worth keeping goes to RESULTS.md by hand.
 set -uo pipefail
@@ -109,6 +109,7 @@ YAML
 
 build_programs() { cmake --build --preset release --target bench_programs >/dev/null; }
 bench_decode() { build_programs && "$bin/bench_decode"; }
+bench_formats() { build_programs && "$bin/bench_formats"; }
 bench_gate() { build_programs && "$bin/gate_sim" "${PICKET_BENCH_RUNS:-400}"; }
 
 bench_rules() { build_programs && "$bin/bench_rules" "$@"; }
