@@ -1,14 +1,10 @@
 /* picket rules backtest */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "cli/command.h"
+#include "cli/backtest_ask.h"
 #include "cli/escape.h"
-#include "cli/json_writer.h"
 #include "cli/rule_loading.h"
-
-enum { POLL_US = 200 * 1000, NUMBER_MAX = 24 };
 
 static const struct option backtest_options[] = {
 	{"against", 0, "PATH", "the rules as they were: tells what is kept, removed and added"},
@@ -47,13 +43,11 @@ static const struct column alert_columns[] = {
 	{"RULE", "title", CELL_TEXT, COLUMN_CUT},
 };
 
-/* {"rules": YAML, "old": YAML} of the words and --against; loaded here first, for the place of a
- * mistake in the user's own file. */
-static int put_body(struct session *session, struct bytes *to)
+/* The words and --against as texts; loaded here first, for the place of a mistake in the user's own
+ * file. */
+static int read_rules(struct session *session, struct bytes *rules, struct bytes *old)
 {
 	struct ruleset *ruleset cleanup(rule_loading_done) = NULL;
-	struct bytes rules cleanup(bytes_done) = {0};
-	struct bytes old cleanup(bytes_done) = {0};
 	const char *against = arguments_get(&session->arguments, "against");
 	struct ruleset_options options = {.paths = session->arguments.words,
 					  .path_count = session->arguments.word_count};
@@ -61,76 +55,10 @@ static int put_body(struct session *session, struct bytes *to)
 	int code = load_rules(session, &options, &ruleset);
 	if (code != EXIT_OK)
 		return code;
-	enum status status = ruleset_text(options.paths, options.path_count, &rules, &err);
+	enum status status = ruleset_text(options.paths, options.path_count, rules, &err);
 	if (status == OK && against != NULL)
-		status = ruleset_text(&against, 1, &old, &err);
-	if (status != OK)
-		return session_fail_error(session, &err);
-	struct json_writer json = {.to = to};
-	json_write_open(&json, NULL, '{');
-	json_write_text(&json, "rules", bytes_text(&rules));
-	if (against != NULL)
-		json_write_text(&json, "old", bytes_text(&old));
-	json_write_close(&json, '}');
-	return to->failed ? session_fail(session, EXIT_INTERNAL, "out of memory") : EXIT_OK;
-}
-
-static int start_job(struct session *session, struct client *client, char number[static NUMBER_MAX])
-{
-	struct json_object *answer cleanup(session_json_done) = NULL;
-	struct bytes body cleanup(bytes_done) = {0};
-	struct question question;
-	const struct arguments *arguments = &session->arguments;
-	const char *since = arguments_get(arguments, "since");
-	int code = put_body(session, &body);
-	if (code != EXIT_OK)
-		return code;
-	question_init(&question, "POST", TEXT("/v1/rules/backtest"));
-	question.request.body = bytes_text(&body);
-	question_add(&question, "since", since == NULL ? "7d" : since);
-	question_add(&question, "until", arguments_get(arguments, "until"));
-	question_add(&question, "tenant", arguments_get(arguments, "tenant"));
-	code = session_ask(session, client, &question, &answer);
-	if (code == EXIT_OK)
-		(void)snprintf(number, NUMBER_MAX, "%s", json_path_text(answer, "job"));
-	return code;
-}
-
-static void show_progress(struct session *session, struct json_object *answer)
-{
-	if (session->quiet || isatty(STDERR_FILENO) == 0)
-		return;
-	(void)fprintf(session->problems, "\r%s events ...\033[K", json_path_text(answer, "events"));
-	(void)fflush(session->problems);
-}
-
-static void clear_progress(struct session *session)
-{
-	if (!session->quiet && isatty(STDERR_FILENO) != 0)
-		(void)fputs("\r\033[K", session->problems);
-}
-
-/* Asks until the job is over; *ret_answer holds its report. */
-static int await_job(struct session *session, struct client *client, const char *number,
-		     struct json_object **ret_answer)
-{
-	for (;;) {
-		struct json_object *answer = NULL;
-		struct question question;
-		question_init(&question, "GET", TEXT("/v1/rules/backtest"));
-		question_add(&question, "job", number);
-		int code = session_ask(session, client, &question, &answer);
-		if (code != EXIT_OK)
-			return code;
-		if (strcmp(json_path_text(answer, "state"), "running") != 0) {
-			clear_progress(session);
-			*ret_answer = answer;
-			return EXIT_OK;
-		}
-		show_progress(session, answer);
-		(void)json_object_put(answer);
-		(void)usleep(POLL_US);
-	}
+		status = ruleset_text(&against, 1, old, &err);
+	return status == OK ? EXIT_OK : session_fail_error(session, &err);
 }
 
 static long too_many(struct json_object *rule, long at_most)
@@ -230,23 +158,20 @@ static int print_report(struct session *session, struct json_object *report)
 static int run_backtest(struct session *session)
 {
 	struct client *client cleanup(session_client_done) = NULL;
-	struct json_object *answer cleanup(session_json_done) = NULL;
+	struct json_object *report cleanup(session_json_done) = NULL;
+	struct bytes rules cleanup(bytes_done) = {0};
+	struct bytes old cleanup(bytes_done) = {0};
 	struct error err = {0};
-	char number[NUMBER_MAX];
 	const char *most = arguments_get(&session->arguments, "at-most");
 	if (most != NULL && (most[0] == '\0' || most[strspn(most, "0123456789")] != '\0'))
 		return session_fail(session, EXIT_USAGE, "--at-most %s is not a number", most);
-	if (session_client(session, false, &client, &err) != OK)
-		return session_fail_error(session, &err);
-	int code = start_job(session, client, number);
-	if (code == EXIT_OK)
-		code = await_job(session, client, number, &answer);
+	int code = read_rules(session, &rules, &old);
 	if (code != EXIT_OK)
 		return code;
-	if (strcmp(json_path_text(answer, "state"), "done") != 0)
-		return session_fail(session, EXIT_INTERNAL, "the backtest failed: %s",
-				    json_path_text(answer, "problem"));
-	return print_report(session, json_path(answer, "report"));
+	if (session_client(session, false, &client, &err) != OK)
+		return session_fail_error(session, &err);
+	code = backtest_ask(session, client, bytes_text(&rules), bytes_text(&old), &report);
+	return code == EXIT_OK ? print_report(session, report) : code;
 }
 
 const struct command command_rules_backtest = {

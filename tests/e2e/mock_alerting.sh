@@ -131,8 +131,37 @@ part_alerting() {
 	assert_equal "the same alerts" "$(found_live)" "$(jq -r '.found[] | [.rule, .tenant,
 		(.group | tojson), .count, .first, .last] | map(tostring) | join(" ")' "$work/out" |
 		LC_ALL=C sort)"
+
+	section "an alert that was not worth it becomes a filter"
+	tuning_checks
 	node_stop paged
 	mock_stop
+}
+
+alert_of() {
+	node paged alerts list --state all -o json | jq -r --arg user "$1" '.alerts[] |
+		select(.rule.name == "brute_force_user" and .group["user.id"] == $user) | .alert_id'
+}
+
+tuning_checks() {
+	local rules=$e2e_root/rules/packs
+	assert_ok "closed as a false positive" node paged alerts close "$(alert_of ann1)" \
+		--as false-positive --note "a load test"
+	assert_ok "another as a true one" node paged alerts close "$(alert_of ann2)" --as true-positive
+	assert_ok "the filter is made and tried" node paged rules tune "$(alert_of ann1)" \
+		--rules "$rules" --since 1h
+	assert_match "it says what it removes and keeps" \
+		'^removes 1 of 4 alerts .1 false positives, 0 not judged.; keeps 3, 1 of them true' \
+		"$(cat "$work/err")"
+	cp "$work/out" "$work/filter.yml"
+	assert_ok "it loads beside the rules" "$picket" rules lint "$rules" "$work/filter.yml"
+	assert_exit "one that would hide a true positive is refused" 1 \
+		node paged rules tune "$(alert_of ann2)" --rules "$rules" --since 1h
+	assert_match "in words" 'would have hidden 1 true positives' "$(cat "$work/err")"
+	assert_exit "a field the alert does not have" 65 \
+		node paged rules tune "$(alert_of ann2)" --rules "$rules" --by user.name
+	assert_match "the audit knows who closed what" 'POST .*alerts/[0-9a-f]*/close' \
+		"$(node paged audit list -o ndjson | jq -r '.method + " " + .question')"
 }
 
 found_live() {
