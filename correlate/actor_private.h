@@ -73,6 +73,7 @@ struct actor {
 	struct timers timers;
 	struct timers gates[RULES_CHAIN_DEPTH_MAX + 1]; /* of gated cells, by depth */
 	unsigned rounds;                                /* of this epoch, so far */
+	bool members_watched; /* every member of a list has a cell (gates.c) */
 	struct chunk *chunks;
 	struct fed *fed;
 	size_t fed_count;

@@ -48,7 +48,8 @@ static bool value_decode(const struct actor *actor, const struct unit *unit, str
 static bool gated_value_decode(const struct actor *actor, const struct unit *unit,
 			       struct text value, struct gated_value *ret_value)
 {
-	if (unit->type != CORRELATION_VALUE_COUNT && unit->type != CORRELATION_TEMPORAL)
+	if (unit->type != CORRELATION_VALUE_COUNT && unit->type != CORRELATION_TEMPORAL &&
+	    unit->type != CORRELATION_FIRST_SEEN)
 		return values_take_tagged(value, &ret_value->tag, &ret_value->value);
 	ret_value->tag = 0;
 	return value_decode(actor, unit, value, &ret_value->value);
@@ -66,7 +67,10 @@ static enum status gated_remember(const struct actor *actor, struct cell *cell,
 					&values[event.value_count++]))
 			return ECORRUPT;
 	}
-	bool shows_nothing = cell->unit->type == CORRELATION_EVENT_COUNT;
+	bool shows_nothing = cell->unit->type == CORRELATION_EVENT_COUNT ||
+			     cell->unit->type == CORRELATION_ABSENCE ||
+			     (cell->unit->type == CORRELATION_BASELINE &&
+			      cell->unit->rule->correlation->field_count == 0);
 	if ((event.value_count == 0) != shows_nothing)
 		return ECORRUPT;
 	event.value_count += shows_nothing;

@@ -207,7 +207,7 @@ static enum status cell_decode(struct actor *actor, uint8_t virtual_partition, s
 	if (status != OK)
 		return status;
 	if (cell->gated != NULL) {
-		cell_forget(cell, actor->watermark_us); /* it is settled: finds out until when */
+		cell_forget(cell, INT64_MIN); /* nothing: finds out until when it is kept */
 		status = cell_gate(actor, cell);
 	}
 	if (status != OK)

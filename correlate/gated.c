@@ -20,9 +20,10 @@ enum { ENTRY_SECONDARY = 1, ENTRY_CONTRIBUTES = 2, ENTRY_PROOF = 4 };
 const struct machine *machine_of(const struct unit *unit)
 {
 	static const struct machine *const machines[] = {
-		[JUDGED_SLIDING] = &sliding_machine,
-		[JUDGED_ALIGNED] = &aligned_machine,
-		[JUDGED_NAMES] = &names_machine,
+		[JUDGED_SLIDING] = &sliding_machine, [JUDGED_ALIGNED] = &aligned_machine,
+		[JUDGED_NAMES] = &names_machine,     [JUDGED_SEQUENCE] = &sequence_machine,
+		[JUDGED_TRAVEL] = &travel_machine,   [JUDGED_FIRST_SEEN] = &first_seen_machine,
+		[JUDGED_ABSENCE] = &absence_machine, [JUDGED_BASELINE] = &baseline_machine,
 	};
 	assert(unit->gated && (unsigned)unit->judged < sizeof machines / sizeof *machines);
 	return machines[unit->judged];
@@ -121,7 +122,8 @@ static void gated_cut(struct gated *gated)
 enum status gated_add(struct gated *gated, const struct unit *unit, const struct gated_event *event)
 {
 	assert(event->value_count > 0 && event->value_count <= RECORD_VALUES_MAX);
-	if (gated->count + event->value_count > GATED_ENTRIES_MAX)
+	size_t max = unit->judged == JUDGED_SEQUENCE ? SEQUENCE_ENTRIES_MAX : GATED_ENTRIES_MAX;
+	if (gated->count + event->value_count > max)
 		gated_cut(gated);
 	int64_t time_us = event->proof->evidence.time_us;
 	size_t p = gated_place(gated, time_us);

@@ -12,15 +12,15 @@
  * first, and secondary ones behind it of the same time. What a machine says depends on the set of
  * events only: events of one time count in any order.
  * Owner: a cell. Thread: one. Units: microseconds of event time.
- * Limits: GATED_ENTRIES_MAX entries; beyond it the older half of the oldest goes, `cut_us` says up
- * to when, and alerts from windows that reach there are marked degraded. */
+ * Limits: GATED_ENTRIES_MAX entries, of a sequence SEQUENCE_ENTRIES_MAX; beyond it the older half
+ * goes, `cut_us` says up to when, and alerts from windows that reach there are marked degraded. */
 #ifndef PICKET_CORRELATE_GATED_H
 #define PICKET_CORRELATE_GATED_H
 
 #include "correlate/timer.h"
 #include "correlate/window.h"
 
-enum { GATED_ENTRIES_MAX = 65536 };
+enum { GATED_ENTRIES_MAX = 65536, SEQUENCE_ENTRIES_MAX = 2048 };
 
 struct gated_entry {
 	int64_t time_us;
@@ -73,7 +73,8 @@ struct machine {
 	size_t (*bytes)(const struct gated *gated);
 };
 
-extern const struct machine sliding_machine, aligned_machine, names_machine;
+extern const struct machine sliding_machine, aligned_machine, names_machine, sequence_machine,
+	travel_machine, first_seen_machine, absence_machine, baseline_machine;
 
 const struct machine *machine_of(const struct unit *unit);
 

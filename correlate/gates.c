@@ -8,7 +8,56 @@
  */
 #include <assert.h>
 
+#include "correlate/absence.h"
 #include "correlate/actor_private.h"
+
+/* The cell of one member of the unit's list, unless it is somebody else's or there already. */
+static enum status member_watch(struct actor *actor, const struct unit *unit, struct text member)
+{
+	const struct hash_key *key = plan_hash_key(actor->plan);
+	struct bytes group cleanup(bytes_done) = {0};
+	bytes_put_text(&group, member);
+	if (bytes_status(&group) != OK)
+		return ENOMEMORY;
+	struct match_record record = {
+		.state_id = unit->state_id, .tenant = TEXT(""), .group = bytes_text(&group)};
+	record.virtual_partition = virtual_partition_of(key, record.tenant, record.group);
+	struct cell_key cell_key =
+		record_cell_key(key, record.state_id, record.tenant, record.group);
+	struct partition *partition = &actor->partitions[record.virtual_partition];
+	if (record.virtual_partition % actor->actor_count != actor->index ||
+	    cells_find(&partition->cells, &cell_key) != NULL)
+		return OK;
+	struct quota *quota = NULL;
+	struct cell *cell = NULL;
+	enum status status =
+		quota_of(actor, record.state_id, record.virtual_partition, record.tenant, &quota);
+	if (status == OK)
+		status = cell_new(actor, unit, quota, &record, &cell);
+	if (status == OK)
+		status = absence_watch(cell->gated, actor->watermark_us);
+	if (status == OK)
+		status = cell_gate(actor, cell);
+	return status == OK ? cell_touch(actor, cell) : status;
+}
+
+/* From the first epoch on in which the time is known: before, nobody can be late. */
+static enum status members_watch(struct actor *actor)
+{
+	enum status status = OK;
+	if (actor->members_watched || actor->watermark_us == INT64_MIN ||
+	    actor->watermark_us == INT64_MAX)
+		return OK;
+	for (size_t u = 0; status == OK && u < plan_unit_count(actor->plan); u++) {
+		const struct unit *unit = plan_unit(actor->plan, u);
+		const struct absence_terms *terms =
+			unit->judged == JUDGED_ABSENCE ? unit->rule->correlation->absence : NULL;
+		for (size_t i = 0; status == OK && terms != NULL && i < terms->member_count; i++)
+			status = member_watch(actor, unit, terms->members[i]);
+	}
+	actor->members_watched = true;
+	return status;
+}
 
 static enum status gate_decide(struct actor *actor, struct cell *cell, uint64_t epoch,
 			       int64_t watermark_us, const struct record_sink *exchange)
@@ -34,10 +83,10 @@ enum status gates_open(struct actor *actor, unsigned depth, uint64_t epoch, int6
 {
 	static_assert(offsetof(struct gated, gate) == 0);
 	struct timers *gates = &actor->gates[depth];
-	struct timer *due = timers_first(gates);
-	enum status status = OK;
+	enum status status = depth == 1 ? members_watch(actor) : OK;
 	if (watermark_us < actor->watermark_us)
 		watermark_us = actor->watermark_us;
+	struct timer *due = timers_first(gates);
 	while (status == OK && due != NULL && time_passed(due->at_us, 0, watermark_us)) {
 		struct gated *gated = (struct gated *)(void *)due;
 		status = gate_decide(actor, gated->owner, epoch, watermark_us, exchange);

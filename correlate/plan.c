@@ -30,7 +30,8 @@ static bool exports(const struct rule *child, struct text field)
 
 static bool takes_amounts(enum correlation_type type)
 {
-	return type == CORRELATION_VALUE_SUM || type == CORRELATION_VALUE_AVG ||
+	return type == CORRELATION_BASELINE || type == CORRELATION_GEO_VELOCITY ||
+	       type == CORRELATION_VALUE_SUM || type == CORRELATION_VALUE_AVG ||
 	       type == CORRELATION_VALUE_PERCENTILE || type == CORRELATION_VALUE_MEDIAN;
 }
 
@@ -55,6 +56,13 @@ static enum status check_reference(const struct unit *unit, const struct rule *c
 				TEXT_ARG(unit->rule->key), TEXT_ARG(field), TEXT_ARG(child->key));
 	}
 	const struct correlation *correlation = unit->rule->correlation;
+	if (correlation->sequence != NULL && correlation->sequence->field_count > 0)
+		return error_at(
+			err, EINVALID, unit->rule->at,
+			"the steps of \"%.*s\" are joined on fields, and \"%.*s\" is a "
+			"correlation, which has its group-by fields only\n  fix: join through "
+			"group-by, with aliases",
+			TEXT_ARG(unit->rule->key), TEXT_ARG(child->key));
 	for (size_t i = 0; i < correlation->field_count; i++)
 		if (takes_amounts(unit->type) || !exports(child, correlation->fields[i]))
 			return error_at(
@@ -205,6 +213,7 @@ static enum status unit_add(struct plan *plan, const struct rule *rule, struct e
 	enum status status = OK;
 	if (rule->kind == RULE_DETECTION) {
 		unit->timespan_us = rule->dedup_for_us > 0 ? rule->dedup_for_us : default_dedup_us;
+		unit->quiet_us = unit->timespan_us;
 		status = dedup_fields(plan, unit, err);
 	} else {
 		unit->type = rule->correlation->type;
@@ -213,6 +222,7 @@ static enum status unit_add(struct plan *plan, const struct rule *rule, struct e
 		unit->group_by = rule->correlation->group_by;
 		unit->group_by_count = rule->correlation->group_by_count;
 		assert(unit->depth > 0 && unit->group_by_count <= RULES_GROUP_BY_MAX);
+		unit->quiet_us = unit->timespan_us;
 		status = unit_judge(unit, err);
 		for (size_t r = 0; status == OK && r < rule->correlation->rule_count; r++)
 			status = check_reference(
@@ -221,7 +231,6 @@ static enum status unit_add(struct plan *plan, const struct rule *rule, struct e
 	}
 	if (status != OK)
 		return status;
-	unit->quiet_us = unit->timespan_us;
 	unit->subject = subject_of(plan, rule);
 	if (unit->subject.data == NULL && rule->kind == RULE_CORRELATION)
 		return error_set(err, ENOMEMORY, "no memory for the words of a rule");

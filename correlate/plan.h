@@ -31,6 +31,11 @@ enum unit_judged {
 	JUDGED_SLIDING, /* gated, from here on: gated.h */
 	JUDGED_ALIGNED,
 	JUDGED_NAMES,
+	JUDGED_SEQUENCE,
+	JUDGED_TRAVEL,
+	JUDGED_FIRST_SEEN,
+	JUDGED_ABSENCE,
+	JUDGED_BASELINE,
 };
 
 struct unit {

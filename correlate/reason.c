@@ -162,11 +162,15 @@ static void put_comparisons(const struct unit *unit, struct bytes *to)
 		[COMPARE_LTE] = " <= ", [COMPARE_EQ] = " = ",   [COMPARE_NEQ] = " != ",
 	};
 	const struct correlation *correlation = unit->rule->correlation;
-	if (unit->judged == JUDGED_NAMES) {
-		put_text(to, TEXT(", and without what must not be there,"));
+	if (unit->judged == JUDGED_NAMES || unit->judged == JUDGED_SEQUENCE) {
+		put_text(to, unit->judged == JUDGED_NAMES
+				     ? TEXT(", without what must not be there,")
+				     : TEXT(" in the order of the steps"));
 		return;
 	}
-	put_text(to, TEXT(" with "));
+	if (unit->judged == JUDGED_ABSENCE)
+		return;
+	put_text(to, unit->judged > JUDGED_SEQUENCE ? TEXT(", ") : TEXT(" with "));
 	put_text(to, text_of(correlation_name(unit->type)));
 	if (correlation->field_count > 0) {
 		put_text(to, TEXT(" of "));
@@ -185,10 +189,15 @@ static void put_comparisons(const struct unit *unit, struct bytes *to)
 static void put_gated(const struct alert *alert, const struct unit *unit, struct text detail,
 		      struct bytes *to)
 {
-	bool aligned = unit->judged == JUDGED_ALIGNED;
+	bool windows = unit->judged == JUDGED_ALIGNED || unit->judged == JUDGED_BASELINE;
 	put_number(to, alert->count);
-	put_text(to, aligned ? TEXT(" window") : TEXT(" event"));
-	put_text(to, alert->count == 1 ? TEXT(" of \"") : TEXT("s of \""));
+	put_text(to, unit->judged == JUDGED_ABSENCE ? TEXT("-fold silence of")
+		     : windows                      ? TEXT(" window")
+						    : TEXT(" event"));
+	if (unit->judged == JUDGED_ABSENCE)
+		put_text(to, TEXT(" \""));
+	else
+		put_text(to, alert->count == 1 ? TEXT(" of \"") : TEXT("s of \""));
 	put_text(to, unit->subject);
 	bytes_put_u8(to, '"');
 	put_comparisons(unit, to);

@@ -13,6 +13,8 @@
 
 #include "correlate/judge.h"
 #include "correlate/plan_private.h"
+#include "correlate/sequence.h"
+#include "correlate/travel.h"
 #include "correlate/values_private.h"
 
 enum {
@@ -178,6 +180,28 @@ static bool is_temporal(const struct unit *unit)
 	return unit->type == CORRELATION_TEMPORAL || unit->type == CORRELATION_TEMPORAL_ORDERED;
 }
 
+/* What a sequence joins its steps on, behind the references that put_steps() writes. */
+static void put_joins(const struct router *router, const struct unit *unit, struct bytes *to)
+{
+	const struct sequence_terms *terms = unit->rule->correlation->sequence;
+	for (size_t i = 0; i < terms->field_count; i++) {
+		struct values values;
+		values_collect(router->event, terms->fields[i], &values);
+		router->counters->group_values_cut += values.count > 1;
+		if (values.count > 0)
+			values_put_tagged((uint8_t)(SEQUENCE_VALUE_TAG + i),
+					  record_value_hash(&router->plan->key, values.items[0]),
+					  to);
+	}
+}
+
+static void put_steps(uint64_t references, struct bytes *to)
+{
+	for (uint8_t r = 0; r < JUDGE_STEPS_MAX; r++)
+		if ((references >> r & 1) != 0)
+			values_put_tagged(r, 0, to);
+}
+
 /* What the event shows to a condition over values. An event without a value takes no part. */
 static enum status collect_values(struct router *router, const struct unit *unit)
 {
@@ -191,6 +215,12 @@ static enum status collect_values(struct router *router, const struct unit *unit
 	else if (unit->type == CORRELATION_VALUE_SUM && !unit->gated)
 		cut_count =
 			values_put_amount(router->event, correlation->fields[0], router->values);
+	else if (unit->judged == JUDGED_TRAVEL)
+		travel_put_place(router->event, correlation->travel, &router->plan->key,
+				 router->values);
+	else if (unit->judged == JUDGED_FIRST_SEEN)
+		status = values_put_tuples(router->event, correlation->fields,
+					   correlation->field_count, router->values, &cut_count);
 	else if (correlation != NULL && correlation->field_count > 0)
 		cut_count =
 			values_put_samples(router->event, correlation->fields[0], router->values);
@@ -226,6 +256,10 @@ static enum status emit_groups(struct router *router, const struct unit *unit)
 		if (is_temporal(unit)) {
 			bytes_clear(router->values);
 			put_references(router->references[g], router->values);
+		} else if (unit->judged == JUDGED_SEQUENCE) {
+			bytes_clear(router->values);
+			put_steps(router->references[g], router->values);
+			put_joins(router, unit, router->values);
 		}
 		record.values = bytes_text(router->values);
 		record.virtual_partition =
@@ -332,10 +366,13 @@ static enum status firing_values(const struct unit *parent, const struct unit *c
 				 struct text group, struct bytes *to)
 {
 	const struct correlation *correlation = parent->rule->correlation;
-	assert(correlation->field_count == 0 || parent->type == CORRELATION_VALUE_COUNT);
+	assert(correlation->field_count == 0 || parent->type == CORRELATION_VALUE_COUNT ||
+	       parent->judged == JUDGED_FIRST_SEEN); /* plan_new() refuses the rest */
 	if (is_temporal(parent))
 		put_references(UINT64_C(1) << reference_of(parent, child), to);
-	if (parent->type != CORRELATION_VALUE_COUNT)
+	if (parent->judged == JUDGED_SEQUENCE)
+		put_steps(UINT64_C(1) << reference_of(parent, child), to);
+	if (parent->type != CORRELATION_VALUE_COUNT && parent->judged != JUDGED_FIRST_SEEN)
 		return bytes_status(to);
 	struct bytes tuple cleanup(bytes_done) = {0};
 	for (size_t i = 0; i < correlation->field_count; i++)

@@ -111,6 +111,38 @@ static enum status eager_threshold(const struct rule *rule, uint64_t *ret_at_lea
 	}
 }
 
+/* picket's own types: rules/terms.h. What is not a window but a memory joins alerts over the rule's
+ * dedup time. */
+static enum status own_judge(struct unit *unit, struct error *err)
+{
+	static const enum unit_judged judged[] = {
+		[CORRELATION_SEQUENCE] = JUDGED_SEQUENCE,
+		[CORRELATION_FIRST_SEEN] = JUDGED_FIRST_SEEN,
+		[CORRELATION_BASELINE] = JUDGED_BASELINE,
+		[CORRELATION_GEO_VELOCITY] = JUDGED_TRAVEL,
+		[CORRELATION_ABSENCE] = JUDGED_ABSENCE,
+	};
+	const struct rule *rule = unit->rule;
+	const struct sequence_terms *sequence = rule->correlation->sequence;
+	const struct absence_terms *absence = rule->correlation->absence;
+	unit->gated = true;
+	unit->judged = judged[rule->correlation->type];
+	if (unit->judged == JUDGED_TRAVEL || unit->judged == JUDGED_FIRST_SEEN)
+		unit->quiet_us = rule->dedup_for_us;
+	if (sequence != NULL && sequence->steps[sequence->step_count - 1].absent)
+		unit->delay_us = sequence->steps[sequence->step_count - 1].within_us;
+	if (sequence != NULL && rule->correlation->rule_count > JUDGE_STEPS_MAX)
+		return error_at(err, EINVALID, rule->at,
+				"the rule \"%.*s\" refers to more than %d rules",
+				TEXT_ARG(rule->key), JUDGE_STEPS_MAX);
+	if (absence != NULL && absence->member_count > 0 && !rule->cross_tenant)
+		return error_at(err, EINVALID, rule->at,
+				"the members of the rule \"%.*s\" belong to no tenant\n  fix: add "
+				"`picket: {tenant: {scope: cross-tenant}}`",
+				TEXT_ARG(rule->key));
+	return OK;
+}
+
 enum status unit_judge(struct unit *unit, struct error *err)
 {
 	const struct rule *rule = unit->rule;
@@ -124,6 +156,8 @@ enum status unit_judge(struct unit *unit, struct error *err)
 		return error_at(err, EINVALID, rule->at,
 				"the rule \"%.*s\" refers to more than %d rules",
 				TEXT_ARG(rule->key), JUDGE_STEPS_MAX);
+	if (correlation->type >= CORRELATION_SEQUENCE)
+		return own_judge(unit, err);
 	if (!is_gated(rule) || correlation->type == CORRELATION_TEMPORAL_ORDERED) {
 		unit->judged =
 			correlation->type == CORRELATION_EVENT_COUNT ? JUDGED_COUNT : JUDGED_TRAIL;

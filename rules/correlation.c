@@ -16,6 +16,12 @@ static const char *const type_names[] = {
 	[CORRELATION_VALUE_AVG] = "value_avg",
 	[CORRELATION_VALUE_PERCENTILE] = "value_percentile",
 	[CORRELATION_VALUE_MEDIAN] = "value_median",
+	[CORRELATION_SEQUENCE] = "sequence",
+	[CORRELATION_FIRST_SEEN] = "first_seen",
+	[CORRELATION_BASELINE] = "baseline",
+	[CORRELATION_GEO_VELOCITY] = "geo_velocity",
+	[CORRELATION_ABSENCE] = "absence",
+	[CORRELATION_RISK] = "risk",
 };
 enum { TYPE_COUNT = sizeof type_names / sizeof *type_names };
 
@@ -28,20 +34,15 @@ const char *correlation_name(enum correlation_type type)
 static enum status type_parse(const struct yaml_node *map, struct correlation *correlation,
 			      struct error *err)
 {
-	static const char *const planned[] = {"sequence",     "first_seen", "baseline",
-					      "geo_velocity", "absence",    "cohort_compare",
-					      "risk"};
 	const struct yaml_node *type = yaml_get(map, "type");
 	size_t index = 0;
 	if (type == NULL)
 		return error_at(err, EINVALID, map->at,
 				"the correlation has no type\n  fix: add `type: event_count`");
-	for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
-		if (type->kind == YAML_STRING && text_equal(type->text, text_of(planned[i])))
-			return error_at(err, EINVALID, type->at,
-					"this build does not evaluate correlations of type %s\n"
-					"  fix: remove the rule, or use a build that does",
-					planned[i]);
+	if (type->kind == YAML_STRING && text_equal(type->text, TEXT("cohort_compare")))
+		return error_at(err, EINVALID, type->at,
+				"cohort_compare is what `picket gate` answers; it is no rule here\n"
+				"  fix: remove the rule, and ask the gate (docs/GATE.md)");
 	enum status status =
 		node_one_of(type, "correlation type", type_names, TYPE_COUNT, &index, err);
 	if (status == OK)
@@ -55,9 +56,8 @@ static bool is_temporal(const struct correlation *correlation)
 	       correlation->type == CORRELATION_TEMPORAL_ORDERED;
 }
 
-static enum status reference_read(struct loader *loader, const struct yaml_node *node,
-				  const char *what, struct reference *ret_reference,
-				  struct error *err)
+enum status reference_read(struct loader *loader, const struct yaml_node *node, const char *what,
+			   struct reference *ret_reference, struct error *err)
 {
 	struct text word = {0};
 	enum status status = node_text(node, what, &word, err);
@@ -73,6 +73,8 @@ static enum status references_read(struct loader *loader, const struct yaml_node
 	bool by_condition = condition != NULL && condition->kind == YAML_STRING;
 	if (rules == NULL && by_condition && is_temporal(&draft->parsed))
 		return OK; /* the condition names them */
+	if (draft->parsed.type == CORRELATION_SEQUENCE || draft->parsed.type == CORRELATION_RISK)
+		return OK; /* the steps name them; risk takes every rule with a score */
 	if (rules == NULL || (rules->kind == YAML_SEQUENCE && rules->count == 0))
 		return error_at(
 			err, EINVALID, map->at,
@@ -378,11 +380,39 @@ static enum status generate_read(const struct yaml_node *document, const struct 
 	return node == NULL ? OK : node_boolean(node, "generate", &draft->generate, err);
 }
 
+/* The keys of a type; all have the first two. */
+static enum status keys_check(const struct yaml_node *map, enum correlation_type type,
+			      struct error *err)
+{
+	static const char *const common[] = {"type",      "timespan", "rules",    "group-by",
+					     "condition", "aliases",  "generate", NULL};
+	static const char *const more[][6] = {
+		[CORRELATION_SEQUENCE] = {"steps", "until"},
+		[CORRELATION_FIRST_SEEN] = {"learn", "backfill", "peers"},
+		[CORRELATION_BASELINE] = {"history", "season", "min-buckets", "adapt"},
+		[CORRELATION_GEO_VELOCITY] = {"ignore"},
+		[CORRELATION_ABSENCE] = {"members", "forget"},
+		[CORRELATION_RISK] = {"half-life", "weight"},
+	};
+	const char *keys[16];
+	size_t count = 0;
+	for (size_t i = 0; common[i] != NULL; i++)
+		keys[count++] = common[i];
+	for (size_t i = 0; type < sizeof more / sizeof *more && more[type][i] != NULL; i++)
+		keys[count++] = more[type][i];
+	return node_keys(map, "correlation", keys, count, err);
+}
+
+static enum status meaning_read(struct loader *loader, const struct yaml_node *map,
+				struct correlation_draft *draft, struct error *err)
+{
+	return draft->parsed.type >= CORRELATION_SEQUENCE ? terms_read(loader, map, draft, err)
+							  : condition_read(loader, map, draft, err);
+}
+
 enum status correlation_parse(struct loader *loader, const struct yaml_node *document,
 			      struct draft *draft, struct error *err)
 {
-	static const char *const keys[] = {"type",      "rules",   "group-by", "timespan",
-					   "condition", "aliases", "generate"};
 	const struct yaml_node *map = yaml_get(document, "correlation");
 	assert(map != NULL);
 	struct correlation_draft *correlation = arena_alloc(loader->arena, sizeof *correlation);
@@ -392,7 +422,7 @@ enum status correlation_parse(struct loader *loader, const struct yaml_node *doc
 	if (status == OK)
 		status = type_parse(map, &correlation->parsed, err);
 	if (status == OK)
-		status = node_keys(map, "correlation", keys, sizeof keys / sizeof *keys, err);
+		status = keys_check(map, correlation->parsed.type, err);
 	if (status == OK)
 		status = references_read(loader, map, correlation, err);
 	if (status == OK)
@@ -402,7 +432,7 @@ enum status correlation_parse(struct loader *loader, const struct yaml_node *doc
 	if (status == OK)
 		status = timespan_read(loader, map, &correlation->parsed, err);
 	if (status == OK)
-		status = condition_read(loader, map, correlation, err);
+		status = meaning_read(loader, map, correlation, err);
 	if (status == OK)
 		status = generate_read(document, map, correlation, err);
 	draft->rule.logsource = (struct logsource){TEXT(""), TEXT(""), TEXT("")};

@@ -180,7 +180,21 @@ bool expr_true_when_absent(const struct loader *loader, const struct expr *expr)
 enum status name_condition_read(struct loader *loader, const struct yaml_node *node,
 				struct correlation_draft *draft, struct error *err);
 
+/* --- terms.c, sequence_terms.c: what picket's own types say */
+enum status terms_read(struct loader *loader, const struct yaml_node *map,
+		       struct correlation_draft *draft, struct error *err);
+enum status sequence_terms_read(struct loader *loader, const struct yaml_node *map,
+				struct correlation_draft *draft, struct error *err);
+/* {gt: 5} or {gte: 5}. */
+enum status lower_bound_read(const struct yaml_node *node, const char *what,
+			     struct lower_bound *ret_bound, struct error *err);
+/* A text %Name% stands for a list; NULL for any other text. */
+enum status list_named(const struct loader *loader, const struct yaml_node *node,
+		       const struct value_list **ret_list, struct error *err);
+
 /* --- correlation.c, filter.c, handling.c */
+enum status reference_read(struct loader *loader, const struct yaml_node *node, const char *what,
+			   struct reference *ret_reference, struct error *err);
 enum status correlation_parse(struct loader *loader, const struct yaml_node *document,
 			      struct draft *draft, struct error *err);
 enum status filter_parse(struct loader *loader, const struct yaml_node *document,

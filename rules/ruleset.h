@@ -12,6 +12,7 @@
 #define PICKET_RULES_RULESET_H
 
 #include "rules/event.h"
+#include "rules/terms.h"
 
 enum {
 	RULES_MAX = 65536,
@@ -36,6 +37,12 @@ enum correlation_type {
 	CORRELATION_VALUE_AVG,
 	CORRELATION_VALUE_PERCENTILE,
 	CORRELATION_VALUE_MEDIAN,
+	CORRELATION_SEQUENCE, /* from here on picket's own: rules/terms.h */
+	CORRELATION_FIRST_SEEN,
+	CORRELATION_BASELINE,
+	CORRELATION_GEO_VELOCITY,
+	CORRELATION_ABSENCE,
+	CORRELATION_RISK,
 };
 
 const char *correlation_name(enum correlation_type type);
@@ -77,6 +84,12 @@ struct correlation {
 	const struct text *fields;          /* condition.field */
 	size_t field_count;
 	double percentile;
+	const struct sequence_terms *sequence;
+	const struct first_seen_terms *first_seen;
+	const struct baseline_terms *baseline;
+	const struct travel_terms *travel;
+	const struct absence_terms *absence;
+	const struct risk_terms *risk;
 	unsigned depth; /* 1 when it refers to detections only */
 };
 

@@ -23,6 +23,7 @@ struct thing {
 	char source[2][4]; /* "" = none; two = the event joins both */
 	bool a, b, c;      /* which detections match */
 	char amount[8];    /* "" = none */
+	bool placed;       /* source[0] has a position */
 	int64_t offset;
 };
 

@@ -66,6 +66,25 @@ static inline void actors_restart(struct run *run, unsigned actor_count)
 	}
 }
 
+/* Where sources lie: towns near to each other and far. */
+static const struct {
+	const char *city, *latitude, *longitude, *radius_km;
+} stream_places[] = {
+	{"Berlin", "52.52", "13.405", "20"},       {"Potsdam", "52.39", "13.06", "20"},
+	{"Munich", "48.137", "11.575", "50"},      {"Toronto", "43.6529", "-79.3849", "10"},
+	{"Sydney", "-33.8688", "151.2093", "100"}, {"Suva", "-18.1416", "178.4419", "5"},
+	{"Apia", "-13.8333", "-171.75", "5"},      {"Quito", "-0.18", "-78.4678", "900"},
+};
+
+static inline void put_place(struct event *event, struct arena *arena, const char *source)
+{
+	size_t at = (size_t)(source[1] - '0') % (sizeof stream_places / sizeof *stream_places);
+	event_put(event, arena, "source.geo.city_name", stream_places[at].city);
+	event_put(event, arena, "source.geo.location.lat", stream_places[at].latitude);
+	event_put(event, arena, "source.geo.location.lon", stream_places[at].longitude);
+	event_put(event, arena, "picket.geo.accuracy_km", stream_places[at].radius_km);
+}
+
 static inline void route(const struct run *run, const struct thing *thing, struct record_sink *sink)
 {
 	struct arena *arena cleanup(arena_free) = arena_new(1 << 20);
@@ -75,6 +94,8 @@ static inline void route(const struct run *run, const struct thing *thing, struc
 	for (size_t i = 0; i < 2; i++)
 		if (thing->source[i][0] != '\0')
 			event_put(&event, arena, "source.ip", thing->source[i]);
+	if (thing->placed && thing->source[0][0] != '\0')
+		put_place(&event, arena, thing->source[0]);
 	if (thing->amount[0] != '\0')
 		event_put(&event, arena, "bytes", thing->amount);
 	const bool matched[] = {thing->a, thing->b, thing->c};

@@ -104,8 +104,7 @@ START_TEST(correlation_mistakes)
 	static const char *const cases[][2] = {
 		{"    rules: [a]\n", "no type"},
 		{"    type: event_cuont\n    rules: [a]\n", "did you mean 'event_count'"},
-		{"    type: sequence\n    steps: []\n", "this build does not evaluate"},
-		{"    type: risk\n", "this build does not evaluate"},
+		{"    type: sequence\n    timespan: 5m\n    steps: []\n", "1 to 16 steps"},
 		{"    type: event_count\n    window: tumbling\n", "no key 'window'"},
 		{"    type: event_count\n    timespn: 5m\n", "did you mean 'timespan'"},
 		{"    type: event_count\n    timespan: 5m\n", "refers to no rules"},
@@ -166,6 +165,51 @@ START_TEST(correlation_mistakes)
 		 "does not refer to"},
 		{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n    generate: maybe\n",
 		 "true or false"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char yaml[2048];
+		(void)snprintf(yaml, sizeof yaml, "%s---\n%s%s%s", RULE("a", ""), RULE("b", ""),
+			       CORRELATION("x", ""), cases[i][0]);
+		refused(yaml, 0, 0, cases[i][1]);
+	}
+}
+END_TEST
+
+START_TEST(mistakes_in_types_of_our_own)
+{
+	static const char *const cases[][2] = {
+		{"    type: sequence\n    timespan: 5m\n    steps: [{rule: a, within: 1m}]\n",
+		 "the first"},
+		{"    type: sequence\n    timespan: 5m\n    steps: [{not: a}]\n", "cannot begin"},
+		{"    type: sequence\n    timespan: 5m\n    steps: [{rule: a}, {not: b}]\n",
+		 "for how long"},
+		{"    type: sequence\n    timespan: 5m\n    steps: [{rule: a}, {rule: bb}]\n",
+		 "did you mean 'b'"},
+		{"    type: sequence\n    rules: [a]\n    timespan: 5m\n    steps: [{rule: a}]\n",
+		 "instead of rules"},
+		{"    type: sequence\n    timespan: 5m\n    steps: [{rule: a, count: {gte: 0}}]\n",
+		 "count of a step"},
+		{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    backfill: 1d\n"
+		 "    condition: {field: x}\n",
+		 "does not evaluate backfill"},
+		{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    condition: {gte: 1}\n",
+		 "names no field"},
+		{"    type: baseline\n    rules: [a]\n    timespan: 5m\n    history: 10m\n"
+		 "    condition: {deviation: {gte: 6}}\n",
+		 "can be judged"},
+		{"    type: baseline\n    rules: [a]\n    timespan: 5m\n"
+		 "    condition: {deviation: {lt: 6}}\n",
+		 "deviation"},
+		{"    type: geo_velocity\n    rules: [a]\n    timespan: 5m\n"
+		 "    condition: {field: source.ip}\n"
+		 "    ignore: {field-in: {source.as.number: '%Nowhere%'}}\n",
+		 "no list of values"},
+		{"    type: absence\n    rules: [a]\n    timespan: 5m\n    members: [x, y]\n",
+		 "group by that"},
+		{"    type: absence\n    rules: [a]\n    timespan: 5m\n    groupby: [x]\n",
+		 "did you mean"},
+		{"    type: cohort_compare\n    rules: [a]\n    timespan: 5m\n", "picket gate"},
+		{"    type: risk\n    timespan: 5m\n", "risk"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char yaml[2048];
@@ -353,6 +397,7 @@ int main(void)
 	tcase_add_test(cases, correlations_are_resolved);
 	tcase_add_test(cases, every_type_is_read);
 	tcase_add_test(cases, correlation_mistakes);
+	tcase_add_test(cases, mistakes_in_types_of_our_own);
 	tcase_add_test(cases, chains_are_bounded);
 	tcase_add_test(cases, names_are_unique);
 	tcase_add_test(cases, filters);

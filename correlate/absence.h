@@ -1,0 +1,15 @@
+/* absence - how a member that never showed itself comes to be watched.
+ *
+ * Why: a service that is on the list and silent from the start has no event to make a cell for it.
+ *
+ * Invariant: a member has one cell, in the virtual partition of its group. Owner: the cell.
+ * Thread: the actor's. Limits: those of the list (rules/list_private.h). */
+#ifndef PICKET_CORRELATE_ABSENCE_H
+#define PICKET_CORRELATE_ABSENCE_H
+
+#include "correlate/gated.h"
+
+/* A new gated cell is a member, awaited from that time on. */
+enum status absence_watch(struct gated *gated, int64_t from_us);
+
+#endif

@@ -1,0 +1,130 @@
+/* absence against a plain reading: between two events of a group, and behind the last as far as the
+ * watermark went, it is missed once per timespan. And members of a list, who need no event at all.
+ */
+#include "tests/correlate/stream_check.h"
+
+enum { SETS = 30, CASES = 40, AFTER = 12 };
+
+static size_t alerts_expected;
+
+/* time_us: how far the watermark went before the end of the input. */
+static void answer_group(const struct thing *const *all, size_t all_count, unsigned span,
+			 unsigned forget, int64_t end_us, struct lines *lines)
+{
+	const struct thing *group[EVENTS_MAX];
+	int64_t times[ITEMS_MAX];
+	int64_t span_us = (int64_t)span * SECOND;
+	size_t count = 0;
+	size_t told = 0;
+	for (size_t i = 0; i < all_count; i++)
+		if (all[i]->a)
+			group[count++] = all[i];
+	for (size_t i = 0; i < count; i++) {
+		int64_t until_us = i + 1 < count ? group[i + 1]->time_us : end_us;
+		for (int64_t gap_us = span_us;
+		     group[i]->time_us + gap_us < until_us &&
+		     (gap_us <= (int64_t)forget * SECOND || gap_us == span_us);
+		     gap_us += span_us)
+			times[told++] = group[i]->time_us + gap_us;
+	}
+	if (told > 0)
+		lines_of_times(lines, "s", group[0], times, told, span_us);
+}
+
+static void check_absence(const struct setup *setup, unsigned span, unsigned forget,
+			  uint64_t *random, int number)
+{
+	static struct lines expected;
+	static const char *const names[][2] = {
+		{"t0", "u0"}, {"t0", "u1"}, {"t1", "u0"}, {"t1", "u1"}};
+	struct stream stream = {0};
+	stream_make(&stream, random);
+	for (size_t i = 0; i < stream.count; i++)
+		stream.things[i].a = below(random, 3) == 0;
+	expected.count = 0;
+	int64_t end_us = stream.things[stream.count - 1].time_us + SECOND;
+	for (size_t i = 0; i < 4; i++) {
+		const struct thing *group[EVENTS_MAX];
+		size_t count = stream_group(&stream, names[i][0], names[i][1], group);
+		answer_group(group, count, span, forget, end_us, &expected);
+	}
+	alerts_expected += expected.count;
+	check_stream(setup, &stream, &expected, random, number);
+}
+
+START_TEST(silences_are_those_of_a_plain_reading)
+{
+	uint64_t random = first_seed();
+	int number = 0;
+	for (int set = 0; set < SETS; set++) {
+		unsigned span = 1 + (unsigned)below(&random, 10);
+		unsigned forget = 1 + (unsigned)below(&random, 40);
+		char *yaml = NULL;
+		ck_assert_int_gt(asprintf(&yaml,
+					  STREAM_RULES
+					  "title: S\nname: s\nlevel: high\ncorrelation: {type: "
+					  "absence, rules: [a], group-by: [user.id], timespan: "
+					  "%us, forget: %us}\n",
+					  span, forget),
+				 0);
+		struct setup setup = setup_of(yaml);
+		free(yaml);
+		for (int i = 0; i < CASES; i++)
+			check_absence(&setup, span, forget, &random, number++);
+		setup_done(&setup);
+	}
+	printf("%d cases, %zu alerts\n", number, alerts_expected);
+	ck_assert_uint_gt(alerts_expected, 100);
+}
+END_TEST
+
+static void close_at(struct actor *actor, uint64_t epoch, int64_t watermark_us)
+{
+	struct bytes out cleanup(bytes_done) = {0};
+	struct record_sink exchange = {&out, 1};
+	ck_assert_int_eq(actor_feed(actor, TEXT(""), NULL), OK);
+	ck_assert_int_eq(actor_round(actor, epoch, watermark_us, &exchange, NULL), OK);
+	ck_assert_int_eq(actor_close(actor, epoch, watermark_us, NULL), OK);
+}
+
+START_TEST(a_member_that_never_spoke_is_missed)
+{
+	struct setup setup = setup_of(
+		STREAM_RULES "title: S\nname: s\nlevel: high\n"
+			     "picket: {tenant: {scope: cross-tenant}}\n"
+			     "correlation: {type: absence, rules: [a], group-by: [service.name], "
+			     "timespan: 5m, members: [login, billing, search]}\n");
+	struct actor_options options = {.plan = setup.plan, .actor_count = 1};
+	struct actor *actor = NULL;
+	size_t count = 0;
+	ck_assert_int_eq(actor_new(&options, &actor, NULL), OK);
+	close_at(actor, 1, 1000 * (int64_t)SECOND); /* the time is known: they are awaited */
+	close_at(actor, 2, 1300 * (int64_t)SECOND);
+	ck_assert_uint_eq(actor_counters(actor).cells, 3);
+	(void)actor_changes(actor, &count);
+	ck_assert_uint_eq(count, 0); /* at the edge of the timespan they may still come */
+	close_at(actor, 3, 1300 * (int64_t)SECOND + 1);
+	const struct alert_change *changes = actor_changes(actor, &count);
+	ck_assert_uint_eq(count, 3);
+	for (size_t i = 0; i < count; i++) {
+		ck_assert_int_eq(changes[i].alert->first_us, 1300 * (int64_t)SECOND);
+		ck_assert_uint_eq(changes[i].alert->evidence_count, 0);
+	}
+	close_at(actor, 4, INT64_MAX); /* the end of the input proves nothing more */
+	changes = actor_changes(actor, &count);
+	for (size_t i = 0; i < count; i++)
+		ck_assert_uint_eq(changes[i].alert->count, 1);
+	ck_assert_uint_eq(actor_counters(actor).cells, 0);
+	actor_free(&actor);
+	setup_done(&setup);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tests = tcase_create("absence");
+	tcase_set_timeout(tests, 300);
+	tcase_add_test(tests, silences_are_those_of_a_plain_reading);
+	tcase_add_test(tests, a_member_that_never_spoke_is_missed);
+	return run_tests("absence", tests);
+}

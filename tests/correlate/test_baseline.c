@@ -1,0 +1,191 @@
+/* baseline against a plain reading: for each bucket, collect the figures of the buckets before it
+ * that were learned, sort them, and hold the bucket against them. */
+#include <math.h>
+
+#include "tests/correlate/stream_check.h"
+
+enum { SETS = 30, CASES = 40, BUCKETS_MAX = 512 };
+
+struct habit {
+	unsigned span, history, adapt, min; /* span in seconds, the others in buckets */
+	double deviation, floor;
+	bool sum;
+	int direction; /* 0 both, 1 up, -1 down */
+};
+
+static int compare_numbers(const void *a, const void *b)
+{
+	const double *left = a;
+	const double *right = b;
+	return (*left > *right) - (*left < *right);
+}
+
+static double middle(double *values, size_t count)
+{
+	qsort(values, count, sizeof *values, compare_numbers);
+	return (values[(count - 1) / 2] + values[count / 2]) / 2;
+}
+
+static bool is_odd(const struct habit *habit, const double *history, size_t count, double value)
+{
+	double sorted[BUCKETS_MAX];
+	if (count < habit->min || count < 2)
+		return false;
+	memcpy(sorted, history, count * sizeof *sorted);
+	double usual = middle(sorted, count);
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = fabs(history[i] - usual);
+	double scale = 1.4826 * middle(sorted, count);
+	double least = habit->sum ? fabs(usual) / 20 : sqrt(usual > 1 ? usual : 1);
+	scale = scale > least ? scale : least;
+	double difference = value - usual;
+	if (difference == 0 || (habit->direction > 0 && difference < 0) ||
+	    (habit->direction < 0 && difference > 0) ||
+	    (fabs(value) < habit->floor && fabs(usual) < habit->floor))
+		return false;
+	return scale == 0 || fabs(difference) / scale >= habit->deviation;
+}
+
+static void push(double *values, size_t *count, size_t max, double value)
+{
+	if (*count == max)
+		memmove(values, values + 1, --*count * sizeof *values);
+	values[(*count)++] = value;
+}
+
+static double value_of(const struct habit *habit, const struct thing *const *group, size_t count,
+		       int64_t start_us, int64_t span_us)
+{
+	double value = 0;
+	for (size_t i = 0; i < count; i++)
+		if (group[i]->time_us >= start_us && group[i]->time_us < start_us + span_us)
+			value += habit->sum ? strtod(group[i]->amount, NULL) : 1;
+	return value;
+}
+
+static void answer_group(const struct habit *habit, const struct thing *const *all,
+			 size_t all_count, int64_t end_us, struct lines *lines)
+{
+	const struct thing *group[EVENTS_MAX];
+	double history[BUCKETS_MAX], aside[BUCKETS_MAX];
+	int64_t times[BUCKETS_MAX];
+	int64_t span_us = (int64_t)habit->span * SECOND;
+	size_t count = 0, learned = 0, odd = 0, told = 0;
+	for (size_t i = 0; i < all_count; i++)
+		if (all[i]->a && (!habit->sum || all[i]->amount[0] != '\0'))
+			group[count++] = all[i];
+	if (count == 0)
+		return;
+	int64_t last_us = group[0]->time_us;
+	size_t next = 0;
+	bool known = false;
+	int64_t start_us = 0;
+	while (next < count || known) {
+		if (!known) {
+			start_us = group[next]->time_us / span_us * span_us;
+			known = true;
+			learned = odd = 0;
+			while (next < count && group[next]->time_us < start_us + span_us)
+				last_us = group[next++]->time_us;
+			start_us += span_us; /* the first is not whole */
+			if (start_us - 1 >= end_us && next == count)
+				break;
+		} else {
+			while (next < count && group[next]->time_us < start_us + span_us)
+				last_us = group[next++]->time_us;
+			if (start_us + span_us - 1 >= end_us && next == count)
+				break;
+			double value = value_of(habit, group, count, start_us, span_us);
+			if (is_odd(habit, history, learned, value)) {
+				times[told++] = start_us + span_us - 1;
+				push(aside, &odd, habit->history, value);
+				if (odd >= habit->adapt) {
+					memcpy(history, aside, odd * sizeof *aside);
+					learned = odd;
+					odd = 0;
+				}
+			} else {
+				push(history, &learned, habit->history, value);
+				odd = 0;
+			}
+			start_us += span_us;
+		}
+		known = start_us - last_us <= (int64_t)habit->history * span_us;
+	}
+	if (told > 0)
+		lines_of_times(lines, "s", group[0], times, told, span_us);
+}
+
+static size_t alerts_expected;
+
+static void check_habit(const struct setup *setup, const struct habit *habit, uint64_t *random,
+			int number)
+{
+	static struct lines expected;
+	static const char *const names[][2] = {
+		{"t0", "u0"}, {"t0", "u1"}, {"t1", "u0"}, {"t1", "u1"}};
+	struct stream stream = {0};
+	stream_make(&stream, random);
+	int64_t burst_us = stream.things[below(random, stream.count)].time_us;
+	for (size_t i = 0; i < stream.count; i++) {
+		struct thing *thing = &stream.things[i];
+		thing->a = true;
+		if (below(random, 8) > 0)
+			(void)snprintf(thing->amount, sizeof thing->amount, "%zu",
+				       below(random, 4) * (thing->time_us >= burst_us ? 3 : 1));
+	}
+	expected.count = 0;
+	int64_t end_us = stream.things[stream.count - 1].time_us + SECOND;
+	for (size_t i = 0; i < 4; i++) {
+		const struct thing *group[EVENTS_MAX];
+		size_t count = stream_group(&stream, names[i][0], names[i][1], group);
+		answer_group(habit, group, count, end_us, &expected);
+	}
+	alerts_expected += expected.count;
+	check_stream(setup, &stream, &expected, random, number);
+}
+
+START_TEST(deviations_are_those_of_a_plain_reading)
+{
+	static const char *const directions[] = {"down", "both", "up"};
+	uint64_t random = first_seed();
+	int number = 0;
+	for (int set = 0; set < SETS; set++) {
+		struct habit habit = {.span = 1 + (unsigned)below(&random, 4),
+				      .history = 4 + (unsigned)below(&random, 10),
+				      .adapt = 1 + (unsigned)below(&random, 4),
+				      .min = 2 + (unsigned)below(&random, 3),
+				      .deviation = 0.5 + (double)below(&random, 4) / 2,
+				      .floor = (double)below(&random, 3),
+				      .sum = below(&random, 2) == 0,
+				      .direction = (int)below(&random, 3) - 1};
+		char *yaml = NULL;
+		ck_assert_int_gt(
+			asprintf(&yaml,
+				 STREAM_RULES
+				 "title: S\nname: s\nlevel: high\ncorrelation: {type: baseline, "
+				 "rules: [a], group-by: [user.id], timespan: %us, history: %us, "
+				 "adapt: %us, min-buckets: %u, condition: {aggregate: %s, "
+				 "deviation: {gte: %g}, direction: %s, floor: %g}}\n",
+				 habit.span, habit.span * habit.history, habit.span * habit.adapt,
+				 habit.min, habit.sum ? "sum, field: bytes" : "count",
+				 habit.deviation, directions[habit.direction + 1], habit.floor),
+			0);
+		struct setup setup = setup_of(yaml);
+		free(yaml);
+		for (int i = 0; i < CASES; i++)
+			check_habit(&setup, &habit, &random, number++);
+		setup_done(&setup);
+	}
+	printf("%d cases, %zu alerts\n", number, alerts_expected);
+	ck_assert_uint_gt(alerts_expected, 100);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tests = tcase_create("baseline");
+	tcase_set_timeout(tests, 300);
+	tcase_add_test(tests, deviations_are_those_of_a_plain_reading);
+	return run_tests("baseline", tests);
+}
