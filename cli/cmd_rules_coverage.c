@@ -6,14 +6,11 @@
 #include <unistd.h>
 
 #include "cli/command.h"
-#include "cli/json_writer.h"
+#include "cli/coverage_json.h"
 #include "cli/rule_events.h"
 #include "cli/rule_loading.h"
-#include "rules/coverage.h"
 
 #define INSTALLED_RULES "/usr/share/picket/rules"
-
-enum { COVERAGE_ARENA_MAX = 1 << 29, MISSING_SHOWN = 4 };
 
 static const struct option coverage_options[] = {
 	{"rules", 0, "PATH", "rule file or folder, may be repeated (default: " INSTALLED_RULES ")"},
@@ -34,16 +31,14 @@ static const struct column coverage_columns[] = {
 
 struct covering {
 	struct coverage *coverage;
-	struct arena *arena;
 	enum status status;
 	struct bytes text;
-	size_t able, unable, idle;
+	struct coverage_counts counts;
 };
 
 static void covering_done(struct covering *work)
 {
 	coverage_free(&work->coverage);
-	arena_free(&work->arena);
 	bytes_done(&work->text);
 }
 
@@ -54,102 +49,28 @@ static bool on_event(void *context, const struct event *event)
 	return work->status == OK;
 }
 
-static const char *state_of(const struct rule_coverage *rule)
-{
-	if (rule->events == 0)
-		return "no events";
-	return rule->can_fire ? "can fire" : "cannot fire";
-}
-
-/* "CommandLine (Commandline?), Image": for the table. */
-static void missing_put(const struct rule_coverage *rule, struct bytes *to)
-{
-	size_t shown = 0;
-	for (size_t i = 0; i < rule->field_count; i++) {
-		const struct field_coverage *field = &rule->fields[i];
-		if (field->seen || shown++ >= MISSING_SHOWN)
-			continue;
-		bytes_put(to, ", ", shown > 1 ? 2 : 0);
-		bytes_put(to, field->name.data, field->name.size);
-		if (field->nearest.size == 0)
-			continue;
-		bytes_put(to, " (", 2);
-		bytes_put(to, field->nearest.data, field->nearest.size);
-		bytes_put(to, "?)", 2);
-	}
-	if (shown > MISSING_SHOWN)
-		bytes_put(to, ", ...", 5);
-}
-
-static void rule_coverage_json(const struct rule *rule, const struct rule_coverage *coverage,
-			       struct json_writer *json)
-{
-	struct bytes missing cleanup(bytes_done) = {0};
-	missing_put(coverage, &missing);
-	json_write_open(json, NULL, '{');
-	json_write_string(json, "state", state_of(coverage));
-	json_write_text(json, "rule", rule->key);
-	json_write_text(json, "title", rule->title);
-	json_write_count(json, "events", coverage->events);
-	json_write_open(json, "logsource", '{');
-	json_write_text(json, "category", rule->logsource.category);
-	json_write_text(json, "product", rule->logsource.product);
-	json_write_text(json, "service", rule->logsource.service);
-	json_write_close(json, '}');
-	json_write_count(json, "seen", coverage->seen_count);
-	json_write_count(json, "field_count", coverage->field_count);
-	json_write_text(json, "missing", bytes_text(&missing));
-	json_write_open(json, "fields", '[');
-	for (size_t i = 0; i < coverage->field_count; i++) {
-		json_write_open(json, NULL, '{');
-		json_write_text(json, "name", coverage->fields[i].name);
-		json_write_boolean(json, "seen", coverage->fields[i].seen);
-		if (coverage->fields[i].nearest.size > 0)
-			json_write_text(json, "nearest", coverage->fields[i].nearest);
-		json_write_close(json, '}');
-	}
-	json_write_close(json, ']');
-	json_write_close(json, '}');
-}
-
 static enum status rules_write(struct session *session, const struct ruleset *ruleset,
-			       struct covering *work)
+			       struct covering *work, uint64_t events)
 {
 	struct json_writer json = {.to = &work->text};
-	bool only_unable = arguments_has(&session->arguments, "unable");
 	json_write_open(&json, NULL, '{');
 	json_write_string(&json, "schema", "picket.coverage/1");
 	json_write_boolean(&json, "complete", !coverage_cut(work->coverage));
-	json_write_open(&json, "rules", '[');
-	for (size_t i = 0; i < ruleset_count(ruleset); i++) {
-		const struct rule *rule = ruleset_rule(ruleset, i);
-		struct rule_coverage coverage;
-		if (rule->kind != RULE_DETECTION)
-			continue;
-		arena_reset(work->arena);
-		enum status status = coverage_of_rule(work->coverage, rule, work->arena, &coverage);
-		if (status != OK)
-			return status;
-		work->idle += coverage.events == 0;
-		work->able += coverage.can_fire;
-		work->unable += coverage.events > 0 && !coverage.can_fire;
-		if (!only_unable || !coverage.can_fire)
-			rule_coverage_json(rule, &coverage, &json);
-	}
-	json_write_close(&json, ']');
+	json_write_count(&json, "events", events);
+	enum status status =
+		coverage_json(ruleset, work->coverage, arguments_has(&session->arguments, "unable"),
+			      &json, &work->counts);
 	json_write_close(&json, '}');
 	bytes_put_u8(&work->text, 0);
-	return bytes_status(&work->text);
+	return status == OK ? bytes_status(&work->text) : status;
 }
 
-static int print(struct session *session, const struct covering *work)
+static int print_rules(struct session *session, struct json_object *answer)
 {
 	struct error err = {0};
-	struct json_object *answer cleanup(session_json_done) =
-		json_tokener_parse((const char *)work->text.data);
 	struct json_object *rules = json_path(answer, "rules");
 	if (rules == NULL)
-		return session_fail(session, EXIT_INTERNAL, "out of memory");
+		return session_fail(session, EXIT_INTERNAL, "the answer has no rules");
 	if (session->output.format == OUTPUT_JSON)
 		output_json(&session->output, answer);
 	else if (session->output.format == OUTPUT_NDJSON)
@@ -160,6 +81,13 @@ static int print(struct session *session, const struct covering *work)
 			      &err) != OK)
 		return session_fail_error(session, &err);
 	return EXIT_OK;
+}
+
+static int print(struct session *session, const struct covering *work)
+{
+	struct json_object *answer cleanup(session_json_done) =
+		json_tokener_parse((const char *)work->text.data);
+	return print_rules(session, answer);
 }
 
 static int read_events(struct session *session, struct covering *work,
@@ -210,30 +138,36 @@ static int load(struct session *session, struct ruleset **ret_ruleset)
 	return code;
 }
 
-static int run_coverage(struct session *session)
+static void print_totals(struct session *session, uint64_t events,
+			 const struct coverage_counts *counts)
+{
+	if (!session->quiet)
+		(void)fprintf(session->problems,
+			      "%" PRIu64
+			      " events; %zu rules can fire, %zu cannot, %zu had no event "
+			      "of their log source\n",
+			      events, counts->able, counts->unable, counts->idle);
+}
+
+static int cover_files(struct session *session)
 {
 	struct ruleset *ruleset cleanup(rule_loading_done) = NULL;
-	struct covering work cleanup(covering_done) = {.arena = arena_new(COVERAGE_ARENA_MAX)};
+	struct covering work cleanup(covering_done) = {0};
 	struct rule_event_totals totals = {0};
 	int code = load(session, &ruleset);
 	if (code != EXIT_OK)
 		return code;
-	if (work.arena == NULL || coverage_new(ruleset, &work.coverage) != OK)
+	if (coverage_new(ruleset, &work.coverage) != OK)
 		return session_fail(session, EXIT_INTERNAL, "out of memory");
 	code = read_events(session, &work, &totals);
-	if (code == EXIT_OK && rules_write(session, ruleset, &work) != OK)
+	if (code == EXIT_OK && rules_write(session, ruleset, &work, totals.events) != OK)
 		code = session_fail(session, EXIT_INTERNAL, "out of memory");
 	if (code == EXIT_OK)
 		code = print(session, &work);
 	if (code != EXIT_OK)
 		return code;
 	assert(work.coverage != NULL);
-	if (!session->quiet)
-		(void)fprintf(session->problems,
-			      "%" PRIu64
-			      " events; %zu rules can fire, %zu cannot, %zu had no event "
-			      "of their log source\n",
-			      totals.events, work.able, work.unable, work.idle);
+	print_totals(session, totals.events, &work.counts);
 	if (!session->quiet && coverage_cut(work.coverage))
 		(void)fprintf(session->problems,
 			      "warning: more log sources or field names than are "
@@ -246,21 +180,76 @@ static int run_coverage(struct session *session)
 	return EXIT_INCOMPLETE;
 }
 
+static size_t number_of(struct json_object *answer, const char *name)
+{
+	return (size_t)json_object_get_int64(json_path(answer, name));
+}
+
+/* Without files: the live rules over the stored events, worked out by the daemon. */
+static int cover_store(struct session *session)
+{
+	static const char *const of_files[] = {"rules", "list",    "pipeline",
+					       "input", "formats", "logsource"};
+	struct client *client cleanup(session_client_done) = NULL;
+	struct json_object *answer cleanup(session_json_done) = NULL;
+	struct question question;
+	struct error err = {0};
+	for (size_t i = 0; i < sizeof of_files / sizeof *of_files; i++)
+		if (arguments_has(&session->arguments, of_files[i]))
+			return session_fail(session, EXIT_USAGE,
+					    "--%s goes with FILE; without one the live rules are "
+					    "held against the stored events",
+					    of_files[i]);
+	question_init(&question, "GET", TEXT("/v1/rules/coverage"));
+	question_add_common(&question, session);
+	if (arguments_has(&session->arguments, "unable"))
+		question_add(&question, "unable", "true");
+	if (session_client(session, false, &client, &err) != OK)
+		return session_fail_error(session, &err);
+	int code = session_ask(session, client, &question, &answer);
+	if (code == EXIT_OK)
+		code = print_rules(session, answer);
+	if (code != EXIT_OK)
+		return code;
+	struct coverage_counts counts = {number_of(answer, "able"), number_of(answer, "unable"),
+					 number_of(answer, "idle")};
+	print_totals(session, number_of(answer, "events"), &counts);
+	if (json_object_get_boolean(json_path(answer, "complete")))
+		return EXIT_OK;
+	return session_fail(session, EXIT_INCOMPLETE, "incomplete: %s",
+			    json_path_text(answer, "problem"));
+}
+
+static int run_coverage(struct session *session)
+{
+	static const char *const of_store[] = {"since", "until", "limit", "tenant"};
+	if (session->arguments.word_count == 0)
+		return cover_store(session);
+	for (size_t i = 0; i < sizeof of_store / sizeof *of_store; i++)
+		if (arguments_has(&session->arguments, of_store[i]))
+			return session_fail(session, EXIT_USAGE,
+					    "--%s is for the stored events, without FILE",
+					    of_store[i]);
+	return cover_files(session);
+}
+
 const struct command command_rules_coverage = {
 	.noun = "rules",
 	.verb = "coverage",
-	.words = "FILE...",
-	.word_min = 1,
+	.words = "[FILE...]",
 	.word_max = ARGUMENTS_MAX,
-	.takes = TAKES_OUTPUT,
+	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_RANGE | TAKES_TENANT,
 	.options = coverage_options,
 	.summary = "which rules can fire on such events, and which fields they miss",
 	.details =
 		"FILE is NDJSON, a JSON array or .gz of these; - is standard input. For each detection:\n"
 		"the events of its log source, its fields that were seen there, those that were not\n"
 		"with the most similar name, and whether it can fire at all. Ends with 2 when records\n"
-		"could not be read.\n",
-	.examples = "  picket rules coverage --rules rules/packs yesterday.ndjson.gz\n"
+		"could not be read.\n"
+		"Without FILE the daemon holds its live rules against the stored events: of the last\n"
+		"24 hours (--since), at most 100000 of them (--limit, up to 1000000).\n",
+	.examples = "  picket rules coverage --since 7d --unable\n"
+		    "  picket rules coverage --rules rules/packs yesterday.ndjson.gz\n"
 		    "  picket rules coverage --rules sigma/ --unable -o json events.ndjson\n",
 	.run = run_coverage,
 };

@@ -50,6 +50,13 @@ lateness: 1s"
 	assert_equal "and are not enough" "" "$(reload_alerts)"
 	hash=$(node_status reload .rules.hash)
 
+	assert_ok "the rules held against what is stored" node reload rules coverage -o json
+	assert_equal "say what was looked at, and that the rule can fire" "3 true can fire" \
+		"$(jq -r '"\(.events) \(.complete) \(.rules[0].state)"' "$work/out")"
+	assert_exit "fewer events than there are: incomplete" 2 node reload rules coverage --limit 2
+	assert_match "says why" 'only 2 events were looked at' "$(cat "$work/err")"
+	assert_exit "files and the store do not mix" 64 node reload rules coverage --input raw
+
 	assert_ok "a reload of the same rules" node reload rules reload -o json
 	assert_equal "changes nothing" "false $hash" "$(jq -r '"\(.changed) \(.hash)"' "$work/out")"
 
