@@ -12,9 +12,12 @@ enum status api_rules(const struct api_call *call, struct api_response *response
 	if (call->ruleset == NULL)
 		return error_set(err, EUNAVAILABLE,
 				 "no rules are loaded here; name them with --rules PATH");
+	struct verdicts *verdicts cleanup(verdicts_free) = NULL;
 	struct json_writer json = {.to = &response->body};
-	rules_json(call->ruleset, api_parameter(call, "level"), &json);
-	return OK;
+	enum status status = verdicts_read(call->api->store, call->ruleset, &verdicts, err);
+	if (status == OK)
+		rules_json(call->ruleset, api_parameter(call, "level"), verdicts, &json);
+	return status;
 }
 
 static void write_hash(struct json_writer *json, const char *name, uint64_t hash)

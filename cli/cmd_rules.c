@@ -16,11 +16,17 @@ static const struct option rules_options[] = {
 };
 
 static const struct column rule_columns[] = {
-	{"LEVEL", "level", CELL_LEVEL, false}, {"TITLE", "title", CELL_TEXT, true},
-	{"KIND", "kind", CELL_TEXT, false},    {"LOGSOURCE", "logsource", CELL_MAP, true},
-	{"GATE", "gate", CELL_TEXT, false},    {"TESTS", "tests", CELL_COUNT, false},
-	{"TAGS", "tags", CELL_LIST, true},     {"WITNESS", "witness", CELL_TEXT, true},
-	{"KEY", "key", CELL_TEXT, true},       {"AT", "at", CELL_PLACE, true},
+	{"LEVEL", "level", CELL_LEVEL, false},
+	{"TITLE", "title", CELL_TEXT, true},
+	{"KIND", "kind", CELL_TEXT, false},
+	{"LOGSOURCE", "logsource", CELL_MAP, true},
+	{"GATE", "gate", CELL_TEXT, false},
+	{"TESTS", "tests", CELL_COUNT, false},
+	{"PRECISION", "closed.precision", CELL_TEXT, COLUMN_MINOR},
+	{"TAGS", "tags", CELL_LIST, true},
+	{"WITNESS", "witness", CELL_TEXT, true},
+	{"KEY", "key", CELL_TEXT, true},
+	{"AT", "at", CELL_PLACE, true},
 };
 
 /* The answer of /v1/rules, from the daemon or from --rules. */
@@ -49,7 +55,7 @@ static int get_rules(struct session *session, const char *level, struct json_obj
 	if (code != EXIT_OK)
 		return code;
 	struct json_writer json = {.to = &text};
-	rules_json(ruleset, text_of(level), &json);
+	rules_json(ruleset, text_of(level), NULL, &json);
 	bytes_put_u8(&text, 0);
 	*ret_answer = text.failed ? NULL : json_tokener_parse((const char *)text.data);
 	return *ret_answer == NULL ? session_fail(session, EXIT_INTERNAL, "out of memory")

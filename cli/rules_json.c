@@ -21,8 +21,22 @@ static const char *gate_word(enum rule_gate gate)
 	return words[gate];
 }
 
+static void verdicts_json(const struct verdicts *verdicts, struct json_writer *json)
+{
+	double precision = verdicts_precision(verdicts);
+	json_write_open(json, "closed", '{');
+	json_write_count(json, "true_positive", verdicts->true_positives);
+	json_write_count(json, "false_positive", verdicts->false_positives);
+	json_write_count(json, "benign", verdicts->benign);
+	if (precision < 0)
+		json_write_null(json, "precision");
+	else
+		json_write_real(json, "precision", precision);
+	json_write_close(json, '}');
+}
+
 static void rule_json(const struct ruleset *ruleset, const struct rule *rule, struct arena *arena,
-		      struct json_writer *json)
+		      const struct verdicts *verdicts, struct json_writer *json)
 {
 	json_write_open(json, NULL, '{');
 	json_write_text(json, "key", rule->key);
@@ -50,6 +64,8 @@ static void rule_json(const struct ruleset *ruleset, const struct rule *rule, st
 	json_write_close(json, ']');
 	json_write_count(json, "tests", rule->test_count);
 	json_write_text(json, "witness", ruleset_witness(ruleset, rule->index, arena));
+	if (verdicts != NULL)
+		verdicts_json(&verdicts[rule->index], json);
 	position_json("at", rule->at, json);
 	json_write_close(json, '}');
 }
@@ -77,7 +93,8 @@ static void arena_done(struct arena **arena)
 	arena_free(arena);
 }
 
-void rules_json(const struct ruleset *ruleset, struct text level, struct json_writer *json)
+void rules_json(const struct ruleset *ruleset, struct text level, const struct verdicts *verdicts,
+		struct json_writer *json)
 {
 	struct arena *arena cleanup(arena_done) = arena_new(WITNESS_BYTES_MAX);
 	if (arena == NULL) {
@@ -92,7 +109,7 @@ void rules_json(const struct ruleset *ruleset, struct text level, struct json_wr
 		const struct rule *rule = ruleset_rule(ruleset, i);
 		arena_reset(arena);
 		if (level.size == 0 || text_equal(level, text_of(level_name(rule->level))))
-			rule_json(ruleset, rule, arena, json);
+			rule_json(ruleset, rule, arena, verdicts, json);
 	}
 	json_write_close(json, ']');
 	rule_notes_json(ruleset, json);

@@ -7,10 +7,12 @@
 #define PICKET_CLI_RULES_JSON_H
 
 #include "cli/json_writer.h"
+#include "cli/verdicts.h"
 #include "rules/ruleset.h"
 
-/* level: only rules of this level, "" = all. */
-void rules_json(const struct ruleset *ruleset, struct text level, struct json_writer *json);
+/* level: only rules of this level, "" = all. verdicts: by rule index; NULL = not known. */
+void rules_json(const struct ruleset *ruleset, struct text level, const struct verdicts *verdicts,
+		struct json_writer *json);
 
 /* A member "notes": what loading had to say. */
 void rule_notes_json(const struct ruleset *ruleset, struct json_writer *json);

@@ -9,6 +9,7 @@
 
 #include "cli/action.h"
 #include "cli/output.h"
+#include "cli/verdicts.h"
 #include "correlate/alert.h"
 #include "storage/block.h"
 #include "storage/rows.h"
@@ -200,6 +201,29 @@ START_TEST(test_what_a_change_does)
 }
 END_TEST
 
+START_TEST(test_precision_of_a_rule)
+{
+	struct ruleset *rules = rules_of(5);
+	struct verdicts *verdicts = NULL;
+	uint32_t loud = ruleset_find(rules, TEXT("loud"))->index;
+	ck_assert_int_eq(verdicts_read(store, rules, &verdicts, NULL), OK);
+	ck_assert(verdicts_precision(&verdicts[loud]) < 0); /* not known is not zero */
+	verdicts_free(&verdicts);
+	put_closed("alice", "false-positive");
+	put_closed("bob", "true-positive");
+	ck_assert_int_eq(verdicts_read(store, rules, &verdicts, NULL), OK);
+	ck_assert_uint_eq(verdicts[loud].true_positives, 1);
+	ck_assert_uint_eq(verdicts[loud].false_positives, 1);
+	ck_assert_double_eq(verdicts_precision(&verdicts[loud]), 0.5);
+	verdicts_free(&verdicts);
+	put_closed("alice", "duplicate"); /* says nothing about the rule */
+	ck_assert_int_eq(verdicts_read(store, rules, &verdicts, NULL), OK);
+	ck_assert_double_eq(verdicts_precision(&verdicts[loud]), 1);
+	verdicts_free(&verdicts);
+	ruleset_free(&rules);
+}
+END_TEST
+
 START_TEST(test_a_damaged_block_is_told)
 {
 	struct ruleset *rules = rules_of(5);
@@ -222,6 +246,7 @@ int main(void)
 	tcase_add_checked_fixture(all, setup, teardown);
 	tcase_add_test(all, test_what_rules_find);
 	tcase_add_test(all, test_what_a_change_does);
+	tcase_add_test(all, test_precision_of_a_rule);
 	tcase_add_test(all, test_a_damaged_block_is_told);
 	suite_add_tcase(suite, all);
 	SRunner *runner = srunner_create(suite);
