@@ -189,10 +189,13 @@ static enum reject decode_record(struct decoder *decoder, struct text record,
 				 struct decoded *decoded)
 {
 	struct unpacked unpacked = {0};
-	enum reject why = walk(decoder, record, &decoded->detail);
-	if (why != ACCEPTED)
-		return why;
-	why = envelope_open(decoder, &unpacked);
+	enum reject why = ACCEPTED;
+	if (!syslog_read(decoder, record, &unpacked, &why)) {
+		why = walk(decoder, record, &decoded->detail);
+		if (why != ACCEPTED)
+			return why;
+		why = envelope_open(decoder, &unpacked);
+	}
 	if (why == ACCEPTED)
 		why = normalise(decoder, &unpacked, decoded);
 	if (why != ACCEPTED)

@@ -74,6 +74,10 @@ bool says_decoded(const struct decoder *decoder, const struct json_items *items)
 /* Walks a line of JSON into decoder->inner; *ret_broken when it is none. */
 enum reject line_open(struct decoder *decoder, struct text line, bool *ret_broken);
 
+/* syslog.c. False when the record is no syslog message; *ret_unpacked only with ACCEPTED. */
+bool syslog_read(struct decoder *decoder, struct text record, struct unpacked *ret_unpacked,
+		 enum reject *ret_why);
+
 /* otlp_record.c. False when the message is none of the OpenTelemetry protocol. */
 bool otlp_begin(struct decoder *decoder, struct text padded);
 /* The next record; false when there is none. *ret_unpacked only with *ret_why == ACCEPTED. */
