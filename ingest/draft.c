@@ -100,6 +100,7 @@ static struct draft_field *append(struct draft *draft, uint32_t *chain,
 		.source = name->source,
 		.hash = name->hash,
 		.array = name->array,
+		.nested = name->nested,
 		.older = *chain,
 		.agent = name->agent,
 		.by = name->by,
@@ -126,8 +127,11 @@ struct draft_field *draft_put(struct draft *draft, const struct draft_name *name
 		settle_protected(draft, *chain, &value);
 		return append(draft, chain, name, value);
 	}
-	if (draft->keep_spellings && !text_equal(old->source, name->source))
+	bool same_spelling = text_equal(old->source, name->source);
+	if (draft->keep_spellings && !same_spelling)
 		return append(draft, chain, name, value);
+	if (same_spelling && name->nested && !old->nested)
+		return NULL;
 	chain_kill(draft, *chain);
 	struct draft_field *field = append(draft, chain, name, value);
 	field->older = 0; /* the dead need not be walked again: a thousand duplicates stay cheap */

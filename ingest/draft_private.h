@@ -27,6 +27,7 @@ struct draft_field {
 	uint32_t array;     /* json_item.array, 0 = none */
 	uint32_t older;     /* the next older value of the same name, + 1; 0 = none */
 	bool dead;
+	bool nested;          /* the log wrote a path of several keys */
 	bool agent;           /* from a node agent's envelope, not from the record */
 	const struct row *by; /* of a mapping, or NULL: the record says so itself */
 };
@@ -54,12 +55,15 @@ struct draft_name {
 	uint64_t hash;
 	enum field_id id;
 	uint32_t array;
+	bool nested;
 	bool agent;
 	const struct row *by;
 };
 
 void draft_begin(struct draft *draft);
-/* Settles a value against those of its name; the answer is its field, or NULL when it lost. */
+/* Settles a value against those of its name: the last one wins, but a dotted key of the record
+ * hides the nested path of that name (rules/RULES.md, D10). The answer is its field, or NULL when
+ * it lost. */
 struct draft_field *draft_put(struct draft *draft, const struct draft_name *name,
 			      struct value value);
 /* Adds a field of the table that has no value yet. */

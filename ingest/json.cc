@@ -166,6 +166,7 @@ struct json_item *item_new(struct walk *walk, struct path *path)
 	struct json_item *item = &items->items[items->count++];
 	*item = {};
 	item->name = path->kept;
+	item->nested = path->size != path->key.size;
 	return item;
 }
 
@@ -252,6 +253,7 @@ bool walk_scalar(struct walk *walk, ondemand::value value, struct text token, st
 	if (item == NULL)
 		return walk->result == JSON_OK;
 	read.name = item->name;
+	read.nested = item->nested;
 	read.array = array;
 	*item = read;
 	return true;

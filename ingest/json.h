@@ -56,6 +56,7 @@ struct json_item {
 		double real; /* finite: what a double cannot hold is cut to its range */
 	};
 	uint32_t array; /* 0 = not in an array */
+	bool nested;    /* the name is a path of several keys, not one key of the record */
 	enum json_kind type;
 };
 

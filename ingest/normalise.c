@@ -90,17 +90,15 @@ static struct text label_name(struct arena *arena, struct text name)
 	return name;
 }
 
-/* Puts a value under the canonical name of `source`; NULL when it lost to another, or must not be.
+/* Puts a value under the canonical name of its source; NULL when it lost to another, or must not
+ * be.
  */
-static struct draft_field *put_value(struct work *work, struct text source, uint32_t array,
-				     bool agent, struct value value)
+static struct draft_field *put_value(struct work *work, struct draft_name name, struct value value)
 {
 	const struct formats *formats = work->mapping.formats;
-	struct draft_name name = {.name = source,
-				  .source = source,
-				  .hash = name_hash(source),
-				  .array = array,
-				  .agent = agent};
+	const struct text source = name.source;
+	name.name = source;
+	name.hash = name_hash(source);
 	const struct name_info *info = names_find(&formats->names, source, name.hash);
 	if (info != NULL && info->id != FIELD_OTHER) {
 		name.id = info->id;
@@ -131,8 +129,9 @@ static enum reject put_item(struct work *work, const struct json_item *item, boo
 		if (source.data == NULL)
 			return REJECT_MEMORY;
 	}
-	struct draft_field *field =
-		put_value(work, source, item->array, agent, value_of(work->draft, item));
+	const struct draft_name name = {
+		.source = source, .array = item->array, .nested = item->nested, .agent = agent};
+	struct draft_field *field = put_value(work, name, value_of(work->draft, item));
 	const struct text wanted = work->decoder->options.time_field;
 	if (field != NULL && wanted.size > 0 && text_equal(item->name, wanted))
 		work->time_field = field;
@@ -254,8 +253,9 @@ static void unwrap(struct work *work, struct text prefix)
 		if (field->dead || field->agent || !text_starts(field->source, prefix) ||
 		    field->source.size == prefix.size)
 			continue;
-		if (put_value(work, text_cut(field->source, prefix.size), field->array, false,
-			      field->field.value) != NULL)
+		const struct draft_name name = {.source = text_cut(field->source, prefix.size),
+						.array = field->array};
+		if (put_value(work, name, field->field.value) != NULL)
 			draft_remove(draft, field);
 	}
 }

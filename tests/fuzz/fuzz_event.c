@@ -53,9 +53,13 @@ static const char *const selections[] = {
 };
 enum { SELECTIONS = sizeof selections / sizeof *selections };
 
+/* The formats that the first byte chooses; a decoder compiles its tables once. */
+enum { CHOICES = 3, CHOICE_RAW = 2 };
+
 struct fixture {
 	struct ruleset *ruleset;
 	struct matcher *matcher;
+	struct decoder *decoder;
 };
 
 static void rules_print(struct bytes *to)
@@ -71,9 +75,21 @@ static void rules_print(struct bytes *to)
 	}
 }
 
-static struct fixture fixture_new(bool verbatim)
+static struct decoder *decoder_of(unsigned choice)
 {
-	struct ruleset_options options = {.any_logsource = true, .verbatim_names = verbatim};
+	static const struct text words[] = {{"auto", 4}, {"ecs", 3}, {"raw", 3}};
+	struct decoder_options options = {.time_trusted = true};
+	struct decoder *decoder = NULL;
+	decoder_options_input(&options, words[choice]);
+	enum status status = decoder_new(&options, &decoder, NULL);
+	assert(status == OK);
+	return decoder;
+}
+
+static struct fixture fixture_new(unsigned choice)
+{
+	struct ruleset_options options = {.any_logsource = true,
+					  .verbatim_names = choice == CHOICE_RAW};
 	struct bytes yaml cleanup(bytes_done) = {0};
 	struct fixture fixture = {0};
 	struct error err = {0};
@@ -85,6 +101,7 @@ static struct fixture fixture_new(bool verbatim)
 	assert(status == OK);
 	status = matcher_new(fixture.ruleset, &fixture.matcher, NULL);
 	assert(status == OK);
+	fixture.decoder = decoder_of(choice);
 	return fixture;
 }
 
@@ -121,17 +138,6 @@ static struct answer match(const struct fixture *fixture, const struct event *ev
 	return indexed;
 }
 
-static struct decoder *decoder_of(unsigned choice)
-{
-	static const struct text words[] = {{"auto", 4}, {"ecs", 3}, {"raw", 3}};
-	struct decoder_options options = {.time_trusted = true};
-	struct decoder *decoder = NULL;
-	decoder_options_input(&options, words[choice % 3]);
-	enum status status = decoder_new(&options, &decoder, NULL);
-	assert(status == OK);
-	return decoder;
-}
-
 /* The first record of the payload; false when there is none that is accepted. */
 static bool decode_first(struct decoder *decoder, struct text payload, struct arena *arena,
 			 struct decoded *ret_record)
@@ -147,8 +153,8 @@ static bool decode_first(struct decoder *decoder, struct text payload, struct ar
 }
 
 /* A raw event is its own record: printed and read again it is the same to every rule. */
-static void check_again(const struct fixture *fixture, struct decoder *decoder,
-			const struct event *event, const struct answer *first)
+static void check_again(const struct fixture *fixture, const struct event *event,
+			const struct answer *first)
 {
 	struct arena *arena cleanup(arena_free) = arena_new(64 << 20);
 	struct bytes json cleanup(bytes_done) = {0};
@@ -158,7 +164,7 @@ static void check_again(const struct fixture *fixture, struct decoder *decoder,
 	event_json(event, &json);
 	enum status status = bytes_status(&json);
 	assert(status == OK);
-	bool accepted = decode_first(decoder, bytes_text(&json), arena, &record);
+	bool accepted = decode_first(fixture->decoder, bytes_text(&json), arena, &record);
 	assert(accepted);
 	struct answer again = match(fixture, &record.event);
 	assert(memcmp(first, &again, sizeof again) == 0);
@@ -166,25 +172,21 @@ static void check_again(const struct fixture *fixture, struct decoder *decoder,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct fixture fixtures[2];
-	if (fixtures[0].ruleset == NULL) {
-		fixtures[0] = fixture_new(false);
-		fixtures[1] = fixture_new(true);
-	}
+	static struct fixture fixtures[CHOICES];
+	for (unsigned choice = 0; choice < CHOICES && fixtures[choice].ruleset == NULL; choice++)
+		fixtures[choice] = fixture_new(choice);
 	if (size == 0)
 		return 0;
-	bool raw = data[0] % 3 == 2;
-	struct fixture *fixture = &fixtures[raw];
-	struct decoder *decoder cleanup(decoder_free) = decoder_of(data[0]);
+	struct fixture *fixture = &fixtures[data[0] % CHOICES];
 	struct arena *arena cleanup(arena_free) = arena_new(64 << 20);
 	char *copy = malloc(size); /* of its own size, for AddressSanitizer */
 	assert(copy != NULL && arena != NULL);
 	memcpy(copy, data + 1, size - 1);
 	struct decoded record;
-	if (decode_first(decoder, (struct text){copy, size - 1}, arena, &record)) {
+	if (decode_first(fixture->decoder, (struct text){copy, size - 1}, arena, &record)) {
 		struct answer first = match(fixture, &record.event);
-		if (raw)
-			check_again(fixture, decoder, &record.event, &first);
+		if (data[0] % CHOICES == CHOICE_RAW)
+			check_again(fixture, &record.event, &first);
 	}
 	free(copy);
 	return 0;

@@ -33,6 +33,29 @@ START_TEST(the_last_of_a_plain_duplicate_wins)
 }
 END_TEST
 
+/* Row D10 of rules/RULES.md: whichever comes first. */
+START_TEST(a_dotted_key_hides_the_nested_path)
+{
+	static const char *const records[] = {
+		"{\"b.c\":\"flat\",\"b\":{\"c\":\"nested\",\"d\":1}}",
+		"{\"b\":{\"c\":\"nested\",\"d\":1},\"b.c\":\"flat\"}",
+		"{\"b.c\":\"flat\",\"b\":[{\"c\":1,\"d\":1},{\"c\":2}]}",
+	};
+	for (int raw = 0; raw < 2; raw++) {
+		if (raw)
+			again_with((struct decoder_options){.format = INPUT_RAW});
+		for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+			const struct event *event = decoding_one(&decoding, records[i]);
+			CHECK_FIELD(event, "b.c", "flat");
+			CHECK_FIELD(event, "b.d", "1");
+		}
+		CHECK_FIELD(decoding_one(&decoding, "{\"b.c\":1,\"b.c\":2}"), "b.c", "2");
+		CHECK_FIELD(decoding_one(&decoding, "{\"b\":{\"c\":1},\"b\":{\"c\":2}}"), "b.c",
+			    "2");
+	}
+}
+END_TEST
+
 START_TEST(every_value_of_a_protected_field_stays)
 {
 	const struct event *event = decoding_one(
@@ -301,6 +324,7 @@ int main(void)
 	TCase *tests = tcase_create("normalise");
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, the_last_of_a_plain_duplicate_wins);
+	tcase_add_test(tests, a_dotted_key_hides_the_nested_path);
 	tcase_add_test(tests, every_value_of_a_protected_field_stays);
 	tcase_add_test(tests, names_and_ids_agree);
 	tcase_add_test(tests, the_owner_is_the_tenant);

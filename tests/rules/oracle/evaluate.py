@@ -10,14 +10,19 @@ EMPTY for an empty array or object.
 import datetime
 import ipaddress
 import json
+import math
 import re
 
 from sigma import conditions, types
 
 EMPTY = object()
+EPOCH = datetime.datetime(1970, 1, 1)
+SECONDS_MAX = 9e12  # beyond it microseconds are no 64-bit integer: no time
+EPOCHS = ((1e11, 1), (1e14, 1e-3), (1e17, 1e-6))
 WILDCARDS = {types.SpecialChars.WILDCARD_MULTI: ".*", types.SpecialChars.WILDCARD_SINGLE: "."}
 INTEGER = re.compile(r"[+-]?[0-9]+\Z")
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
+CLASS_OR_ESCAPE = re.compile(r"\[\^?\]?(?:[^\]\\]|\\.)*\]|\\.", re.DOTALL)
 DATE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?(Z|z|[+-]\d\d:?\d\d)?\Z", re.ASCII
 )
@@ -35,11 +40,14 @@ def number_of(text):
 
 
 class Number:
-    """A number of an event, with the digits it was written in."""
+    """A number of an event; its text is canonical: 4.0 and 4e0 are 4, other digits stay."""
 
     def __init__(self, text):
-        self.text = text
         self.value = number_of(text)
+        whole = isinstance(self.value, float) and self.value.is_integer()
+        if whole and abs(self.value) < 2**63:
+            self.value = int(self.value)
+        self.text = text if INTEGER.match(text) else repr(self.value)
 
 
 def fold(text):
@@ -133,17 +141,21 @@ def compile_string(field, value):
     return lambda event: any(search(text) for text in texts(event, field))
 
 
+def ascii_escape(match):
+    part = match[0]
+    return f"(?a:{part})" if len(part) == 2 and part[1] in "wWdDsSbB" else part
+
+
 def compile_regex(field, value):
     flags = re.ASCII
     names = types.SigmaRegularExpressionFlag
     for name, flag in ((names.IGNORECASE, re.I), (names.MULTILINE, re.M), (names.DOTALL, re.S)):
         flags |= flag if name in value.flags else 0
-    # PCRE2 matches Unicode without case; ASCII would keep Python from it.
     pattern = str(value.regexp)
     if flags & re.I or "(?i" in pattern:
+        # PCRE2's classes are ASCII, its letters without case are Unicode; Python needs both said.
         flags &= ~re.ASCII
-        if re.search(r"\\[wWdDsSbB]", pattern) and not pattern.isascii():
-            raise Unknown("classes beside other scripts, without case")
+        pattern = CLASS_OR_ESCAPE.sub(ascii_escape, pattern)
     try:
         search = re.compile(pattern, flags).search
     except re.error as problem:
@@ -197,14 +209,15 @@ def compile_comparison(field, value):
 
 
 def date_of(value):
-    """RFC 3339, or an epoch in seconds or milliseconds, as UTC."""
+    """RFC 3339, or an epoch in seconds, milli-, micro- or nanoseconds by its size, as UTC."""
     match = DATE.match(value) if isinstance(value, str) else None
     if match is None:
         number = number_in(value)
         if number is None or isinstance(value, bool):
             return None
-        seconds = number / 1000 if abs(number) >= 1e11 else number
-        return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+        scale = next((s for limit, s in EPOCHS if abs(number) < limit), 1e-9)
+        seconds = math.floor(number * scale)
+        return EPOCH + datetime.timedelta(seconds=seconds) if abs(seconds) < SECONDS_MAX else None
     zone = (match[7] or "Z").upper().replace(":", "")
     shift = 0 if zone == "Z" else (int(zone[1:3]) * 60 + int(zone[3:])) * (-1) ** (zone[0] == "-")
     try:

@@ -27,6 +27,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 PYSIGMA = "2.0.1"
 SAMPLE = 100  # other rules tried on an invented event; --long tries all
+RANDOM_RULES = 400
 SHOWN = 20
 DEPTH_MAX, FIELDS_MAX, VALUE_MAX = 32, 1024, 64 * 1024  # of rules/event.h
 
@@ -216,6 +217,19 @@ class Rules:
         return {*self.asking[None], *self.negative}.union(
             *(self.asking[name] for name in names if name in self.asking))
 
+    def read_random(self, refused):
+        """As compare(), but what either refuses is only counted: how many both read."""
+        ours, theirs = 0, collections.Counter()
+        for path in sorted(self.folder.rglob("*.yml")):
+            problem = self.read(path)
+            ours += str(path) in refused and problem is None
+            theirs[(problem or "").split(":")[0]] += problem is not None
+            if str(path) in refused:
+                self.forget(path)
+        print(f"oracle: random rules: {len(self.by_key)} read by both, {ours} only by pySigma; "
+              f"pySigma refuses {dict(theirs)}")
+        return len(self.by_key)
+
     def compare(self, refused):
         """Reads every file; says where the two do not agree that it is a rule."""
         count, loaded, reasons = 0, 0, collections.Counter()
@@ -342,6 +356,32 @@ def try_invented(comparison, seed, everything):
     return len(every) - len(untouched)
 
 
+def try_random(picket, seed, times, folder):
+    """Random rules on events made from them and on random ones."""
+    import generate
+    import invent
+
+    failed = 0
+    for round_number in range(times):
+        chance = invent.make_random(seed, f"round {round_number}")
+        here = folder / f"random-{round_number}"
+        (here / "rules").mkdir(parents=True)
+        for number in range(RANDOM_RULES):
+            path = here / "rules" / f"{number:04d}.yml"
+            path.write_text(generate.rule(chance, number), encoding="utf-8")
+        rules = Rules(here / "rules")
+        read = rules.read_random(refused_by(picket, rules.folder))
+        comparison = Comparison(picket, rules, here)
+        lines = [json.dumps(generate.event(chance)) for _ in range(RANDOM_RULES // 2)]
+        for _, one in sorted(rules.by_key.items()):
+            made = invent.invent(one[1], chance)
+            lines += [json.dumps(made), json.dumps(invent.spoil(made, chance))]
+        comparison.judge(f"random-{round_number}", lines, lambda _: None)
+        comparison.show()
+        failed += len(comparison.differences) + (read < RANDOM_RULES // 2)
+    return failed
+
+
 def show_matches(per_set):
     """The expected matches of the corpus: rules by data set, the most frequent first."""
     for name, (counted, rules) in per_set.items():
@@ -371,6 +411,7 @@ def run(arguments, data):
             per_set[name] = (comparison.judge(name, lines, lambda _: None), rules)
         print(f"oracle: seed {arguments.seed}")
         touched = try_invented(comparison, arguments.seed, arguments.long)
+        failed += try_random(arguments.picket, arguments.seed, 20 if arguments.long else 2, folder)
         show_matches(per_set)
         comparison.show()
         for problem in rules.problems:
