@@ -1,4 +1,5 @@
 #include "cli/api_private.h"
+#include "cli/gate_session.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -17,8 +18,16 @@ static const struct route routes[] = {
 	{"GET", "/livez", "", API_OPEN, api_livez},
 	{"GET", "/readyz", "", API_OPEN, api_readyz},
 	{"GET", "/metrics", "", API_OPEN, api_metrics},
-	{"GET", "/v1/gate", "service canary baseline step after wait pending deadline share",
+	{"GET", "/v1/gate",
+	 "service canary baseline step after wait pending deadline share policy at dry brief",
 	 API_GATE_READ, api_gate},
+	{"GET", "/v1/gate/policies", "", API_GATE_READ, api_gate_policies},
+	{"GET", "/v1/gate/history", "service canary since until limit", API_GATE_READ,
+	 api_gate_history},
+	{"GET", "/v1/gate/plan", "service share policy", API_GATE_READ, api_gate_plan},
+	{"POST", "/v1/gate/override", "", API_SOCKET_ONLY, api_gate_override},
+	{"POST", "/v1/flagger/confirm", "", API_GATE_READ, api_flagger_confirm},
+	{"POST", "/v1/flagger/rollback", "", API_GATE_READ, api_flagger_rollback},
 	{"GET", "/v1/status", "", API_GATE_READ, api_status},
 	{"GET", "/v1/sources", "", API_GATE_READ, api_sources},
 	{"GET", "/v1/services", "service", API_GATE_READ, api_services},
@@ -99,12 +108,14 @@ void api_init(struct api *api)
 	atomic_init(&api->stopping, false);
 	atomic_init(&api->audit_number, 0);
 	atomic_init(&api->searches, 0);
+	api->gate_sessions = gate_sessions_new();
 	api->started_us = api_now(api);
 }
 
 void api_done(struct api *api)
 {
 	api_backtest_stop(api);
+	gate_sessions_free(&api->gate_sessions);
 	(void)pthread_mutex_destroy(&api->writing);
 }
 

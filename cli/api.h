@@ -40,6 +40,9 @@ struct api {
 	void *runtime_context;
 	/* Commits to disk through the runtime, with that context; NULL: straight to the store. */
 	enum status (*commit)(void *context, struct store_batch *batch, struct error *err);
+	const struct gate_policy *policies; /* of files, lent; the shipped ones are always there */
+	size_t policy_count;
+	struct gate_sessions *gate_sessions; /* made by api_init() */
 	struct sender *sender; /* lent; NULL: nobody is told of alerts */
 	struct log *log;       /* lent; NULL: none */
 	atomic_uint audit_number;

@@ -1,238 +1,135 @@
-/* /v1/gate: collects the facts, asks gate_judge(), and waits a little when the answer is not final.
- *
- * Facts are the closed buckets of the service since the canary was first heard of (before that
- * there is nothing to compare), the findings and instances of the service, the committed watermark,
- * and every reason of the runtime that forbids a PASS: silence is never a pass. */
+/* /v1/gate: reads the question, asks gate_judge_evidence(), and waits a little when the answer is
+ * not final. The evidence of a canary is kept between questions (gate_session.h). */
 #include <assert.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "cli/api_private.h"
-#include "correlate/gate.h"
-#include "rules/ruleset.h"
+#include "cli/api_gate_private.h"
 #include "rules/yaml.h"
 
 enum {
-	GATE_BYTES_MAX = 256 * 1024 * 1024,
-	GATE_REASONS = 64,
-	GATE_NAME_MAX = 256,
 	GATE_PAUSE_US = 200 * 1000,
-
 	STEP_VERSION = 1,
 	RETRY_AFTER_S = 5,
+	COMMON_CAUSE_SERVICES = 3, /* so many others that fail within COMMON_CAUSE_US */
 };
 
-/* How far back to look for versions that were seen, when the canary never was. */
-static const int64_t GATE_UNHEARD_US = 3600 * INT64_C(1000000);
+static const int64_t COMMON_CAUSE_US = INT64_C(600) * 1000000;
 
-/* A growing array in an arena. */
-struct rows {
-	void *items;
-	size_t count, capacity;
-};
-
-struct facts {
-	struct text service;
-	struct arena *arena;
-	struct rows buckets, findings, instances;
-	struct text stale[GATE_REASONS], doubt[GATE_REASONS];
-	size_t stale_count, doubt_count;
-	struct api_view view;
-};
-
-static void facts_done(struct facts *facts)
+static enum status judge_session(struct api *api, const struct gate_question *question,
+				 struct facts *facts, struct gate_session *session,
+				 struct gate_result *ret_result, struct error *err)
 {
-	api_view_done(&facts->view);
-	arena_free(&facts->arena);
+	const struct gate_query *query = &question->query;
+	struct gate_facts *known = &facts->known;
+	enum status status = gate_session_read(session, api->store, known->instances,
+					       known->instance_count, err);
+	if (status == OK)
+		status = gate_judge_evidence(query, known, session->evidence, facts->arena,
+					     ret_result);
+	bool fresh_fail = status == OK && ret_result->verdict == VERDICT_FAIL &&
+			  known->latched_us == INT64_MIN;
+	size_t others = 0;
+	if (fresh_fail)
+		status = gate_count_failing(api, query->service, query->now_us - COMMON_CAUSE_US,
+					    &others, err);
+	if (status == OK && others >= COMMON_CAUSE_SERVICES) {
+		known->common_cause =
+			arena_print(facts->arena,
+				    "%zu other services have failed within ten minutes as well: "
+				    "look for what they share before you blame this canary",
+				    others);
+		status = gate_judge_evidence(query, known, session->evidence, facts->arena,
+					     ret_result);
+	}
+	if (status == OK && ret_result->moment_count > 0) {
+		/* The evidence is the session's: what the result shows of it must outlive that. */
+		size_t size = ret_result->moment_count * sizeof *ret_result->moments;
+		struct gate_moment *copy = arena_alloc(facts->arena, size);
+		if (copy == NULL)
+			return error_set(err, ENOMEMORY, "no memory for the gate");
+		memcpy(copy, ret_result->moments, size);
+		ret_result->moments = copy;
+	}
+	if (status != OK)
+		return error_wrap(err, status, "the gate cannot judge");
+	(void)pthread_mutex_lock(&api->writing);
+	struct gate_given given = {ret_result, session->told, question->dry,
+				   known->latched_us != INT64_MIN};
+	status = gate_verdict_write(api, query, &given, err);
+	(void)pthread_mutex_unlock(&api->writing);
+	if (status == OK)
+		session->told = ret_result->verdict;
+	return status;
 }
 
-/* Room for one more of `size` bytes, or NULL. */
-static void *rows_add(struct rows *rows, struct arena *arena, size_t size)
-{
-	if (rows->count == rows->capacity) {
-		size_t capacity = rows->capacity == 0 ? 64 : rows->capacity * 2;
-		char *grown = arena_alloc(arena, capacity * size);
-		if (grown == NULL)
-			return NULL;
-		if (rows->count > 0)
-			memcpy(grown, rows->items, rows->count * size);
-		rows->items = grown;
-		rows->capacity = capacity;
-	}
-	return (char *)rows->items + size * rows->count++;
-}
-
-static enum status take_row(struct facts *facts, char kind, struct text value, struct error *err)
-{
-	struct text kept = arena_copy(facts->arena, value);
-	if (kept.data == NULL)
-		return error_set(err, ENOMEMORY, "the service has too many canary rows");
-	if (kind == 'b') {
-		struct bucket *bucket = rows_add(&facts->buckets, facts->arena, sizeof *bucket);
-		return bucket == NULL ? ENOMEMORY : bucket_decode(kept, facts->arena, bucket, err);
-	}
-	if (kind == 'f') {
-		struct finding *finding = rows_add(&facts->findings, facts->arena, sizeof *finding);
-		return finding == NULL ? ENOMEMORY
-				       : finding_decode(kept, facts->arena, finding, err);
-	}
-	assert(kind == 'i');
-	struct instance *instance = rows_add(&facts->instances, facts->arena, sizeof *instance);
-	return instance == NULL ? ENOMEMORY : instance_decode(kept, facts->arena, instance, err);
-}
-
-/* All registry rows of a kind of the service, from a time on (buckets). */
-static enum status take_rows(struct api *api, struct facts *facts, char kind, int64_t from_us,
-			     struct error *err)
+/* As it would have been answered then: from the buckets that were closed, nothing is written. */
+static enum status judge_past(struct api *api, const struct gate_question *question,
+			      struct facts *facts, struct gate_result *ret_result,
+			      struct error *err)
 {
 	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct gate_evidence *evidence cleanup(gate_evidence_free) = NULL;
 	struct bytes prefix cleanup(bytes_done) = {0};
 	struct bytes from cleanup(bytes_done) = {0};
 	struct text key = {0};
 	struct text value = {0};
-	registry_key(kind, &facts->service, 1, -1, &prefix);
-	registry_key(kind, &facts->service, 1, from_us, &from);
-	enum status status = store_scan_new(api->store, FAMILY_REGISTRY, bytes_text(&prefix),
-					    bytes_text(&from), &scan, err);
-	while (status == OK && store_scan_next(scan, &key, &value))
-		status = take_row(facts, kind, value, err);
-	if (status == ENOMEMORY)
-		return error_set(err, status, "the service has too many canary rows");
-	return status == OK ? store_scan_status(scan, err) : status;
-}
-
-/* When the canary was first heard of; an hour ago when it never was. */
-static int64_t first_heard(const struct facts *facts, const struct gate_query *query)
-{
-	int64_t first_us = INT64_MAX;
-	const struct instance *instances = facts->instances.items;
-	for (size_t i = 0; i < facts->instances.count; i++) {
-		if (arm_matches(&query->canary, &instances[i].arm) &&
-		    instances[i].first_us < first_us)
-			first_us = instances[i].first_us;
+	struct gate_query query = question->query;
+	query.now_us = question->at_us;
+	facts->known.watermark_us = question->at_us;
+	facts->known.stale_reason_count = facts->known.doubt_reason_count = 0;
+	registry_key('b', &query.service, 1, -1, &prefix);
+	registry_key('b', &query.service, 1, facts_first_heard(facts, &query), &from);
+	enum status status = gate_evidence_new(&query, &evidence, err);
+	if (status == OK)
+		status = store_scan_new(api->store, FAMILY_REGISTRY, bytes_text(&prefix),
+					bytes_text(&from), &scan, err);
+	while (status == OK && store_scan_next(scan, &key, &value)) {
+		struct bucket bucket;
+		status = bucket_decode(value, facts->arena, &bucket, err);
+		if (status == OK && bucket.start_us + COHORT_BUCKET_US > question->at_us)
+			break;
+		if (status == OK)
+			status = gate_evidence_add(evidence, &bucket, facts->known.instances,
+						   facts->known.instance_count);
 	}
-	if (first_us == INT64_MAX)
-		first_us = query->now_us - GATE_UNHEARD_US;
-	first_us -= COHORT_BUCKET_US + 2 * GATE_LATENCY_BLOCK_US;
-	return first_us < 0 ? 0 : first_us;
+	if (status == OK)
+		status = store_scan_status(scan, err);
+	if (status == OK)
+		status = gate_judge_evidence(&query, &facts->known, evidence, facts->arena,
+					     ret_result);
+	if (status == OK)
+		ret_result->moment_count = 0; /* they go with the evidence */
+	return status;
 }
 
-__attribute__((format(printf, 3, 4))) static void reason(struct facts *facts, bool stale,
-							 const char *format, ...)
+enum status gate_ask(struct api *api, const struct gate_question *question, struct facts *facts,
+		     struct gate_result *ret_result, struct error *err)
 {
-	char buffer[ERROR_TEXT_MAX];
-	va_list args;
-	va_start(args, format);
-	(void)vsnprintf(buffer, sizeof buffer, format, args);
-	va_end(args);
-	struct text text = arena_copy(facts->arena, text_of(buffer));
-	if (text.data == NULL)
-		text = TEXT("a reason without memory");
-	if (stale && facts->stale_count < GATE_REASONS)
-		facts->stale[facts->stale_count++] = text;
-	if (!stale && facts->doubt_count < GATE_REASONS)
-		facts->doubt[facts->doubt_count++] = text;
-}
-
-static void runtime_reasons(struct facts *facts, int64_t now_us)
-{
-	const struct runtime_status *status = &facts->view.status;
-	if (!facts->view.live) {
-		reason(facts, true, "no daemon reads: this is the store as it was left");
-		return;
-	}
-	for (size_t i = 0; i < status->partition_count; i++) {
-		const struct partition_status *one = &status->partitions[i];
-		if (one->lag.stalled)
-			reason(facts, true, "partition %.*s/%d is stalled",
-			       TEXT_ARG(one->row.topic), (int)one->row.partition);
-	}
-	if (status->partition_count == 0)
-		reason(facts, true, "no partition has been read yet");
-	if (status->state == RUNTIME_FAILED)
-		reason(facts, true, "the engine has stopped: %s", status->failure.text);
-	if (status->disk_full)
-		reason(facts, true, "the disk is full: nothing is committed");
-	else if (status->state == RUNTIME_RUNNING && status->committed_us <= 0)
-		reason(facts, true, "nothing has been committed yet");
-	else if (status->state == RUNTIME_RUNNING &&
-		 now_us - status->committed_us > API_NO_COMMIT_US)
-		reason(facts, true, "nothing was committed for %lld s",
-		       (long long)((now_us - status->committed_us) / 1000000));
-	if (status->rewound)
-		reason(facts, false, "the store had lost its newest epochs and reads them again");
-	if (status->undecided > 0)
-		reason(facts, false, "%llu times a rule could not be decided (its pattern gave up)",
-		       (unsigned long long)status->undecided);
-}
-
-static void rule_reasons(struct facts *facts, const struct ruleset *ruleset)
-{
-	size_t count = 0;
-	const struct rule_note *notes = ruleset == NULL ? NULL : ruleset_notes(ruleset, &count);
-	for (size_t i = 0; i < count; i++) {
-		if (notes[i].kind == NOTE_REFUSED && notes[i].gate_block)
-			reason(facts, false,
-			       "a rule that blocks deployments was skipped: %s:%u: %.*s",
-			       notes[i].at.file == NULL ? "" : notes[i].at.file, notes[i].at.line,
-			       TEXT_ARG(notes[i].text));
-	}
-}
-
-static enum status collect(struct api *api, const struct gate_query *query, struct facts *facts,
-			   struct error *err)
-{
-	facts->service = query->service;
-	facts->arena = arena_new(GATE_BYTES_MAX);
-	if (facts->arena == NULL)
+	struct bytes keep cleanup(bytes_done) = {0};
+	struct gate_latch latch;
+	struct gate_question now = *question;
+	struct gate_session *session = NULL;
+	enum status status = facts_collect(api, &now.query, facts, err);
+	if (status == OK && now.at_us != INT64_MIN)
+		return judge_past(api, &now, facts, ret_result, err);
+	if (status == OK)
+		status = gate_latch_read(api, &now.query, &keep, &latch, err);
+	if (status != OK)
+		return status;
+	now.query.pardon_us = latch.pardon_us;
+	facts->known.latched_us = latch.failed_us;
+	facts->known.latched = arena_copy(facts->arena, latch.failed);
+	if (api->gate_sessions == NULL)
 		return error_set(err, ENOMEMORY, "no memory for the gate");
-	enum status status = api_view_open(api, &facts->view, err);
-	if (status == OK)
-		status = take_rows(api, facts, 'i', -1, err);
-	if (status == OK)
-		status = take_rows(api, facts, 'f', -1, err);
-	if (status == OK)
-		status = take_rows(api, facts, 'b', first_heard(facts, query), err);
+	status = gate_sessions_enter(api->gate_sessions, &now.query,
+				     facts_first_heard(facts, &now.query), &session, err);
 	if (status != OK)
 		return status;
-	runtime_reasons(facts, query->now_us);
-	struct generation *rules cleanup(generation_drop) = api_rules_hold(api);
-	rule_reasons(facts, rules == NULL ? api->ruleset : rules->ruleset);
-	return OK;
-}
-
-/* One judgement, as JSON in *to. */
-static enum status judge(struct api *api, const struct gate_query *query, struct bytes *to,
-			 enum verdict *ret_verdict, struct error *err)
-{
-	struct facts facts cleanup(facts_done) = {0};
-	struct gate_result result;
-	enum status status = collect(api, query, &facts, err);
-	if (status != OK)
-		return status;
-	struct gate_facts known = {
-		.buckets = facts.buckets.items,
-		.bucket_count = facts.buckets.count,
-		.findings = facts.findings.items,
-		.finding_count = facts.findings.count,
-		.instances = facts.instances.items,
-		.instance_count = facts.instances.count,
-		.watermark_us = facts.view.status.watermark_us,
-		.stale_reasons = facts.stale,
-		.stale_reason_count = facts.stale_count,
-		.doubt_reasons = facts.doubt,
-		.doubt_reason_count = facts.doubt_count,
-	};
-	status = gate_judge(query, &known, facts.arena, &result);
-	if (status != OK)
-		return error_set(err, status, "the gate cannot judge: %s", status_text(status));
-	bytes_clear(to);
-	gate_json(query, &result, to);
-	*ret_verdict = result.verdict;
-	return OK;
+	status = judge_session(api, &now, facts, session, ret_result, err);
+	gate_sessions_leave(api->gate_sessions, &session);
+	return status;
 }
 
 /* When this step's bake began: the row 's' of its first poll, made now when there is none. */
@@ -271,7 +168,7 @@ static enum status step_start(struct api *api, const struct text names[static 3]
 
 /* share=10 or share=10%: the canary's part of the requests, in per cent; NaN when it is not said.
  */
-static enum status read_share(const struct api_call *call, double *ret_share, struct error *err)
+enum status gate_read_share(const struct api_call *call, double *ret_share, struct error *err)
 {
 	static const double PERCENT = 100;
 	struct text share = api_parameter(call, "share");
@@ -296,6 +193,37 @@ static enum status read_share(const struct api_call *call, double *ret_share, st
 	return OK;
 }
 
+static bool read_flag(const struct api_call *call, const char *name, bool *ret_flag,
+		      struct error *err)
+{
+	struct text value = api_parameter(call, name);
+	*ret_flag = text_equal(value, TEXT("1"));
+	if (value.size == 0 || *ret_flag || text_equal(value, TEXT("0")))
+		return true;
+	(void)!error_set(err, EINVALID, "%s is 1 or 0", name);
+	return false;
+}
+
+enum status gate_read_policy(const struct api_call *call, struct gate_policy *ret_policy,
+			     struct error *err)
+{
+	struct text name = api_parameter(call, "policy");
+	const struct api *api = call->api;
+	struct gate_shipped shipped;
+	for (size_t i = 0; gate_policy_shipped(i, &shipped); i++) {
+		*ret_policy = shipped.policy;
+		if (name.size == 0 || text_equal(shipped.policy.name, name))
+			return OK;
+	}
+	for (size_t i = 0; i < api->policy_count; i++) {
+		*ret_policy = api->policies[i];
+		if (text_equal(api->policies[i].name, name))
+			return OK;
+	}
+	return error_set(err, EINVALID, "no policy \"%.*s\"; see picket gate policy list",
+			 TEXT_ARG(name));
+}
+
 static enum status read_query(const struct api_call *call, struct gate_query *ret_query,
 			      struct error *err)
 {
@@ -303,7 +231,7 @@ static enum status read_query(const struct api_call *call, struct gate_query *re
 				   .step_start_us = INT64_MIN,
 				   .share = NAN,
 				   .now_us = api_now(call->api),
-				   .policy = gate_policy_default()};
+				   .pardon_us = INT64_MIN};
 	struct text canary = api_parameter(call, "canary");
 	struct text baseline = api_parameter(call, "baseline");
 	struct text step = api_parameter(call, "step");
@@ -315,7 +243,9 @@ static enum status read_query(const struct api_call *call, struct gate_query *re
 		return error_set(err, EINVALID,
 				 "service, canary, baseline and step have at most %d bytes",
 				 GATE_NAME_MAX);
-	enum status status = arm_query_parse(canary, &query.canary, err);
+	enum status status = gate_read_policy(call, &query.policy, err);
+	if (status == OK)
+		status = arm_query_parse(canary, &query.canary, err);
 	if (status == OK && baseline.size > 0 && !text_equal(baseline, TEXT("auto")))
 		status = arm_query_parse(baseline, &query.baseline, err);
 	if (status == OK)
@@ -325,7 +255,7 @@ static enum status read_query(const struct api_call *call, struct gate_query *re
 	if (deadline.size > 0 && !duration_parse(deadline, &query.policy.deadline_us))
 		return error_set(err, EINVALID, "deadline=%.*s is not a duration such as 30m",
 				 TEXT_ARG(deadline));
-	status = read_share(call, &query.share, err);
+	status = gate_read_share(call, &query.share, err);
 	if (status != OK)
 		return status;
 	if (step.size > 0) {
@@ -352,9 +282,41 @@ static enum status read_wait(const struct api_call *call, int64_t *ret_wait_us, 
 	return OK;
 }
 
+enum status gate_question_read(const struct api_call *call, struct gate_question *ret_question,
+			       struct error *err)
+{
+	struct gate_question question = {0};
+	if (!read_flag(call, "dry", &question.dry, err) ||
+	    !read_flag(call, "brief", &question.brief, err))
+		return EINVALID;
+	enum status status = api_parameter_time(call, "at", INT64_MIN, &question.at_us, err);
+	if (status == OK)
+		status = read_query(call, &question.query, err);
+	if (status == OK)
+		*ret_question = question;
+	return status;
+}
+
+/* What a chat message or a log line needs. */
+static void write_brief(const struct gate_query *query, const struct gate_result *result,
+			struct bytes *to)
+{
+	struct json_writer json = {.to = to};
+	json_write_open(&json, NULL, '{');
+	json_write_string(&json, "schema", "picket.gate-brief/1");
+	json_write_string(&json, "verdict", verdict_name(result->verdict));
+	json_write_boolean(&json, "ok", result->verdict == VERDICT_PASS);
+	json_write_boolean(&json, "final", result->final);
+	json_write_text(&json, "summary", result->summary);
+	json_write_text(&json, "service", query->service);
+	json_write_text(&json, "canary", query->canary.value);
+	json_write_string(&json, "link", "/v1/gate");
+	json_write_close(&json, '}');
+}
+
 enum status api_gate(const struct api_call *call, struct api_response *response, struct error *err)
 {
-	struct gate_query query;
+	struct gate_question question;
 	enum verdict verdict = VERDICT_UNAVAILABLE;
 	int64_t wait_us = 0;
 	struct text pending = api_parameter(call, "pending");
@@ -363,16 +325,27 @@ enum status api_gate(const struct api_call *call, struct api_response *response,
 		return error_set(err, EINVALID, "pending is 200 or 503");
 	enum status status = read_wait(call, &wait_us, err);
 	if (status == OK)
-		status = read_query(call, &query, err);
+		status = gate_question_read(call, &question, err);
 	while (status == OK) {
-		status = judge(call->api, &query, &response->body, &verdict, err);
+		struct facts facts cleanup(facts_done) = {0};
+		struct gate_result result;
+		status = gate_ask(call->api, &question, &facts, &result, err);
+		if (status != OK)
+			break;
+		bytes_clear(&response->body);
+		if (question.brief)
+			write_brief(&question.query, &result, &response->body);
+		else
+			gate_json(&question.query, &result, &response->body);
+		verdict = result.verdict;
 		bool final = verdict != VERDICT_WAIT && verdict != VERDICT_STALE;
-		if (status != OK || final || wait_us <= 0 || atomic_load(&call->api->stopping))
+		if (final || wait_us <= 0 || question.at_us != INT64_MIN ||
+		    atomic_load(&call->api->stopping))
 			break;
 		struct timespec pause = {.tv_nsec = GATE_PAUSE_US * 1000L};
 		(void)nanosleep(&pause, NULL);
 		wait_us -= GATE_PAUSE_US;
-		query.now_us = api_now(call->api);
+		question.query.now_us = api_now(call->api);
 	}
 	if (status != OK)
 		return status;

@@ -1,9 +1,11 @@
 #include "cli/check.h"
+#include "cli/gate_policies.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -142,6 +144,20 @@ static void check_formats(const struct wiring *wiring, struct problems *problems
 		problems_add(problems, &one);
 }
 
+static void check_policies(const struct config *config, struct problems *problems)
+{
+	struct gate_policies *policies = calloc(1, sizeof *policies);
+	struct error err = {0};
+	if (policies == NULL)
+		problem(problems, "gate.policies: no memory to read them");
+	else if (gate_policies_load(config->gate_policies.items, config->gate_policies.count,
+				    policies, &err) != OK)
+		problems_add(problems, &err);
+	else
+		gate_policies_done(policies);
+	free(policies);
+}
+
 enum status check_config(const struct check_options *options, struct problems *problems,
 			 struct check_totals *ret_totals, struct error *err)
 {
@@ -172,6 +188,7 @@ enum status check_config(const struct check_options *options, struct problems *p
 	for (size_t i = 0; i < config->files.count; i++)
 		check_readable("files", config->files.items[i], problems);
 	check_formats(&wiring, problems);
+	check_policies(config, problems);
 	check_rules(&wiring, problems, &totals);
 	if (wiring_load_enrichment(&wiring, config, TEXT("any key will do here"), &one) != OK)
 		problems_add(problems, &one);

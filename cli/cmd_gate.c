@@ -26,6 +26,9 @@ static const struct option gate_options[] = {
 	 "when the traffic was changed: the answer has seen everything up to it"},
 	{"share", 0, "PERCENT", "of the requests that the canary should get: checked"},
 	{"wait", 0, "DURATION", "ask until the verdict is final, at most so long (default 0)"},
+	{"policy", 0, "NAME", "what a PASS must prove (picket gate policy list)"},
+	{"at", 0, "TIME", "replay: the verdict as it was then, from the stored buckets"},
+	{"explain", 0, NULL, "also say what each number means"},
 	{"deadline", 0, "DURATION", "after so long in a step WAIT becomes INCONCLUSIVE"},
 	{"format", 0, "FORMAT", "text or json (also: -o json)"},
 	{"dry-run", 0, NULL, "print the verdict but end with 0"},
@@ -107,6 +110,28 @@ static void print_thresholds(FILE *to, struct json_object *answer)
 			      1 / alpha, 1 / beta);
 }
 
+/* What the table cannot say. */
+static void print_explanation(FILE *to, struct json_object *answer)
+{
+	(void)fputs("\nbad outcomes are counted once per cause: one user, one route, one status in "
+		    "ten seconds, on the version that showed it first.\n"
+		    "E(FAIL) is the largest evidence so far that the canary is worse than the "
+		    "baseline by psi0; E(REL) and E(ABS) say that it is not worse by psi_tol, or "
+		    "below p_abs. Evidence of 100 would be exceeded by chance once in 100 good "
+		    "canaries, however often you look.\n",
+		    to);
+	(void)fprintf(to, "all outcomes together: evidence %s, at most %s\n",
+		      json_path_text(answer, "e_value"), json_path_text(answer, "e_value_sup"));
+	(void)fprintf(to, "one half of the baseline against the other: %s\n",
+		      json_path_text(answer, "quality.baseline_e"));
+	(void)fprintf(to, "share of the requests: %s, declared: %s; coverage of the routes: %s\n",
+		      json_path_text(answer, "quality.observed_share"),
+		      json_path_text(answer, "quality.declared_share"),
+		      json_path_text(answer, "quality.coverage"));
+	(void)fprintf(to, "policy: %s (picket gate policy show NAME)\n",
+		      json_path_text(answer, "policy.name"));
+}
+
 /* What a person may do about a verdict that is not final: nothing for the others. */
 static void print_next(struct session *session, struct json_object *answer)
 {
@@ -116,7 +141,9 @@ static void print_next(struct session *session, struct json_object *answer)
 		{"STALE", "picket status; picket sources list; picket services"},
 		{"WAIT", "ask again, or let this command wait: --wait 30m"},
 		{"INCONCLUSIVE", "a person decides; picket services; picket alerts list"},
-		{"FAIL", "roll back; picket alerts list --level high"},
+		{"FAIL",
+		 "roll back; picket alerts list --level high; if you know better: picket gate "
+		 "override"},
 	};
 	for (size_t i = 0; !session->quiet && i < sizeof steps / sizeof *steps; i++) {
 		if (strcmp(steps[i].verdict, json_path_text(answer, "verdict")) == 0)
@@ -158,6 +185,8 @@ static enum status print_text(struct session *session, struct json_object *answe
 				      err);
 		print_thresholds(to, answer);
 	}
+	if (arguments_has(&session->arguments, "explain"))
+		print_explanation(to, answer);
 	(void)fflush(to);
 	print_next(session, answer);
 	return status;
@@ -284,6 +313,8 @@ static int run_gate(struct session *session)
 	question_init(&question, "GET", TEXT("/v1/gate"));
 	for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
 		question_add(&question, passed[i], arguments_get(&session->arguments, passed[i]));
+	if (arguments_has(&session->arguments, "dry-run"))
+		question_add(&question, "dry", "1");
 	if (wait_us > 0)
 		question_add(&question, "wait", wait_us < POLL_US ? "1s" : "5s");
 	assert(session->command == &command_gate);
@@ -297,6 +328,7 @@ const struct command command_gate = {
 	.options = gate_options,
 	.summary = "may this canary go on? the exit code is the verdict",
 	.details =
+		"Also: picket gate policy, history, plan, override.\n"
 		"Exit codes:\n"
 		"  0 PASS          proven: not worse than the baseline, and nothing is missing\n"
 		"  1 FAIL          the canary is worse, or a rule that blocks deployments fired\n"
@@ -308,6 +340,7 @@ const struct command command_gate = {
 		"wrappers such as `kubectl exec` also end with 1 when they fail themselves.\n",
 	.examples = "  picket gate --service orders --canary 2.1.0 --baseline 2.0.0 --wait 30m\n"
 		    "  picket gate --service orders --canary 2.1.0 --step 20 --format json\n"
-		    "  picket gate --service orders --canary picket.deploy.id=85d557f47b\n",
+		    "  picket gate --service orders --canary picket.deploy.id=85d557f47b\n"
+		    "  picket gate --service orders --canary 2.1.0 --at 2026-11-22T10:00:00Z\n",
 	.run = run_gate,
 };

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/api.h"
+#include "cli/gate_policies.h"
 #include "cli/housekeeper.h"
 #include "cli/http.h"
 #include "cli/reloader.h"
@@ -34,6 +35,7 @@ struct daemon {
 	struct store *store;
 	struct runtime *runtime;
 	struct sender *sender;
+	struct gate_policies policies;
 	struct api api;
 	struct reloader reloader;
 	bool api_is_up;
@@ -242,6 +244,8 @@ static enum status open_api(struct daemon *daemon, struct error *err)
 				   .clock = wall_clock_real(),
 				   .runtime_status = ask_runtime,
 				   .commit = commit_through_runtime,
+				   .policies = daemon->policies.items,
+				   .policy_count = daemon->policies.count,
 				   .sender = daemon->sender,
 				   .log = daemon->log,
 				   .runtime_context = daemon->runtime};
@@ -288,6 +292,9 @@ enum status daemon_new(const struct config *config, struct log *log, struct daem
 		status = kafka_options_check(&daemon->wiring.kafka, err);
 	if (status == OK)
 		status = open_rules(daemon, err);
+	if (status == OK)
+		status = gate_policies_load(config->gate_policies.items,
+					    config->gate_policies.count, &daemon->policies, err);
 	if (status == OK)
 		status = open_store(daemon, &store_key, err);
 	if (status == OK)
@@ -412,6 +419,7 @@ void daemon_free(struct daemon **daemon)
 	}
 	housekeeper_free(&gone->housekeeper);
 	wiring_done(&gone->wiring);
+	gate_policies_done(&gone->policies);
 	if (gone->store != NULL)
 		store_free(&gone->store);
 	if (gone->ruleset != NULL)

@@ -72,7 +72,8 @@ static const char *nearest(const char *noun, const char *word)
 	return nearest_name(text_of(word), names, count);
 }
 
-/* The command that the first words name; *ret_used = how many of them. */
+/* The command that the first words name; *ret_used = how many of them. A command without a verb
+ * stands behind those of its noun with one (command.def). */
 static const struct command *find(struct session *session, const char *const *words, size_t count,
 				  size_t *ret_used)
 {
@@ -109,6 +110,9 @@ static const struct command *find(struct session *session, const char *const *wo
 static bool noun_help(const char *noun, FILE *to)
 {
 	size_t count = 0;
+	for (size_t i = 0; i < COMMAND_COUNT; i++) /* a command by itself has its own page */
+		if (strcmp(commands[i]->noun, noun) == 0 && commands[i]->verb == NULL)
+			return false;
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		if (strcmp(commands[i]->noun, noun) != 0 || commands[i]->verb == NULL)
 			continue;

@@ -41,7 +41,8 @@
  *
  * TWO SIDES. For outcomes whose disappearance is a finding too (denials) the same is asked with the
  * arms exchanged: psi becomes 1/psi. FAIL takes the mean of both e-processes, an e-process for "psi
- * lies in [1/psi0, psi0]"; PASS needs both claims, each at beta, so the error of either is beta.
+ * lies in [1/psi0, psi0]"; PASS needs the first claim, and both where the policy says so, each at
+ * beta.
  *
  * SEVERAL OUTCOMES. E = sum of w_i E_i, w_i >= 0, sum 1: the mean is the way to merge e-values of
  * any dependence (Vovk and Wang, Annals of Statistics 2021). FAIL when sup E >= 1/alpha.

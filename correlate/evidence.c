@@ -357,7 +357,8 @@ static void look_at_arms(struct adding *adding)
 		adding->n_c += adding->sides[i] == SIDE_CANARY ? arm->requests : 0;
 		adding->n_b += adding->sides[i] == SIDE_BASELINE ? arm->requests : 0;
 	}
-	if (adding->n_c > 0 && evidence->window_start_us == INT64_MIN)
+	if (adding->n_c > 0 && evidence->window_start_us == INT64_MIN &&
+	    bucket->start_us >= evidence->query->pardon_us)
 		evidence->window_start_us = bucket->start_us;
 	adding->in_window = evidence->window_start_us != INT64_MIN;
 }

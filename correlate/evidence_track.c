@@ -159,6 +159,7 @@ void track_result(const struct outcome_track *track, enum outcome outcome,
 		result->state = NI_REJECTED;
 	else if (is_absent(track, outcome))
 		result->state = NI_ABSENT;
-	else if (track->n_b > 0 && result->worse.accepted && (!two || result->better.accepted))
+	else if (track->n_b > 0 && result->worse.accepted &&
+		 (!two || !policy->outcomes[outcome].fewer || result->better.accepted))
 		result->state = NI_ACCEPTED;
 }

@@ -11,6 +11,8 @@
  *   |  2  | a HARD finding of the canary                         | FAIL          HARD_FINDING  |
  *   |  3  | the evidence of a regression became enough (where   | FAIL          REGRESSION    |
  *   |     | and when: evidence.c)                                |                             |
+ *   |     | the same while other services fail too               | INCONCLUSIVE  COMMON_CAUSE  |
+ *   |     | a FAIL was given and nobody has overridden it        | FAIL          LATCHED       |
  *   |  4  | no event of the canary, or of the baseline: before   | WAIT          IDENTITY      |
  *   |     | the deadline; after it                               | INCONCLUSIVE  IDENTITY      |
  *   |  5  | a build that was seen is both canary and baseline    | INCONCLUSIVE  IDENTITY      |
@@ -138,6 +140,21 @@ static bool has_regression(struct judgement *judgement)
 	if (failed)
 		say_one_instance(judgement);
 	return failed;
+}
+
+/* A FAIL that was given, whatever is known of its reasons today. */
+static bool is_latched(struct judgement *judgement)
+{
+	char buffer[32];
+	const struct gate_facts *facts = judgement->facts;
+	if (facts->latched_us == INT64_MIN)
+		return false;
+	struct text time = time_print(facts->latched_us, buffer);
+	give_reason(judgement, TEXT("LATCHED"),
+		    arena_print(judgement->arena,
+				"it failed at %.*s, and nobody has overridden that: %.*s",
+				TEXT_ARG(time), TEXT_ARG(facts->latched)));
+	return true;
 }
 
 /* Row 4. */
@@ -290,7 +307,7 @@ static bool is_baked(struct judgement *judgement)
 static double pass_evidence(const struct outcome_result *outcome)
 {
 	const struct side_result *side = &outcome->worse;
-	if (outcome_info(outcome->outcome)->two_sided && outcome->worse.accepted)
+	if (outcome->worse.accepted) /* then it is the other side that is asked for */
 		side = &outcome->better;
 	return fmin(side->e_pass_relative + side->e_pass_absolute,
 		    side->e_pass_relative_raw + side->e_pass_absolute_raw) /
@@ -339,7 +356,11 @@ static enum verdict decide(struct judgement *judgement)
 		return VERDICT_INCONCLUSIVE;
 	bool hard = has_hard_finding(judgement);
 	bool regression = has_regression(judgement);
-	bool failed = hard || regression;
+	bool latched = is_latched(judgement);
+	bool common = regression && !hard && !latched && judgement->facts->common_cause.size > 0;
+	if (common)
+		give_reason(judgement, TEXT("COMMON_CAUSE"), judgement->facts->common_cause);
+	bool failed = hard || latched || (regression && !common);
 	bool unseen = !failed && is_unseen(judgement);
 	bool overlap = !failed && !unseen && judgement->gathered.overlap;
 	if (overlap)
@@ -351,7 +372,7 @@ static enum verdict decide(struct judgement *judgement)
 		return VERDICT_FAIL;
 	if (unseen)
 		return judgement->deadline_passed ? VERDICT_INCONCLUSIVE : VERDICT_WAIT;
-	if (overlap || doubtful)
+	if (overlap || doubtful || common)
 		return VERDICT_INCONCLUSIVE;
 	if (!judgement->result->fresh)
 		return VERDICT_STALE;

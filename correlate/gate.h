@@ -36,6 +36,7 @@ enum status arm_query_parse(struct text argument, struct arm_query *ret_query, s
 /* What a policy says of one outcome. */
 struct outcome_policy {
 	bool required;        /* PASS needs a proof about it, when the service logs it at all */
+	bool fewer;           /* of a two-sided outcome: also that there are not far fewer */
 	double weight;        /* its share of alpha; all of them sum up to 1 */
 	double psi0, psi_tol; /* odds ratios */
 	double p_abs;         /* absolute rate that is always acceptable */
@@ -64,6 +65,7 @@ struct gate_query {
 	int64_t step_start_us; /* when this step's bake began; INT64_MIN = first event of the canary
 				*/
 	int64_t after_us;      /* read-your-writes token, INT64_MIN = none */
+	int64_t pardon_us;     /* an override: what came before it is forgiven; INT64_MIN = none */
 	int64_t now_us;
 	double share; /* of the requests that the canary should get, 0 < share < 1; NaN = not said
 		       */
@@ -85,6 +87,9 @@ struct gate_facts {
 	size_t stale_reason_count;
 	const struct text *doubt_reasons;
 	size_t doubt_reason_count;
+	int64_t latched_us;       /* a FAIL was given then; INT64_MIN = none */
+	struct text latched;      /* its summary */
+	struct text common_cause; /* other services fail as well, in words; size 0 = they do not */
 };
 
 /* ABSENT: the service logs nothing of the kind, in either version. */

@@ -63,6 +63,7 @@ static enum status gather_findings(const struct gate_query *query, const struct 
 	for (size_t i = 0; i < facts->finding_count; i++) {
 		const struct finding *finding = &facts->findings[i];
 		if (text_equal(finding->service, query->service) &&
+		    (query->pardon_us == INT64_MIN || finding->last_us > query->pardon_us) &&
 		    note_side(query, &finding->arm, gathered) == SIDE_CANARY)
 			findings[result->finding_count++] = *finding;
 	}

@@ -1,6 +1,23 @@
-#include "correlate/gate.h"
+#include "correlate/gate_policy.h"
 
-/* The policy that is used when none is named. What its numbers cost and buy: docs/GATE.md. */
+#include <assert.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "rules/yaml.h"
+
+/* A policy file:
+ *
+ *     name: payments
+ *     alpha: 0.001
+ *     bake: 10m
+ *     outcomes:
+ *       http_5xx: {required: true, psi_tol: 1.5}
+ *       latency_p99: {weight: 0}
+ *
+ * Everything else is as in `default`. Weights are made to sum up to 1 after reading: who takes one
+ * away gives its part of alpha to the others. What the numbers cost and buy: docs/GATE.md. */
 
 static const int64_t SECOND_US = 1000000;
 
@@ -37,4 +54,313 @@ struct gate_policy gate_policy_default(void)
 	policy.outcomes[OUTCOME_AUTHZ_DENIED].psi0 = 1;
 	policy.outcomes[OUTCOME_TENANT_DENIED].psi0 = 1;
 	return policy;
+}
+
+static struct gate_policy policy_strict(void)
+{
+	struct gate_policy policy = gate_policy_default();
+	policy.name = TEXT("strict");
+	policy.alpha = 0.01;
+	policy.beta = 0.01;
+	policy.bake_us = 600 * SECOND_US;
+	policy.deadline_us = 3600 * SECOND_US;
+	policy.requests_min = 300;
+	for (int i = 0; i < OUTCOME_COUNT; i++) {
+		policy.outcomes[i].required = true;
+		policy.outcomes[i].fewer = outcome_info((enum outcome)i)->two_sided;
+		policy.outcomes[i].psi0 = 1;
+		policy.outcomes[i].psi_tol = 1.5;
+		policy.outcomes[i].p_abs = 0.0005;
+	}
+	return policy;
+}
+
+static struct gate_policy policy_security_only(void)
+{
+	struct gate_policy policy = gate_policy_default();
+	policy.name = TEXT("security-only");
+	policy.coverage = 0;
+	policy.requests_min = 1;
+	for (int i = 0; i < OUTCOME_COUNT; i++)
+		policy.outcomes[i].required = false;
+	return policy;
+}
+
+bool gate_policy_shipped(size_t index, struct gate_shipped *ret_shipped)
+{
+	if (index == 0)
+		*ret_shipped = (struct gate_shipped){
+			gate_policy_default(),
+			"no blocking finding, and failures, denials and latency proven not to have "
+			"doubled (or to be below 0.1 %), each with 95 %"};
+	else if (index == 1)
+		*ret_shipped = (struct gate_shipped){
+			policy_strict(),
+			"no blocking finding, and every outcome that is logged proven to be below 1.5 "
+			"times the baseline's (or below 0.05 %), each with 99 %; needs much traffic"};
+	else if (index == 2)
+		*ret_shipped = (struct gate_shipped){
+			policy_security_only(),
+			"no blocking finding and no regression seen while the canary was heard and "
+			"asked at least once; it claims NOTHING about error rates or latency. For "
+			"services with too little traffic to prove more"};
+	else
+		return false;
+	return true;
+}
+
+enum key_kind { KEY_NUMBER, KEY_DURATION, KEY_COUNT, KEY_UNSIGNED, KEY_BOOLEAN };
+
+struct key {
+	const char *name;
+	enum key_kind kind;
+	size_t at; /* in the struct */
+	double min, max;
+};
+
+static const struct key POLICY_KEYS[] = {
+	{"alpha", KEY_NUMBER, offsetof(struct gate_policy, alpha), 1e-6, 0.2},
+	{"beta", KEY_NUMBER, offsetof(struct gate_policy, beta), 1e-6, 0.5},
+	{"bake", KEY_DURATION, offsetof(struct gate_policy, bake_us), 0, 7 * 86400e6},
+	{"max_lag", KEY_DURATION, offsetof(struct gate_policy, max_lag_us), 1e6, 3600e6},
+	{"deadline", KEY_DURATION, offsetof(struct gate_policy, deadline_us), 1e6, 30 * 86400e6},
+	{"warmup", KEY_DURATION, offsetof(struct gate_policy, warmup_us), 0, 3600e6},
+	{"principals_min", KEY_UNSIGNED, offsetof(struct gate_policy, principals_min), 1, 1000},
+	{"buckets_min", KEY_UNSIGNED, offsetof(struct gate_policy, buckets_min), 1, 1000},
+	{"requests_min", KEY_COUNT, offsetof(struct gate_policy, requests_min), 1, 1e9},
+	{"coverage", KEY_NUMBER, offsetof(struct gate_policy, coverage), 0, 1},
+	{"coverage_requests_min", KEY_COUNT, offsetof(struct gate_policy, coverage_requests_min), 1,
+	 1e9},
+	{"split_alpha", KEY_NUMBER, offsetof(struct gate_policy, split_alpha), 1e-9, 0.2},
+	{"split_tolerance", KEY_NUMBER, offsetof(struct gate_policy, split_tolerance), 0, 10},
+};
+
+static const struct key OUTCOME_KEYS[] = {
+	{"required", KEY_BOOLEAN, offsetof(struct outcome_policy, required), 0, 1},
+	{"fewer", KEY_BOOLEAN, offsetof(struct outcome_policy, fewer), 0, 1},
+	{"weight", KEY_NUMBER, offsetof(struct outcome_policy, weight), 0, 1},
+	{"psi0", KEY_NUMBER, offsetof(struct outcome_policy, psi0), 1, 100},
+	{"psi_tol", KEY_NUMBER, offsetof(struct outcome_policy, psi_tol), 1.01, 100},
+	{"p_abs", KEY_NUMBER, offsetof(struct outcome_policy, p_abs), 1e-9, 0.5},
+};
+
+enum {
+	POLICY_KEY_COUNT = sizeof POLICY_KEYS / sizeof *POLICY_KEYS,
+	OUTCOME_KEY_COUNT = sizeof OUTCOME_KEYS / sizeof *OUTCOME_KEYS,
+	NAMES_MAX = 32,
+};
+
+static enum status refuse_key(const struct yaml_node *key, const char *const *names, size_t count,
+			      const char *where, struct error *err)
+{
+	const char *better = nearest_name(key->text, names, count);
+	return error_at(err, EINVALID, key->at, "%s has no \"%.*s\"%s%s%s", where,
+			TEXT_ARG(key->text), better == NULL ? "" : "\n  fix: did you mean \"",
+			better == NULL ? "" : better, better == NULL ? "" : "\"?");
+}
+
+static bool is_number(const struct yaml_node *node)
+{
+	return node->kind == YAML_INTEGER || node->kind == YAML_REAL;
+}
+
+static enum status read_value(const struct key *key, const struct yaml_node *node, void *into,
+			      struct error *err)
+{
+	char *at = (char *)into + key->at;
+	int64_t duration_us = 0;
+	double value = 0;
+	if (key->kind == KEY_BOOLEAN) {
+		if (node->kind != YAML_BOOLEAN)
+			return error_at(err, EINVALID, node->at, "%s is true or false", key->name);
+		*(bool *)at = node->boolean;
+		return OK;
+	}
+	if (key->kind == KEY_DURATION) {
+		if (node->kind == YAML_INTEGER && node->integer == 0)
+			duration_us = 0;
+		else if (node->kind >= YAML_SEQUENCE || !duration_parse(node->text, &duration_us))
+			return error_at(err, EINVALID, node->at,
+					"%s is a duration\n  fix: write 30s, 5m or 1h", key->name);
+		value = (double)duration_us;
+	} else {
+		if (!is_number(node) || (key->kind != KEY_NUMBER && node->kind != YAML_INTEGER))
+			return error_at(err, EINVALID, node->at, "%s is a %snumber", key->name,
+					key->kind == KEY_NUMBER ? "" : "whole ");
+		value = node->real;
+	}
+	bool seconds = key->kind == KEY_DURATION;
+	if (!(value >= key->min && value <= key->max))
+		return error_at(err, EINVALID, node->at, "%s is from %g to %g%s", key->name,
+				key->min / (seconds ? 1e6 : 1), key->max / (seconds ? 1e6 : 1),
+				seconds ? " seconds" : "");
+	if (key->kind == KEY_NUMBER)
+		*(double *)at = value;
+	else if (key->kind == KEY_DURATION)
+		*(int64_t *)at = duration_us;
+	else if (key->kind == KEY_COUNT)
+		*(uint64_t *)at = (uint64_t)node->integer;
+	else
+		*(unsigned *)at = (unsigned)node->integer;
+	return OK;
+}
+
+static enum status read_outcome(const struct yaml_node *node, const char *name,
+				struct outcome_policy *policy, struct error *err)
+{
+	const char *names[OUTCOME_KEY_COUNT];
+	if (node->kind != YAML_MAPPING)
+		return error_at(err, EINVALID, node->at,
+				"%s is a map\n  fix: write {required: true, psi_tol: 2}", name);
+	for (size_t k = 0; k < OUTCOME_KEY_COUNT; k++)
+		names[k] = OUTCOME_KEYS[k].name;
+	for (size_t i = 0; i < node->count; i++) {
+		size_t k = 0;
+		while (k < OUTCOME_KEY_COUNT &&
+		       !text_equal(node->keys[i]->text, text_of(OUTCOME_KEYS[k].name)))
+			k++;
+		if (k == OUTCOME_KEY_COUNT)
+			return refuse_key(node->keys[i], names, OUTCOME_KEY_COUNT, name, err);
+		enum status status = read_value(&OUTCOME_KEYS[k], node->values[i], policy, err);
+		if (status != OK)
+			return status;
+	}
+	if (policy->psi_tol <= policy->psi0)
+		return error_at(err, EINVALID, node->at,
+				"%s: psi_tol %g is not above psi0 %g: nothing could be proven",
+				name, policy->psi_tol, policy->psi0);
+	return OK;
+}
+
+static enum status read_outcomes(const struct yaml_node *node, struct gate_policy *policy,
+				 struct error *err)
+{
+	const char *names[OUTCOME_COUNT];
+	if (node->kind != YAML_MAPPING)
+		return error_at(err, EINVALID, node->at,
+				"outcomes is a map\n  fix: write outcomes: {http_5xx: {...}}");
+	for (int k = 0; k < OUTCOME_COUNT; k++)
+		names[k] = outcome_name((enum outcome)k);
+	for (size_t i = 0; i < node->count; i++) {
+		int k = 0;
+		while (k < OUTCOME_COUNT && !text_equal(node->keys[i]->text, text_of(names[k])))
+			k++;
+		if (k == OUTCOME_COUNT)
+			return refuse_key(node->keys[i], names, OUTCOME_COUNT, "outcomes", err);
+		enum status status =
+			read_outcome(node->values[i], names[k], &policy->outcomes[k], err);
+		if (status != OK)
+			return status;
+	}
+	double sum = 0;
+	for (int k = 0; k < OUTCOME_COUNT; k++)
+		sum += policy->outcomes[k].weight;
+	if (sum <= 0)
+		return error_at(err, EINVALID, node->at,
+				"every weight is 0: no regression could ever FAIL");
+	for (int k = 0; k < OUTCOME_COUNT; k++)
+		policy->outcomes[k].weight /= sum;
+	return OK;
+}
+
+static enum status read_name(const struct yaml_node *node, struct arena *arena,
+			     struct gate_policy *policy, struct error *err)
+{
+	bool plain = node->kind < YAML_SEQUENCE && node->text.size > 0 &&
+		     node->text.size <= GATE_POLICY_NAME_MAX;
+	for (size_t i = 0; plain && i < node->text.size; i++)
+		plain = strchr("abcdefghijklmnopqrstuvwxyz0123456789-_", node->text.data[i]) !=
+			NULL;
+	if (!plain)
+		return error_at(err, EINVALID, node->at, "name has up to %d of a-z, 0-9, - and _",
+				GATE_POLICY_NAME_MAX);
+	struct gate_shipped shipped;
+	for (size_t i = 0; gate_policy_shipped(i, &shipped); i++)
+		if (text_equal(shipped.policy.name, node->text))
+			return error_at(err, EINVALID, node->at,
+					"\"%.*s\" is a shipped policy\n  fix: choose another name",
+					TEXT_ARG(node->text));
+	policy->name = arena_copy(arena, node->text);
+	return policy->name.data == NULL ? error_set(err, ENOMEMORY, "no memory for a policy") : OK;
+}
+
+enum status gate_policy_read(const struct yaml_node *document, struct arena *arena,
+			     struct gate_policy *ret_policy, struct error *err)
+{
+	struct gate_policy policy = gate_policy_default();
+	const char *names[NAMES_MAX] = {"name", "outcomes"};
+	if (document->kind != YAML_MAPPING)
+		return error_at(err, EINVALID, document->at,
+				"a policy is a map\n  fix: write name: NAME and what differs from "
+				"default");
+	for (size_t k = 0; k < POLICY_KEY_COUNT; k++)
+		names[k + 2] = POLICY_KEYS[k].name;
+	policy.name = (struct text){0};
+	for (size_t i = 0; i < document->count; i++) {
+		struct text name = document->keys[i]->text;
+		const struct yaml_node *value = document->values[i];
+		size_t k = 0;
+		while (k < POLICY_KEY_COUNT && !text_equal(name, text_of(POLICY_KEYS[k].name)))
+			k++;
+		enum status status = OK;
+		if (text_equal(name, TEXT("name")))
+			status = read_name(value, arena, &policy, err);
+		else if (text_equal(name, TEXT("outcomes")))
+			status = read_outcomes(value, &policy, err);
+		else if (k == POLICY_KEY_COUNT)
+			status = refuse_key(document->keys[i], names, POLICY_KEY_COUNT + 2,
+					    "a policy", err);
+		else
+			status = read_value(&POLICY_KEYS[k], value, &policy, err);
+		if (status != OK)
+			return status;
+	}
+	if (policy.name.size == 0)
+		return error_at(err, EINVALID, document->at,
+				"the policy has no name\n  fix: write name: NAME");
+	*ret_policy = policy;
+	return OK;
+}
+
+static void print_value(const struct key *key, const void *from, struct bytes *to)
+{
+	const char *at = (const char *)from + key->at;
+	char buffer[64];
+	if (key->kind == KEY_BOOLEAN)
+		(void)snprintf(buffer, sizeof buffer, "%s", *(const bool *)at ? "true" : "false");
+	else if (key->kind == KEY_NUMBER)
+		(void)snprintf(buffer, sizeof buffer, "%.12g", *(const double *)at);
+	else if (key->kind == KEY_DURATION)
+		(void)snprintf(buffer, sizeof buffer, "%llds",
+			       (long long)(*(const int64_t *)at / SECOND_US));
+	else if (key->kind == KEY_COUNT)
+		(void)snprintf(buffer, sizeof buffer, "%llu",
+			       (unsigned long long)*(const uint64_t *)at);
+	else
+		(void)snprintf(buffer, sizeof buffer, "%u", *(const unsigned *)at);
+	bytes_put(to, key->name, strlen(key->name));
+	bytes_put(to, ": ", 2);
+	bytes_put(to, buffer, strlen(buffer));
+}
+
+void gate_policy_print(const struct gate_policy *policy, struct bytes *to)
+{
+	bytes_put(to, "name: ", 6);
+	bytes_put(to, policy->name.data, policy->name.size);
+	bytes_put(to, "\n", 1);
+	for (size_t k = 0; k < POLICY_KEY_COUNT; k++) {
+		print_value(&POLICY_KEYS[k], policy, to);
+		bytes_put(to, "\n", 1);
+	}
+	bytes_put(to, "outcomes:\n", 10);
+	for (int i = 0; i < OUTCOME_COUNT; i++) {
+		const char *name = outcome_name((enum outcome)i);
+		bytes_put(to, "  ", 2);
+		bytes_put(to, name, strlen(name));
+		for (size_t k = 0; k < OUTCOME_KEY_COUNT; k++) {
+			bytes_put(to, k == 0 ? ": {" : ", ", k == 0 ? 3 : 2);
+			print_value(&OUTCOME_KEYS[k], &policy->outcomes[i], to);
+		}
+		bytes_put(to, "}\n", 2);
+	}
 }

@@ -257,6 +257,7 @@ static struct gate_query query_of(void)
 				   .baseline = {ARM_ANY, TEXT("v1")},
 				   .step_start_us = INT64_MIN,
 				   .after_us = INT64_MIN,
+				   .pardon_us = INT64_MIN,
 				   .share = NAN,
 				   .policy = gate_policy_default()};
 }
@@ -270,8 +271,10 @@ static enum verdict judge(const struct gate_query *query, const struct gate_evid
 			  int64_t end_us, struct arena *arena)
 {
 	struct instance instance = {TEXT("s"), {TEXT("v2"), TEXT("")}, TEXT("i"), 0, end_us, 1, 0};
-	struct gate_facts facts = {
-		.instances = &instance, .instance_count = 1, .watermark_us = end_us};
+	struct gate_facts facts = {.instances = &instance,
+				   .instance_count = 1,
+				   .latched_us = INT64_MIN,
+				   .watermark_us = end_us};
 	struct gate_result result = {0};
 	arena_reset(arena);
 	enum status status = gate_judge_evidence(query, &facts, evidence, arena, &result);

@@ -105,12 +105,14 @@ static __attribute__((unused)) void set_up(void)
 					  .findings = scene.findings,
 					  .instances = scene.instances,
 					  .instance_count = 3,
+					  .latched_us = INT64_MIN,
 					  .watermark_us = end_us()};
 	scene.query = (struct gate_query){.service = service,
 					  .canary = {ARM_ANY, TEXT("v2")},
 					  .baseline = {ARM_ANY, TEXT("v1")},
 					  .step_start_us = INT64_MIN,
 					  .after_us = INT64_MIN,
+					  .pardon_us = INT64_MIN,
 					  .now_us = end_us() + 5 * SECOND_US,
 					  .policy = gate_policy_default()};
 }

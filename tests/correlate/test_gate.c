@@ -140,7 +140,7 @@ START_TEST(unseen_canary_waits_then_names_the_versions)
 	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
 	ck_assert(first_reason("IDENTITY"));
 	/* Nothing at all is known. */
-	scene.facts = (struct gate_facts){.watermark_us = INT64_MIN};
+	scene.facts = (struct gate_facts){.watermark_us = INT64_MIN, .latched_us = INT64_MIN};
 	scene.query.step_start_us = INT64_MIN;
 	ck_assert_int_eq(judge(), VERDICT_WAIT);
 	ck_assert_int_eq(scene.result.as_of_us, INT64_MIN);
@@ -369,6 +369,40 @@ START_TEST(arms_are_named_by_version_or_deploy_id)
 }
 END_TEST
 
+START_TEST(a_given_fail_stands_until_it_is_overridden)
+{
+	scene.facts.latched_us = BASE_US;
+	scene.facts.latched = TEXT("http_5xx was worse");
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	ck_assert(first_reason("LATCHED"));
+	scene.facts.latched_us = INT64_MIN;
+	/* Overridden: what was seen up to then is forgiven, what comes later is not. */
+	for (int i = 4; i < 8; i++)
+		fail_canary(i, 3);
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	scene.query.pardon_us = BASE_US + 9 * (int64_t)COHORT_BUCKET_US;
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	ck_assert_int_eq(scene.result.window_start_us, scene.query.pardon_us);
+	for (int i = 40; i < 44; i++)
+		fail_canary(i, 3);
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	/* When everybody fails it is not this canary; a blocking finding is. */
+	scene.facts.common_cause = TEXT("3 other services fail as well");
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert(has_reason("COMMON_CAUSE") && first_reason("REGRESSION"));
+	scene.findings[0] = (struct finding){.service = TEXT("orders"),
+					     .arm = arm_of("v2", "d2"),
+					     .rule_key = TEXT("rule-1"),
+					     .rule_title = TEXT("Secret in a log"),
+					     .last_us = end_us(),
+					     .count = 1};
+	scene.facts.finding_count = 1;
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	scene.findings[0].last_us = scene.query.pardon_us;
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+}
+END_TEST
+
 START_TEST(out_of_memory_is_no_verdict)
 {
 	for (size_t bytes_max = 1; bytes_max < 1 << 16; bytes_max = bytes_max * 3 / 2 + 1) {
@@ -403,6 +437,7 @@ int main(void)
 	tcase_add_test(tests, fail_never_turns);
 	tcase_add_test(tests, same_input_same_bits);
 	tcase_add_test(tests, arms_are_named_by_version_or_deploy_id);
+	tcase_add_test(tests, a_given_fail_stands_until_it_is_overridden);
 	tcase_add_test(tests, out_of_memory_is_no_verdict);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);

@@ -25,6 +25,7 @@ static void set_up(void)
 			  .step = TEXT("20"),
 			  .step_start_us = BASE_US,
 			  .after_us = INT64_MIN,
+			  .pardon_us = INT64_MIN,
 			  .policy = gate_policy_default()},
 		.result = {.verdict = VERDICT_PASS,
 			   .final = true,

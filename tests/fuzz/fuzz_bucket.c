@@ -16,8 +16,12 @@ static void judge(const struct bucket *bucket, struct arena *arena)
 				   .canary = {ARM_ANY, TEXT("v2")},
 				   .step_start_us = INT64_MIN,
 				   .after_us = INT64_MIN,
+				   .pardon_us = INT64_MIN,
 				   .policy = gate_policy_default()};
-	struct gate_facts facts = {.buckets = bucket, .bucket_count = 1, .watermark_us = INT64_MAX};
+	struct gate_facts facts = {.buckets = bucket,
+				   .bucket_count = 1,
+				   .watermark_us = INT64_MAX,
+				   .latched_us = INT64_MIN};
 	struct gate_result result;
 	enum status status = gate_judge(&query, &facts, arena, &result);
 	assert(status == OK || status == ENOMEMORY);

@@ -1,0 +1,177 @@
+/* What the store and the runtime know about a canary at this moment: findings and instances of its
+ * service, the committed watermark, and every reason of the runtime that forbids a PASS: silence is
+ * never a pass. Its buckets are read by its session (gate_session.h). */
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cli/api_gate_private.h"
+#include "rules/ruleset.h"
+
+enum { GATE_BYTES_MAX = 256 * 1024 * 1024 };
+
+/* How far back to look for versions that were seen, when the canary never was. */
+static const int64_t GATE_UNHEARD_US = 3600 * INT64_C(1000000);
+
+void facts_done(struct facts *facts)
+{
+	api_view_done(&facts->view);
+	arena_free(&facts->arena);
+}
+
+/* Room for one more of `size` bytes, or NULL. */
+static void *rows_add(struct rows *rows, struct arena *arena, size_t size)
+{
+	if (rows->count == rows->capacity) {
+		size_t capacity = rows->capacity == 0 ? 64 : rows->capacity * 2;
+		char *grown = arena_alloc(arena, capacity * size);
+		if (grown == NULL)
+			return NULL;
+		if (rows->count > 0)
+			memcpy(grown, rows->items, rows->count * size);
+		rows->items = grown;
+		rows->capacity = capacity;
+	}
+	return (char *)rows->items + size * rows->count++;
+}
+
+static enum status take_row(struct facts *facts, char kind, struct text value, struct error *err)
+{
+	struct text kept = arena_copy(facts->arena, value);
+	if (kept.data == NULL)
+		return error_set(err, ENOMEMORY, "the service has too many canary rows");
+	if (kind == 'f') {
+		struct finding *finding = rows_add(&facts->findings, facts->arena, sizeof *finding);
+		return finding == NULL ? ENOMEMORY
+				       : finding_decode(kept, facts->arena, finding, err);
+	}
+	assert(kind == 'i');
+	struct instance *instance = rows_add(&facts->instances, facts->arena, sizeof *instance);
+	return instance == NULL ? ENOMEMORY : instance_decode(kept, facts->arena, instance, err);
+}
+
+/* All registry rows of a kind of the service. */
+static enum status take_rows(struct api *api, struct facts *facts, char kind, struct error *err)
+{
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct bytes prefix cleanup(bytes_done) = {0};
+	struct text key = {0};
+	struct text value = {0};
+	registry_key(kind, &facts->service, 1, -1, &prefix);
+	enum status status = store_scan_new(api->store, FAMILY_REGISTRY, bytes_text(&prefix),
+					    bytes_text(&prefix), &scan, err);
+	while (status == OK && store_scan_next(scan, &key, &value))
+		status = take_row(facts, kind, value, err);
+	if (status == ENOMEMORY)
+		return error_set(err, status, "the service has too many canary rows");
+	return status == OK ? store_scan_status(scan, err) : status;
+}
+
+int64_t facts_first_heard(const struct facts *facts, const struct gate_query *query)
+{
+	int64_t first_us = INT64_MAX;
+	const struct instance *instances = facts->instances.items;
+	for (size_t i = 0; i < facts->instances.count; i++) {
+		if (arm_matches(&query->canary, &instances[i].arm) &&
+		    instances[i].first_us < first_us)
+			first_us = instances[i].first_us;
+	}
+	if (first_us == INT64_MAX)
+		first_us = query->now_us - GATE_UNHEARD_US;
+	first_us -= COHORT_BUCKET_US + 2 * GATE_LATENCY_BLOCK_US;
+	return first_us < 0 ? 0 : first_us;
+}
+
+__attribute__((format(printf, 3, 4))) static void reason(struct facts *facts, bool stale,
+							 const char *format, ...)
+{
+	char buffer[ERROR_TEXT_MAX];
+	va_list args;
+	va_start(args, format);
+	(void)vsnprintf(buffer, sizeof buffer, format, args);
+	va_end(args);
+	struct text text = arena_copy(facts->arena, text_of(buffer));
+	if (text.data == NULL)
+		text = TEXT("a reason without memory");
+	if (stale && facts->stale_count < GATE_REASONS)
+		facts->stale[facts->stale_count++] = text;
+	if (!stale && facts->doubt_count < GATE_REASONS)
+		facts->doubt[facts->doubt_count++] = text;
+}
+
+static void runtime_reasons(struct facts *facts, int64_t now_us)
+{
+	const struct runtime_status *status = &facts->view.status;
+	if (!facts->view.live) {
+		reason(facts, true, "no daemon reads: this is the store as it was left");
+		return;
+	}
+	for (size_t i = 0; i < status->partition_count; i++) {
+		const struct partition_status *one = &status->partitions[i];
+		if (one->lag.stalled)
+			reason(facts, true, "partition %.*s/%d is stalled",
+			       TEXT_ARG(one->row.topic), (int)one->row.partition);
+	}
+	if (status->partition_count == 0)
+		reason(facts, true, "no partition has been read yet");
+	if (status->state == RUNTIME_FAILED)
+		reason(facts, true, "the engine has stopped: %s", status->failure.text);
+	if (status->disk_full)
+		reason(facts, true, "the disk is full: nothing is committed");
+	else if (status->state == RUNTIME_RUNNING && status->committed_us <= 0)
+		reason(facts, true, "nothing has been committed yet");
+	else if (status->state == RUNTIME_RUNNING &&
+		 now_us - status->committed_us > API_NO_COMMIT_US)
+		reason(facts, true, "nothing was committed for %lld s",
+		       (long long)((now_us - status->committed_us) / 1000000));
+	if (status->rewound)
+		reason(facts, false, "the store had lost its newest epochs and reads them again");
+	if (status->undecided > 0)
+		reason(facts, false, "%llu times a rule could not be decided (its pattern gave up)",
+		       (unsigned long long)status->undecided);
+}
+
+static void rule_reasons(struct facts *facts, const struct ruleset *ruleset)
+{
+	size_t count = 0;
+	const struct rule_note *notes = ruleset == NULL ? NULL : ruleset_notes(ruleset, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (notes[i].kind == NOTE_REFUSED && notes[i].gate_block)
+			reason(facts, false,
+			       "a rule that blocks deployments was skipped: %s:%u: %.*s",
+			       notes[i].at.file == NULL ? "" : notes[i].at.file, notes[i].at.line,
+			       TEXT_ARG(notes[i].text));
+	}
+}
+
+enum status facts_collect(struct api *api, const struct gate_query *query, struct facts *facts,
+			  struct error *err)
+{
+	facts->service = query->service;
+	facts->arena = arena_new(GATE_BYTES_MAX);
+	if (facts->arena == NULL)
+		return error_set(err, ENOMEMORY, "no memory for the gate");
+	enum status status = api_view_open(api, &facts->view, err);
+	if (status == OK)
+		status = take_rows(api, facts, 'i', err);
+	if (status == OK)
+		status = take_rows(api, facts, 'f', err);
+	if (status != OK)
+		return status;
+	facts->known = (struct gate_facts){
+		.findings = facts->findings.items,
+		.finding_count = facts->findings.count,
+		.instances = facts->instances.items,
+		.instance_count = facts->instances.count,
+		.watermark_us = facts->view.status.watermark_us,
+		.latched_us = INT64_MIN,
+	};
+	runtime_reasons(facts, query->now_us);
+	struct generation *rules cleanup(generation_drop) = api_rules_hold(api);
+	rule_reasons(facts, rules == NULL ? api->ruleset : rules->ruleset);
+	facts->known.stale_reasons = facts->stale;
+	facts->known.stale_reason_count = facts->stale_count;
+	facts->known.doubt_reasons = facts->doubt;
+	facts->known.doubt_reason_count = facts->doubt_count;
+	return OK;
+}
