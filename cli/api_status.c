@@ -208,6 +208,17 @@ static const char *source_state(const struct partition_status *one, const struct
 	return one->assigned ? "reading" : "not_assigned";
 }
 
+/* What the records were recognised as since the start. */
+static void write_formats(struct json_writer *json, const struct stream_formats *formats)
+{
+	json_write_open(json, "formats", '{');
+	for (size_t i = 0; i < STREAM_FORMATS_MAX && formats->formats[i].name[0] != '\0'; i++)
+		json_write_count(json, formats->formats[i].name, formats->formats[i].records);
+	if (formats->beyond > 0)
+		json_write_count(json, "(others)", formats->beyond);
+	json_write_close(json, '}');
+}
+
 static void write_source(struct json_writer *json, const struct partition_status *one,
 			 const struct api_view *view)
 {
@@ -234,6 +245,7 @@ static void write_source(struct json_writer *json, const struct partition_status
 	json_write_count(json, "lost_to_retention", one->row.gap_offsets);
 	json_write_count(json, "holes", one->row.hole_offsets);
 	json_write_boolean(json, "backfill", one->row.next_offset < one->row.backfill_until);
+	write_formats(json, &one->formats);
 	json_write_close(json, '}');
 }
 

@@ -109,6 +109,7 @@ static const struct column source_columns[] = {
 	{"QUARANTINED", "quarantined", CELL_COUNT, COLUMN_WHOLE},
 	{"LATE", "late", CELL_COUNT, COLUMN_WHOLE},
 	{"LOST", "lost_to_retention", CELL_COUNT, COLUMN_WHOLE},
+	{"FORMATS", "formats", CELL_MAP, COLUMN_CUT},
 };
 
 static int run_sources_list(struct session *session)

@@ -3,6 +3,7 @@
 #include "ingest/decode.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "ingest/decoder_private.h"
@@ -257,4 +258,18 @@ enum status decoder_next(struct decoder *decoder, struct decoded *ret_record, bo
 	}
 	*ret_record = decoded;
 	return OK;
+}
+
+void stream_formats_count(struct stream_formats *formats, const char *name)
+{
+	for (size_t i = 0; i < STREAM_FORMATS_MAX; i++) {
+		if (formats->formats[i].name[0] == '\0')
+			(void)snprintf(formats->formats[i].name, STREAM_FORMAT_NAME_MAX, "%s",
+				       name);
+		if (strcmp(formats->formats[i].name, name) == 0) {
+			formats->formats[i].records++;
+			return;
+		}
+	}
+	formats->beyond++;
 }

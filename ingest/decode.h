@@ -87,6 +87,19 @@ struct decoded {
 	const struct field_source *sources; /* with options.explain: one per field of the event */
 };
 
+enum { STREAM_FORMATS_MAX = 8, STREAM_FORMAT_NAME_MAX = 33 };
+
+/* What the records of a stream were recognised as, since the start; formats that come when the
+ * table is full are counted as `beyond`. */
+struct stream_formats {
+	struct {
+		char name[STREAM_FORMAT_NAME_MAX];
+		uint64_t records;
+	} formats[STREAM_FORMATS_MAX];
+	uint64_t beyond;
+};
+void stream_formats_count(struct stream_formats *formats, const char *name);
+
 /* Starts on a message; origin is its topic, partition and offset. The message's bytes and the
  * arena must stay as they are until decoder_next() has said there is no more. */
 enum status decoder_begin(struct decoder *decoder, const struct message *message,

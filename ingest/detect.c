@@ -258,6 +258,7 @@ static enum status detect_record(struct detect *detect, struct stream *stream,
 			       : OK;
 	}
 	stream->at.stored++;
+	stream_formats_count(&stream->formats, record->format);
 	to->events++;
 	enum status status = enricher_event(detect->enricher, detect->arena, &record->event);
 	if (status == OK)

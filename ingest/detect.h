@@ -35,6 +35,7 @@ struct stream {
 	struct position_row at; /* topic is owned by the stream */
 	struct bytes name; /* what its records are called: log_name() of topic and incarnation */
 	struct block_builder *block;
+	struct stream_formats formats;
 	bool changed; /* since the last epoch */
 	bool stalled;
 	bool finished;

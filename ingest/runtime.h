@@ -61,6 +61,7 @@ struct partition_status {
 	struct position_row row; /* topic is a copy owned by the snapshot */
 	struct source_lag lag;
 	bool assigned;
+	struct stream_formats formats;
 };
 
 struct runtime_status {

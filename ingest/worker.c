@@ -364,8 +364,8 @@ static enum status parcel_partitions(struct worker *worker, struct parcel *parce
 		struct stream *stream = &worker->streams[i];
 		stream->lag = worker->source->ops->lag(worker->source, (uint32_t)i);
 		stream->lag.stalled = stream->stalled;
-		parcel->partitions[parcel->partition_count++] =
-			(struct partition_status){stream->at, stream->lag, !stream->finished};
+		parcel->partitions[parcel->partition_count++] = (struct partition_status){
+			stream->at, stream->lag, !stream->finished, stream->formats};
 	}
 	return OK;
 }

@@ -270,6 +270,21 @@ START_TEST(a_topic_may_be_fixed_to_a_format)
 }
 END_TEST
 
+START_TEST(formats_of_a_stream_are_counted)
+{
+	struct stream_formats formats = {0};
+	char name[16];
+	for (int i = 0; i < STREAM_FORMATS_MAX + 3; i++)
+		for (int k = 0; k <= i; k++) {
+			(void)snprintf(name, sizeof name, "format_%d", i);
+			stream_formats_count(&formats, name);
+		}
+	for (unsigned i = 0; i < STREAM_FORMATS_MAX; i++)
+		ck_assert_uint_eq(formats.formats[i].records, i + 1);
+	ck_assert_uint_eq(formats.beyond, 9 + 10 + 11);
+}
+END_TEST
+
 static const struct field_source *source_of(const struct decoded *record, const char *name)
 {
 	for (size_t i = 0; i < record->event.field_count; i++)
@@ -342,6 +357,7 @@ int main(void)
 	tcase_add_test(tests, conversions);
 	tcase_add_test(tests, a_mapping_never_overwrites_what_the_record_says);
 	tcase_add_test(tests, a_topic_may_be_fixed_to_a_format);
+	tcase_add_test(tests, formats_of_a_stream_are_counted);
 	tcase_add_test(tests, every_field_says_where_it_comes_from);
 	tcase_add_test(tests, the_page_lists_formats_and_conversions);
 	suite_add_tcase(suite, tests);
