@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # picket from end to end, on librdkafka's mock cluster (real protocol, not a Kafka) and on files.
 #
-#   tests/e2e/mock.sh [PART...]     parts: demo kill wal input faults disk scan reload api alerting install; all
+#   tests/e2e/mock.sh [PART...]     parts: demo kill wal input faults disk scan reload api alerting controllers install; all
 #
 # PICKET_BUILD is the folder with the programs (build/release). E2E_KEEP=1 keeps the files,
 # E2E_SEED=N repeats the moments of the SIGKILLs.
@@ -15,7 +15,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/mock_reload.sh"
 . "$here/mock_alerting.sh"
 
-all_parts=(scan reload faults disk api alerting install input wal kill demo)
+all_parts=(scan reload faults disk api alerting controllers install input wal kill demo)
 
 part_demo() {
 	section "the demo, played in 20 s"
@@ -23,6 +23,13 @@ part_demo() {
 		assert_ok "cli/demo.sh --check keeps its promises" \
 		"$e2e_root/cli/demo.sh" "$e2e_build" --check
 	grep -E 'NOT as promised|log:' "$work/out"
+	return 0
+}
+
+part_controllers() {
+	section "the gate as Argo Rollouts, Flagger and Spinnaker ask it"
+	assert_ok "their contracts hold" python3 "$here/controllers.py" "$e2e_build/picket" "$work/controllers"
+	grep WRONG "$work/out"
 	return 0
 }
 
