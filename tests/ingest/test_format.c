@@ -118,6 +118,56 @@ START_TEST(what_is_wrong_is_said_where_it_stands)
 }
 END_TEST
 
+/* A mapping file is data: nothing in it can be executed, multiplied or read twice. */
+START_TEST(a13_hostile_yaml_is_refused_with_its_place)
+{
+	static const char *const files[] = {
+		"a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
+		"c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
+		"e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\n"
+		"g: [*f,*f,*f,*f,*f,*f,*f,*f,*f,*f]\nname: x\n",
+		"name: x\ntitle: &t [*t]\n",
+		"base: &b {title: y}\nname: x\n<<: *b\n",
+		"name: !!python/object/apply:os.system [id]\ntitle: x\n",
+		"name: x\ntitle: x\nrecognise: {a: 1}\nmap: {t: a}\nmap: {t: b}\n",
+		"name: x\ntitle: \"\x01\x02\"\n",
+		"name: x\ntitle: \xff\xfe\n",
+		"name: x\ntitle: x\nuse: [../../etc/passwd]\nrecognise: {a: 1}\n",
+		"\tname: x\n",
+		"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+		"name: loop\ntitle: x\npart: true\nuse: [loop]\n---\nname: y\ntitle: y\n"
+		"recognise: {a: 1}\nuse: [loop]\n",
+	};
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		const char *path = file_write("x.yml", files[i]);
+		struct formats *formats = NULL;
+		struct error err = {0};
+		ck_assert_msg(formats_new(&path, 1, &formats, &err) != OK, "taken: %s", files[i]);
+		ck_assert_msg(err.line > 0 && strcmp(err.file, path) == 0, "%s: %s", files[i],
+			      err.text);
+	}
+}
+END_TEST
+
+START_TEST(a13_a_huge_scalar_is_no_problem)
+{
+	enum { SIZE = 10 * 1024 * 1024 };
+	char path[128];
+	(void)snprintf(path, sizeof path, "%s/x.yml", folder);
+	FILE *file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	(void)fputs("name: x\nrecognise: {a: 1}\ntitle: ", file);
+	for (int i = 0; i < SIZE; i++)
+		(void)fputc('x', file);
+	(void)fclose(file);
+	const char *paths[] = {path};
+	struct formats *formats = NULL;
+	struct error err = {0};
+	ck_assert_msg(formats_new(paths, 1, &formats, &err) == OK, "%s", err.text);
+	formats_free(&formats);
+}
+END_TEST
+
 START_TEST(a_file_of_the_operator_replaces_or_adds)
 {
 	(void)file_write("pino.yml", "name: pino\n"
@@ -353,6 +403,8 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, the_tests_inside_the_built_in_files_hold);
 	tcase_add_test(tests, what_is_wrong_is_said_where_it_stands);
+	tcase_add_test(tests, a13_hostile_yaml_is_refused_with_its_place);
+	tcase_add_test(tests, a13_a_huge_scalar_is_no_problem);
 	tcase_add_test(tests, a_file_of_the_operator_replaces_or_adds);
 	tcase_add_test(tests, conversions);
 	tcase_add_test(tests, a_mapping_never_overwrites_what_the_record_says);

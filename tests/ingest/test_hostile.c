@@ -90,6 +90,43 @@ START_TEST(a02_nul_in_keys_and_values)
 }
 END_TEST
 
+/* Each value stands in an object of its own: taken, or refused with this reason. */
+START_TEST(a03_numbers_and_texts_at_the_edge_of_json)
+{
+	static const struct {
+		const char *record;
+		enum reject why;
+	} records[] = {
+		{"{\"a\":NaN}", REJECT_NOT_JSON},
+		{"{\"a\":Infinity}", REJECT_NOT_JSON},
+		{"{\"a\":-0}", ACCEPTED},
+		{"{\"a\":1e999}", ACCEPTED},
+		{"{\"a\":18446744073709551617}", ACCEPTED},
+		{"{\"a\":-9223372036854775809}", ACCEPTED},
+		{"{\"a\":01}", REJECT_NOT_JSON},
+		{"{\"a\":0x10}", REJECT_NOT_JSON},
+		{"{\"a\":\"\x01\"}", REJECT_NOT_JSON},
+		{"{\"a\":\"\\ud800\"}", REJECT_NOT_JSON},
+		{"{\"a\":\"\xc0\xaf\"}", REJECT_NOT_UTF8},
+		{"{\"a\":\"\xff\"}", REJECT_NOT_UTF8},
+		{"\xef\xbb\xbf{\"a\":1}", ACCEPTED},
+		{"{\"a\":1}//x", REJECT_NOT_JSON},
+		{"{'a':1}", REJECT_NOT_JSON},
+		{"{\"a\":1,}", REJECT_NOT_JSON},
+		{"{\"a\":1}x", REJECT_NOT_JSON},
+	};
+	for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+		decoding_feed(&decoding, text_of(records[i].record));
+		ck_assert_uint_eq(decoding.count, 1);
+		ck_assert_msg(decoding.records[0].why == records[i].why, "%s: %s",
+			      records[i].record, reject_name(decoding.records[0].why));
+		ck_assert(records[i].why == ACCEPTED || decoding.records[0].detail.size > 0);
+	}
+	/* Digits are kept when the number does not fit. */
+	CHECK_FIELD(decoding_one(&decoding, records[4].record), "a", "18446744073709551617");
+}
+END_TEST
+
 START_TEST(a04_depth_keeps_the_protected_fields)
 {
 	struct builder builder = {0};
@@ -312,6 +349,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, a01_duplicates_at_every_nesting);
 	tcase_add_test(tests, a02_nul_in_keys_and_values);
+	tcase_add_test(tests, a03_numbers_and_texts_at_the_edge_of_json);
 	tcase_add_test(tests, a04_depth_keeps_the_protected_fields);
 	tcase_add_test(tests, a05_a_hundred_thousand_keys);
 	tcase_add_test(tests, a05_more_protected_values_than_fields);
