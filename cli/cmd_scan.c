@@ -140,8 +140,12 @@ static void print_totals(struct session *session, const struct scan_totals *tota
 {
 	(void)fprintf(session->problems,
 		      "%" PRIu64 " events read, %" PRIu64 " quarantined; %zu rules, %" PRIu64
-		      " matches, %" PRIu64 " alerts\n",
-		      totals->events, totals->quarantined, rules, totals->matches, totals->alerts);
+		      " matches",
+		      totals->events, totals->quarantined, rules, totals->matches);
+	if (arguments_has(&session->arguments, "matches"))
+		(void)fputs("; alerts were not asked for\n", session->problems);
+	else
+		(void)fprintf(session->problems, ", %" PRIu64 " alerts\n", totals->alerts);
 	if (totals->time_missing > 0)
 		(void)fprintf(session->problems,
 			      "warning: %" PRIu64

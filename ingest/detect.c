@@ -216,6 +216,22 @@ static size_t blocking_rules(const struct detect *detect, const struct matches *
 	return count;
 }
 
+/* What the stateful stage must know of an event. */
+static enum status hand_over(struct detect *detect, struct stream *stream,
+			     const struct event *event, const struct matches *matches,
+			     struct detected *to)
+{
+	uint8_t flags = record_flags(detect, stream, event);
+	struct record_sink records = {to->records, to->actor_count};
+	enum status status = plan_route(detect->options.plan, event, matches->rules, matches->count,
+					flags, &records, &detect->counters.routes);
+	if (status != OK)
+		return status;
+	const struct rule *blocking[BLOCKING_MAX];
+	size_t blocking_count = blocking_rules(detect, matches, blocking);
+	return cohort_count(detect->cohorts, event, blocking, blocking_count);
+}
+
 /* Stops 5 and 6 for one event: which rules match, and what the stateful stage must know of it. */
 static enum status detect_event(struct detect *detect, struct stream *stream,
 				const struct event *event, const struct detect_sink *sink,
@@ -226,15 +242,8 @@ static enum status detect_event(struct detect *detect, struct stream *stream,
 	if (status != OK)
 		return status;
 	detect->counters.undecided += matches.undecided_count;
-	uint8_t flags = record_flags(detect, stream, event);
-	struct record_sink records = {to->records, to->actor_count};
-	status = plan_route(detect->options.plan, event, matches.rules, matches.count, flags,
-			    &records, &detect->counters.routes);
-	if (status != OK)
-		return status;
-	const struct rule *blocking[BLOCKING_MAX];
-	size_t blocking_count = blocking_rules(detect, &matches, blocking);
-	status = cohort_count(detect->cohorts, event, blocking, blocking_count);
+	if (!detect->options.only_match)
+		status = hand_over(detect, stream, event, &matches, to);
 	if (status == OK && sink != NULL && sink->on_event != NULL)
 		sink->on_event(sink->context, event, &matches);
 	return status;

@@ -28,6 +28,7 @@ struct detect_options {
 	unsigned actor_count;
 	int64_t lateness_us;
 	bool keep_events; /* build blocks and quarantine rows; a scan does not */
+	bool only_match;  /* nobody asks for alerts: no match records, cohorts or watermark */
 };
 
 /* One source partition as a worker sees it. */

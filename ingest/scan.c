@@ -94,6 +94,7 @@ enum status scan_new(const struct scan_options *options, struct scan **ret_scan,
 		.decoder = options->decoder,
 		.enrich = options->enrich,
 		.actor_count = 1,
+		.only_match = options->sink.on_alert == NULL,
 		/* Sorted input is never late, whatever the order of its lines. */
 		.lateness_us = options->lateness_us < 0 ? INT64_MAX : options->lateness_us,
 	};

@@ -32,7 +32,8 @@ struct scan_reject {
 
 /* What the caller hears; any of them may be NULL. Views are valid during the call. */
 struct scan_sink {
-	void (*on_alert)(void *context, const struct alert *alert); /* every revision */
+	/* Every revision. NULL: rules are matched, and nothing is correlated. */
+	void (*on_alert)(void *context, const struct alert *alert);
 	void (*on_match)(void *context, const struct scan_match *match);
 	void (*on_undecided)(void *context, const struct scan_match *match);
 	void (*on_reject)(void *context, const struct scan_reject *reject);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|formats|gate], or ./dev bench rules FOLDER:
-# without a name the first three. Figures are CPU seconds of the whole process (user + system) and the peak of its memory;
+# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|formats|gate|hostile], or ./dev
+# bench rules [FOLDER] (tests/bench/rules.sh): without a name the first three. Figures are CPU seconds
+# of the whole process (user + system) and the peak of its memory;
 # the machine and the versions stand above them. What is worth keeping goes to RESULTS.md by hand.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -112,7 +113,9 @@ bench_decode() { build_programs && "$bin/bench_decode"; }
 bench_formats() { build_programs && "$bin/bench_formats"; }
 bench_gate() { build_programs && "$bin/gate_sim" "${PICKET_BENCH_RUNS:-400}"; }
 
-bench_rules() { build_programs && "$bin/bench_rules" "$@"; }
+
+# shellcheck source=tests/bench/rules.sh
+source tests/bench/rules.sh
 
 machine
 if [ "${1:-}" = rules ]; then

@@ -231,6 +231,28 @@ START_TEST(a_file_given_twice_is_refused)
 }
 END_TEST
 
+/* Without somebody to hear alerts nothing is correlated, and the matches are the same. */
+START_TEST(matches_alone_do_not_need_the_stateful_stage)
+{
+	struct scan *scan = begin(-1, false);
+	for (int i = 0; i < 10; i++)
+		feed_failure(scan, "u", 100 + i);
+	(void)end(&scan);
+	uint64_t matches = totals.matches;
+	ck_assert_uint_eq(matches, 10);
+	ck_assert_uint_gt(totals.routes.records, 0);
+	struct scan_options options = {
+		.ruleset = ruleset, .decoder = {.time_trusted = true}, .lateness_us = -1};
+	ck_assert_int_eq(scan_new(&options, &scan, NULL), OK);
+	for (int i = 0; i < 10; i++)
+		feed_failure(scan, "u", 100 + i);
+	(void)end(&scan);
+	ck_assert_uint_eq(totals.matches, matches);
+	ck_assert_uint_eq(totals.routes.records, 0);
+	ck_assert_uint_eq(totals.alerts, 0);
+}
+END_TEST
+
 static void feed_note(struct scan *scan, const char *note, int second)
 {
 	char payload[256];
@@ -282,6 +304,7 @@ int main(void)
 	tcase_add_test(tests, a_file_that_breaks_off_is_a_reject);
 	tcase_add_test(tests, a_file_given_twice_is_refused);
 	tcase_add_test(tests, a_rule_that_gives_up_raises_an_alert);
+	tcase_add_test(tests, matches_alone_do_not_need_the_stateful_stage);
 	suite_add_tcase(suite, tests);
 	int failed = run_suite(suite);
 	bytes_done(&heard);
