@@ -41,7 +41,7 @@ static enum status make_regex(struct check *check, struct arena *arena, struct e
 		return status;
 	check->regex_flags = predicate->regex.flags;
 	check->pattern = strip_inline_flags(predicate->regex.pattern, &check->regex_flags);
-	check->is_linear = regex_is_portable(check->pattern);
+	check->linear = linear_kind_of(check->pattern);
 	check->required = required_of(check->pattern, arena);
 	if (check->required.count > 0)
 		check->index = INDEX_REGEX;
@@ -117,9 +117,10 @@ static enum verdict search(const struct check *check, uint32_t id, struct readin
 	struct text text = view_text(reading, view);
 	bool found = false;
 	enum status status = EINVALID;
-	if (check->is_linear)
+	if (check->linear != LINEAR_NONE)
 		status = search_linear(check, id, reading, text, &found);
-	if (status == EINVALID) /* too large for Vectorscan: PCRE2 means the same by it */
+	bool open = status == OK && check->linear == LINEAR_NECESSARY && found;
+	if (status == EINVALID || open) /* too large for Vectorscan; or it has not seen all of it */
 		return regex_search(check->regex, reading->regex_scratch, text);
 	if (status != OK) {
 		reading->status = status;

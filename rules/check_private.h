@@ -28,12 +28,12 @@ struct check {
 	uint32_t slot;       /* SLOT_ANY for keywords */
 	uint32_t other_slot; /* FIELDREF */
 	enum check_index index;
-	struct glob glob;     /* GLOB */
-	struct number number; /* NUMBER */
-	bool hit_proves;      /* INDEX_SCAN: the scanner's hit is the answer */
-	struct regex *regex;  /* REGEX for PCRE2 */
-	bool is_linear;       /* ... which Vectorscan takes, unless it is too large for it */
-	struct text pattern;  /* REGEX without leading inline flags, which are in: */
+	struct glob glob;        /* GLOB */
+	struct number number;    /* NUMBER */
+	bool hit_proves;         /* INDEX_SCAN: the scanner's hit is the answer */
+	struct regex *regex;     /* REGEX for PCRE2 */
+	enum linear_kind linear; /* ... for Vectorscan, unless it is too large for it */
+	struct text pattern;     /* REGEX without leading inline flags, which are in: */
 	unsigned regex_flags;
 	struct required required; /* REGEX: is false for a value without one of these */
 };

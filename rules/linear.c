@@ -28,9 +28,17 @@ void linear_free(struct linear **linear)
 	*linear = NULL;
 }
 
+enum linear_kind linear_kind_of(struct text pattern)
+{
+	if (regex_is_portable(pattern))
+		return LINEAR_EXACT;
+	return regex_is_nearly_portable(pattern) ? LINEAR_NECESSARY : LINEAR_NONE;
+}
+
 enum status linear_new(struct text pattern, unsigned flags, struct linear **ret_linear)
 {
-	assert(regex_is_portable(pattern));
+	enum linear_kind kind = linear_kind_of(pattern);
+	assert(kind != LINEAR_NONE);
 	struct linear *linear cleanup(linear_free) = calloc(1, sizeof *linear);
 	if (linear == NULL)
 		return ENOMEMORY;
@@ -41,6 +49,7 @@ enum status linear_new(struct text pattern, unsigned flags, struct linear **ret_
 	linear->flags |= (flags & REGEX_CASELESS) != 0 ? HS_FLAG_CASELESS : 0;
 	linear->flags |= (flags & REGEX_MULTILINE) != 0 ? HS_FLAG_MULTILINE : 0;
 	linear->flags |= (flags & REGEX_DOTALL) != 0 ? HS_FLAG_DOTALL : 0;
+	linear->flags |= kind == LINEAR_NECESSARY ? HS_FLAG_PREFILTER : 0;
 	linear->is_ascii = utf8_is_ascii(pattern);
 	*ret_linear = TAKE(linear);
 	return OK;

@@ -131,22 +131,55 @@ static bool escape_is_portable(char c)
 	return sign || (c != '\0' && strchr("dDwWsSbBnrtf", c) != NULL);
 }
 
-bool regex_is_portable(struct text pattern)
+/* The groups that Vectorscan has, and with `nearly` those that it can leave out. */
+static bool group_is_portable(struct text group, bool nearly)
+{
+	static const char *const all[] = {"(?:", "(?=", "(?!", "(?>", "(?<=", "(?<!"};
+	for (size_t i = 0; i < (nearly ? sizeof all / sizeof *all : 1); i++)
+		if (text_starts(group, text_of(all[i])))
+			return true;
+	return false;
+}
+
+static bool is_digit_at(struct text pattern, size_t at)
+{
+	return at < pattern.size && pattern.data[at] >= '0' && pattern.data[at] <= '9';
+}
+
+/* \1 to \9 behind no class: in one, and with a second digit, they are characters. */
+static bool is_reference(struct text pattern, size_t at)
+{
+	return is_digit_at(pattern, at + 1) && pattern.data[at + 1] != '0' &&
+	       !is_digit_at(pattern, at + 2) && memchr(pattern.data, '[', at) == NULL;
+}
+
+static bool is_portable(struct text pattern, bool nearly)
 {
 	for (size_t i = 0; i < pattern.size; i++) {
 		char c = pattern.data[i];
 		char next = i + 1 < pattern.size ? pattern.data[i + 1] : '\0';
-		if (c == '\0' || (c == '\\' && !escape_is_portable(next)))
+		bool reference = nearly && is_reference(pattern, i);
+		if (c == '\0' || (c == '\\' && !escape_is_portable(next) && !reference))
 			return false;
-		/* Of the special groups only (?: and the plain one; [: stands for POSIX classes. */
 		if (c == '(' && (next == '*' || next == '?') &&
-		    !text_starts(text_cut(pattern, i), TEXT("(?:")))
+		    !group_is_portable(text_cut(pattern, i), nearly))
 			return false;
+		/* [: stands for POSIX classes. */
 		if (c == '[' && (next == ':' || next == '.' || next == '='))
 			return false;
 		i += c == '\\';
 	}
 	return true;
+}
+
+bool regex_is_portable(struct text pattern)
+{
+	return is_portable(pattern, false);
+}
+
+bool regex_is_nearly_portable(struct text pattern)
+{
+	return is_portable(pattern, true);
 }
 
 void regex_scratch_free(struct regex_scratch **scratch)

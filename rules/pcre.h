@@ -2,8 +2,9 @@
  *
  * Why: two engines, one meaning. Vectorscan is linear whatever the text is, so it takes every
  * pattern whose constructs mean the same in both engines (linear.h); PCRE2 takes what is left
- * (look-around, back-references, atomic groups), under limits. An attacker who writes the text
- * that makes a pattern explode gets VERDICT_UNDECIDED, which is reported, never "no match".
+ * (look-around, back-references, atomic groups), under limits, and only for texts in which
+ * Vectorscan has found the pattern without these. An attacker who writes the text that makes a
+ * pattern explode gets VERDICT_UNDECIDED, which is reported, never "no match".
  *
  * Invariant: PCRE2 has checked the syntax of every pattern; no JIT (its limits do not bound time:
  * reliability notes), no \C, no (*VERB) at the start, UTF-8 on, newline is LF.
@@ -33,6 +34,9 @@ void regex_free(struct regex **regex);
 
 /* The pattern holds only constructs that mean the same in Vectorscan. */
 bool regex_is_portable(struct text pattern);
+
+/* ... but for look-around, back-references and atomic groups, which Vectorscan can leave out. */
+bool regex_is_nearly_portable(struct text pattern);
 
 struct regex_scratch;
 

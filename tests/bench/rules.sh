@@ -45,7 +45,11 @@ make_set() {
 # cpu COMMAND...: CPU seconds and peak KiB of a command, the faster of two runs; its output in $work/out.
 cpu() {
 	for _ in 1 2; do
-		/usr/bin/env time -f '%U %S %M' -o "$work/time" "$@" >"$work/out" 2>"$work/err"
+		/usr/bin/env time -f '%U %S %M' -o "$work/time" "$@" >"$work/out" 2>"$work/err" ||
+			[ $? -le 2 ] || { # 2 of ours: some lines could not be read
+			tail -n 3 "$work/err" >&2
+			return 1
+		}
 		tail -n 1 "$work/time"
 	done | awk '{ s = $1 + $2; if (NR == 1 || s < best) best = s; m = $3 > m ? $3 : m }
 		END { print best, m }'
@@ -56,8 +60,11 @@ row() {
 	local label=$1 lane=$2 load whole
 	shift 2
 	head -n 1 "$lane" >"$work/one.ndjson"
-	load=$(cpu "${@//FILE/$work/one.ndjson}")
-	whole=$(cpu "${@//FILE/$lane}")
+	load=$(cpu "${@//FILE/$work/one.ndjson}") && whole=$(cpu "${@//FILE/$lane}") || {
+		echo "$label: failed"
+		found=none
+		return 1
+	}
 	found=$(wc -l <"$work/out")
 	us=$(awk -v l="$load" -v w="$whole" -v n="$(wc -l <"$lane")" 'BEGIN {
 		split(l, a); split(w, b); printf "%.2f", (b[1] - a[1]) * 1e6 / n }')

@@ -41,7 +41,7 @@ static const char rules_text[] =
 	"---\n"
 	"title: gives up\nid: 44444444-4444-4444-8444-444444444444\n"
 	"logsource: {product: microservice}\n"
-	"detection: {s: {note|re: '^(?=a)(a+)+$'}, condition: s}\nlevel: low\n";
+	"detection: {s: {note|re: '^(a+)+(?=b)'}, condition: s}\nlevel: low\n";
 
 static char folder[] = "/tmp/picket-runtime-XXXXXX";
 static char paths[FILES][64];

@@ -90,6 +90,11 @@ static const struct {
 	{"f|re: 'id=.*id=.*role=admin$'", "id=", "!"},
 	{"f|re: '([a-z]+)*[0-9]{9}'", "abcdefgh", "12345678!"},
 	{"f|contains: 'a*a*a*a*a*a*a*b'", "a", "c"},
+	/* PCRE2 would explode, but without look-around and references there is no match either. */
+	{"f|re: '^(?=a)(a+)+$'", "a", "!"},
+	{"f|re: '(.*)*\\1evil!'", "evil", "?"},
+	{"f|re: '(?:id=.*)+(?!q)role=admin$'", "id=", "role=admin?"},
+	{"f|re: '(a|aa)+(?<!b)c'", "a", "d"},
 };
 
 /* What Vectorscan takes and what wildcards say is decided, whatever the text. */
@@ -112,11 +117,9 @@ END_TEST
 static const struct {
 	const char *item, *unit, *end;
 } limited[] = {
-	{"f|re: '^(?=a)(a+)+$'", "a", "!"},
-	{"f|re: '(?=x)x.*x.*x.*y$'", "x", "yx"},
-	{"f|re: '(.*)*\\1evil!'", "evil", "?"},
-	{"f|re: '(?:id=.*)+(?!q)role=admin$'", "id=", "role=admin?"},
-	{"f|re: '(a|aa)+(?<!b)c'", "a", "d"},
+	{"f|re: '^(a+)+(?=b)'", "a", "!"},
+	{"f|re: '(a|aa)+(?<!a)$'", "a", ""},
+	{"f|re: '^(x.*)+(?!$)(?=z)'", "x", ""},
 };
 
 /* What only PCRE2 takes ends at its limits, and says so. */
@@ -131,10 +134,8 @@ START_TEST(limits_are_told_as_undecided)
 		for (size_t k = 0; k < 2; k++) {
 			meet(&trial, repeated(&trial, limited[i].unit, sizes[k], limited[i].end));
 			ck_assert_msg(trial.matches.count == 0, "%s", limited[i].item);
-			bool could_be_decided = strstr(limited[i].item, "c'") != NULL ||
-						strstr(limited[i].item, "evil!") != NULL;
-			ck_assert_msg(trial.matches.undecided_count == 1 || could_be_decided,
-				      "%s: silent at %zu bytes", limited[i].item, sizes[k]);
+			ck_assert_msg(trial.matches.undecided_count == 1, "%s: silent at %zu bytes",
+				      limited[i].item, sizes[k]);
 		}
 	}
 }

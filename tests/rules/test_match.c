@@ -260,7 +260,7 @@ END_TEST
 START_TEST(undecided_is_reported)
 {
 	struct bench *b cleanup(bench_done) = bench_new();
-	const struct expr *gave_up = regex_of(b, "f", "^(?=a)(a+)+$", 0);
+	const struct expr *gave_up = regex_of(b, "f", "^(a+)+(?=b)", 0);
 	const struct expr *yes = glob_of(b, "g", "yes");
 	const struct expr *no = glob_of(b, "g", "no");
 	add_rule(b, gave_up);
@@ -288,7 +288,7 @@ START_TEST(undecided_is_reported)
 	ck_assert_uint_eq(matcher_counters(b->matcher, 0)->undecided, 1);
 	ck_assert_uint_eq(matcher_counters(b->matcher, 3)->undecided, 0);
 	/* The same with a member that decides it. */
-	put_string(b, "f", "aa");
+	put_string(b, "f", "aab");
 	matches = match_both(b);
 	ck_assert(has_rule(matches, 0));
 	ck_assert_uint_eq(matches.undecided_count, 0);

@@ -258,6 +258,52 @@ START_TEST(both_engines_mean_the_same)
 }
 END_TEST
 
+static const char *const nearly[] = {
+	"(?=a)a",    "(?!a)b",        "a(?=b)",         "a(?!b)",      "(?<=a)b",
+	"(?<!a)b",   "(?>a+)b",       "(a)\\1",         "(a|b)\\1",    "(.)\\1",
+	"^(?=.*b)a", "^(?!.*b)",      "(?=a)(?=b)",     "(?!^)a",      "(?<!^)a",
+	"(?<=\\n)a", "a(?=$)",        "(?=\\bk)",       "(a*)\\1b",    "(?:(?!a).)*",
+	"(?!)",      "(?=)",          "((?=a)|b)k",     "(?<=a|bb)k",  "(?!a)|b",
+	"(?>a|ab)b", "(?=(a))\\1",    "(\\w)\\1(?!k)",  "^(a+)+(?=b)", "(?<!\\s)s",
+	"(?=a{2})a", "(?!\xc3\xa9).", "(?<=\xc3\xa9)b",
+};
+
+/* Where Vectorscan leaves out what it cannot do it may find too much, never too little. */
+START_TEST(what_is_nearly_portable_is_never_missed)
+{
+	static const char *const letters[] = {"a",        "b", "k", "\n",
+					      "\xc3\xa9", " ", "A", "\xe2\x84\xaa"};
+	struct regex_scratch *scratch cleanup(regex_scratch_free) = regex_scratch_new();
+	size_t ruled_out = 0, found = 0;
+	for (size_t i = 0; i < sizeof nearly / sizeof *nearly * 8; i++) {
+		const char *pattern = nearly[i / 8];
+		ck_assert_msg(regex_is_nearly_portable(text_of(pattern)) &&
+				      !regex_is_portable(text_of(pattern)),
+			      "%s", pattern);
+		struct pair pair cleanup(pair_done) = pair_new(pattern, (unsigned)i % 8);
+		uint32_t random = 1;
+		for (size_t k = 0; pair.taken && k < 600; k++) {
+			char subject[64] = "";
+			for (size_t n = random >> 28; n > 0; n--) {
+				random = random * 1664525 + 1013904223;
+				strcat(subject, letters[random >> 29]);
+			}
+			random = random * 1664525 + 1013904223;
+			bool hit = false;
+			struct text text = text_of(subject);
+			ck_assert_int_eq(linear_search(pair.linear, &pair.scratch, text, &hit), OK);
+			enum verdict want = regex_search(pair.regex, scratch, text);
+			ck_assert_msg(hit || want == VERDICT_FALSE, "/%s/ flags %zu missed in '%s'",
+				      pattern, i % 8, subject);
+			ruled_out += !hit;
+			found += want == VERDICT_TRUE;
+		}
+	}
+	ck_assert_uint_gt(ruled_out, 10000);
+	ck_assert_uint_gt(found, 10000);
+}
+END_TEST
+
 START_TEST(unportable_constructs_stay_with_pcre2)
 {
 	static const char *const patterns[] = {
@@ -268,6 +314,13 @@ START_TEST(unportable_constructs_stay_with_pcre2)
 	for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
 		ck_assert_msg(!regex_is_portable(text_of(patterns[i])), "%s", patterns[i]);
 	ck_assert(!regex_is_portable((struct text){"a\0b", 3}));
+	for (size_t i = 2; i < sizeof patterns / sizeof *patterns; i++)
+		ck_assert_msg(!regex_is_nearly_portable(text_of(patterns[i])) ||
+				      strcmp(patterns[i], "\\1") == 0,
+			      "%s", patterns[i]);
+	ck_assert(!regex_is_nearly_portable(TEXT("(a)[\\1]")));
+	ck_assert(!regex_is_nearly_portable(TEXT("(a)\\11")));
+	ck_assert(!regex_is_nearly_portable(TEXT("(a)(?(1)b)")));
 }
 END_TEST
 
@@ -279,6 +332,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, exploding_patterns_are_undecided_in_bounded_time);
 	tcase_add_test(tcase, long_values_are_undecided_not_unmatched);
 	tcase_add_test(tcase, both_engines_mean_the_same);
+	tcase_add_test(tcase, what_is_nearly_portable_is_never_missed);
 	tcase_add_test(tcase, unportable_constructs_stay_with_pcre2);
 }
 
