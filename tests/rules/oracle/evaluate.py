@@ -257,8 +257,9 @@ def compile_reference(field, value):
 def compile_bool(field, value):
     word = "true" if value.boolean else "false"
 
-    def holds(found):
-        return isinstance(found, (bool, str)) and fold(text_of(found)) == word
+    def holds(found):  # true and false are words of JSON: no other script spells them
+        text = text_of(found) if isinstance(found, (bool, str)) else ""
+        return text.isascii() and text.lower() == word
 
     return lambda event: any(holds(found) for found in event.values(field))
 

@@ -1,4 +1,4 @@
-"""Random rules with every modifier but expand, written as YAML: public rules use half of the language only.
+"""Random rules with every modifier but expand: public rules use half of the language only.
 
 An alphabet so small that everything collides with everything: cases whose folding changes their
 size, dashes, escapes at every place, numbers in texts. What one of the two refuses is not compared;
@@ -127,8 +127,8 @@ def value(chance):
     kind = chance.randrange(12)
     if kind < 6:
         return text(chance, chance.random() < 0.2)
-    return chance.choice((None, "", True, "true", [], {}, *NUMBERS, 4.0, 1e22, 18446744073709551617, -0.0, "4", "4.0",
-                          "1e3", *ADDRESSES,
+    return chance.choice((None, "", True, "true", [], {}, *NUMBERS, 4.0, 1e22, -0.0,
+                          18446744073709551617, "4", "4.0", "1e3", *ADDRESSES,
                           *DATES, ["a", "k\u0130"], [4, None]))
 
 

@@ -2,11 +2,12 @@
 """picket against a second oracle that shares no code with it: pySigma reads the rules, evaluate.py
 walks what it read. Every SigmaHQ rule is tried on recorded events (Panther, CloudTrail of attacks,
 Google Cloud and Workspace, other projects' own tests) and on events made from the rules themselves
-(invent.py); `picket scan --input raw --matches` must say the same.
+(invent.py), and random rules on random ones (generate.py); our own cases are asked too (cases.py).
+`picket scan --input raw --matches` must say the same.
 
 pySigma comes from PyPI into a cache outside the tree (PICKET_CACHE, else ~/.cache/picket); without
-it, or without the shared data, the test says SKIP and counts it. A difference is a bug, unless
-DECISIONS names it with its reason.
+it, or without the shared data, the test says SKIP and counts it. A difference is a bug; where the
+two differ by decision the reason is written down: REFUSALS below, `pysigma` in a case.
 
   tests/rules/oracle/run.py --picket build/release/picket [--long] [--seed N]
 """
@@ -422,7 +423,7 @@ def run(arguments, data):
             failed += 1
         print(f"oracle: {comparison.pairs} rule-event pairs, {comparison.matches} matches, "
               f"{len(comparison.differences)} differences")
-        print(f"oracle: {len(DATA_SETS) + 3 if not failed else 0} passed, {failed} failed, "
+        print(f"oracle: {len(DATA_SETS) + 4 if not failed else 0} passed, {failed} failed, "
               f"0 skipped")
         return 1 if failed else 0
 
