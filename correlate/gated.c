@@ -110,8 +110,10 @@ static void gated_thin_proofs(struct gated *gated, size_t p, size_t added)
 
 /* Too many: the older half goes, whole events, and what is decided by windows that reach there is
  * a lower bound. */
-static void gated_cut(struct gated *gated)
+static void gated_cut(struct gated *gated, const struct unit *unit)
 {
+	if (gated->memory != NULL && machine_of(unit)->encode == NULL)
+		machine_of(unit)->done(gated); /* it stood for entries that go */
 	size_t gone = gated->count / 2;
 	while (gone < gated->count && gated->entries[gone].secondary)
 		gone++;
@@ -124,7 +126,7 @@ enum status gated_add(struct gated *gated, const struct unit *unit, const struct
 	assert(event->value_count > 0 && event->value_count <= RECORD_VALUES_MAX);
 	size_t max = unit->judged == JUDGED_SEQUENCE ? SEQUENCE_ENTRIES_MAX : GATED_ENTRIES_MAX;
 	if (gated->count + event->value_count > max)
-		gated_cut(gated);
+		gated_cut(gated, unit);
 	int64_t time_us = event->proof->evidence.time_us;
 	size_t p = gated_place(gated, time_us);
 	enum status status = gated_reserve(gated, gated->count + event->value_count);
@@ -239,8 +241,9 @@ void gated_encode(const struct gated *gated, const struct unit *unit, struct byt
 		before_us = entry->time_us;
 		entry_encode(entry, to);
 	}
-	bytes_put_u8(to, gated->memory != NULL);
-	if (gated->memory != NULL)
+	bool remembers = gated->memory != NULL && machine_of(unit)->encode != NULL;
+	bytes_put_u8(to, remembers);
+	if (remembers)
 		machine_of(unit)->encode(gated, to);
 }
 

@@ -66,7 +66,8 @@ struct machine {
 	/* Forgets what cannot matter any more; the time until when the rest may, INT64_MIN: all is
 	 * gone. */
 	int64_t (*forget)(struct gated *gated, const struct unit *unit, int64_t watermark_us);
-	/* Of `memory`; NULL when the machine has none. */
+	/* Of `memory`; NULL when the machine has none, encode and decode also when it is no state
+	 * but can be found again from the entries. */
 	void (*encode)(const struct gated *gated, struct bytes *to);
 	enum status (*decode)(struct cursor *from, const struct unit *unit, struct gated *gated);
 	void (*done)(struct gated *gated);

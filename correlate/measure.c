@@ -66,6 +66,15 @@ void measure_done(struct measure *measure)
 
 static const struct judge_rule distinct_rule = {.type = CORRELATION_VALUE_COUNT, .at_least = 1};
 
+size_t measure_bytes(const struct measure *measure)
+{
+	size_t ranked = measure->sketch == NULL
+				? 0
+				: SKETCH_SIZE * sizeof *measure->sketch +
+					  MEASURE_EXACT_MAX * sizeof *measure->sorted;
+	return ranked + judge_bytes(&measure->distinct, &distinct_rule);
+}
+
 void measure_clear(struct measure *measure)
 {
 	judge_clear(&measure->distinct, &distinct_rule);

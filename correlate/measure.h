@@ -38,6 +38,7 @@ struct figure {
 
 void measure_init(const struct correlation *correlation, struct measure *measure);
 void measure_done(struct measure *measure);
+size_t measure_bytes(const struct measure *measure); /* behind the struct, about */
 /* `first` of the values of its event. */
 enum status measure_push(struct measure *measure, uint64_t value, bool first);
 void measure_pop(struct measure *measure, uint64_t value, bool first);

@@ -5,31 +5,40 @@
  * window that holds contains it. The window ends at t, so it is complete when the watermark has
  * passed t; nothing else is waited for. All events of one time share one window.
  *
- * One pass over the events that were not judged yet, from W before the first of them: every event
- * is pushed once and popped once (measure.h), so the work is that of the events of one window plus
- * the new ones. Nothing is kept between two passes but the events: what a pass says is a function
- * of them alone, so a restart cannot change it.
+ * One pass over the events that were not judged yet: every event is pushed once and popped once
+ * (measure.h), and the figure of a long window is kept until the next pass, so that the work per
+ * event is constant. What is kept so is no state: it is not saved, a pass without it begins with
+ * the events of W before the first that is new, and says the same.
  *
  * Memory: the events of the last W, at most GATED_ENTRIES_MAX. */
 #include "correlate/gated.h"
 #include "correlate/measure.h"
 
 #include <assert.h>
+#include <stdlib.h>
+
+/* Windows of fewer entries are counted anew: cheaper than to remember their figure. */
+enum { KEEP_ENTRIES = 32, KEEP_RANKED_ENTRIES = 512 };
+
+/* gated->memory: the figure of entries[from .. decided_count). */
+struct kept {
+	struct measure measure;
+	size_t from;
+};
 
 struct pass {
 	struct gated *gated;
 	const struct unit *unit;
 	struct window_news *news;
-	struct measure measure;
-	size_t from; /* the window is entries[from .. end) */
-	size_t end;
+	struct kept *kept;
+	size_t end;    /* the window is entries[kept->from .. end) */
 	size_t marked; /* entries below have been told to contribute */
 };
 
 static enum status pass_push(struct pass *pass, size_t i)
 {
 	const struct gated_entry *entry = &pass->gated->entries[i];
-	return measure_push(&pass->measure, entry->value, !entry->secondary);
+	return measure_push(&pass->kept->measure, entry->value, !entry->secondary);
 }
 
 /* Moves the window to the one that ends at entries[end - 1]. */
@@ -41,15 +50,15 @@ static enum status pass_slide(struct pass *pass, size_t end)
 	for (; status == OK && pass->end < end; pass->end++)
 		status = pass_push(pass, pass->end);
 	while (status == OK &&
-	       !time_within(entries[pass->from].time_us, entries[end - 1].time_us, span_us)) {
-		measure_pop(&pass->measure, entries[pass->from].value,
-			    !entries[pass->from].secondary);
-		pass->from++;
+	       !time_within(entries[pass->kept->from].time_us, entries[end - 1].time_us, span_us)) {
+		measure_pop(&pass->kept->measure, entries[pass->kept->from].value,
+			    !entries[pass->kept->from].secondary);
+		pass->kept->from++;
 	}
-	if (status != OK || !measure_is_stale(&pass->measure))
+	if (status != OK || !measure_is_stale(&pass->kept->measure))
 		return status;
-	measure_clear(&pass->measure);
-	for (size_t i = pass->from; status == OK && i < end; i++)
+	measure_clear(&pass->kept->measure);
+	for (size_t i = pass->kept->from; status == OK && i < end; i++)
 		status = pass_push(pass, i);
 	return status;
 }
@@ -63,7 +72,7 @@ static enum status pass_tell(struct pass *pass, size_t first, const struct figur
 		if (!entries[i].secondary)
 			status = window_items_push(&pass->news->fired, entries[i].time_us,
 						   entries[i].proof);
-	pass->marked = pass->marked > pass->from ? pass->marked : pass->from;
+	pass->marked = pass->marked > pass->kept->from ? pass->marked : pass->kept->from;
 	for (; status == OK && pass->marked < pass->end; pass->marked++)
 		status = gated_contribute(&entries[pass->marked], pass->unit, pass->news);
 	pass->news->degraded = pass->news->degraded ||
@@ -75,6 +84,35 @@ static enum status pass_tell(struct pass *pass, size_t first, const struct figur
 	return status;
 }
 
+static void sliding_done(struct gated *gated)
+{
+	struct kept *kept = gated->memory;
+	measure_done(&kept->measure);
+	free(kept);
+	gated->memory = NULL;
+}
+
+/* Goes on from what was kept, or from W before the first event that is new. */
+static enum status pass_begin(struct pass *pass)
+{
+	struct gated *gated = pass->gated;
+	pass->end = gated->decided_count;
+	pass->kept = gated->memory;
+	if (pass->kept != NULL)
+		return OK;
+	pass->kept = gated->memory = calloc(1, sizeof *pass->kept);
+	if (pass->kept == NULL)
+		return ENOMEMORY;
+	measure_init(pass->unit->rule->correlation, &pass->kept->measure);
+	int64_t begin_us = time_before(gated->entries[pass->end].time_us, pass->unit->timespan_us);
+	while (gated->entries[pass->kept->from].time_us < begin_us)
+		pass->kept->from++;
+	enum status status = OK;
+	for (size_t i = pass->kept->from; status == OK && i < pass->end; i++)
+		status = pass_push(pass, i);
+	return status;
+}
+
 static enum status sliding_advance(struct gated *gated, const struct unit *unit,
 				   int64_t watermark_us, struct window_news *news)
 {
@@ -82,13 +120,7 @@ static enum status sliding_advance(struct gated *gated, const struct unit *unit,
 	struct pass pass = {.gated = gated, .unit = unit, .news = news};
 	if (gated->decided_count == gated->count)
 		return OK;
-	measure_init(correlation, &pass.measure);
-	int64_t begin_us =
-		time_before(gated->entries[gated->decided_count].time_us, unit->timespan_us);
-	while (gated->entries[pass.from].time_us < begin_us)
-		pass.from++;
-	pass.end = pass.from;
-	enum status status = OK;
+	enum status status = pass_begin(&pass);
 	while (status == OK && gated->decided_count < gated->count &&
 	       time_passed(gated->entries[gated->decided_count].time_us, 0, watermark_us)) {
 		size_t first = gated->decided_count;
@@ -96,11 +128,15 @@ static enum status sliding_advance(struct gated *gated, const struct unit *unit,
 		status = pass_slide(&pass, gated->decided_count);
 		struct figure figure = {0};
 		if (status == OK)
-			figure = measure_figure(&pass.measure);
+			figure = measure_figure(&pass.kept->measure);
 		if (status == OK && figure.exists && conditions_hold(correlation, figure.value))
 			status = pass_tell(&pass, first, &figure);
 	}
-	measure_done(&pass.measure);
+	bool ranked = correlation->type == CORRELATION_VALUE_PERCENTILE ||
+		      correlation->type == CORRELATION_VALUE_MEDIAN;
+	size_t few = ranked ? KEEP_RANKED_ENTRIES : KEEP_ENTRIES;
+	if (gated->memory != NULL && gated->decided_count - pass.kept->from <= few)
+		sliding_done(gated);
 	return status;
 }
 
@@ -113,13 +149,31 @@ static int64_t sliding_next(const struct gated *gated, const struct unit *unit)
 
 static int64_t sliding_forget(struct gated *gated, const struct unit *unit, int64_t watermark_us)
 {
+	struct kept *kept = gated->memory;
+	size_t before = gated->count;
+	while (kept != NULL && kept->from < gated->decided_count &&
+	       time_passed(gated->entries[kept->from].time_us, unit->timespan_us, watermark_us)) {
+		measure_pop(&kept->measure, gated->entries[kept->from].value,
+			    !gated->entries[kept->from].secondary);
+		kept->from++;
+	}
 	gated_drop_passed(gated, unit->timespan_us, watermark_us);
+	if (kept != NULL)
+		kept->from -= before - gated->count;
 	return gated->count == 0 ? INT64_MIN
 				 : time_after(gated->entries[0].time_us, unit->timespan_us);
+}
+
+static size_t sliding_bytes(const struct gated *gated)
+{
+	const struct kept *kept = gated->memory;
+	return sizeof *kept + measure_bytes(&kept->measure);
 }
 
 const struct machine sliding_machine = {
 	.advance = sliding_advance,
 	.next_us = sliding_next,
 	.forget = sliding_forget,
+	.done = sliding_done,
+	.bytes = sliding_bytes,
 };

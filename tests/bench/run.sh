@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|formats|gate|hostile], or ./dev
-# bench rules [FOLDER] (tests/bench/rules.sh): without a name the first three. Figures are CPU seconds
-# of the whole process (user + system) and the peak of its memory;
+# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|formats|correlate|gate|hostile], or
+# ./dev bench rules [FOLDER] (tests/bench/rules.sh): without a name the first three. Figures are CPU
+# seconds of the whole process (user + system) and the peak of its memory;
 # the machine and the versions stand above them. What is worth keeping goes to RESULTS.md by hand.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -111,6 +111,7 @@ YAML
 build_programs() { cmake --build --preset release --target bench_programs >/dev/null; }
 bench_decode() { build_programs && "$bin/bench_decode"; }
 bench_formats() { build_programs && "$bin/bench_formats"; }
+bench_correlate() { build_programs && "$bin/bench_correlate"; }
 bench_gate() { build_programs && "$bin/gate_sim" "${PICKET_BENCH_RUNS:-400}"; }
 
 

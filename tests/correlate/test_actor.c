@@ -317,6 +317,46 @@ START_TEST(edited_rules_keep_their_state)
 }
 END_TEST
 
+/* One tenant opens groups without end; the other one is guessed at slowly, a try every 40 seconds,
+ * and its alert opens with the fifth try all the same. */
+START_TEST(a_flood_of_groups_hides_nobody_else)
+{
+	char *yaml = NULL;
+	ck_assert_int_gt(
+		asprintf(&yaml, "title: Failed login\nname: failed\nlogsource: {product: x}\n"
+				"level: informational\n"
+				"detection: {s: {event.action: login}, condition: s}\n---\n"
+				"title: Slow\nname: slow\nlevel: high\ncorrelation: {type: "
+				"event_count, rules: [failed], group-by: [user.id], timespan: 1h, "
+				"condition: {gte: 5}}\n"),
+		0);
+	struct bench bench = {.setup = setup_of(yaml)};
+	free(yaml);
+	actor_start(&bench, 2048);
+	bool opened = false;
+	for (int step = 0; step < 5; step++) {
+		for (int i = 0; i < 4000; i++) {
+			char user[16];
+			(void)snprintf(user, sizeof user, "x%d", step * 4000 + i);
+			login_as(&bench, "flood", user, step * 40, 0);
+		}
+		login_as(&bench, "victim", "ann", step * 40, 0);
+		close_at(&bench, step * 40 - 10);
+		for (size_t i = 0; i < bench.count; i++) {
+			ck_assert(text_equal(bench.changes[i].alert->tenant, TEXT("victim")));
+			ck_assert_int_eq(step, 4);
+			ck_assert_uint_eq(bench.changes[i].alert->flags, 0);
+			opened = true;
+		}
+	}
+	struct actor_counters counters = actor_counters(bench.actor);
+	ck_assert(opened);
+	ck_assert_uint_gt(counters.cells_refused, 10000);
+	ck_assert_uint_le(counters.cells, 2048 + 1);
+	bench_done(&bench);
+}
+END_TEST
+
 /* Damage in a checkpoint is refused or harmless: whatever was taken goes on without a crash. */
 START_TEST(damaged_checkpoints)
 {
@@ -379,5 +419,6 @@ int main(void)
 	tcase_add_test(tests, edited_rules_keep_their_state);
 	tcase_add_test(tests, damaged_checkpoints);
 	tcase_add_test(tests, damaged_records_are_refused_whole);
+	tcase_add_test(tests, a_flood_of_groups_hides_nobody_else);
 	return run_tests("actor", tests);
 }
