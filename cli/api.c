@@ -51,6 +51,8 @@ static const struct route routes[] = {
 	 api_events},
 	{"GET", "/v1/search", "q tenant since until topic partition from to sort fields limit after", API_SOCKET_ONLY,
 	 api_search},
+	{"GET", "/v1/store/verify", "after", API_SOCKET_ONLY, api_store_verify},
+	{"POST", "/v1/store/backup", "path", API_SOCKET_ONLY, api_store_backup},
 	{"GET", "/v1/retention", "", API_SOCKET_ONLY, api_retention},
 	{"POST", "/v1/sources/seek", "", API_SOCKET_ONLY, api_seek},
 	{"POST", "/v1/rules/reload", "", API_SOCKET_ONLY, api_rules_reload},

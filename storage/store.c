@@ -141,6 +141,14 @@ enum status store_drop_files(struct store *store, enum store_family family, stru
 	return store->calls->drop_files(store, family, from, to, err);
 }
 
+enum status store_backup(struct store *store, const char *path, struct error *err)
+{
+	assert(path != NULL);
+	if (store->calls->backup == NULL)
+		return error_set(err, EINVALID, "a store in memory has no files to copy");
+	return store->calls->backup(store, path, err);
+}
+
 uint64_t store_bytes(struct store *store)
 {
 	return store->calls->bytes(store);

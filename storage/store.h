@@ -73,6 +73,11 @@ void store_scan_free(struct store_scan **scan);
 enum status store_drop_files(struct store *store, enum store_family family, struct text from,
 			     struct text to, struct error *err);
 
+/* A copy of the store as it is now, in the folder path, which must not exist: files that do not
+ * change are linked, so it takes a moment and, on the same disk, hardly any room. EINVALID: the
+ * folder is there, or the store is in memory. */
+enum status store_backup(struct store *store, const char *path, struct error *err);
+
 /* Bytes on disk (or in memory), for figures. */
 uint64_t store_bytes(struct store *store);
 

@@ -40,6 +40,7 @@ struct store_calls {
 	/* NULL: the store has no files. */
 	enum status (*drop_files)(struct store *store, enum store_family family, struct text from,
 				  struct text to, struct error *err);
+	enum status (*backup)(struct store *store, const char *path, struct error *err); /* ditto */
 	struct store_view *(*view_new)(struct store *store); /* NULL: out of memory */
 	void (*view_free)(struct store_view *view);
 	void (*fail_at)(struct store *store, unsigned nth_commit, enum status status);

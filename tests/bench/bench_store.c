@@ -1,0 +1,310 @@
+/* What storing and searching costs: bench_store COUNT FOLDER [events|rows|blocks]
+ *
+ * Events are made here (names, shares and ranges of events.py), so that decoding is not in the
+ * figures. "events" writes one key per event (JSON, LZ4), "rows" the blocks of epochs and nothing
+ * else, "blocks" (default) those and merges them, then asks four questions. CPU is of the whole
+ * process, RocksDB's threads included; what making the events costs is measured first and taken
+ * off. Bytes are those of the folder after the memtables were flushed by closing it. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "storage/merge.h"
+#include "storage/search.h"
+
+enum { EPOCH_EVENTS = 4096, TENANTS = 400, USERS = 20000 };
+
+static uint64_t seed = 7;
+
+static uint64_t random_next(void)
+{
+	uint64_t z = (seed += 0x9e3779b97f4a7c15ull);
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
+static unsigned below(unsigned limit)
+{
+	return (unsigned)(random_next() % limit);
+}
+
+static double seconds(clockid_t clock)
+{
+	struct timespec now;
+	int failed = clock_gettime(clock, &now);
+	assert(failed == 0);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* random.paretovariate(0.8), without the mathematics: u^(-1/0.8) by repeated square roots. */
+static unsigned pareto(void)
+{
+	double u = ((double)below(1u << 30) + 1) / (1u << 30);
+	double quarter = 1 / u; /* u^-1 */
+	double root = quarter;
+	for (int i = 0; i < 20; i++) /* u^-1/4: two square roots of 1/u, by Newton */
+		root = (root + quarter / root) / 2;
+	double second = root;
+	for (int i = 0; i < 20; i++)
+		second = (second + root / second) / 2;
+	double value = quarter * second;
+	return value > 1e9 ? 0 : (unsigned)value % USERS;
+}
+
+static void add(struct event *event, struct arena *arena, const char *name, struct text text)
+{
+	enum status status = event_add(event, arena, text_of(name),
+				       (struct value){.type = VALUE_STRING, .text = text});
+	assert(status == OK);
+}
+
+static void add_number(struct event *event, struct arena *arena, const char *name, int64_t number)
+{
+	enum status status =
+		event_add(event, arena, text_of(name),
+			  (struct value){.type = VALUE_INTEGER,
+					 .integer = number,
+					 .text = arena_print(arena, "%" PRId64, number)});
+	assert(status == OK);
+}
+
+static struct event make(struct arena *arena, uint64_t i)
+{
+	static const char *const names[] = {"payments", "sessions", "catalog", "orders", "users",
+					    "search",   "billing",  "gateway", "notify", "tokens"};
+	static const char *const actions[] = {
+		"login",  "token.issue", "token.refresh", "read",          "write",
+		"delete", "list",        "policy.check",  "mfa.challenge", "health"};
+	static const unsigned weights[] = {8, 14, 22, 52, 67, 69, 89, 97, 99, 100};
+	static const char *const routes[] = {"/v1/sessions",
+					     "/v1/tokens",
+					     "/v1/orders/%u",
+					     "/v1/users/%u",
+					     "/v1/tenants/%u/invoices",
+					     "/healthz",
+					     "/v1/search"};
+	static const char *const agents[] = {
+		"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+		"Chrome/126.0 Safari/537.36",
+		"okhttp/4.12.0", "Go-http-client/2.0", "python-requests/2.32.3"};
+	static const unsigned statuses[] = {401, 403, 404, 500};
+	static const unsigned networks[] = {10, 52, 81, 203};
+	char time[32];
+	unsigned weight = below(100);
+	unsigned action = 0;
+	while (weights[action] <= weight)
+		action++;
+	bool good = below(100) >= 6;
+	bool login = action < 3 || action == 8;
+	unsigned user = pareto();
+	unsigned service = below(40);
+	struct text tenant = arena_print(arena, "t-%04u", user % TENANTS);
+	struct text path = arena_print(arena, routes[below(7)], 1 + below(50000));
+	struct event event = {.time_us = 1787310000000000 + (int64_t)(i / 3) * 1000,
+			      .origin = {TEXT("logs"), 0, 0, (int64_t)i},
+			      .owner = tenant};
+	event.record_time_us = event.time_us;
+	add(&event, arena, "@timestamp", arena_copy(arena, time_print(event.time_us, time)));
+	add(&event, arena, "ecs.version", TEXT("8.11.0"));
+	add(&event, arena, "log.level", good ? TEXT("info") : TEXT("warn"));
+	add(&event, arena, "service.name",
+	    arena_print(arena, "svc-%02u-%s", service, names[service % 10]));
+	add(&event, arena, "service.version",
+	    arena_print(arena, "1.%u.%u", 1 + below(4), below(10)));
+	add(&event, arena, "service.node.name", arena_print(arena, "pod-%u", below(6)));
+	add(&event, arena, "event.action", text_of(actions[action]));
+	add(&event, arena, "event.category", login ? TEXT("authentication") : TEXT("web"));
+	add(&event, arena, "event.outcome", good ? TEXT("success") : TEXT("failure"));
+	add_number(&event, arena, "event.duration", (int64_t)(below(100) * below(400)) * 1000);
+	add(&event, arena, "user.id", arena_print(arena, "u-%05u", user));
+	add(&event, arena, "tenant.id", tenant);
+	add(&event, arena, "target.tenant.id", tenant);
+	add(&event, arena, "source.ip",
+	    arena_print(arena, "%u.%u.%u.%u", networks[below(4)], below(256), below(256),
+			1 + below(254)));
+	add_number(&event, arena, "source.port", 1025 + below(63975));
+	add(&event, arena, "http.request.method",
+	    below(3) == 0   ? TEXT("GET")
+	    : below(2) == 0 ? TEXT("POST")
+			    : TEXT("PUT"));
+	add_number(&event, arena, "http.response.status_code", good ? 200 : statuses[below(4)]);
+	add(&event, arena, "url.path", path);
+	add(&event, arena, "user_agent.original", text_of(agents[below(4)]));
+	add(&event, arena, "trace.id",
+	    arena_print(arena, "%016" PRIx64 "%016" PRIx64, random_next(), random_next()));
+	add(&event, arena, "span.id", arena_print(arena, "%016" PRIx64, random_next()));
+	add(&event, arena, "message",
+	    arena_print(arena, "%s %s %.*s in %u us", actions[action], good ? "ok" : "failed",
+			TEXT_ARG(path), 100 + below(90000)));
+	return event;
+}
+
+static struct store *open_store(const char *folder)
+{
+	struct error err = {0};
+	struct store *store = NULL;
+	enum status status =
+		store_open(&(struct store_options){.path = folder, .create = true}, &store, &err);
+	if (status != OK)
+		(void)fprintf(stderr, "%s\n", err.text);
+	assert(status == OK);
+	return store;
+}
+
+static void commit(struct store_batch *batch)
+{
+	struct error err = {0};
+	enum status status = store_batch_commit(batch, false, &err);
+	if (status != OK)
+		(void)fprintf(stderr, "%s\n", err.text);
+	assert(status == OK);
+}
+
+static void finish_block(struct block_builder *builder, struct store_batch *batch)
+{
+	struct error err = {0};
+	struct bytes block cleanup(bytes_done) = {0};
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes row cleanup(bytes_done) = {0};
+	struct block_meta meta;
+	enum status status = block_finish(builder, &block, &meta, &err);
+	assert(status == OK);
+	block_key(TEXT("logs"), 0, meta.first_offset, meta.first_index, &key);
+	block_meta_encode(&meta, &row);
+	store_batch_put(batch, FAMILY_BLOCK, bytes_text(&key), bytes_text(&block));
+	store_batch_put(batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
+	commit(batch);
+}
+
+/* store NULL: the events are made and thrown away. */
+static void write_events(struct store *store, uint64_t count, bool one_key_each)
+{
+	struct arena *arena = arena_new(1 << 30);
+	struct block_builder *builder = block_builder_new();
+	struct store_batch *batch = store == NULL ? NULL : store_batch_new(store);
+	struct bytes key = {0};
+	struct bytes json = {0};
+	for (uint64_t i = 0; i < count; i++) {
+		struct event event = make(arena, i);
+		if (store != NULL && one_key_each) {
+			bytes_clear(&key);
+			bytes_clear(&json);
+			block_key(TEXT("logs"), 0, event.origin.offset, 0, &key);
+			event_json(&event, &json);
+			store_batch_put(batch, FAMILY_QUARANTINE, bytes_text(&key),
+					bytes_text(&json));
+		} else if (store != NULL) {
+			enum status status = block_add(builder, &event);
+			assert(status == OK);
+		}
+		if (i % EPOCH_EVENTS == EPOCH_EVENTS - 1 || i == count - 1) {
+			arena_reset(arena);
+			if (store != NULL && one_key_each)
+				commit(batch);
+			else if (store != NULL)
+				finish_block(builder, batch);
+		}
+	}
+	bytes_done(&key);
+	bytes_done(&json);
+	store_batch_free(&batch);
+	block_builder_free(&builder);
+	arena_free(&arena);
+}
+
+static void ask(struct store *store, const char *text, const char *tenant)
+{
+	struct error err = {0};
+	struct query query;
+	struct search_result result;
+	struct arena *arena = arena_new(1 << 24);
+	enum status status = query_parse(text_of(text), arena, &query, &err);
+	assert(status == OK);
+	struct search_options options = {
+		.store = store,
+		.query = &query,
+		.scoped = tenant != NULL,
+		.tenant = text_of(tenant),
+		.since_us = INT64_MIN,
+		.until_us = INT64_MAX,
+		.place = {.partition = -1, .last_offset = INT64_MAX, .index = -1},
+		.limit = 100,
+	};
+	for (int turn = 0; turn < 2; turn++) {
+		double begin = seconds(CLOCK_MONOTONIC);
+		double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+		status = search_run(&options, &result, &err);
+		assert(status == OK);
+		printf("%-52s %s %8.1f ms  %8.1f ms CPU  %" PRIu64 " matched, %" PRIu64
+		       " of %" PRIu64 " blocks, %.1f MiB\n",
+		       text, turn == 0 ? "first" : "again",
+		       (seconds(CLOCK_MONOTONIC) - begin) * 1e3,
+		       (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) * 1e3, result.report.matched,
+		       result.report.opened, result.report.blocks,
+		       (double)result.report.bytes_read / (1 << 20));
+		search_result_done(&result);
+	}
+	arena_free(&arena);
+}
+
+static void merge(struct store *store, uint64_t count)
+{
+	struct error err = {0};
+	struct merge_report report = {0};
+	double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+	enum status status = merge_all(store, NULL, NULL, &report, &err);
+	assert(status == OK);
+	printf("merging: %.2f us CPU an event, %" PRIu64 " blocks read, %" PRIu64
+	       " written, each event %.2f times\n",
+	       (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) * 1e6 / (double)count, report.blocks_read,
+	       report.blocks_written, (double)report.events / (double)count);
+}
+
+static void say_bytes(const char *folder, uint64_t count)
+{
+	struct store *store = open_store(folder);
+	printf("on disk: %.1f bytes an event\n", (double)store_bytes(store) / (double)count);
+	store_free(&store);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 3) {
+		(void)fprintf(stderr, "bench_store COUNT FOLDER [events|rows|blocks]\n");
+		return 64;
+	}
+	uint64_t count = strtoull(argv[1], NULL, 10);
+	const char *how = argc > 3 ? argv[3] : "blocks";
+	double begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
+	write_events(NULL, count < 500000 ? count : 500000, false);
+	double making = (seconds(CLOCK_PROCESS_CPUTIME_ID) - begin) /
+			(double)(count < 500000 ? count : 500000);
+	seed = 7;
+	struct store *store = open_store(argv[2]);
+	begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
+	write_events(store, count, how[0] == 'e');
+	printf("%s: %.2f us CPU an event, over %.2f us to make it\n", how,
+	       ((seconds(CLOCK_PROCESS_CPUTIME_ID) - begin) / (double)count - making) * 1e6,
+	       making * 1e6);
+	if (how[0] == 'b')
+		merge(store, count);
+	store_free(&store);
+	say_bytes(argv[2], count);
+	if (how[0] != 'b')
+		return 0;
+	store = open_store(argv[2]);
+	ask(store, "trace.id: 00112233445566778899aabbccddeeff", NULL);
+	ask(store, "trace.id: 00112233445566778899aabbccddeeff", "t-0001");
+	ask(store, "user.id: u-00401", "t-0001");
+	ask(store, "| count by event.action over 1h", NULL);
+	ask(store, "*failed /v1/orders/1234*", NULL);
+	store_free(&store);
+	struct rusage usage;
+	(void)getrusage(RUSAGE_SELF, &usage);
+	printf("peak memory: %.0f MiB\n", (double)usage.ru_maxrss / 1024);
+	return 0;
+}
