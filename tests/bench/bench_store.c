@@ -301,7 +301,7 @@ int main(int argc, char **argv)
 	ask(store, "trace.id: 00112233445566778899aabbccddeeff", "t-0001");
 	ask(store, "user.id: u-00401", "t-0001");
 	ask(store, "| count by event.action over 1h", NULL);
-	ask(store, "*failed /v1/orders/1234*", NULL);
+	ask(store, "*failed*/v1/orders/1234*", NULL);
 	store_free(&store);
 	struct rusage usage;
 	(void)getrusage(RUSAGE_SELF, &usage);

@@ -39,9 +39,9 @@ static void put_events(struct store *store, size_t first, size_t count)
 		struct event event = {.time_us = 1800000000000000 + (int64_t)i * 1000,
 				      .origin = {TEXT("logs"), 0, 0, (int64_t)i},
 				      .owner = i % 3 == 0 ? TEXT("t1") : TEXT("t2")};
-		struct text id = arena_print(arena, "%016llx%016llx",
-					     (unsigned long long)random_next(&seed),
-					     (unsigned long long)random_next(&seed));
+		struct text id =
+			arena_print(arena, "%016llx%016llx", (unsigned long long)random_next(&seed),
+				    (unsigned long long)random_next(&seed));
 		ck_assert_int_eq(event_add(&event, arena, TEXT("trace.id"),
 					   (struct value){.type = VALUE_STRING, .text = id}),
 				 OK);
