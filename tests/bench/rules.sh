@@ -239,3 +239,15 @@ bench_rules() {
 	bench_lane cloudtrail product=aws,service=cloudtrail
 	bench_filters
 }
+
+# Events that were written to hurt, among the same rules.
+bench_hostile() {
+	build_programs || return
+	local sigma
+	find_sigma "" || {
+		echo "no rules among the data: not measured"
+		return
+	}
+	make_lanes
+	"$bin/bench_hostile" "$sigma" "$work/windows.ndjson" "$work/hostile.yml"
+}
