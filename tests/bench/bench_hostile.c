@@ -1,8 +1,8 @@
 /* bench_hostile: what events that were written to hurt cost, beside what an event costs as a rule.
  *
- *     bench_hostile FOLDER FILE SCRATCH.yml
+ *     bench_hostile FOLDER FILE SCRATCH
  *
- * The rules of FOLDER and one hostile rule more, written to SCRATCH.yml; the median is that of the
+ * The rules of FOLDER and one hostile rule more, written to SCRATCH; the median is that of the
  * events of FILE (NDJSON), each measured by itself. A hostile event is one of these with one more
  * field, which the hostile rules read; it is also held against the same event with a harmless text
  * of that length. CPU time of the process; the fastest of some rounds. */
@@ -179,7 +179,7 @@ int main(int argc, char **argv)
 	static struct event events[EVENTS_MAX];
 	struct arena *arena cleanup(arena_free) = arena_new(ARENA_BYTES);
 	if (argc != 4) {
-		(void)fprintf(stderr, "usage: bench_hostile FOLDER FILE SCRATCH.yml\n");
+		(void)fprintf(stderr, "usage: bench_hostile FOLDER FILE SCRATCH\n");
 		return EXIT_FAILURE;
 	}
 	assert(arena != NULL);
