@@ -9,50 +9,19 @@
  *
  * Because times decide and not arrival, a replayed old record is old, and a restarted one is new.
  */
-#include "correlate/instance.h"
-
 #include <assert.h>
 #include <stdlib.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
-struct span {
-	int64_t low, high;         /* numbers */
-	int64_t first_us, last_us; /* times */
-};
-
-struct gap {
-	int64_t low, high;
-	int64_t time_us; /* of the record above it */
-	bool told;
-};
-
-struct instance {
-	struct instance_report report;
-	struct span *spans;
-	size_t span_count, span_capacity;
-	struct gap gaps[INSTANCE_GAPS_MAX];
-	size_t gap_count;
-	bool running; /* a number was folded */
-	int64_t base, highest, run_last_us;
-	size_t key_size;
-	char *key; /* text service, text instance: the names of the report point into it */
-	UT_hash_handle hh;
-};
-
-struct instances {
-	struct instance *table;
-	size_t count;
-	struct instances_counters counters;
-};
+#include "correlate/instance_private.h"
 
 bool sighting_of(const struct event *event, struct sighting *ret_sighting)
 {
 	static const enum field_id places[] = {FIELD_SERVICE_NODE_NAME, FIELD_K8S_POD_NAME,
 					       FIELD_CONTAINER_ID, FIELD_HOST_NAME};
 	struct sighting sighting = {.service = event_text(event, FIELD_SERVICE_NAME),
-				    .time_us = event->time_us};
+				    .first_us = event->time_us,
+				    .last_us = event->time_us,
+				    .events = 1};
 	const struct value *number = event_get(event, FIELD_EVENT_SEQUENCE);
 	if (sighting.service.size == 0)
 		return false;
@@ -65,7 +34,7 @@ bool sighting_of(const struct event *event, struct sighting *ret_sighting)
 	sighting.counted = number != NULL && number->type == VALUE_INTEGER &&
 			   number->integer >= 0 && number->integer < INT64_MAX;
 	if (sighting.counted)
-		sighting.sequence = number->integer;
+		sighting.low = sighting.high = number->integer;
 	*ret_sighting = sighting;
 	return true;
 }
@@ -79,7 +48,7 @@ enum status instances_new(struct instances **ret_instances)
 	return OK;
 }
 
-static void instance_drop(struct instances *instances, struct instance *instance)
+static void instance_drop(struct instances *instances, struct tracked *instance)
 {
 	HASH_DEL(instances->table, instance);
 	instances->count--;
@@ -90,8 +59,8 @@ static void instance_drop(struct instances *instances, struct instance *instance
 
 void instances_free(struct instances **instances)
 {
-	struct instance *one = NULL;
-	struct instance *next = NULL;
+	struct tracked *one = NULL;
+	struct tracked *next = NULL;
 	if (*instances == NULL)
 		return;
 	HASH_ITER (hh, (*instances)->table, one, next)
@@ -103,9 +72,9 @@ void instances_free(struct instances **instances)
 /* A silent instance makes room, the one that was seen least recently. */
 static bool make_room(struct instances *instances)
 {
-	struct instance *oldest = NULL;
-	struct instance *one = NULL;
-	struct instance *next = NULL;
+	struct tracked *oldest = NULL;
+	struct tracked *one = NULL;
+	struct tracked *next = NULL;
 	HASH_ITER (hh, instances->table, one, next)
 		if (one->report.silent &&
 		    (oldest == NULL || one->report.last_us < oldest->report.last_us))
@@ -116,9 +85,9 @@ static bool make_room(struct instances *instances)
 }
 
 static enum status instance_new(struct instances *instances, const struct sighting *sighting,
-				const struct bytes *key, struct instance **ret_instance)
+				const struct bytes *key, struct tracked **ret_instance)
 {
-	struct instance *instance = calloc(1, sizeof *instance);
+	struct tracked *instance = calloc(1, sizeof *instance);
 	char *copy = malloc(key->size);
 	if (instance == NULL || copy == NULL) {
 		free(instance);
@@ -129,7 +98,9 @@ static enum status instance_new(struct instances *instances, const struct sighti
 	struct cursor names = cursor_of((struct text){copy, key->size});
 	instance->report.service = cursor_text(&names);
 	instance->report.instance = cursor_text(&names);
-	instance->report.first_us = instance->report.last_us = sighting->time_us;
+	instance->report.first_us = sighting->first_us;
+	instance->report.last_us = sighting->last_us;
+	instance->virtual_partition = sighting->virtual_partition;
 	instance->key = copy;
 	instance->key_size = key->size;
 	size_t before = HASH_COUNT(instances->table);
@@ -145,11 +116,11 @@ static enum status instance_new(struct instances *instances, const struct sighti
 }
 
 /* *ret_instance stays NULL when there is no room. */
-static enum status instance_of(struct instances *instances, const struct sighting *sighting,
-			       struct instance **ret_instance)
+enum status tracked_of(struct instances *instances, const struct sighting *sighting,
+		       struct tracked **ret_instance)
 {
 	struct bytes key cleanup(bytes_done) = {0};
-	struct instance *found = NULL;
+	struct tracked *found = NULL;
 	bytes_put_text(&key, sighting->service);
 	bytes_put_text(&key, sighting->instance);
 	if (bytes_status(&key) != OK)
@@ -166,13 +137,13 @@ static enum status instance_of(struct instances *instances, const struct sightin
 	return instance_new(instances, sighting, &key, ret_instance);
 }
 
-static enum status span_add(struct instance *instance, int64_t number, int64_t time_us)
+enum status tracked_span(struct tracked *instance, struct span span)
 {
 	struct span *last =
 		instance->span_count == 0 ? NULL : &instance->spans[instance->span_count - 1];
-	if (last != NULL && number == last->high + 1 && time_us >= last->last_us) {
-		last->high = number;
-		last->last_us = time_us;
+	if (last != NULL && span.low == last->high + 1 && span.first_us >= last->last_us) {
+		last->high = span.high;
+		last->last_us = span.last_us;
 		return OK;
 	}
 	if (instance->span_count == instance->span_capacity) {
@@ -183,7 +154,7 @@ static enum status span_add(struct instance *instance, int64_t number, int64_t t
 		instance->spans = grown;
 		instance->span_capacity = capacity;
 	}
-	instance->spans[instance->span_count++] = (struct span){number, number, time_us, time_us};
+	instance->spans[instance->span_count++] = span;
 	return OK;
 }
 
@@ -196,7 +167,7 @@ static int span_compare(const void *a, const void *b)
 	return (left->low > right->low) - (left->low < right->low);
 }
 
-static void news(const struct instance *instance, enum instance_finding finding, int64_t time_us,
+static void news(const struct tracked *instance, enum instance_finding finding, int64_t time_us,
 		 const int64_t numbers[static 2], instance_tell *tell, void *context)
 {
 	const struct instance_news one = {.finding = finding,
@@ -208,7 +179,7 @@ static void news(const struct instance *instance, enum instance_finding finding,
 		tell(context, &one);
 }
 
-static void gap_remove(struct instance *instance, size_t at)
+static void gap_remove(struct tracked *instance, size_t at)
 {
 	assert(at < instance->gap_count);
 	memmove(&instance->gaps[at], &instance->gaps[at + 1],
@@ -216,7 +187,7 @@ static void gap_remove(struct instance *instance, size_t at)
 	instance->gap_count--;
 }
 
-static void gap_add(struct instances *instances, struct instance *instance, struct gap gap)
+static void gap_add(struct instances *instances, struct tracked *instance, struct gap gap)
 {
 	if (instance->gap_count == INSTANCE_GAPS_MAX) {
 		gap_remove(instance, 0);
@@ -226,7 +197,7 @@ static void gap_add(struct instances *instances, struct instance *instance, stru
 }
 
 /* Takes the numbers out of the gaps; how many were in one. */
-static uint64_t gaps_fill(struct instances *instances, struct instance *instance, int64_t low,
+static uint64_t gaps_fill(struct instances *instances, struct tracked *instance, int64_t low,
 			  int64_t high)
 {
 	uint64_t filled = 0;
@@ -256,7 +227,7 @@ static uint64_t gaps_fill(struct instances *instances, struct instance *instance
 }
 
 /* A new run: what was missing of the old one will not come any more. */
-static void run_begin(struct instance *instance, const struct span *span)
+static void run_begin(struct tracked *instance, const struct span *span)
 {
 	instance->gap_count = 0;
 	instance->base = span->low;
@@ -265,7 +236,7 @@ static void run_begin(struct instance *instance, const struct span *span)
 	instance->running = true;
 }
 
-static void span_fold(struct instances *instances, struct instance *instance,
+static void span_fold(struct instances *instances, struct tracked *instance,
 		      const struct span *span, instance_tell *tell, void *context)
 {
 	if (!instance->running) {
@@ -293,11 +264,13 @@ static void span_fold(struct instances *instances, struct instance *instance,
 	}
 	if (seen > 0 && span->first_us > instance->run_last_us) {
 		instance->report.restarts++;
+		instances->counters.restarts++;
 		run_begin(instance, span);
 		return;
 	}
 	if (seen > 0) {
 		instance->report.replayed += seen;
+		instances->counters.replayed += seen;
 		const int64_t numbers[] = {span->low, high};
 		news(instance, INSTANCE_REPLAY, span->first_us, numbers, tell, context);
 	}
@@ -308,7 +281,7 @@ static void span_fold(struct instances *instances, struct instance *instance,
 }
 
 /* Folds spans that end at or before the time. */
-static void spans_fold(struct instances *instances, struct instance *instance, int64_t until_us,
+static void spans_fold(struct instances *instances, struct tracked *instance, int64_t until_us,
 		       instance_tell *tell, void *context)
 {
 	size_t kept = 0;
@@ -325,8 +298,8 @@ static void spans_fold(struct instances *instances, struct instance *instance, i
 	instance->span_count = kept;
 }
 
-static void gaps_tell(struct instance *instance, int64_t watermark_us, instance_tell *tell,
-		      void *context)
+static void gaps_tell(struct instances *instances, struct tracked *instance, int64_t watermark_us,
+		      instance_tell *tell, void *context)
 {
 	for (size_t i = 0; i < instance->gap_count; i++) {
 		struct gap *gap = &instance->gaps[i];
@@ -337,6 +310,7 @@ static void gaps_tell(struct instance *instance, int64_t watermark_us, instance_
 		gap->told = true;
 		instance->report.gaps++;
 		instance->report.missing += (uint64_t)(gap->high - gap->low) + 1;
+		instances->counters.missing += (uint64_t)(gap->high - gap->low) + 1;
 		const int64_t numbers[] = {gap->low, gap->high};
 		news(instance, INSTANCE_GAP, gap->time_us, numbers, tell, context);
 	}
@@ -344,28 +318,31 @@ static void gaps_tell(struct instance *instance, int64_t watermark_us, instance_
 
 enum status instances_see(struct instances *instances, const struct sighting *sighting)
 {
-	struct instance *instance = NULL;
-	enum status status = instance_of(instances, sighting, &instance);
+	struct tracked *instance = NULL;
+	enum status status = tracked_of(instances, sighting, &instance);
 	if (status != OK || instance == NULL)
 		return status;
 	struct instance_report *report = &instance->report;
-	int64_t pause_us = sighting->time_us - report->last_us;
-	report->events++;
+	int64_t pause_us = sighting->first_us - report->last_us;
+	report->events += sighting->events;
 	if (pause_us > report->pause_us)
 		report->pause_us = pause_us;
-	if (sighting->time_us > report->last_us)
-		report->last_us = sighting->time_us;
-	if (sighting->time_us < report->first_us)
-		report->first_us = sighting->time_us;
+	if (sighting->pause_us > report->pause_us)
+		report->pause_us = sighting->pause_us;
+	if (sighting->last_us > report->last_us)
+		report->last_us = sighting->last_us;
+	if (sighting->first_us < report->first_us)
+		report->first_us = sighting->first_us;
 	report->silent = false;
 	if (!sighting->counted)
 		return OK;
-	report->counted++;
+	report->counted += sighting->events;
 	if (instance->span_count == INSTANCE_SPANS_MAX) {
 		instances->counters.folded_early++;
 		spans_fold(instances, instance, INT64_MAX, NULL, NULL);
 	}
-	return span_add(instance, sighting->sequence, sighting->time_us);
+	return tracked_span(instance, (struct span){sighting->low, sighting->high,
+						    sighting->first_us, sighting->last_us});
 }
 
 static bool falls_silent(const struct instance_report *report, int64_t watermark_us,
@@ -382,7 +359,7 @@ static bool falls_silent(const struct instance_report *report, int64_t watermark
 
 static bool service_is_silent(const struct instances *instances, struct text service)
 {
-	for (const struct instance *one = instances->table; one != NULL; one = one->hh.next)
+	for (const struct tracked *one = instances->table; one != NULL; one = one->hh.next)
 		if (!one->report.silent && text_equal(one->report.service, service))
 			return false;
 	return true;
@@ -391,10 +368,11 @@ static bool service_is_silent(const struct instances *instances, struct text ser
 static void tell_silence(struct instances *instances, int64_t watermark_us, int64_t silent_us,
 			 instance_tell *tell, void *context)
 {
-	for (struct instance *one = instances->table; one != NULL; one = one->hh.next) {
+	for (struct tracked *one = instances->table; one != NULL; one = one->hh.next) {
 		if (!falls_silent(&one->report, watermark_us, silent_us))
 			continue;
 		one->report.silent = true;
+		instances->counters.silences++;
 		const struct instance_news silent = {
 			.finding = INSTANCE_SILENT,
 			.report = &one->report,
@@ -408,9 +386,9 @@ static void tell_silence(struct instances *instances, int64_t watermark_us, int6
 enum status instances_close(struct instances *instances, int64_t watermark_us, int64_t silent_us,
 			    instance_tell *tell, void *context)
 {
-	for (struct instance *one = instances->table; one != NULL; one = one->hh.next) {
+	for (struct tracked *one = instances->table; one != NULL; one = one->hh.next) {
 		spans_fold(instances, one, watermark_us, tell, context);
-		gaps_tell(one, watermark_us, tell, context);
+		gaps_tell(instances, one, watermark_us, tell, context);
 	}
 	tell_silence(instances, watermark_us, silent_us, tell, context);
 	return OK;
@@ -425,7 +403,7 @@ void instances_each(const struct instances *instances,
 		    void (*visit)(void *context, const struct instance_report *report),
 		    void *context)
 {
-	for (const struct instance *one = instances->table; one != NULL; one = one->hh.next)
+	for (const struct tracked *one = instances->table; one != NULL; one = one->hh.next)
 		visit(context, &one->report);
 }
 

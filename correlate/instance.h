@@ -22,8 +22,7 @@
 
 #include <stdint.h>
 
-#include "rules/bytes.h"
-#include "rules/event.h"
+#include "correlate/record.h"
 
 enum {
 	INSTANCES_MAX = 65536,
@@ -34,14 +33,31 @@ enum {
 };
 #define INSTANCE_SLACK_US ((int64_t)5 * 1000000)
 
-/* One event as it concerns its instance; false when it names no service. Views into the event. */
+/* One event as it concerns its instance, or many whose numbers follow each other. */
 struct sighting {
+	uint8_t virtual_partition;     /* of the service; 0 where there are no shards */
 	struct text service, instance; /* instance: node name, pod, container, host, or "" */
-	int64_t time_us;
-	bool counted; /* it has a usable event.sequence */
-	int64_t sequence;
+	bool counted;                  /* with a usable event.sequence */
+	int64_t low, high;             /* the numbers, one after the other */
+	int64_t first_us, last_us;     /* the times, which do not go back when counted */
+	int64_t pause_us;              /* the longest between two of them */
+	uint64_t events;
 };
+/* False when the event names no service. Views into the event. */
 bool sighting_of(const struct event *event, struct sighting *ret_sighting);
+/* Joins `next` to `to` when it is of the same instance and follows it. */
+bool sighting_join(struct sighting *to, const struct sighting *next);
+void sighting_encode(const struct sighting *sighting, struct bytes *to);
+
+/* Gathers the sightings of an epoch, on a worker: a logger's records in one partition become one.
+ */
+enum { SIGHTINGS_SLOTS = 256, SIGHTING_KEY_MAX = 2 * INSTANCE_NAME_MAX };
+struct sightings;
+enum status sightings_new(const struct hash_key *key, struct sightings **ret_sightings);
+void sightings_free(struct sightings **sightings);
+enum status sightings_see(struct sightings *sightings, const struct event *event,
+			  const struct record_sink *sink);
+enum status sightings_flush(struct sightings *sightings, const struct record_sink *sink);
 
 struct instance_report {
 	struct text service, instance; /* valid until the instance goes */
@@ -73,6 +89,14 @@ enum status instances_new(struct instances **ret_instances);
 void instances_free(struct instances **instances);
 
 enum status instances_see(struct instances *instances, const struct sighting *sighting);
+/* What struct sightings gathered in one epoch; ECORRUPT when it is none of that. */
+enum status instances_feed(struct instances *instances, struct text gathered, struct error *err);
+
+/* The state of one virtual partition, and back into memory. "" = nothing. */
+enum status instances_checkpoint(const struct instances *instances, uint8_t virtual_partition,
+				 struct bytes *to);
+enum status instances_restore(struct instances *instances, struct text checkpoint,
+			      struct error *err);
 /* Everything up to the watermark is folded; an instance of which nothing came for silent_us of
  * event time, and for twice its longest pause, is silent (silent_us <= 0: nobody is). */
 enum status instances_close(struct instances *instances, int64_t watermark_us, int64_t silent_us,
@@ -86,6 +110,7 @@ void instances_each(const struct instances *instances,
 
 struct instances_counters {
 	uint64_t refused, folded_early, gaps_forgotten;
+	uint64_t missing, replayed, restarts, silences; /* told since the start */
 };
 struct instances_counters instances_counters(const struct instances *instances);
 

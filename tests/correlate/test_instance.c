@@ -38,9 +38,12 @@ static void see(const char *instance, int64_t second, int64_t number)
 {
 	const struct sighting sighting = {.service = TEXT("pay"),
 					  .instance = text_of(instance),
-					  .time_us = second * SECOND,
+					  .first_us = second * SECOND,
+					  .last_us = second * SECOND,
 					  .counted = number >= 0,
-					  .sequence = number};
+					  .low = number < 0 ? 0 : number,
+					  .high = number < 0 ? 0 : number,
+					  .events = 1};
 	ck_assert_int_eq(instances_see(instances, &sighting), OK);
 }
 
@@ -258,6 +261,86 @@ START_TEST(limits_hold)
 }
 END_TEST
 
+/* Gathered on workers, written down, cut by checkpoints: the same answer. */
+START_TEST(gathering_and_checkpoints_change_nothing)
+{
+	const struct hash_key key = {"sixteen bytes ok"};
+	struct sightings *sightings = NULL;
+	struct bytes boxes[2] = {0};
+	const struct record_sink sink = {boxes, 2};
+	struct arena *arena = arena_new(1 << 20);
+	struct error err = {0};
+	ck_assert_int_eq(sightings_new(&key, &sightings), OK);
+	for (int64_t i = 1; i <= 1000; i++) {
+		const struct value name = {.type = VALUE_STRING, .text = TEXT("pay")};
+		struct value number = {.type = VALUE_INTEGER, .integer = i, .text = TEXT("n")};
+		struct event event = {.time_us = i * SECOND};
+		arena_reset(arena);
+		ck_assert_int_eq(event_add(&event, arena, TEXT("service.name"), name), OK);
+		ck_assert_int_eq(event_add(&event, arena, TEXT("event.sequence"), number), OK);
+		if (i != 500 && i != 501)
+			ck_assert_int_eq(sightings_see(sightings, &event, &sink), OK);
+		if (i == 600) /* a replay of one record */
+			ck_assert_int_eq(sightings_see(sightings, &event, &sink), OK);
+		if (i % 100 != 0)
+			continue;
+		ck_assert_int_eq(sightings_flush(sightings, &sink), OK);
+		ck_assert_uint_le(boxes[0].size + boxes[1].size, 100); /* runs, not records */
+		for (int k = 0; k < 2; k++) {
+			ck_assert_int_eq(instances_feed(instances, bytes_text(&boxes[k]), &err),
+					 OK);
+			bytes_clear(&boxes[k]);
+		}
+		advance(i - 10, 0);
+		struct bytes state[2] = {0};
+		for (int round = 0; round < 2;
+		     round++) { /* into another memory, and the same bytes */
+			for (unsigned vp = 0; vp < VIRTUAL_PARTITIONS; vp++)
+				ck_assert_int_eq(
+					instances_checkpoint(instances, (uint8_t)vp, &state[round]),
+					OK);
+			instances_free(&instances);
+			ck_assert_int_eq(instances_new(&instances), OK);
+			ck_assert_int_eq(
+				instances_restore(instances, bytes_text(&state[round]), &err), OK);
+		}
+		ck_assert(text_equal(bytes_text(&state[0]), bytes_text(&state[1])));
+		bytes_done(&state[0]);
+		bytes_done(&state[1]);
+	}
+	advance(5000, 0);
+	ck_assert_str_eq(told, "pay/ gap 500-501; pay/ replay 600-600");
+	ck_assert_uint_eq(report_of("").missing, 2);
+	ck_assert_uint_eq(report_of("").replayed, 1);
+	ck_assert_uint_eq(report_of("").events, 999);
+	sightings_free(&sightings);
+	bytes_done(&boxes[0]);
+	bytes_done(&boxes[1]);
+	arena_free(&arena);
+}
+END_TEST
+
+START_TEST(damaged_state_is_refused)
+{
+	struct error err = {0};
+	struct bytes state cleanup(bytes_done) = {0};
+	run_of("a", 100, 1, 10);
+	see("a", 120, 15);
+	advance(119, 0);
+	ck_assert_int_eq(instances_checkpoint(instances, 0, &state), OK);
+	for (size_t size = 1; size < state.size; size++) {
+		teardown();
+		setup();
+		ck_assert_int_eq(
+			instances_restore(instances, (struct text){(char *)state.data, size}, &err),
+			ECORRUPT);
+	}
+	teardown();
+	setup();
+	ck_assert_int_eq(instances_feed(instances, TEXT("\x01garbage"), &err), ECORRUPT);
+}
+END_TEST
+
 START_TEST(what_an_event_shows)
 {
 	struct arena *arena = arena_new(1 << 20);
@@ -273,7 +356,7 @@ START_TEST(what_an_event_shows)
 	ck_assert_int_eq(event_add(&event, arena, TEXT("host.name"), host), OK);
 	ck_assert_int_eq(event_add(&event, arena, TEXT("event.sequence"), number), OK);
 	ck_assert(sighting_of(&event, &sighting));
-	ck_assert(sighting.counted && sighting.sequence == 5 && sighting.time_us == 7);
+	ck_assert(sighting.counted && sighting.low == 5 && sighting.first_us == 7);
 	ck_assert(text_equal(sighting.instance, TEXT("h1")));
 	arena_free(&arena);
 }
@@ -295,6 +378,8 @@ int main(void)
 	tcase_add_test(tests, the_end_of_the_input_is_no_silence);
 	tcase_add_test(tests, arrival_order_changes_nothing);
 	tcase_add_test(tests, limits_hold);
+	tcase_add_test(tests, gathering_and_checkpoints_change_nothing);
+	tcase_add_test(tests, damaged_state_is_refused);
 	tcase_add_test(tests, what_an_event_shows);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
