@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ingest/decode.h"
+#include "ingest/format.h"
 #include "ingest/json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -31,7 +32,11 @@ static void check_event(const struct event *event)
 
 static void decode(struct text payload, uint8_t choice)
 {
+	static struct formats *formats; /* reading the mapping files costs more than the rest */
+	enum status status = formats == NULL ? formats_new(NULL, 0, &formats, NULL) : OK;
+	assert(status == OK);
 	const struct decoder_options options = {
+		.formats = formats,
 		.format = (enum input_format)(choice % 3),
 		.format_name = TEXT("ecs"),
 		.time_trusted = choice & 4,
@@ -42,7 +47,7 @@ static void decode(struct text payload, uint8_t choice)
 	const struct message message = {.record_time_us = 1795305600000000, .payload = payload};
 	struct arena *arena cleanup(arena_free) = arena_new(64 * 1024 * 1024);
 	struct decoder *decoder cleanup(decoder_free) = NULL;
-	enum status status = decoder_new(&options, &decoder, NULL);
+	status = decoder_new(&options, &decoder, NULL);
 	assert(arena != NULL && status == OK);
 	status = decoder_begin(decoder, &message, &origin, arena);
 	assert(status == OK);
