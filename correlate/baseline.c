@@ -360,7 +360,6 @@ static enum status baseline_decode(struct cursor *from, const struct unit *unit,
 				   struct gated *gated)
 {
 	struct baseline *memory = gated->memory = calloc(1, sizeof *memory);
-	(void)unit;
 	if (memory == NULL)
 		return ENOMEMORY;
 	memory->start_us = cursor_signed(from);
@@ -371,8 +370,13 @@ static enum status baseline_decode(struct cursor *from, const struct unit *unit,
 	uint8_t whole = cursor_u8(from);
 	memory->flags = cursor_u8(from);
 	uint8_t shown = cursor_u8(from);
-	if (from->failed || whole > 1 || shown > 1)
-		return ECORRUPT;
+	int64_t history_us =
+		(int64_t)(unit->rule->correlation->baseline->history + 1) * unit->timespan_us;
+	bool near = memory->last_us < memory->start_us
+			    ? time_within(memory->last_us, memory->start_us, history_us)
+			    : time_within(memory->start_us, memory->last_us, unit->timespan_us);
+	if (from->failed || whole > 1 || shown > 1 || !near)
+		return ECORRUPT; /* a bucket far from its events would be followed by many */
 	memory->whole = whole == 1;
 	enum status status = shown == 1 ? proof_decode(from, &memory->proof) : OK;
 	if (status == OK)

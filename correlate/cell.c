@@ -63,8 +63,9 @@ static enum status gated_remember(const struct actor *actor, struct cell *cell,
 	struct cursor from = cursor_of(record->values);
 	while (cursor_left(&from) > 0) {
 		assert(event.value_count < RECORD_VALUES_MAX); /* record_decode() */
-		if (!gated_value_decode(actor, cell->unit, cursor_text(&from),
-					&values[event.value_count++]))
+		struct gated_value *value = &values[event.value_count++];
+		if (!gated_value_decode(actor, cell->unit, cursor_text(&from), value) ||
+		    !gated_value_fits(cell->unit, value))
 			return ECORRUPT;
 	}
 	bool shows_nothing = cell->unit->type == CORRELATION_EVENT_COUNT ||

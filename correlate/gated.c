@@ -11,6 +11,7 @@
  * either end: where nobody wants the firings, entries in the middle of a long wait give theirs up,
  * as in window.c. */
 #include "correlate/gated.h"
+#include "correlate/sequence.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -39,6 +40,18 @@ int64_t time_before(int64_t time_us, int64_t span_us)
 {
 	int64_t difference = 0;
 	return __builtin_sub_overflow(time_us, span_us, &difference) ? INT64_MIN : difference;
+}
+
+bool gated_value_fits(const struct unit *unit, const struct gated_value *value)
+{
+	const struct correlation *correlation = unit->rule->correlation;
+	if (unit->type == CORRELATION_TEMPORAL)
+		return value->value < correlation->rule_count;
+	if (unit->judged != JUDGED_SEQUENCE)
+		return true;
+	return value->tag < SEQUENCE_VALUE_TAG
+		       ? value->tag < correlation->rule_count
+		       : value->tag - SEQUENCE_VALUE_TAG < (int)correlation->sequence->field_count;
 }
 
 struct gated *gated_new(void *owner)
@@ -293,8 +306,12 @@ enum status gated_decode(struct cursor *from, const struct unit *unit, struct ga
 	enum status status = gated_reserve(gated, count);
 	for (size_t i = 0; status == OK && i < count; i++) {
 		const struct gated_entry *before = i == 0 ? NULL : &gated->entries[i - 1];
-		status = entry_decode(from, before, &gated->entries[i]);
+		struct gated_entry *entry = &gated->entries[i];
+		status = entry_decode(from, before, entry);
 		gated->count += status == OK;
+		if (status == OK &&
+		    !gated_value_fits(unit, &(struct gated_value){entry->tag, entry->value}))
+			status = ECORRUPT;
 	}
 	if (status != OK)
 		return status;

@@ -49,6 +49,9 @@ struct gated_value {
 	uint64_t value;
 };
 
+/* Whether a machine may be given it: what comes from a disk is checked. */
+bool gated_value_fits(const struct unit *unit, const struct gated_value *value);
+
 struct gated_event {
 	struct proof *proof; /* with its time */
 	uint8_t flags;
