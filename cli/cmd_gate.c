@@ -318,17 +318,25 @@ static int run_gate(struct session *session)
 	if (wait_us > 0)
 		question_add(&question, "wait", wait_us < POLL_US ? "1s" : "5s");
 	assert(session->command == &command_gate);
-	return poll_gate(session, &question, wait_us);
+	bool open = false;
+	int code = EXIT_OK;
+	do {
+		session_clear(session);
+		code = poll_gate(session, &question, wait_us);
+		open = code == VERDICT_WAIT || code == VERDICT_STALE || code == VERDICT_UNAVAILABLE;
+	} while (session_again(session, open ? EXIT_OK : EXIT_NEGATIVE));
+	return code;
 }
 
 const struct command command_gate = {
 	.noun = "gate",
 	.words = "",
-	.takes = TAKES_OUTPUT | TAKES_SERVER,
+	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_WATCH,
 	.options = gate_options,
 	.summary = "may this canary go on? the exit code is the verdict",
 	.details =
-		"Also: picket gate policy, history, plan, override.\n"
+		"Also: picket gate policy, history, plan, override. -w shows the table again and\n"
+		"again, until the verdict is no longer WAIT or STALE.\n"
 		"Exit codes:\n"
 		"  0 PASS          proven: not worse than the baseline, and nothing is missing\n"
 		"  1 FAIL          the canary is worse, or a rule that blocks deployments fired\n"
