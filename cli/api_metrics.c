@@ -177,6 +177,12 @@ static void put_engine(struct bytes *to, const struct runtime_status *status)
 		 status->rewound},
 		{{"alerts_opened_total", "counter", "Alerts opened since the start."},
 		 (double)status->alerts_opened},
+		{{"log_records_missing_total", "counter", "Sequence numbers that never came."},
+		 (double)status->instances.missing},
+		{{"log_records_replayed_total", "counter", "Sequence numbers that came again."},
+		 (double)status->instances.replayed},
+		{{"log_instances_silent_total", "counter", "Instances that fell silent."},
+		 (double)status->instances.silences},
 #define ENRICH_COUNTER(member, doc) \
 	{{"enrich_" #member "_total", "counter", doc}, (double)status->enrich.member},
 #include "ingest/enrich_counter.def"

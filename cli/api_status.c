@@ -72,6 +72,15 @@ static void write_counters(struct json_writer *json, const struct runtime_status
 	json_write_count(json, "group_field_missing", status->routes.group_field_missing);
 	json_write_count(json, "group_values_cut", status->routes.group_values_cut);
 	json_write_close(json, '}');
+	json_write_open(json, "instances", '{');
+	json_write_count(json, "missing", status->instances.missing);
+	json_write_count(json, "replayed", status->instances.replayed);
+	json_write_count(json, "restarts", status->instances.restarts);
+	json_write_count(json, "silences", status->instances.silences);
+	json_write_count(json, "refused", status->instances.refused);
+	json_write_count(json, "folded_early", status->instances.folded_early);
+	json_write_count(json, "gaps_forgotten", status->instances.gaps_forgotten);
+	json_write_close(json, '}');
 	json_write_open(json, "enrichment", '{');
 #define ENRICH_COUNTER(member, doc) json_write_count(json, #member, status->enrich.member);
 #include "ingest/enrich_counter.def"

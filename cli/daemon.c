@@ -164,6 +164,8 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 		.source = wiring_source_factory(&daemon->wiring),
 		.decoder = daemon->wiring.decoder,
 		.enrich = daemon->wiring.enrich,
+		.track_instances = config->sequences != 0,
+		.silent_us = config->silent_us,
 		.clock = wall_clock_real(),
 		.worker_count = config->worker_count == 0 ? default_workers()
 							  : (unsigned)config->worker_count,

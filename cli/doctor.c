@@ -90,7 +90,7 @@ enum status doctor_new(const struct doctor_options *options, struct doctor **ret
 	doctor->arena = arena_new(ARENA_BYTES);
 	doctor->hashes = calloc((size_t)2 * DOCTOR_HASHES_MAX, sizeof *doctor->hashes);
 	if (doctor->arena == NULL || doctor->hashes == NULL ||
-	    instances_new(&doctor->instances) != OK)
+	    instances_new(0, 1, &doctor->instances) != OK)
 		return error_set(err, ENOMEMORY, "out of memory");
 	*ret_doctor = TAKE(doctor);
 	return OK;

@@ -39,11 +39,14 @@ bool sighting_of(const struct event *event, struct sighting *ret_sighting)
 	return true;
 }
 
-enum status instances_new(struct instances **ret_instances)
+enum status instances_new(unsigned index, unsigned actor_count, struct instances **ret_instances)
 {
+	assert(index < actor_count);
 	struct instances *instances = calloc(1, sizeof *instances);
 	if (instances == NULL)
 		return ENOMEMORY;
+	instances->index = index;
+	instances->actor_count = actor_count;
 	*ret_instances = instances;
 	return OK;
 }
@@ -348,8 +351,7 @@ enum status instances_see(struct instances *instances, const struct sighting *si
 static bool falls_silent(const struct instance_report *report, int64_t watermark_us,
 			 int64_t silent_us)
 {
-	if (report->silent || silent_us <= 0 || report->events < INSTANCE_USUAL_MIN ||
-	    watermark_us == INT64_MAX)
+	if (report->silent || silent_us <= 0 || report->events < INSTANCE_USUAL_MIN)
 		return false;
 	int64_t bound_us = report->pause_us > INT64_MAX / 4 ? INT64_MAX / 2 : 2 * report->pause_us;
 	if (bound_us < silent_us)
@@ -363,6 +365,17 @@ static bool service_is_silent(const struct instances *instances, struct text ser
 		if (!one->report.silent && text_equal(one->report.service, service))
 			return false;
 	return true;
+}
+
+/* At the end of the input time stands where the newest event is: whether an epoch happened to close
+ * before it must not matter. */
+static int64_t newest_us(const struct instances *instances)
+{
+	int64_t newest = INT64_MIN;
+	for (const struct tracked *one = instances->table; one != NULL; one = one->hh.next)
+		if (one->report.last_us > newest)
+			newest = one->report.last_us;
+	return newest;
 }
 
 static void tell_silence(struct instances *instances, int64_t watermark_us, int64_t silent_us,
@@ -390,7 +403,8 @@ enum status instances_close(struct instances *instances, int64_t watermark_us, i
 		spans_fold(instances, one, watermark_us, tell, context);
 		gaps_tell(instances, one, watermark_us, tell, context);
 	}
-	tell_silence(instances, watermark_us, silent_us, tell, context);
+	int64_t now_us = watermark_us == INT64_MAX ? newest_us(instances) : watermark_us;
+	tell_silence(instances, now_us, silent_us, tell, context);
 	return OK;
 }
 

@@ -85,7 +85,8 @@ typedef void instance_tell(void *context, const struct instance_news *news);
 
 struct instances;
 
-enum status instances_new(struct instances **ret_instances);
+/* Of actor number `index` of `actor_count`: feed and restore leave out what belongs to others. */
+enum status instances_new(unsigned index, unsigned actor_count, struct instances **ret_instances);
 void instances_free(struct instances **instances);
 
 enum status instances_see(struct instances *instances, const struct sighting *sighting);

@@ -37,6 +37,7 @@ struct tracked {
 struct instances {
 	struct tracked *table;
 	size_t count;
+	unsigned index, actor_count;
 	struct instances_counters counters;
 };
 

@@ -158,7 +158,8 @@ enum status instances_feed(struct instances *instances, struct text gathered, st
 		struct sighting sighting = sighting_decode(&from);
 		if (from.failed)
 			return error_set(err, ECORRUPT, "sightings of instances are damaged");
-		status = instances_see(instances, &sighting);
+		if (sighting.virtual_partition % instances->actor_count == instances->index)
+			status = instances_see(instances, &sighting);
 	}
 	return status;
 }

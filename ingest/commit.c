@@ -203,6 +203,7 @@ static void batch_epoch(struct runtime *runtime, struct store_batch *batch,
 			const unsigned place[2] = {i, k};
 			batch_match(committer, batch, epoch, 'm', place, &detected->records[k]);
 			batch_match(committer, batch, epoch, 'a', place, &detected->aggregates[k]);
+			batch_match(committer, batch, epoch, 's', place, &detected->sightings[k]);
 		}
 	}
 	for (unsigned i = 0; i < runtime->options.actor_count; i++) {
@@ -251,6 +252,7 @@ static void status_update(struct runtime *runtime, struct parcel *const *parcels
 	status->watermark_us = runtime->committer.row.watermark_us;
 	status->committed_us = runtime->committer.row.committed_us;
 	status->actors = (struct actor_counters){0};
+	status->instances = (struct instances_counters){0};
 	status->undecided = 0;
 	status->routes = (struct route_counters){0};
 	status->enrich = (struct enrich_counters){0};
@@ -266,6 +268,14 @@ static void status_update(struct runtime *runtime, struct parcel *const *parcels
 	for (unsigned i = 0; i < runtime->options.actor_count; i++) {
 		const struct actor_counters *from = &verdicts[i]->counters;
 		struct actor_counters *to = &status->actors;
+		const struct instances_counters *seen = &verdicts[i]->instances;
+		status->instances.missing += seen->missing;
+		status->instances.replayed += seen->replayed;
+		status->instances.restarts += seen->restarts;
+		status->instances.silences += seen->silences;
+		status->instances.refused += seen->refused;
+		status->instances.folded_early += seen->folded_early;
+		status->instances.gaps_forgotten += seen->gaps_forgotten;
 		status->alerts_opened += verdicts[i]->alerts_opened;
 		to->records += from->records;
 		to->unknown_state += from->unknown_state;

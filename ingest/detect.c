@@ -14,6 +14,7 @@ struct detect {
 	struct enricher *enricher;
 	struct matcher *matcher;
 	struct cohort_counter *cohorts;
+	struct sightings *sightings; /* NULL: instances are not tracked */
 	struct arena *arena;
 	struct bytes key, value; /* scratch for rows */
 	struct detect_counters counters;
@@ -25,7 +26,9 @@ enum status detected_init(struct detected *detected, unsigned actor_count)
 	*detected = (struct detected){.actor_count = actor_count};
 	detected->records = calloc(actor_count, sizeof *detected->records);
 	detected->aggregates = calloc(actor_count, sizeof *detected->aggregates);
-	if (detected->records == NULL || detected->aggregates == NULL) {
+	detected->sightings = calloc(actor_count, sizeof *detected->sightings);
+	if (detected->records == NULL || detected->aggregates == NULL ||
+	    detected->sightings == NULL) {
 		detected_done(detected);
 		return ENOMEMORY;
 	}
@@ -38,7 +41,10 @@ void detected_done(struct detected *detected)
 		bytes_done(&detected->records[i]);
 	for (unsigned i = 0; detected->aggregates != NULL && i < detected->actor_count; i++)
 		bytes_done(&detected->aggregates[i]);
+	for (unsigned i = 0; detected->sightings != NULL && i < detected->actor_count; i++)
+		bytes_done(&detected->sightings[i]);
 	free(detected->records);
+	free(detected->sightings);
 	free(detected->aggregates);
 	bytes_done(&detected->rows);
 	*detected = (struct detected){0};
@@ -48,7 +54,8 @@ size_t detected_bytes(const struct detected *detected)
 {
 	size_t sum = detected->rows.size;
 	for (unsigned i = 0; i < detected->actor_count; i++)
-		sum += detected->records[i].size + detected->aggregates[i].size;
+		sum += detected->records[i].size + detected->aggregates[i].size +
+		       detected->sightings[i].size;
 	return sum;
 }
 
@@ -89,6 +96,8 @@ enum status detect_new(const struct detect_options *options, struct detect **ret
 		status = matcher_new(options->ruleset, &detect->matcher, err);
 	if (status == OK)
 		status = cohort_counter_new(plan_hash_key(options->plan), &detect->cohorts, err);
+	if (status == OK && options->track_instances)
+		status = sightings_new(plan_hash_key(options->plan), &detect->sightings);
 	if (status == OK)
 		*ret_detect = TAKE(detect);
 	return status;
@@ -116,6 +125,7 @@ void detect_free(struct detect **detect)
 	enricher_free(&(*detect)->enricher);
 	matcher_free(&(*detect)->matcher);
 	cohort_counter_free(&(*detect)->cohorts);
+	sightings_free(&(*detect)->sightings);
 	arena_free(&(*detect)->arena);
 	bytes_done(&(*detect)->key);
 	bytes_done(&(*detect)->value);
@@ -244,6 +254,9 @@ static enum status detect_event(struct detect *detect, struct stream *stream,
 	detect->counters.undecided += matches.undecided_count;
 	if (!detect->options.only_match)
 		status = hand_over(detect, stream, event, &matches, to);
+	const struct record_sink seen = {to->sightings, to->actor_count};
+	if (status == OK && detect->sightings != NULL)
+		status = sightings_see(detect->sightings, event, &seen);
 	if (status == OK && sink != NULL && sink->on_event != NULL)
 		sink->on_event(sink->context, event, &matches);
 	return status;
@@ -382,8 +395,11 @@ enum status detect_flush(struct detect *detect, struct detected *to, struct erro
 	enum status status = cohort_flush(detect->cohorts, &sink);
 	if (status != OK)
 		return error_set(err, status, "cohort counts: %s", status_text(status));
+	const struct record_sink seen = {to->sightings, to->actor_count};
+	if (detect->sightings != NULL && sightings_flush(detect->sightings, &seen) != OK)
+		return error_set(err, ENOMEMORY, "sightings of instances: out of memory");
 	for (unsigned i = 0; i < to->actor_count; i++)
-		if (to->records[i].failed || to->aggregates[i].failed)
+		if (to->records[i].failed || to->aggregates[i].failed || to->sightings[i].failed)
 			return error_set(err, ENOMEMORY,
 					 "the epoch's match records: out of memory");
 	return OK;

@@ -12,6 +12,7 @@
 #define PICKET_INGEST_DETECT_H
 
 #include "correlate/cohort.h"
+#include "correlate/instance.h"
 #include "correlate/plan.h"
 #include "ingest/decode.h"
 #include "ingest/enrich.h"
@@ -27,8 +28,9 @@ struct detect_options {
 	struct enrich_options enrich;
 	unsigned actor_count;
 	int64_t lateness_us;
-	bool keep_events; /* build blocks and quarantine rows; a scan does not */
-	bool only_match;  /* nobody asks for alerts: no match records, cohorts or watermark */
+	bool track_instances; /* gather sightings (correlate/instance.h) */
+	bool keep_events;     /* build blocks and quarantine rows; a scan does not */
+	bool only_match;      /* nobody asks for alerts: no match records, cohorts or watermark */
 };
 
 /* One source partition as a worker sees it. */
@@ -62,6 +64,7 @@ struct detected {
 	struct bytes rows; /* u8 family, text key, text value; repeated */
 	struct bytes *records;
 	struct bytes *aggregates;
+	struct bytes *sightings; /* of instances, by actor */
 	unsigned actor_count;
 	uint64_t events;
 	uint64_t input_bytes; /* of the messages taken: bounds what blocks still open hold */

@@ -21,6 +21,10 @@ static const struct {
 	[HEALTH_UNDECIDED] = {"rule.undecided", "A rule could not be decided for an event",
 			      LEVEL_MEDIUM},
 	[HEALTH_SECRET] = {"log.secret", "A service writes secrets into its log", LEVEL_MEDIUM},
+	[HEALTH_LOG_GAP] = {"log.gap", "Numbered records of an instance are missing", LEVEL_MEDIUM},
+	[HEALTH_LOG_REPLAY] = {"log.replay", "Records of an instance came again", LEVEL_MEDIUM},
+	[HEALTH_LOG_SILENT] = {"log.silent", "An instance stopped logging", LEVEL_LOW},
+	[HEALTH_SERVICE_SILENT] = {"log.silent", "A service stopped logging", LEVEL_HIGH},
 	[HEALTH_SPOOF] = {"log.spoof", "A log claims an identity that may not write there",
 			  LEVEL_HIGH},
 };

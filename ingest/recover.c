@@ -85,6 +85,16 @@ enum status recover_positions(struct runtime *runtime, struct error *err)
 	return status != OK ? status : store_scan_status(scan, err);
 }
 
+static enum status restore_cell(struct shard *shard, char kind, struct text value,
+				struct error *err)
+{
+	if (kind == 'c')
+		return actor_restore(shard->actor, value, err);
+	if (kind == 'g')
+		return cohort_restore(shard->cohort, value, err);
+	return shard->instances == NULL ? OK : instances_restore(shard->instances, value, err);
+}
+
 static enum status restore_cells(struct runtime *runtime, struct error *err)
 {
 	assert(runtime->options.actor_count > 0 && runtime->shards != NULL);
@@ -92,18 +102,15 @@ static enum status restore_cells(struct runtime *runtime, struct error *err)
 	struct bytes value cleanup(bytes_done) = {0};
 	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
 		struct shard *shard = &runtime->shards[i % runtime->options.actor_count];
-		for (unsigned kind = 0; kind < 2; kind++) {
+		for (const char *kind = SHARD_CELL_KINDS; *kind != '\0'; kind++) {
 			bytes_clear(&key);
-			cell_row_key("cg"[kind], (uint8_t)i, &key);
+			cell_row_key(*kind, (uint8_t)i, &key);
 			enum status status = store_get(runtime->options.store, FAMILY_CELL,
 						       bytes_text(&key), &value, err);
 			if (status == ENOTFOUND)
 				continue;
 			if (status == OK && value.size > 0)
-				status = kind == 0 ? actor_restore(shard->actor, bytes_text(&value),
-								   err)
-						   : cohort_restore(shard->cohort,
-								    bytes_text(&value), err);
+				status = restore_cell(shard, *kind, bytes_text(&value), err);
 			if (status != OK)
 				return status;
 		}
@@ -147,6 +154,9 @@ static enum status replay_close(struct runtime *runtime, uint64_t epoch, int64_t
 		status = actor_close(runtime->shards[i].actor, epoch, watermark_us, err);
 		if (status == OK)
 			status = cohort_close(runtime->shards[i].cohort, watermark_us, err);
+		if (status == OK && runtime->shards[i].instances != NULL)
+			status = instances_close(runtime->shards[i].instances, watermark_us,
+						 runtime->options.silent_us, NULL, NULL);
 		if (status == OK && recover_other_rules(runtime))
 			shard_put_alerts(&runtime->shards[i], news);
 	}
@@ -166,7 +176,18 @@ static void replay_done(struct replay *replay)
 	bytes_done(&replay->news.announcements);
 }
 
-/* One match row: 'a' aggregates, 'm' records, 'w' the watermark that ends the epoch (last by key).
+/* Every shard takes its own out of the row: their number may have changed since. */
+static enum status replay_feed(struct shard *shard, char kind, struct text value, struct error *err)
+{
+	if (kind == 'm')
+		return actor_feed(shard->actor, value, err);
+	if (kind == 'a')
+		return cohort_feed(shard->cohort, value, err);
+	return shard->instances == NULL ? OK : instances_feed(shard->instances, value, err);
+}
+
+/* One match row: 'a' aggregates, 'm' records, 's' sightings, 'w' the watermark that ends the epoch
+ * (last by key).
  */
 static enum status replay_row(struct replay *replay, struct text key, struct text value,
 			      struct error *err)
@@ -188,8 +209,7 @@ static enum status replay_row(struct replay *replay, struct text key, struct tex
 		return replay_close(runtime, epoch, watermark_us, &replay->news, err);
 	}
 	for (unsigned i = 0; status == OK && i < runtime->options.actor_count; i++)
-		status = kind == 'm' ? actor_feed(runtime->shards[i].actor, value, err)
-				     : cohort_feed(runtime->shards[i].cohort, value, err);
+		status = replay_feed(&runtime->shards[i], kind, value, err);
 	return status;
 }
 

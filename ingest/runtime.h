@@ -20,6 +20,7 @@
 
 #include "correlate/actor.h"
 #include "correlate/cohort.h"
+#include "correlate/instance.h"
 #include "ingest/decode.h"
 #include "ingest/enrich.h"
 #include "ingest/generation.h"
@@ -52,6 +53,8 @@ struct runtime_options {
 	unsigned epoch_ms;       /* 0 = 100 */
 	unsigned checkpoint_ms;  /* 0 = 10,000 */
 	int64_t lateness_us;     /* 0 = 10 s */
+	bool track_instances;    /* gaps, replays and silence of instances raise alerts */
+	int64_t silent_us;       /* an instance is silent after this; 0 = none is told */
 	const char *synced_path; /* small file beside the store: last synced epoch; NULL = none */
 };
 
@@ -77,6 +80,7 @@ struct runtime_status {
 	uint64_t undecided;
 	struct actor_counters actors; /* sums */
 	struct route_counters routes;
+	struct instances_counters instances; /* sums */
 	struct enrich_counters enrich;
 	struct error failure; /* of RUNTIME_FAILED */
 	char problem[512];    /* the newest word of a source for the operator, "" = none */

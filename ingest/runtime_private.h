@@ -95,6 +95,7 @@ struct verdicts {
 	int64_t watermark_us;
 	uint64_t alerts_opened;
 	struct actor_counters counters;
+	struct instances_counters instances;
 };
 
 struct runtime;
@@ -130,10 +131,13 @@ struct shard {
 	struct cohort *cohort;
 	uint64_t epoch; /* the next to fold */
 	int64_t watermark_us;
-	struct parcel **parcels; /* [RUNTIME_EPOCHS_MAX + 1][worker_count], by epoch % */
-	struct letter **letters; /* [2][actor_count], by sequence % 2 */
-	uint64_t sequence;       /* of the next round of letters */
-	uint64_t cell_hash[2][VIRTUAL_PARTITIONS]; /* of the last checkpoint, 'c' and 'g' */
+	struct parcel **parcels;     /* [RUNTIME_EPOCHS_MAX + 1][worker_count], by epoch % */
+	struct letter **letters;     /* [2][actor_count], by sequence % 2 */
+	uint64_t sequence;           /* of the next round of letters */
+	struct instances *instances; /* NULL: not tracked */
+	uint64_t told[64];           /* recently announced (subject, hour) pairs of instances */
+	unsigned told_next;
+	uint64_t cell_hash[3][VIRTUAL_PARTITIONS]; /* of the last checkpoint: SHARD_CELL_KINDS */
 };
 
 struct committer {
@@ -187,10 +191,16 @@ struct actor_counters shard_counters(const struct shard *shard);
 /* The alerts of the epoch just closed, as rows and announcements. */
 void shard_put_alerts(struct shard *shard, struct verdicts *to);
 
+/* What a shard writes into a checkpoint, one row a kind: correlation, gate, instances. */
+#define SHARD_CELL_KINDS "cgn"
+
 void *shard_main(void *shard);
 void shard_done(struct shard *shard);
 enum status shard_init(struct shard *shard, struct runtime *runtime, unsigned index,
 		       struct error *err);
+
+/* instance_news.c: what the instances of a shard did wrong, as alerts. */
+enum status shard_instances_close(struct shard *shard, int64_t watermark_us, struct verdicts *to);
 
 void *committer_main(void *runtime);
 /* Rows into a batch, and one outbox row per announcement; row->outbox_next moves on. */
@@ -220,6 +230,10 @@ enum health_kind {
 	HEALTH_STORE_REWOUND,
 	HEALTH_UNDECIDED,
 	HEALTH_SPOOF,
+	HEALTH_LOG_GAP,
+	HEALTH_LOG_REPLAY,
+	HEALTH_LOG_SILENT,
+	HEALTH_SERVICE_SILENT,
 	HEALTH_SECRET,
 	HEALTH_KIND_COUNT
 };

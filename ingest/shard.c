@@ -31,6 +31,8 @@ enum status shard_init(struct shard *shard, struct runtime *runtime, unsigned in
 	enum status status = actor_new(&actor, &shard->actor, err);
 	if (status == OK)
 		status = cohort_new(index, options->actor_count, &shard->cohort, err);
+	if (status == OK && options->track_instances)
+		status = instances_new(index, options->actor_count, &shard->instances);
 	return status;
 }
 
@@ -48,6 +50,7 @@ void shard_done(struct shard *shard)
 	actor_free(&shard->actor);
 	generation_drop(&shard->rules);
 	cohort_free(&shard->cohort);
+	instances_free(&shard->instances);
 	while (shard->inbox != NULL) {
 		struct item *item = queue_pop(shard->inbox, 0);
 		if (item == NULL)
@@ -183,6 +186,10 @@ static enum status shard_feed(struct shard *shard, struct parcel **row, int64_t 
 		if (status == OK)
 			status = cohort_feed(shard->cohort,
 					     bytes_text(&detected->aggregates[shard->index]), err);
+		if (status == OK && shard->instances != NULL)
+			status =
+				instances_feed(shard->instances,
+					       bytes_text(&detected->sightings[shard->index]), err);
 	}
 	bool nobody_holds_it = watermark_us == INT64_MAX && !finished;
 	bool behind = watermark_us < shard->watermark_us;
@@ -249,6 +256,22 @@ static void put_cohorts(struct shard *shard, struct verdicts *to)
 	}
 }
 
+/* The state of one kind in one virtual partition. */
+static enum status cell_bytes(struct shard *shard, unsigned kind, uint8_t virtual_partition,
+			      struct bytes *to)
+{
+	switch (SHARD_CELL_KINDS[kind]) {
+	case 'c':
+		return actor_checkpoint(shard->actor, virtual_partition, to);
+	case 'g':
+		return cohort_checkpoint(shard->cohort, virtual_partition, to);
+	default:
+		return shard->instances == NULL
+			       ? OK
+			       : instances_checkpoint(shard->instances, virtual_partition, to);
+	}
+}
+
 /* The state of every virtual partition of this shard that changed since the last checkpoint. */
 static enum status put_cells(struct shard *shard, struct verdicts *to)
 {
@@ -256,19 +279,17 @@ static enum status put_cells(struct shard *shard, struct verdicts *to)
 	struct bytes value cleanup(bytes_done) = {0};
 	for (unsigned i = shard->index; i < VIRTUAL_PARTITIONS;
 	     i += shard->runtime->options.actor_count) {
-		for (unsigned kind = 0; kind < 2; kind++) {
+		for (unsigned kind = 0; kind < sizeof SHARD_CELL_KINDS - 1; kind++) {
 			bytes_clear(&key);
 			bytes_clear(&value);
-			enum status status =
-				kind == 0 ? actor_checkpoint(shard->actor, (uint8_t)i, &value)
-					  : cohort_checkpoint(shard->cohort, (uint8_t)i, &value);
+			enum status status = cell_bytes(shard, kind, (uint8_t)i, &value);
 			if (status != OK)
 				return status;
 			uint64_t hash = value.size == 0 ? 0 : XXH3_64bits(value.data, value.size);
 			if (hash == shard->cell_hash[kind][i])
 				continue;
 			shard->cell_hash[kind][i] = hash;
-			cell_row_key("cg"[kind], (uint8_t)i, &key);
+			cell_row_key(SHARD_CELL_KINDS[kind], (uint8_t)i, &key);
 			rows_put(&to->rows, FAMILY_CELL, bytes_text(&key), bytes_text(&value));
 			to->rows.failed = to->rows.failed || key.failed || value.failed;
 		}
@@ -300,6 +321,8 @@ static enum status shard_fold(struct shard *shard, struct parcel **row, struct e
 		status = actor_close(shard->actor, shard->epoch, watermark_us, err);
 	if (status == OK)
 		status = cohort_close(shard->cohort, watermark_us, err);
+	if (status == OK && shard->instances != NULL)
+		status = shard_instances_close(shard, watermark_us, verdicts);
 	if (status == OK && row[0]->next != shard->rules)
 		status = actor_retire(shard->actor, row[0]->next->plan, err);
 	if (status != OK)
@@ -317,6 +340,8 @@ static enum status shard_fold(struct shard *shard, struct parcel **row, struct e
 	verdicts->shard = shard->index;
 	verdicts->watermark_us = watermark_us;
 	verdicts->counters = shard_counters(shard);
+	if (shard->instances != NULL)
+		verdicts->instances = instances_counters(shard->instances);
 	status = shard_switch(shard, row[0]->next, err); /* the parcel lives until it is pushed */
 	if (status != OK)
 		return status;

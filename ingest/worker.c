@@ -46,6 +46,7 @@ enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned
 		.actor_count = options->actor_count,
 		.lateness_us = options->lateness_us,
 		.keep_events = true,
+		.track_instances = options->track_instances,
 	};
 	enum status status = detect_new(&detect, &worker->detect, err);
 	if (status == OK)

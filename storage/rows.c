@@ -217,7 +217,7 @@ enum status quarantine_decode(struct text key, struct text value, struct quarant
 /* 'a' < 'm' < 'w': in key order an epoch's watermark comes behind all that it closes. */
 static bool match_kind(char kind)
 {
-	return kind == 'a' || kind == 'm' || kind == 'w';
+	return kind == 'a' || kind == 'm' || kind == 's' || kind == 'w';
 }
 
 void match_key(uint64_t epoch, char kind, uint32_t worker, uint32_t actor, struct bytes *to)
@@ -247,7 +247,7 @@ enum status match_key_decode(struct text key, uint64_t *ret_epoch, char *ret_kin
 
 void cell_row_key(char kind, uint8_t virtual_partition, struct bytes *to)
 {
-	assert(kind == 'c' || kind == 'g');
+	assert(kind == 'c' || kind == 'g' || kind == 'n');
 	bytes_put_u8(to, (uint8_t)kind);
 	bytes_put_u8(to, virtual_partition);
 }

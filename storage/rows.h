@@ -31,10 +31,11 @@ struct position_row {
 	uint64_t late;
 	uint64_t gap_offsets;  /* log start was past our position: lost to retention */
 	uint64_t hole_offsets; /* offsets inside the log that hold no record (transactions, ...) */
-	uint32_t incarnation;  /* how often the log began anew: its records have another name then */
+	uint32_t incarnation; /* how often the log began anew: its records have another name then */
 };
 /* What records of that incarnation of a log are called in origins and keys: "orders", then
- * "orders~2", "orders~3" (no Kafka topic has a '~'), so that new offsets never replace old events. */
+ * "orders~2", "orders~3" (no Kafka topic has a '~'), so that new offsets never replace old events.
+ */
 void log_name(struct text topic, uint32_t incarnation, struct bytes *to);
 void position_key(struct text topic, int32_t partition, struct bytes *to);
 void position_encode(const struct position_row *row, struct bytes *to);
@@ -79,13 +80,14 @@ enum status quarantine_decode(struct text key, struct text value, struct quarant
 			      struct error *err);
 
 /* match: FAMILY_MATCH, epoch kind worker actor -> what the epoch fed to the actors, as it was fed:
- * 'm' encoded records (correlate/record.h), 'a' aggregates (correlate/cohort.h), and last by key
- * 'w', the watermark that closed the epoch (signed). */
+ * 'm' encoded records (correlate/record.h), 'a' aggregates (correlate/cohort.h), 's' sightings
+ * (correlate/instance.h), and last by key 'w', the watermark that closed the epoch (signed). */
 void match_key(uint64_t epoch, char kind, uint32_t worker, uint32_t actor, struct bytes *to);
 enum status match_key_decode(struct text key, uint64_t *ret_epoch, char *ret_kind,
 			     struct error *err);
 
-/* cell: FAMILY_CELL, kind ('c' correlation, 'g' gate) and virtual partition -> checkpoint. */
+/* cell: FAMILY_CELL, kind ('c' correlation, 'g' gate, 'n' instances) and virtual partition ->
+ * checkpoint. */
 void cell_row_key(char kind, uint8_t virtual_partition, struct bytes *to);
 
 /* alert: FAMILY_ALERT, 'a' id -> encoded alert; 'u' id -> what people did (opaque). */

@@ -12,7 +12,7 @@ static char told[4096];
 
 static void setup(void)
 {
-	ck_assert_int_eq(instances_new(&instances), OK);
+	ck_assert_int_eq(instances_new(0, 1, &instances), OK);
 	told[0] = '\0';
 }
 
@@ -300,7 +300,7 @@ START_TEST(gathering_and_checkpoints_change_nothing)
 					instances_checkpoint(instances, (uint8_t)vp, &state[round]),
 					OK);
 			instances_free(&instances);
-			ck_assert_int_eq(instances_new(&instances), OK);
+			ck_assert_int_eq(instances_new(0, 1, &instances), OK);
 			ck_assert_int_eq(
 				instances_restore(instances, bytes_text(&state[round]), &err), OK);
 		}

@@ -159,6 +159,112 @@ START_TEST(a_secret_is_an_alert_and_is_not_stored)
 }
 END_TEST
 
+static const struct runtime_options tracking = {.track_instances = true,
+						.silent_us = (int64_t)30 * 1000000};
+
+static void put_numbers(int64_t from_second, int64_t low, int64_t high)
+{
+	for (int64_t i = low; i <= high; i++)
+		put(from_second + i - low,
+		    "\"service.name\":\"pay\",\"host.name\":\"h1\",\"event.sequence\":%lld}",
+		    (long long)i);
+}
+
+/* The records of the table dealt out to several topics, as an unkeyed producer does. */
+static struct runtime_status run_dealt(struct runtime_options options, size_t topics, size_t up_to)
+{
+	static struct message dealt[4][MESSAGES_MAX];
+	static const char *const names[] = {"a", "b", "c", "d"};
+	struct memory_stream streams[4];
+	struct runtime_status status = {0};
+	for (size_t i = 0; i < topics; i++) {
+		streams[i] = (struct memory_stream){names[i], dealt[i], 0};
+		for (size_t k = i; k < up_to; k += topics)
+			dealt[i][streams[i].count++] = messages[k];
+	}
+	const struct memory_input input = {streams, topics, 0};
+	options.store = store;
+	options.ruleset = ruleset;
+	options.lateness_us = (int64_t)3600 * 1000000;
+	memory_run(options, &input, &status);
+	runtime_status_done(&status);
+	return status;
+}
+
+START_TEST(a42_deleted_records_are_an_alert)
+{
+	put_numbers(0, 1, 50);
+	put_numbers(53, 54, 100);
+	struct runtime_options options = tracking;
+	options.worker_count = 2;
+	options.actor_count = 3;
+	struct runtime_status status = run_dealt(options, 4, message_count);
+	ck_assert_uint_eq(status.instances.missing, 3);
+	ck_assert_uint_eq(status.instances.replayed, 0);
+	ck_assert_uint_eq(memory_alerts(store, "log.gap", reason, sizeof reason), 1);
+	ck_assert_ptr_nonnull(strstr(reason, "51 to 53 of pay"));
+}
+END_TEST
+
+START_TEST(a43_replayed_records_are_an_alert)
+{
+	put_numbers(0, 1, 100);
+	put_numbers(20, 21, 30);
+	struct runtime_status status = run_dealt(tracking, 3, message_count);
+	ck_assert_uint_eq(status.instances.replayed, 10);
+	ck_assert_uint_eq(status.instances.missing, 0);
+	ck_assert_uint_eq(memory_alerts(store, "log.replay", reason, sizeof reason), 1);
+}
+END_TEST
+
+/* The first half, a restart, all of it: what was read is not read again, and nothing is forgotten.
+ */
+START_TEST(a42_a_gap_over_a_restart)
+{
+	put_numbers(0, 1, 200);
+	put_numbers(205, 206, 300);
+	struct runtime_options options = tracking;
+	for (unsigned actors = 1; actors <= 3; actors++) {
+		options.actor_count = actors;
+		(void)run_dealt(options, 2, actors * 90);
+	}
+	struct runtime_status status = run_dealt(options, 2, message_count);
+	ck_assert_uint_eq(status.instances.replayed, 0);
+	ck_assert_uint_eq(memory_alerts(store, "log.gap", reason, sizeof reason), 1);
+	ck_assert_ptr_nonnull(strstr(reason, "201 to 205 of pay"));
+	ck_assert_uint_eq(memory_alerts(store, "log.replay", reason, sizeof reason), 0);
+}
+END_TEST
+
+/* Another service goes on and moves the time: the one that stopped is silent. */
+START_TEST(a41_silence_is_an_alert)
+{
+	put_numbers(0, 1, 60);
+	for (int64_t i = 0; i < 600; i++)
+		put(i, "\"service.name\":\"other\",\"host.name\":\"h2\"}");
+	struct runtime_options options = tracking;
+	const struct memory_stream stream = {"logs", messages, message_count};
+	const struct memory_input input = {&stream, 1, 0};
+	struct runtime_status status = {0};
+	options.store = store;
+	options.ruleset = ruleset;
+	memory_run(options, &input, &status);
+	runtime_status_done(&status);
+	ck_assert_uint_eq(memory_alerts(store, "log.silent", reason, sizeof reason), 1);
+	ck_assert_ptr_nonnull(strstr(reason, "the last instance of pay"));
+}
+END_TEST
+
+START_TEST(nothing_is_tracked_unless_asked_for)
+{
+	put_numbers(0, 1, 10);
+	put_numbers(20, 30, 40);
+	struct runtime_status status = run((struct runtime_options){0});
+	ck_assert_uint_eq(status.instances.missing, 0);
+	ck_assert_uint_eq(memory_alerts(store, "log.gap", reason, sizeof reason), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("provenance");
@@ -170,6 +276,11 @@ int main(void)
 	tcase_add_test(tests, a40_nothing_bound_is_no_alert);
 	tcase_add_test(tests, a40_a_rule_sees_the_bound_tenant);
 	tcase_add_test(tests, a_secret_is_an_alert_and_is_not_stored);
+	tcase_add_test(tests, a42_deleted_records_are_an_alert);
+	tcase_add_test(tests, a43_replayed_records_are_an_alert);
+	tcase_add_test(tests, a42_a_gap_over_a_restart);
+	tcase_add_test(tests, a41_silence_is_an_alert);
+	tcase_add_test(tests, nothing_is_tracked_unless_asked_for);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -1,0 +1,93 @@
+/* What instances did, as alerts about logs: one per instance and hour and kind, however often, so
+ * that nobody can fill the list by playing records again. The numbers are in the reason of the
+ * first. */
+#include <stdio.h>
+#include <xxhash.h>
+
+#include "ingest/runtime_private.h"
+
+static const int64_t us_per_hour = 3600000000;
+static const int64_t us_per_second = 1000000;
+
+struct telling {
+	struct shard *shard;
+	struct verdicts *to;
+};
+
+static bool already_told(struct shard *shard, uint64_t mark)
+{
+	size_t count = sizeof shard->told / sizeof mark;
+	for (size_t i = 0; i < count; i++)
+		if (shard->told[i] == mark)
+			return true;
+	shard->told[shard->told_next++ % count] = mark;
+	return false;
+}
+
+static enum health_kind kind_of(const struct instance_news *news)
+{
+	switch (news->finding) {
+	case INSTANCE_GAP:
+		return HEALTH_LOG_GAP;
+	case INSTANCE_REPLAY:
+		return HEALTH_LOG_REPLAY;
+	case INSTANCE_SILENT:
+		break;
+	}
+	return news->whole_service ? HEALTH_SERVICE_SILENT : HEALTH_LOG_SILENT;
+}
+
+static void put_reason(const struct instance_news *news, char *reason, size_t size)
+{
+	const struct instance_report *report = news->report;
+	long long low = (long long)news->low;
+	long long high = (long long)news->high;
+	switch (kind_of(news)) {
+	case HEALTH_LOG_GAP:
+		(void)snprintf(
+			reason, size,
+			"event.sequence %lld to %lld of %.*s never came: deleted, sampled or "
+			"lost on the way; compare with the node's own files",
+			low, high, TEXT_ARG(report->service));
+		return;
+	case HEALTH_LOG_REPLAY:
+		(void)snprintf(
+			reason, size,
+			"event.sequence %lld to %lld of %.*s came again with their old times: an "
+			"agent that sends twice, or old records played again",
+			low, high, TEXT_ARG(report->service));
+		return;
+	default:
+		(void)snprintf(
+			reason, size,
+			"%s of %.*s logged nothing for longer than its usual %lld s; ask whether "
+			"it was scaled down, else look at its agent",
+			news->whole_service ? "the last instance" : "an instance",
+			TEXT_ARG(report->service), (long long)(report->pause_us / us_per_second));
+	}
+}
+
+static void tell(void *context, const struct instance_news *news)
+{
+	struct telling *telling = context;
+	struct shard *shard = telling->shard;
+	enum health_kind kind = kind_of(news);
+	uint64_t hour = (uint64_t)(news->time_us / us_per_hour);
+	char subject[2 * INSTANCE_NAME_MAX + 2];
+	char reason[1024];
+	(void)snprintf(subject, sizeof subject, "%.*s/%.*s", TEXT_ARG(news->report->service),
+		       TEXT_ARG(news->report->instance));
+	if (already_told(shard, XXH3_64bits_withSeed(subject, strlen(subject),
+						     hour * HEALTH_KIND_COUNT + (uint64_t)kind)))
+		return;
+	put_reason(news, reason, sizeof reason);
+	health_alert(kind, text_of(subject), text_of(reason), shard->epoch,
+		     (int64_t)hour * us_per_hour, &telling->to->rows, &telling->to->announcements);
+}
+
+enum status shard_instances_close(struct shard *shard, int64_t watermark_us, struct verdicts *to)
+{
+	struct telling telling = {shard, to};
+	return instances_close(shard->instances, watermark_us, shard->runtime->options.silent_us,
+			       tell, &telling);
+}
