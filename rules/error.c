@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *status_text(enum status status)
@@ -16,6 +17,20 @@ const char *status_text(enum status status)
 	return texts[status];
 }
 
+/* A message that is too long loses its middle, not the fix at its end. */
+static void text_fit(const char *whole, char to[static ERROR_TEXT_MAX])
+{
+	enum { FIX_MAX = ERROR_TEXT_MAX / 2 };
+	const char *fix = strstr(whole, "\n  fix: ");
+	if (fix == NULL || fix - whole < ERROR_TEXT_MAX - FIX_MAX) {
+		(void)snprintf(to, ERROR_TEXT_MAX, "%s", whole);
+		return;
+	}
+	size_t fix_size = strnlen(fix, FIX_MAX);
+	(void)snprintf(to, ERROR_TEXT_MAX, "%.*s...%.*s",
+		       (int)(ERROR_TEXT_MAX - sizeof "..." - fix_size), whole, (int)fix_size, fix);
+}
+
 static void error_fill(struct error *err, enum status status, struct position at,
 		       const char *format, va_list args)
 {
@@ -24,7 +39,15 @@ static void error_fill(struct error *err, enum status status, struct position at
 	err->line = at.line;
 	err->column = at.column;
 	(void)snprintf(err->file, sizeof err->file, "%s", at.file == NULL ? "" : at.file);
-	(void)vsnprintf(err->text, sizeof err->text, format, args);
+	va_list again;
+	va_copy(again, args);
+	char *whole = NULL;
+	int size = vsnprintf(err->text, sizeof err->text, format, args);
+	if (size >= ERROR_TEXT_MAX && vasprintf(&whole, format, again) >= 0) {
+		text_fit(whole, err->text);
+		free(whole);
+	}
+	va_end(again);
 }
 
 enum status error_set(struct error *err, enum status status, const char *format, ...)

@@ -90,6 +90,25 @@ static int *kept(int *value)
 	return TAKE(scoped);
 }
 
+START_TEST(a_long_text_keeps_its_fix)
+{
+	struct error err = {0};
+	char name[4 * ERROR_TEXT_MAX];
+	memset(name, 'k', sizeof name - 1);
+	name[sizeof name - 1] = '\0';
+	for (size_t size = 1; size < sizeof name; size += 37) {
+		ck_assert_int_eq(error_set(&err, EINVALID, "no key '%.*s'\n  fix: remove it",
+					   (int)size, name),
+				 EINVALID);
+		ck_assert_uint_lt(strlen(err.text), ERROR_TEXT_MAX);
+		ck_assert_ptr_nonnull(strstr(err.text, "no key 'k"));
+		ck_assert_ptr_nonnull(strstr(err.text, "\n  fix: remove it"));
+	}
+	ck_assert_int_eq(error_set(&err, EINVALID, "no\n  fix: %s", name), EINVALID);
+	ck_assert_uint_eq(strlen(err.text), ERROR_TEXT_MAX - 1);
+}
+END_TEST
+
 START_TEST(cleanup_and_take)
 {
 	int value = 7;
@@ -109,6 +128,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, set_and_print);
 	tcase_add_test(tcase, nobody_has_to_listen);
 	tcase_add_test(tcase, context_comes_first);
+	tcase_add_test(tcase, a_long_text_keeps_its_fix);
 	tcase_add_test(tcase, long_texts_are_cut_not_overrun);
 	tcase_add_test(tcase, cleanup_and_take);
 }
