@@ -51,6 +51,7 @@ void columnar_key_prefix(enum data_class class, const int64_t *day, const struct
 void bloom_key(struct text name, struct text block_key, struct bytes *to);
 
 struct columnar_builder;
+struct columnar_press;
 
 struct columnar_builder *columnar_builder_new(void); /* NULL: out of memory */
 void columnar_builder_free(struct columnar_builder **builder);
@@ -62,8 +63,12 @@ size_t columnar_builder_count(const struct columnar_builder *builder);
 size_t columnar_builder_bytes(const struct columnar_builder *builder);
 /* Puts the rows of the block (its parts, its summary, its blooms) into the batch and empties the
  * builder, which must not be empty. */
-enum status columnar_finish(struct columnar_builder *builder, struct store_batch *batch,
-			    struct error *err);
+enum status columnar_finish(struct columnar_builder *builder, struct columnar_press *press,
+			    struct store_batch *batch, struct error *err);
+
+/* What finishing needs and many blocks share: making it costs more than a small block. */
+struct columnar_press *columnar_press_new(void); /* NULL: out of memory */
+void columnar_press_free(struct columnar_press **press);
 
 struct columnar_reader;
 

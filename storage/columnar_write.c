@@ -20,7 +20,7 @@ enum {
 struct writing {
 	struct columnar_builder *builder;
 	struct store_batch *batch;
-	struct column_encoder *encoder;
+	struct column_encoder *encoder; /* of the press */
 	ZSTD_CCtx *zstd;
 	uint16_t *order; /* rows as they will stand */
 	int64_t *numbers;
@@ -37,8 +37,6 @@ struct writing {
 
 static void writing_done(struct writing *writing)
 {
-	column_encoder_free(&writing->encoder);
-	(void)ZSTD_freeCCtx(writing->zstd);
 	free(writing->order);
 	free(writing->numbers);
 	free(writing->texts);
@@ -328,8 +326,8 @@ static enum summary_kind summary_kind_of(const struct columnar_builder *builder,
 	for (size_t i = 0; i < content->count; i++)
 		bytes += content->texts[i].size;
 	bool many = content->entry_count == 0 || content->entry_count > BLOOM_DISTINCT_MIN;
-	if (many && content->count > BLOOM_DISTINCT_MIN && !is_prose(column->id) &&
-	    bytes / content->count <= BLOOM_AVERAGE_BYTES_MAX && !has_twin(builder, column))
+	if (many && !is_prose(column->id) && bytes / content->count <= BLOOM_AVERAGE_BYTES_MAX &&
+	    !has_twin(builder, column))
 		return SUMMARY_BLOOM;
 	return SUMMARY_PRESENT;
 }
@@ -491,11 +489,8 @@ static bool key_make(struct writing *writing)
 static bool block_put(struct writing *writing)
 {
 	const struct columnar_builder *builder = writing->builder;
-	writing->encoder = column_encoder_new();
-	writing->zstd = ZSTD_createCCtx();
-	if (writing->encoder == NULL || writing->zstd == NULL || !rows_sort(writing) ||
-	    !key_make(writing) || !ranges_put(writing) || !system_columns_put(writing) ||
-	    !columns_put(writing) || !first_part_put(writing))
+	if (!rows_sort(writing) || !key_make(writing) || !ranges_put(writing) ||
+	    !system_columns_put(writing) || !columns_put(writing) || !first_part_put(writing))
 		return false;
 	struct summary head = {
 		.event_count = (uint32_t)builder->count,
@@ -512,11 +507,40 @@ static bool block_put(struct writing *writing)
 	return true;
 }
 
-enum status columnar_finish(struct columnar_builder *builder, struct store_batch *batch,
-			    struct error *err)
+struct columnar_press {
+	struct column_encoder *encoder;
+	ZSTD_CCtx *zstd;
+};
+
+struct columnar_press *columnar_press_new(void)
+{
+	struct columnar_press *press = calloc(1, sizeof *press);
+	if (press == NULL)
+		return NULL;
+	press->encoder = column_encoder_new();
+	press->zstd = ZSTD_createCCtx();
+	if (press->encoder == NULL || press->zstd == NULL)
+		columnar_press_free(&press);
+	return press;
+}
+
+void columnar_press_free(struct columnar_press **press)
+{
+	struct columnar_press *gone = *press;
+	if (gone == NULL)
+		return;
+	column_encoder_free(&gone->encoder);
+	(void)ZSTD_freeCCtx(gone->zstd);
+	free(gone);
+	*press = NULL;
+}
+
+enum status columnar_finish(struct columnar_builder *builder, struct columnar_press *press,
+			    struct store_batch *batch, struct error *err)
 {
 	assert(builder->count > 0);
-	struct writing writing cleanup(writing_done) = {.builder = builder, .batch = batch};
+	struct writing writing cleanup(writing_done) = {
+		.builder = builder, .batch = batch, .encoder = press->encoder, .zstd = press->zstd};
 	if (!block_put(&writing))
 		return error_set(err, ENOMEMORY, "no memory for a merged block of %zu events",
 				 builder->count);

@@ -32,6 +32,7 @@ struct step {
 	struct arena *arena;      /* of one event */
 	struct dictionary owners; /* keys of builders */
 	struct columnar_builder **builders;
+	struct columnar_press *press;
 	size_t capacity;
 	uint64_t events;
 	size_t bytes; /* in builders */
@@ -45,6 +46,7 @@ static void step_done(struct step *step)
 	for (size_t i = 0; i < step->owners.count && i < step->capacity; i++)
 		columnar_builder_free(&step->builders[i]);
 	free(step->builders);
+	columnar_press_free(&step->press);
 	dictionary_done(&step->owners);
 	bytes_done(&step->key);
 	arena_free(&step->arena);
@@ -63,7 +65,8 @@ static enum status step_begin(struct step *step, struct store *store, struct err
 	*step = (struct step){.store = store, .err = err};
 	step->batch = store_batch_new(store);
 	step->arena = arena_new(EVENT_ARENA_BYTES);
-	if (step->batch == NULL || step->arena == NULL)
+	step->press = columnar_press_new();
+	if (step->batch == NULL || step->arena == NULL || step->press == NULL)
 		return no_memory(step);
 	enum status status = store_view_new(store, &step->view, err);
 	if (status == OK)
@@ -102,7 +105,7 @@ static enum status builder_finish(struct step *step, struct columnar_builder *bu
 {
 	step->bytes -= columnar_builder_bytes(builder);
 	step->report.blocks_written++;
-	return columnar_finish(builder, step->batch, step->err);
+	return columnar_finish(builder, step->press, step->batch, step->err);
 }
 
 static enum status event_add_to(struct step *step, const struct event *event)
@@ -411,6 +414,9 @@ enum status merge_all(struct store *store, bool (*cancelled)(void *context), voi
 			sum.damaged = last.damaged > sum.damaged ? last.damaged : sum.damaged;
 		}
 	}
+	/* The blocks that were merged are still on the disk, below their removals. */
+	if (status == OK && sum.blocks_read > 0)
+		status = store_compact(store, FAMILY_BLOCK, TEXT(""), TEXT("B"), err);
 	*report = sum;
 	return status;
 }

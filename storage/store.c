@@ -141,6 +141,15 @@ enum status store_drop_files(struct store *store, enum store_family family, stru
 	return store->calls->drop_files(store, family, from, to, err);
 }
 
+enum status store_compact(struct store *store, enum store_family family, struct text from,
+			  struct text to, struct error *err)
+{
+	(void)err; /* RocksDB tells the next writer when it failed */
+	if (store->calls->compact != NULL)
+		store->calls->compact(store, family, from, to);
+	return OK;
+}
+
 enum status store_backup(struct store *store, const char *path, struct error *err)
 {
 	assert(path != NULL);

@@ -40,6 +40,8 @@ struct store_calls {
 	/* NULL: the store has no files. */
 	enum status (*drop_files)(struct store *store, enum store_family family, struct text from,
 				  struct text to, struct error *err);
+	void (*compact)(struct store *store, enum store_family family, struct text from,
+			struct text to);                                                 /* ditto */
 	enum status (*backup)(struct store *store, const char *path, struct error *err); /* ditto */
 	struct store_view *(*view_new)(struct store *store); /* NULL: out of memory */
 	void (*view_free)(struct store_view *view);

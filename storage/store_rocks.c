@@ -294,6 +294,15 @@ static enum status rocks_backup(struct store *base, const char *path, struct err
 	return message == NULL ? OK : rocks_error(store->path, "copying", message, err);
 }
 
+static void rocks_compact(struct store *base, enum store_family family, struct text from,
+			  struct text to)
+{
+	struct rocks_store *store = rocks_of(base);
+	if (store->handles[family] != NULL && store->write_options[0] != NULL)
+		rocksdb_compact_range_cf(store->db, store->handles[family], from.data, from.size,
+					 to.data, to.size);
+}
+
 const struct store_calls rocks_calls = {
 	.store_free = rocks_free,
 	.batch_new = rocks_batch_new,
@@ -308,6 +317,7 @@ const struct store_calls rocks_calls = {
 	.scan_free = rocks_scan_free,
 	.drop_files = rocks_drop_files,
 	.backup = rocks_backup,
+	.compact = rocks_compact,
 	.view_new = rocks_view_new,
 	.view_free = rocks_view_free,
 	.bytes = rocks_bytes,

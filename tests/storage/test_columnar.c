@@ -8,16 +8,19 @@
 enum { ARENA_BYTES = 1 << 30, ROUNDS = 30 };
 
 static struct store *store;
+static struct columnar_press *press;
 
 static void setup(void)
 {
 	struct error err = {0};
 	ck_ok(store_open_memory(&store, &err), err);
+	press = columnar_press_new();
 }
 
 static void teardown(void)
 {
 	store_free(&store);
+	columnar_press_free(&press);
 }
 
 /* What the format has a form for, and what only looks like it. */
@@ -190,7 +193,7 @@ static void round_trip(struct columnar_builder *builder, struct event *events, s
 	}
 	ck_assert_uint_gt(taken, 0);
 	ck_assert_uint_eq(columnar_builder_count(builder), taken);
-	ck_ok(columnar_finish(builder, batch, &err), err);
+	ck_ok(columnar_finish(builder, press, batch, &err), err);
 	ck_assert_uint_eq(columnar_builder_count(builder), 0);
 	ck_ok(store_batch_commit(batch, false, &err), err);
 	qsort(events, taken, sizeof *events, event_order);
@@ -321,7 +324,7 @@ START_TEST(test_damage)
 		event.owner = TEXT("t1");
 		ck_assert_int_eq(columnar_add(builder, &event), OK);
 	}
-	ck_ok(columnar_finish(builder, batch, &err), err);
+	ck_ok(columnar_finish(builder, press, batch, &err), err);
 	ck_ok(store_batch_commit(batch, false, &err), err);
 	size_t rows = 0;
 	struct bytes keys cleanup(bytes_done) = {0};
