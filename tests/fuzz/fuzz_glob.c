@@ -26,6 +26,9 @@ static bool oracle(const struct token *tokens, size_t count, struct text t)
 {
 	if (count == 0)
 		return t.size == 0;
+	if (tokens->kind == TOKEN_RUN && count > 1 && tokens[1].kind == TOKEN_RUN)
+		return oracle(tokens + 1, count - 1,
+			      t); /* one run more would try every split again */
 	if (tokens->kind == TOKEN_RUN)
 		return oracle(tokens + 1, count - 1, t) ||
 		       (t.size > 0 && oracle(tokens, count, text_cut(t, point_size(t))));
