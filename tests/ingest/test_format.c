@@ -122,10 +122,10 @@ END_TEST
 START_TEST(a13_hostile_yaml_is_refused_with_its_place)
 {
 	static const char *const files[] = {
-		"a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
-		"c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
-		"e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\n"
-		"g: [*f,*f,*f,*f,*f,*f,*f,*f,*f,*f]\nname: x\n",
+		("a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
+		 "c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
+		 "e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\n"
+		 "g: [*f,*f,*f,*f,*f,*f,*f,*f,*f,*f]\nname: x\n"),
 		"name: x\ntitle: &t [*t]\n",
 		"base: &b {title: y}\nname: x\n<<: *b\n",
 		"name: !!python/object/apply:os.system [id]\ntitle: x\n",
@@ -135,8 +135,8 @@ START_TEST(a13_hostile_yaml_is_refused_with_its_place)
 		"name: x\ntitle: x\nuse: [../../etc/passwd]\nrecognise: {a: 1}\n",
 		"\tname: x\n",
 		"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
-		"name: loop\ntitle: x\npart: true\nuse: [loop]\n---\nname: y\ntitle: y\n"
-		"recognise: {a: 1}\nuse: [loop]\n",
+		("name: loop\ntitle: x\npart: true\nuse: [loop]\n---\nname: y\ntitle: y\n"
+		 "recognise: {a: 1}\nuse: [loop]\n"),
 	};
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		const char *path = file_write("x.yml", files[i]);
