@@ -187,6 +187,8 @@ static void put_engine(struct bytes *to, const struct runtime_status *status)
 	{{"enrich_" #member "_total", "counter", doc}, (double)status->enrich.member},
 #include "ingest/enrich_counter.def"
 #undef ENRICH_COUNTER
+		{{"filter_excluded_total", "counter", "Matches that filters took away."},
+		 (double)status->excluded},
 		{{"rule_undecided_total", "counter", "Rule evaluations that gave up."},
 		 (double)status->undecided},
 		{{"correlation_records_total", "counter", "Match records folded."},

@@ -63,6 +63,7 @@ static void write_counters(struct json_writer *json, const struct runtime_status
 	json_write_open(json, "correlation", '{');
 	json_write_count(json, "alerts_opened", status->alerts_opened);
 	json_write_count(json, "undecided", status->undecided);
+	json_write_count(json, "excluded_by_filters", status->excluded);
 	json_write_count(json, "records", status->actors.records);
 	json_write_count(json, "late_counted", status->actors.late_counted);
 	json_write_count(json, "late_dropped", status->actors.late_dropped);

@@ -159,6 +159,22 @@ static void print_totals(struct session *session, const struct scan_totals *tota
 			      totals->undecided);
 }
 
+/* What filters took away: a filter that takes nothing, or everything, is worth a look. */
+static void print_filters(struct session *session, const struct scan *scan,
+			  const struct ruleset *ruleset)
+{
+	for (size_t i = 0; i < ruleset_filter_count(ruleset); i++) {
+		const struct rule_filter *filter = ruleset_filter(ruleset, i);
+		struct bytes title = {0};
+		escape_text(filter->title, &title);
+		(void)fprintf(session->problems,
+			      "  filter %.*s: %" PRIu64 " matches excluded, of %zu rules\n",
+			      TEXT_ARG(bytes_text(&title)), scan_excluded(scan, filter),
+			      filter->tap_count);
+		bytes_done(&title);
+	}
+}
+
 static const struct column alert_columns[] = {
 	{"LEVEL", "rule.level", CELL_LEVEL, false}, {"COUNT", "count", CELL_COUNT, false},
 	{"FIRST", "first", CELL_TIME, false},       {"LAST", "last", CELL_TIME, false},
@@ -256,6 +272,7 @@ static int run_engine(struct session *session, const struct scan_options *option
 	(void)fflush(session->output.to);
 	if (!session->quiet) {
 		print_idle_rules(session, scan, options->ruleset);
+		print_filters(session, scan, options->ruleset);
 		print_totals(session, &totals, ruleset_count(options->ruleset));
 	}
 	if (printer->failed)

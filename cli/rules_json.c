@@ -112,6 +112,16 @@ void rules_json(const struct ruleset *ruleset, struct text level, const struct v
 			rule_json(ruleset, rule, arena, verdicts, json);
 	}
 	json_write_close(json, ']');
+	json_write_open(json, "filters", '[');
+	for (size_t i = 0; i < ruleset_filter_count(ruleset); i++) {
+		const struct rule_filter *filter = ruleset_filter(ruleset, i);
+		json_write_open(json, NULL, '{');
+		json_write_text(json, "title", filter->title);
+		json_write_count(json, "rules", filter->tap_count);
+		position_json("at", filter->at, json);
+		json_write_close(json, '}');
+	}
+	json_write_close(json, ']');
 	rule_notes_json(ruleset, json);
 	json_write_close(json, '}');
 }

@@ -103,6 +103,15 @@ enum status detect_new(const struct detect_options *options, struct detect **ret
 	return status;
 }
 
+static uint64_t excluded_by_all(const struct detect *detect)
+{
+	const struct ruleset *ruleset = detect->options.ruleset;
+	uint64_t sum = 0;
+	for (size_t i = 0; i < ruleset_filter_count(ruleset); i++)
+		sum += matcher_excluded(detect->matcher, ruleset_filter(ruleset, i));
+	return sum;
+}
+
 enum status detect_switch(struct detect *detect, const struct ruleset *ruleset,
 			  const struct plan *plan, struct error *err)
 {
@@ -110,6 +119,7 @@ enum status detect_switch(struct detect *detect, const struct ruleset *ruleset,
 	enum status status = matcher_new(ruleset, &matcher, err);
 	if (status != OK)
 		return status;
+	detect->counters.excluded += excluded_by_all(detect);
 	matcher_free(&detect->matcher);
 	detect->matcher = matcher;
 	detect->options.ruleset = ruleset;
@@ -408,8 +418,14 @@ enum status detect_flush(struct detect *detect, struct detected *to, struct erro
 struct detect_counters detect_counters(const struct detect *detect)
 {
 	struct detect_counters counters = detect->counters;
+	counters.excluded += excluded_by_all(detect);
 	counters.enrich = enricher_counters(detect->enricher);
 	return counters;
+}
+
+uint64_t detect_excluded(const struct detect *detect, const struct rule_filter *filter)
+{
+	return matcher_excluded(detect->matcher, filter);
 }
 
 const struct rule_counters *detect_rule_counters(const struct detect *detect, size_t rule_index)

@@ -47,6 +47,7 @@ struct stream {
 
 struct detect_counters {
 	uint64_t undecided;
+	uint64_t excluded; /* matches that filters took away, of all filters */
 	struct route_counters routes;
 	struct enrich_counters enrich;
 };
@@ -110,6 +111,7 @@ enum status detect_switch(struct detect *detect, const struct ruleset *ruleset,
 			  const struct plan *plan, struct error *err);
 
 struct detect_counters detect_counters(const struct detect *detect);
+uint64_t detect_excluded(const struct detect *detect, const struct rule_filter *filter);
 const struct rule_counters *detect_rule_counters(const struct detect *detect, size_t rule_index);
 
 #endif

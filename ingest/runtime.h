@@ -78,6 +78,7 @@ struct runtime_status {
 	size_t partition_count;
 	uint64_t alerts_opened;
 	uint64_t undecided;
+	uint64_t excluded; /* matches that filters took away */
 	struct actor_counters actors; /* sums */
 	struct route_counters routes;
 	struct instances_counters instances; /* sums */

@@ -468,6 +468,11 @@ enum status scan_finish(struct scan *scan, struct scan_totals *ret_totals, struc
 	return OK;
 }
 
+uint64_t scan_excluded(const struct scan *scan, const struct rule_filter *filter)
+{
+	return detect_excluded(scan->detect, filter);
+}
+
 const struct rule_counters *scan_rule_counters(const struct scan *scan, size_t rule_index)
 {
 	return detect_rule_counters(scan->detect, rule_index);

@@ -79,6 +79,8 @@ uint64_t scan_held_bytes(const struct scan *scan);
 /* Correlates and closes everything; the sink hears the alerts. Call once. */
 enum status scan_finish(struct scan *scan, struct scan_totals *ret_totals, struct error *err);
 
+/* Matches that a filter took away (ruleset.h). */
+uint64_t scan_excluded(const struct scan *scan, const struct rule_filter *filter);
 /* Candidates, matches, ... of one rule, summed over the scan. */
 const struct rule_counters *scan_rule_counters(const struct scan *scan, size_t rule_index);
 

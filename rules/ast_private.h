@@ -110,6 +110,9 @@ struct program_input {
 	size_t predicate_count;
 	const struct detection *detections;
 	size_t detection_count;
+	/* Detections from this rule_index on are taps (ruleset.h): counted, never told as matches.
+	 * 0: there are none. */
+	uint32_t taps_from;
 	bool any_logsource;
 	bool verbatim_names;
 };

@@ -260,25 +260,52 @@ static bool logsource_contains(const struct logsource *outer, const struct logso
 	       (outer->service.size == 0 || text_equal(outer->service, inner->service));
 }
 
-static enum status filter_join(struct loader *loader, const struct filter_draft *filter,
-			       struct draft *draft, struct error *err)
+/* Counts, beside the rule, what it finds without its filters and this one leaves out. */
+static enum status tap_add(struct loader *loader, const struct tap *tap, const struct expr *own,
+			   struct error *err)
 {
+	const struct draft *draft = loader->drafts[tap->draft];
+	const struct expr *both[2] = {draft->bare, expr_not(loader, own)};
+	const struct expr *joined =
+		both[1] == NULL ? NULL : expr_join(loader, EXPR_AND, both, 2, 0);
+	struct tap *taps = arena_grown(loader->arena, loader->taps, loader->tap_count,
+				       &loader->tap_capacity, sizeof *taps);
+	if (joined == NULL || taps == NULL)
+		return loader_exhausted(err);
+	loader->taps = taps;
+	taps[loader->tap_count] = *tap;
+	taps[loader->tap_count++].expr = joined;
+	return OK;
+}
+
+static enum status filter_join(struct loader *loader, size_t index, uint32_t at, struct error *err)
+{
+	const struct filter_draft *filter = loader->filters[index];
+	struct draft *draft = loader->drafts[at];
 	const struct expr *own = NULL;
+	if (loader->tap_count >= RULES_TAPS_MAX)
+		return error_at(err, ELIMIT, filter->at,
+				"filters are joined to rules more than %d times\n  fix: name the "
+				"rules in `rules:`, or load fewer filters",
+				RULES_TAPS_MAX);
 	enum status status = filter_expr_for(loader, filter, draft->held, &own, err);
 	if (status != OK)
 		return status;
+	if (draft->bare == NULL)
+		draft->bare = draft->expr;
 	const struct expr *both[2] = {draft->expr, own};
 	const struct expr *joined = expr_join(loader, EXPR_AND, both, 2, 0);
 	if (joined == NULL)
 		return loader_exhausted(err);
 	draft->expr = joined;
-	return OK;
+	return tap_add(loader, &(struct tap){.filter = (uint32_t)index, .draft = at}, own, err);
 }
 
-static enum status filter_reference_join(struct linker *linker, const struct filter_draft *filter,
+static enum status filter_reference_join(struct linker *linker, size_t index,
 					 struct reference *reference, struct error *err)
 {
 	struct loader *loader = linker->loader;
+	const struct filter_draft *filter = loader->filters[index];
 	enum status status = reference_resolve(linker, reference, err);
 	if (status != OK)
 		return status;
@@ -294,16 +321,16 @@ static enum status filter_reference_join(struct linker *linker, const struct fil
 			  TEXT_ARG(reference->word));
 		return OK;
 	}
-	return filter_join(loader, filter, draft, err);
+	return filter_join(loader, index, reference->draft, err);
 }
 
-static enum status filter_apply(struct linker *linker, const struct filter_draft *filter,
-				struct error *err)
+static enum status filter_apply(struct linker *linker, size_t index, struct error *err)
 {
 	struct loader *loader = linker->loader;
+	const struct filter_draft *filter = loader->filters[index];
 	for (size_t i = 0; i < filter->reference_count; i++) {
 		enum status status =
-			filter_reference_join(linker, filter, &filter->references[i], err);
+			filter_reference_join(linker, index, &filter->references[i], err);
 		if (status != OK)
 			status = lint_refuse(loader, status, err, false);
 		if (status != OK)
@@ -313,7 +340,7 @@ static enum status filter_apply(struct linker *linker, const struct filter_draft
 		struct draft *draft = loader->drafts[i];
 		bool fits = draft->expr != NULL && !draft->refused &&
 			    logsource_contains(&filter->logsource, &draft->written_logsource);
-		enum status status = fits ? filter_join(loader, filter, draft, err) : OK;
+		enum status status = fits ? filter_join(loader, index, (uint32_t)i, err) : OK;
 		if (status != OK)
 			status = lint_refuse(loader, status, err, false);
 		if (status != OK)
@@ -362,7 +389,7 @@ enum status drafts_link(struct loader *loader, struct error *err)
 	for (uint32_t i = 0; status == OK && i < loader->draft_count; i++)
 		status = visit(&linker, i, 1, err);
 	for (size_t i = 0; status == OK && i < loader->filter_count; i++)
-		status = filter_apply(&linker, loader->filters[i], err);
+		status = filter_apply(&linker, i, err);
 	if (status != OK)
 		return status;
 	alerts_decide(loader);

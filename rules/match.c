@@ -145,6 +145,13 @@ static enum status finish(struct matcher *matcher, struct matches *matches,
 		return matcher->reading.status;
 	sort(matcher->matched, matches->count);
 	sort(matcher->undecided, matches->undecided_count);
+	uint32_t taps_from = matcher->program->input.taps_from;
+	while (taps_from > 0 && matches->count > 0 &&
+	       matcher->matched[matches->count - 1] >= taps_from)
+		matches->count--;
+	while (taps_from > 0 && matches->undecided_count > 0 &&
+	       matcher->undecided[matches->undecided_count - 1] >= taps_from)
+		matches->undecided_count--;
 	matches->rules = matcher->matched;
 	matches->undecided = matcher->undecided;
 	*ret_matches = *matches;
@@ -180,6 +187,17 @@ enum status matcher_match_plainly(struct matcher *matcher, const struct event *e
 			     &matches);
 	}
 	return finish(matcher, &matches, ret_matches);
+}
+
+uint64_t matcher_excluded(const struct matcher *matcher, const struct rule_filter *filter)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < filter->tap_count; i++) {
+		assert(filter->taps[i] <= matcher->program->rule_index_max);
+		uint32_t at = matcher->class_of_rule[filter->taps[i]];
+		sum += at == ITEM_NONE ? 0 : matcher->counters[at].matches;
+	}
+	return sum;
 }
 
 const struct rule_counters *matcher_counters(const struct matcher *matcher, size_t rule_index)

@@ -55,6 +55,7 @@ struct correlation_draft {
 struct draft {
 	struct rule rule;        /* index is set when the rule set is made */
 	const struct expr *expr; /* detections */
+	const struct expr *bare; /* before filters were joined to it; NULL: none was */
 	struct correlation_draft *correlation;
 	bool level_given;
 	bool referred;  /* a correlation takes it ... */
@@ -63,6 +64,12 @@ struct draft {
 	unsigned visit;                     /* link.c: 0 not seen, 1 on the path, 2 done */
 	struct logsource written_logsource; /* before pipelines: what filters are compared with */
 	const bool *held; /* by step of the pipelines: its rule conditions held; NULL: none */
+};
+
+/* What a filter takes away from one rule. */
+struct tap {
+	uint32_t filter, draft;
+	const struct expr *expr;
 };
 
 struct filter_draft {
@@ -88,6 +95,8 @@ struct loader {
 	size_t draft_count, draft_capacity;
 	struct filter_draft **filters;
 	size_t filter_count, filter_capacity;
+	struct tap *taps; /* by filter */
+	size_t tap_count, tap_capacity;
 	struct rule_note *notes;
 	size_t note_count, note_capacity;
 	struct intern *intern;

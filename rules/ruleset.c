@@ -23,6 +23,8 @@ struct ruleset {
 	size_t count;
 	struct found *names; /* ids, names and keys, sorted */
 	size_t name_count;
+	struct rule_filter *filters;
+	size_t filter_count;
 	const struct rule_note *notes;
 	size_t note_count;
 	uint64_t hash;
@@ -239,11 +241,48 @@ static enum status rules_build(struct session *session, struct error *err)
 	return names_build(ruleset, err);
 }
 
+/* The filters, and their taps as detections behind those of the rules. */
+static enum status filters_build(struct session *session, struct program_input *input,
+				 struct detection *detections, struct error *err)
+{
+	struct loader *loader = &session->loader;
+	struct ruleset *ruleset = session->ruleset;
+	uint32_t *taps = arena_alloc(loader->arena, (loader->tap_count + 1) * sizeof *taps);
+	ruleset->filters =
+		arena_alloc(loader->arena, (loader->filter_count + 1) * sizeof *ruleset->filters);
+	if (taps == NULL || ruleset->filters == NULL)
+		return loader_exhausted(err);
+	ruleset->filter_count = loader->filter_count;
+	for (size_t i = 0; i < loader->filter_count; i++)
+		ruleset->filters[i] = (struct rule_filter){.title = loader->filters[i]->title,
+							   .at = loader->filters[i]->at};
+	uint32_t first = (uint32_t)ruleset->count, next = first;
+	for (size_t i = 0; i < loader->tap_count; i++) {
+		const struct tap *tap = &loader->taps[i];
+		const struct draft *draft = loader->drafts[tap->draft];
+		struct rule_filter *filter = &ruleset->filters[tap->filter];
+		if (draft->refused)
+			continue;
+		uint32_t *place = &taps[next - first];
+		if (filter->tap_count++ == 0) /* all of a filter stand side by side */
+			filter->taps = place;
+		*place = next;
+		detections[input->detection_count++] = (struct detection){
+			.rule_index = next++,
+			.expr = tap->expr,
+			.logsource = draft->rule.logsource,
+			.at = filter->at,
+		};
+	}
+	input->taps_from = next > first ? first : 0;
+	return OK;
+}
+
 static enum status program_build(struct session *session, struct error *err)
 {
 	struct loader *loader = &session->loader;
-	struct detection *detections =
-		arena_alloc(loader->arena, (loader->draft_count + 1) * sizeof *detections);
+	size_t room = loader->draft_count + loader->tap_count + 1;
+	struct detection *detections = arena_alloc(loader->arena, room * sizeof *detections);
 	if (detections == NULL)
 		return loader_exhausted(err);
 	struct program_input input = {
@@ -262,6 +301,9 @@ static enum status program_build(struct session *session, struct error *err)
 			.at = draft->rule.at,
 		};
 	}
+	enum status status = filters_build(session, &input, detections, err);
+	if (status != OK)
+		return status;
 	input.predicates = intern_predicates(loader->intern, &input.predicate_count);
 	session->ruleset->input = input;
 	return program_new(&input, &session->ruleset->program, err);
@@ -390,6 +432,17 @@ const struct rule_note *ruleset_notes(const struct ruleset *ruleset, size_t *ret
 {
 	*ret_count = ruleset->note_count;
 	return ruleset->notes;
+}
+
+size_t ruleset_filter_count(const struct ruleset *ruleset)
+{
+	return ruleset->filter_count;
+}
+
+const struct rule_filter *ruleset_filter(const struct ruleset *ruleset, size_t index)
+{
+	assert(index < ruleset->filter_count);
+	return &ruleset->filters[index];
 }
 
 uint64_t ruleset_hash(const struct ruleset *ruleset)

@@ -18,6 +18,7 @@ enum {
 	RULES_MAX = 65536,
 	RULES_GROUP_BY_MAX = 8,
 	RULES_CHAIN_DEPTH_MAX = 10,
+	RULES_TAPS_MAX = 65536, /* (filter, rule) pairs; a rule set with more is refused */
 };
 
 enum rule_kind { RULE_DETECTION, RULE_CORRELATION };
@@ -165,6 +166,15 @@ struct rule_note {
 	struct text fix;
 };
 
+/* A filter that was joined to rules, and how to ask what it excluded. A tap is a detection beside
+ * the rules: the rule without its filters, and not this filter. */
+struct rule_filter {
+	struct text title;
+	struct position at;
+	const uint32_t *taps; /* one for each rule, in matcher_excluded() only */
+	size_t tap_count;
+};
+
 struct ruleset;
 
 /* All or nothing, unless skip_refused. */
@@ -182,6 +192,8 @@ size_t ruleset_count(const struct ruleset *ruleset);
 const struct rule *ruleset_rule(const struct ruleset *ruleset, size_t index);
 const struct rule *ruleset_find(const struct ruleset *ruleset, struct text id_or_name);
 const struct rule_note *ruleset_notes(const struct ruleset *ruleset, size_t *ret_count);
+size_t ruleset_filter_count(const struct ruleset *ruleset);
+const struct rule_filter *ruleset_filter(const struct ruleset *ruleset, size_t index);
 /* 64-bit hash of everything that was loaded, in load order: recorded when a rule set goes live. */
 uint64_t ruleset_hash(const struct ruleset *ruleset);
 
@@ -213,6 +225,9 @@ enum status matcher_match(struct matcher *matcher, const struct event *event,
 /* The same by evaluating every rule in full: the oracle of the index. */
 enum status matcher_match_plainly(struct matcher *matcher, const struct event *event,
 				  struct matches *ret_matches);
+/* Matches that a filter of the matcher's rules took away so far: events that the rule without its
+ * filters finds and this filter leaves out. Several filters may leave out the same one. */
+uint64_t matcher_excluded(const struct matcher *matcher, const struct rule_filter *filter);
 const struct rule_counters *matcher_counters(const struct matcher *matcher, size_t rule_index);
 
 #endif

@@ -142,7 +142,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (uint32_t i = 0; i < RULES; i++)
 		detections[i] =
 			(struct detection){.rule_index = i, .expr = make_expr(&input, arena, 3)};
-	struct program_input rules = {predicates, PREDICATES, detections, RULES, true, false};
+	struct program_input rules = {.predicates = predicates,
+				      .predicate_count = PREDICATES,
+				      .detections = detections,
+				      .detection_count = RULES,
+				      .any_logsource = true};
 	enum status status = program_new(&rules, &program, NULL);
 	assert(status == OK);
 	status = matcher_of_program(program, &matcher);

@@ -153,9 +153,12 @@ static inline void add_rule(struct bench *bench, const struct expr *expr)
 
 static inline enum status try_compile(struct bench *bench, struct error *err)
 {
-	struct program_input input = {bench->predicates,    bench->predicate_count,
-				      bench->detections,    bench->detection_count,
-				      bench->any_logsource, bench->verbatim_names};
+	struct program_input input = {.predicates = bench->predicates,
+				      .predicate_count = bench->predicate_count,
+				      .detections = bench->detections,
+				      .detection_count = bench->detection_count,
+				      .any_logsource = bench->any_logsource,
+				      .verbatim_names = bench->verbatim_names};
 	return program_new(&input, &bench->program, err);
 }
 
