@@ -141,7 +141,7 @@ const char *fleet_address(const struct fleet_event *event, char buffer[static 24
 const char *fleet_expected_alerts(void)
 {
 	return "{\"rule\":\"brute_force_user\",\"group\":{\"user.id\":\"u-0400\"},\"count\":30},"
-	       "{\"rule\":\"brute_force_source\",\"group\":{\"source.ip\":\"203.0.113.99\"},"
+	       "{\"rule\":\"brute_force_source\",\"group\":{\"picket.identity.source\":\"203.0.113.99\"},"
 	       "\"count\":40},"
 	       "{\"rule\":\"cross_tenant_access\",\"group\":{\"service.name\":\"orders\","
 	       "\"user.id\":\"u-0401\",\"target.tenant.id\":\"globex\"},\"count\":3},"
