@@ -75,6 +75,7 @@ static void put_rows(int64_t first, int64_t end, int32_t partition)
 static void put_columns(int64_t first, int64_t end, const char *owner, enum data_class class)
 {
 	struct columnar_builder *builder = columnar_builder_new();
+	struct columnar_press *press = columnar_press_new();
 	struct store_batch *batch = store_batch_new(store);
 	for (int64_t i = first; i < end; i++) {
 		struct event event = event_of(i);
@@ -82,9 +83,10 @@ static void put_columns(int64_t first, int64_t end, const char *owner, enum data
 			ck_assert_int_eq(columnar_add(builder, &event), OK);
 	}
 	if (columnar_builder_count(builder) > 0)
-		ck_assert_int_eq(columnar_finish(builder, batch, NULL), OK);
+		ck_assert_int_eq(columnar_finish(builder, press, batch, NULL), OK);
 	ck_assert_int_eq(store_batch_commit(batch, false, NULL), OK);
 	store_batch_free(&batch);
+	columnar_press_free(&press);
 	columnar_builder_free(&builder);
 }
 
