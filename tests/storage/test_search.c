@@ -425,7 +425,6 @@ START_TEST(test_pages)
 		struct search_result whole = run("event.action: login", options);
 		size_t at = 0;
 		struct search_hit last = {0};
-		struct bytes topic cleanup(bytes_done) = {0};
 		options.limit = 37;
 		for (bool more = true; more;) {
 			options.after = at == 0 ? NULL : &last;
