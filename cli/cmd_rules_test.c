@@ -9,10 +9,12 @@
 #include "cli/rule_loading.h"
 #include "cli/rule_trial.h"
 #include "cli/rules_json.h"
+#include "ingest/decode.h"
 
 static const struct option test_options[] = {
 	{"output", 'o', "FORMAT", "table, json, ndjson or junit"},
 	OPTIONS_OF_LOADING,
+	OPTION_FORMATS,
 	{"color", 0, "WHEN", "auto, always or never (also: NO_COLOR)"},
 	{0},
 };
@@ -75,15 +77,17 @@ static void add_result(struct test_run *run, const struct rule *rule, const stru
 	put_junit(&run->junit, rule, test, result);
 }
 
-static enum status run_all(const struct ruleset *ruleset, struct test_run *run, struct error *err)
+static enum status run_all(const struct trial_setting *setting, struct test_run *run,
+			   struct error *err)
 {
+	const struct ruleset *ruleset = setting->ruleset;
 	for (size_t i = 0; i < ruleset_count(ruleset); i++) {
 		const struct rule *rule = ruleset_rule(ruleset, i);
 		run->rules_without += rule->test_count == 0 && rule->alerts;
 		for (size_t j = 0; j < rule->test_count; j++) {
 			struct trial_result result;
 			enum status status =
-				rule_trial(ruleset, rule, &rule->tests[j], &result, err);
+				rule_trial(setting, rule, &rule->tests[j], &result, err);
 			if (status != OK)
 				return status;
 			add_result(run, rule, &rule->tests[j], &result);
@@ -139,18 +143,22 @@ static int finish(struct session *session, struct test_run *run)
 static int run_test(struct session *session)
 {
 	struct ruleset *ruleset cleanup(rule_loading_done) = NULL;
+	struct decoder_options reading = {0};
 	struct test_run run = {0};
 	struct error err = {0};
 	struct ruleset_options options = {.paths = session->arguments.words,
 					  .path_count = session->arguments.word_count};
 	int code = load_rules(session, &options, &ruleset);
+	if (code == EXIT_OK)
+		code = session_input(session, &reading);
 	if (code != EXIT_OK)
 		return code;
 	run.json = (struct json_writer){.to = &run.results};
 	json_write_open(&run.json, NULL, '{');
 	json_write_string(&run.json, "schema", "picket.tests/1");
 	json_write_open(&run.json, "tests", '[');
-	enum status status = run_all(ruleset, &run, &err);
+	const struct trial_setting setting = {.ruleset = ruleset, .formats = reading.formats};
+	enum status status = run_all(&setting, &run, &err);
 	json_write_close(&run.json, ']');
 	json_write_close(&run.json, '}');
 	code = status == OK ? finish(session, &run) : session_fail_error(session, &err);

@@ -19,7 +19,7 @@ struct trial_event {
 };
 
 struct trial {
-	const struct ruleset *ruleset;
+	const struct trial_setting *setting;
 	const struct rule *rule;
 	const struct rule_test *test;
 	struct trial_event *events; /* in the order of the file */
@@ -145,10 +145,11 @@ static enum status run_once(const struct trial *trial, bool live, struct tally *
 	struct privacy *privacy cleanup(privacy_free) = NULL;
 	struct scan_totals totals;
 	struct scan_options options = {
-		.ruleset = trial->ruleset,
+		.ruleset = trial->setting->ruleset,
 		.decoder = {.format = INPUT_AUTO,
+			    .formats = trial->setting->formats,
 			    .time_trusted = true,
-			    .logsource = logsource_of(trial->ruleset, trial->rule)},
+			    .logsource = logsource_of(trial->setting->ruleset, trial->rule)},
 		.final_only = true,
 		.lateness_us = live ? trial->span_us + SECOND_US : -1,
 		.sink = {.on_alert = on_alert,
@@ -240,13 +241,14 @@ static enum status try_orders(struct trial *trial, struct trial_result *result, 
 	return OK;
 }
 
-enum status rule_trial(const struct ruleset *ruleset, const struct rule *rule,
+enum status rule_trial(const struct trial_setting *setting, const struct rule *rule,
 		       const struct rule_test *test, struct trial_result *ret_result,
 		       struct error *err)
 {
-	struct trial trial cleanup(trial_done) = {.ruleset = ruleset, .rule = rule, .test = test};
+	struct trial trial cleanup(trial_done) = {.setting = setting, .rule = rule, .test = test};
 	struct trial_result result = {0};
 	enum status status = OK;
+	assert(setting->formats != NULL);
 	for (size_t i = 0; status == OK && i < test->event_count; i++)
 		status = add_events(&trial, &test->events[i], err);
 	if (status != OK)

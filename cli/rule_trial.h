@@ -11,6 +11,8 @@
 
 #include "rules/ruleset.h"
 
+struct formats;
+
 enum { TRIAL_EVENTS_MAX = 100000, TRIAL_ORDERS = 8 };
 
 struct trial_result {
@@ -20,8 +22,14 @@ struct trial_result {
 	char message[256];
 };
 
+/* What all trials of one command have in common; lent. */
+struct trial_setting {
+	const struct ruleset *ruleset;
+	const struct formats *formats; /* how events are read, made ready once for all runs */
+};
+
 /* EINVALID when the test itself cannot be run (an event that is no JSON object, too many). */
-enum status rule_trial(const struct ruleset *ruleset, const struct rule *rule,
+enum status rule_trial(const struct trial_setting *setting, const struct rule *rule,
 		       const struct rule_test *test, struct trial_result *ret_result,
 		       struct error *err);
 

@@ -35,6 +35,25 @@ static void verdicts_json(const struct verdicts *verdicts, struct json_writer *j
 	json_write_close(json, '}');
 }
 
+/* null for a correlation: it reads what its rules found. */
+static void cost_json(const struct ruleset *ruleset, size_t index, struct json_writer *json)
+{
+	struct rule_cost cost;
+	char summary[32];
+	if (!ruleset_cost(ruleset, index, &cost)) {
+		json_write_null(json, "cost");
+		return;
+	}
+	(void)snprintf(summary, sizeof summary, "%s, %s", cost_finder_name(cost.finder),
+		       cost_work_name(cost.work));
+	json_write_open(json, "cost", '{');
+	json_write_string(json, "summary", summary);
+	json_write_string(json, "found_by", cost_finder_name(cost.finder));
+	json_write_string(json, "runs", cost_work_name(cost.work));
+	json_write_count(json, "predicates", cost.predicates);
+	json_write_close(json, '}');
+}
+
 static void rule_json(const struct ruleset *ruleset, const struct rule *rule, struct arena *arena,
 		      const struct verdicts *verdicts, struct json_writer *json)
 {
@@ -64,6 +83,7 @@ static void rule_json(const struct ruleset *ruleset, const struct rule *rule, st
 	json_write_close(json, ']');
 	json_write_count(json, "tests", rule->test_count);
 	json_write_text(json, "witness", ruleset_witness(ruleset, rule->index, arena));
+	cost_json(ruleset, rule->index, json);
 	if (verdicts != NULL)
 		verdicts_json(&verdicts[rule->index], json);
 	position_json("at", rule->at, json);

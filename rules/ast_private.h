@@ -127,8 +127,12 @@ void program_free(struct program **program);
 /* The ruleset's program, for matcher_new(). */
 const struct program *ruleset_program(const struct ruleset *ruleset);
 
-/* What program.c chose as the rule's witness and an estimate of its cost, for `rules list`. */
+/* What was chosen as the rule's witness (witness.c), for `rules list`. */
 struct text program_witness(const struct program *program, uint32_t rule_index,
 			    struct arena *arena);
+
+/* cost.c: of a rule's detection; false when it has none. */
+struct rule_cost;
+bool program_cost(const struct program *program, uint32_t rule_index, struct rule_cost *ret_cost);
 
 #endif

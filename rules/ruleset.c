@@ -468,3 +468,9 @@ struct text ruleset_witness(const struct ruleset *ruleset, size_t index, struct 
 	struct text witness = program_witness(ruleset->program, (uint32_t)index, arena);
 	return witness.data == NULL ? TEXT("") : witness;
 }
+
+bool ruleset_cost(const struct ruleset *ruleset, size_t index, struct rule_cost *ret_cost)
+{
+	assert(index < ruleset->count);
+	return program_cost(ruleset->program, (uint32_t)index, ret_cost);
+}

@@ -201,6 +201,29 @@ uint64_t ruleset_hash(const struct ruleset *ruleset);
  * out of memory. */
 struct text ruleset_witness(const struct ruleset *ruleset, size_t index, struct arena *arena);
 
+/* When a detection is evaluated, and what that may run (rules/cost.def); an estimate from how it
+ * is filed, not a measurement. */
+enum cost_finder {
+#define COST_FINDER(id, word, doc) COST_##id,
+#include "rules/cost.def"
+#undef COST_FINDER
+};
+enum cost_work {
+#define COST_WORK(id, word, doc) COST_##id,
+#include "rules/cost.def"
+#undef COST_WORK
+};
+const char *cost_finder_name(enum cost_finder finder);
+const char *cost_work_name(enum cost_work work);
+
+struct rule_cost {
+	enum cost_finder finder;
+	enum cost_work work;
+	size_t predicates; /* of the condition, its filters included */
+};
+/* False for a correlation: it reads matches, no events. */
+bool ruleset_cost(const struct ruleset *ruleset, size_t index, struct rule_cost *ret_cost);
+
 struct matcher;
 
 struct matches {

@@ -229,6 +229,10 @@ START_TEST(test_rules)
 	ck_assert_ptr_nonnull(strstr(out, "<failure message=\"1 alerts instead of 2\"/>"));
 	ck_assert_int_eq(run_in_folder("rules list --rules %s/good.yml -o ndjson"), 0);
 	ck_assert_ptr_nonnull(strstr(out, "\"title\":\"Door forced\""));
+	ck_assert_ptr_nonnull(strstr(out, "\"cost\":{\"summary\":\"hash, compare\""));
+	ck_assert_int_eq(run_in_folder("rules list --rules %s/good.yml"), 0);
+	ck_assert_ptr_nonnull(strstr(out, "COST"));
+	ck_assert_int_eq(run_in_folder("rules test %s/good.yml --formats /nowhere"), 65);
 	ck_assert_int_eq(run_in_folder("rules show --rules %s/good.yml nothing"), 1);
 }
 END_TEST
