@@ -96,6 +96,8 @@ stage "the shipped rules' own tests" "2 s" build/dev/picket rules test rules/pac
 stage "build, release" "2 min" build_preset release all || finish
 stage "a second oracle: pySigma reads the SigmaHQ rules" "1 min" \
 	tests/rules/oracle/run.py ${long:+--long}
+stage "the same for processing pipelines" "10 s" \
+	tests/e2e/pipelines.py build/release/picket $([ -n "$long" ] && echo 400 || echo 40)
 stage "end to end on the mock broker" "2 min" tests/e2e/mock.sh
 stage "end to end on a real Apache Kafka" "4 min" tests/e2e/real.sh
 stage "build, clang with ASan and UBSan" "2 min" build_preset clang all unit_tests

@@ -34,6 +34,13 @@ reload_alerts() {
 	node reload alerts list -o ndjson --limit 100 | jq -r '"\(.rule.name) \(.count)"' | sort
 }
 
+# What filters took away, as the status and as /metrics say it.
+reload_excluded() {
+	echo "$(node_status reload .correlation.excluded_by_filters)" \
+		"$(curl -s --unix-socket "$work/reload.data/picket.sock" http://picket/metrics |
+			awk '$1 == "picket_filter_excluded_total" {print $2}')"
+}
+
 part_reload() {
 	section "rules reloaded while the daemon runs"
 	local hash
@@ -106,6 +113,20 @@ new_rule 2" "$(reload_alerts)"
 		jq -r 'select(.rule.name == "new_rule") | .state')"
 	assert_equal "status counts reloads, and the rules" "1 2" \
 		"$(node_status reload .rules.reloads) $(node_status reload .rules.loaded)"
+
+	cat >"$work/reload-rules/filter.yml" <<-YAML
+	title: Not ann
+	logsource: {product: microservice}
+	filter: {rules: [failure], selection: {user.id: ann}, condition: not selection}
+	YAML
+	assert_equal "no filter has taken anything away" "0 0" "$(reload_excluded)"
+	assert_ok "a reload with a filter" node reload rules reload
+	reload_failures 6 2
+	assert_ok "two failures that it takes away" node_wait_records reload 30 8
+	assert_ok "are counted in the status" \
+		node_wait reload 10 '.correlation.excluded_by_filters == 2'
+	assert_equal "and in the metrics" "2 2" "$(reload_excluded)"
+	assert_equal "and go into no alert" "many_failures 6" "$(reload_alerts | grep many_failures)"
 	node_stop reload
 	mock_stop
 }
