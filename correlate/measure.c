@@ -182,19 +182,23 @@ static struct figure sketch_figure(const struct measure *measure, double rank)
 	return (struct figure){bucket_middle(bucket) / millionths, true, true};
 }
 
+/* In hundredths of a place, and divided last: 8 / 10 of the way from 0 to 2.5 must be 2, and not a
+ * little less, or the answer to `gte: 2` would be that of the rounding. */
 static struct figure rank_figure(const struct measure *measure)
 {
 	if (measure->count == 0)
 		return (struct figure){0};
-	double rank = measure->percentile / 100 * (double)(measure->count - 1);
+	double hundredths = measure->percentile * (double)(measure->count - 1);
+	double place = floor(hundredths / 100);
 	if (measure->sorted_count != measure->count)
-		return sketch_figure(measure, rank);
-	size_t low = (size_t)rank;
+		return sketch_figure(measure, place);
+	size_t low = (size_t)place;
 	size_t high = low + 1 < measure->count ? low + 1 : low;
+	double beyond = hundredths - 100 * place;
 	double below = (double)measure->sorted[low];
 	double above = (double)measure->sorted[high];
-	double value = below + (above - below) * (rank - (double)low);
-	return (struct figure){value / millionths, true, false};
+	double value = beyond == 0 ? below * 100 : below * (100 - beyond) + above * beyond;
+	return (struct figure){value / (100 * millionths), true, false};
 }
 
 /* In millionths. Exact below 2^53 of them, and the same for every order beyond. */

@@ -133,6 +133,14 @@ static int compare_doubles(const void *a, const void *b)
 	return (*left > *right) - (*left < *right);
 }
 
+/* So many hundredths of the way, in whole numbers: amounts are multiples of a half. */
+static double between(double low, double high, long hundredths)
+{
+	long low_halves = (long)(2 * low);
+	long high_halves = (long)(2 * high);
+	return (double)(low_halves * (100 - hundredths) + high_halves * hundredths) / 200;
+}
+
 /* The figure of all events of the group between two times, both included. */
 static bool figure_of(const struct question *question, const struct seens *group, int64_t from_us,
 		      int64_t to_us, double *ret_figure)
@@ -150,8 +158,8 @@ static bool figure_of(const struct question *question, const struct seens *group
 		sources |= seen->sources;
 	}
 	qsort(amounts, count, sizeof *amounts, compare_doubles);
-	double rank = question->percentile / 100 * ((double)count - 1);
-	size_t low = (size_t)rank;
+	size_t hundredths = count == 0 ? 0 : (size_t)question->percentile * (count - 1);
+	size_t low = hundredths / 100;
 	bool needs_some = question->asked == ASK_AVERAGE || question->asked == ASK_RANK;
 	if (needs_some && count == 0)
 		return false;
@@ -163,9 +171,8 @@ static bool figure_of(const struct question *question, const struct seens *group
 	else if (question->asked == ASK_AVERAGE)
 		*ret_figure = sum / (double)count;
 	else if (question->asked == ASK_RANK)
-		*ret_figure =
-			amounts[low] + (low + 1 < count ? amounts[low + 1] - amounts[low] : 0) *
-					       (rank - (double)low);
+		*ret_figure = between(amounts[low], amounts[low + 1 < count ? low + 1 : low],
+				      (long)(hundredths % 100));
 	return true;
 }
 

@@ -17,7 +17,7 @@ static double percentile_plainly(const int64_t *samples, size_t count, double pe
 	static int64_t sorted[SAMPLES];
 	memcpy(sorted, samples, count * sizeof *sorted);
 	qsort(sorted, count, sizeof *sorted, compare_samples);
-	double rank = percentile / 100 * (double)(count - 1);
+	double rank = percentile * (double)(count - 1) / 100;
 	size_t low = (size_t)rank;
 	double next = low + 1 < count ? (double)sorted[low + 1] : (double)sorted[low];
 	return ((double)sorted[low] + (next - (double)sorted[low]) * (rank - (double)low)) / 1e6;
@@ -29,7 +29,7 @@ static double sample_at(const int64_t *samples, size_t count, double percentile)
 	static int64_t sorted[SAMPLES];
 	memcpy(sorted, samples, count * sizeof *sorted);
 	qsort(sorted, count, sizeof *sorted, compare_samples);
-	return (double)sorted[(size_t)(percentile / 100 * (double)(count - 1))] / 1e6;
+	return (double)sorted[(size_t)(percentile * (double)(count - 1) / 100)] / 1e6;
 }
 
 static double distance(double a, double b)
@@ -80,6 +80,26 @@ START_TEST(percentiles_are_exact_or_within_their_error)
 }
 END_TEST
 
+/* A figure that is a bound in decimal fractions is that bound, whatever the percentile: all of
+ * this can be said in whole numbers. */
+START_TEST(percentiles_meet_their_bounds)
+{
+	for (int percentile = 1; percentile <= 100; percentile++)
+		for (size_t count = 1; count <= 120; count++) {
+			struct correlation correlation = {.type = CORRELATION_VALUE_PERCENTILE,
+							  .percentile = percentile};
+			struct measure measure;
+			measure_init(&correlation, &measure);
+			for (size_t i = 0; i < count; i++) /* steps of 2.5 */
+				assert(measure_push(&measure, i * 2500000, true) == OK);
+			size_t fortieths = (size_t)percentile * (count - 1);
+			ck_assert_msg(measure_figure(&measure).value == (double)fortieths / 40,
+				      "percentile %d of %zu", percentile, count);
+			measure_done(&measure);
+		}
+}
+END_TEST
+
 START_TEST(sums_of_all_signs_are_exact)
 {
 	struct correlation correlation = {.type = CORRELATION_VALUE_SUM};
@@ -104,6 +124,7 @@ int main(void)
 	TCase *tests = tcase_create("measure");
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, percentiles_are_exact_or_within_their_error);
+	tcase_add_test(tests, percentiles_meet_their_bounds);
 	tcase_add_test(tests, sums_of_all_signs_are_exact);
 	return run_tests("measure", tests);
 }
