@@ -29,11 +29,22 @@ struct absence {
 
 enum status absence_watch(struct gated *gated, int64_t from_us)
 {
-	struct absence *memory = gated->memory = calloc(1, sizeof *memory);
-	if (memory == NULL)
-		return ENOMEMORY;
-	*memory = (struct absence){.last_us = from_us, .member = true};
+	struct absence *memory = gated->memory;
+	if (memory == NULL) {
+		memory = gated->memory = calloc(1, sizeof *memory);
+		if (memory == NULL)
+			return ENOMEMORY;
+		memory->last_us = from_us;
+	}
+	memory->member = true;
 	return OK;
+}
+
+void absence_release(struct gated *gated)
+{
+	struct absence *memory = gated->memory;
+	if (memory != NULL)
+		memory->member = false;
 }
 
 /* When it is missed next. */

@@ -1,6 +1,7 @@
 /* absence - how a member that never showed itself comes to be watched.
  *
- * Why: a service that is on the list and silent from the start has no event to make a cell for it.
+ * Why: a service that is on the list and silent from the start has no event to make a cell for it;
+ * and a list may change with the rules, while the cells stay.
  *
  * Invariant: a member has one cell, in the virtual partition of its group. Owner: the cell.
  * Thread: the actor's. Limits: those of the list (rules/list_private.h). */
@@ -9,7 +10,9 @@
 
 #include "correlate/gated.h"
 
-/* A new gated cell is a member, awaited from that time on. */
+/* The cell is of a member, awaited from that time on unless it has shown itself. */
 enum status absence_watch(struct gated *gated, int64_t from_us);
+/* It is none: as any group that was seen, it is missed for `forget` and then forgotten. */
+void absence_release(struct gated *gated);
 
 #endif

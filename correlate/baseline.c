@@ -342,7 +342,8 @@ static void baseline_encode(const struct gated *gated, struct bytes *to)
 	figures_encode(&memory->aside, to);
 }
 
-static enum status figures_decode(struct cursor *from, struct figures *figures)
+/* The newest `max`: history may have been edited since. */
+static enum status figures_decode(struct cursor *from, size_t max, struct figures *figures)
 {
 	uint64_t count = cursor_varint(from);
 	enum status status = from->failed || count > BASELINE_BUCKETS_MAX ? ECORRUPT : OK;
@@ -351,7 +352,7 @@ static enum status figures_decode(struct cursor *from, struct figures *figures)
 		figure.value = cursor_double(from);
 		status = from->failed || !isfinite(figure.value)
 				 ? ECORRUPT
-				 : figures_push(figures, &figure, BASELINE_BUCKETS_MAX);
+				 : figures_push(figures, &figure, max);
 	}
 	return status;
 }
@@ -370,18 +371,16 @@ static enum status baseline_decode(struct cursor *from, const struct unit *unit,
 	uint8_t whole = cursor_u8(from);
 	memory->flags = cursor_u8(from);
 	uint8_t shown = cursor_u8(from);
-	int64_t history_us =
-		(int64_t)(unit->rule->correlation->baseline->history + 1) * unit->timespan_us;
-	bool near = memory->last_us < memory->start_us
-			    ? time_within(memory->last_us, memory->start_us, history_us)
-			    : time_within(memory->start_us, memory->last_us, unit->timespan_us);
+	size_t history = unit->rule->correlation->baseline->history;
+	bool near = memory->last_us < memory->start_us || /* so long ago: forgotten with the next */
+		    time_within(memory->start_us, memory->last_us, unit->timespan_us);
 	if (from->failed || whole > 1 || shown > 1 || !near)
 		return ECORRUPT; /* a bucket far from its events would be followed by many */
 	memory->whole = whole == 1;
 	enum status status = shown == 1 ? proof_decode(from, &memory->proof) : OK;
 	if (status == OK)
-		status = figures_decode(from, &memory->history);
-	return status == OK ? figures_decode(from, &memory->aside) : status;
+		status = figures_decode(from, history, &memory->history);
+	return status == OK ? figures_decode(from, history, &memory->aside) : status;
 }
 
 static size_t baseline_bytes(const struct gated *gated)

@@ -113,10 +113,12 @@ static enum status quotas_decode(struct actor *actor, uint8_t virtual_partition,
 	return from->failed ? ECORRUPT : OK;
 }
 
-/* Ascending, and more than the timespan apart. */
-static enum status episodes_decode(struct cursor *from, int64_t timespan_us,
+/* Ascending, and more than the timespan apart. Where alerts join over picket.dedup.for, which may
+ * have been edited since, two that are open stay two until an event lies in both. */
+static enum status episodes_decode(struct cursor *from, const struct unit *unit,
 				   struct episodes *episodes)
 {
+	bool edited = unit->quiet_us != unit->timespan_us;
 	uint64_t count = cursor_varint(from);
 	struct episode **link = &episodes->open;
 	const struct episode *before = NULL;
@@ -125,8 +127,9 @@ static enum status episodes_decode(struct cursor *from, int64_t timespan_us,
 		if (status != OK)
 			return status;
 		const struct episode *read = *link;
-		if (before != NULL && (read->first_us <= before->last_us ||
-				       time_within(before->last_us, read->first_us, timespan_us)))
+		if (before != NULL &&
+		    (read->first_us <= before->last_us ||
+		     (!edited && time_within(before->last_us, read->first_us, unit->timespan_us))))
 			return ECORRUPT;
 		before = read;
 		link = &(*link)->next;
@@ -168,7 +171,7 @@ static enum status memory_decode(struct cursor *from, struct cell *cell)
 	else
 		status = window_take(from, unit, at_least, &cell->window);
 	if (status == OK)
-		status = episodes_decode(from, unit->quiet_us, &cell->episodes);
+		status = episodes_decode(from, unit, &cell->episodes);
 	if (status == OK && (from->failed || cursor_left(from) > 0))
 		return ECORRUPT;
 	if (status == OK && unit->judged == JUDGED_COUNT && at_least != unit->at_least)
@@ -176,7 +179,19 @@ static enum status memory_decode(struct cursor *from, struct cell *cell)
 	return status;
 }
 
-static enum status cell_decode(struct actor *actor, uint8_t virtual_partition, struct text encoded)
+/* Everything up to the watermark was decided when the cell was written. A cell that has something
+ * left was damaged, and may ask for a judgement per timespan since long ago. */
+static enum status gate_restore(struct actor *actor, struct cell *cell, int64_t watermark_us)
+{
+	cell_forget(cell, INT64_MIN); /* nothing: finds out until when it is kept */
+	enum status status = cell_gate(actor, cell);
+	bool overdue = cell->gated->gate.place != 0 && watermark_us != INT64_MAX &&
+		       time_passed(cell->gated->gate.at_us, 0, watermark_us);
+	return status == OK && overdue ? ECORRUPT : status;
+}
+
+static enum status cell_decode(struct actor *actor, uint8_t virtual_partition, int64_t watermark_us,
+			       struct text encoded)
 {
 	struct cursor from = cursor_of(encoded);
 	struct match_record record = {.virtual_partition = virtual_partition};
@@ -204,12 +219,8 @@ static enum status cell_decode(struct actor *actor, uint8_t virtual_partition, s
 		status = cell_new(actor, unit, quota, &record, &cell);
 	if (status == OK)
 		status = memory_decode(&from, cell);
-	if (status != OK)
-		return status;
-	if (cell->gated != NULL) {
-		cell_forget(cell, INT64_MIN); /* nothing: finds out until when it is kept */
-		status = cell_gate(actor, cell);
-	}
+	if (status == OK && cell->gated != NULL)
+		status = gate_restore(actor, cell, watermark_us);
 	if (status != OK)
 		return status;
 	cell->bytes = cell_size(cell);
@@ -236,7 +247,7 @@ enum status actor_restore(struct actor *actor, struct text checkpoint, struct er
 	for (uint64_t i = 0; status == OK && i < count && !from.failed; i++) {
 		struct text cell = cursor_text(&from);
 		if (!from.failed)
-			status = cell_decode(actor, virtual_partition, cell);
+			status = cell_decode(actor, virtual_partition, watermark_us, cell);
 	}
 	if (status == OK && (from.failed || cursor_left(&from) > 0))
 		status = ECORRUPT;

@@ -151,9 +151,10 @@ enum status episodes_add(struct episodes *episodes, int64_t time_us, struct proo
 		near = fresh;
 	}
 	episode_join(near, time_us, proof, opening);
-	struct episode *after = near->next;
-	if (after != NULL && (after->first_us <= near->last_us ||
-			      time_within(near->last_us, after->first_us, timespan_us)))
+	for (struct episode *after = near->next; /* more than one when the timespan was edited */
+	     after != NULL && (after->first_us <= near->last_us ||
+			       time_within(near->last_us, after->first_us, timespan_us));
+	     near = *link, after = near->next)
 		episodes_merge(episodes, link);
 	return OK;
 }

@@ -121,6 +121,11 @@ static void gated_thin_proofs(struct gated *gated, size_t p, size_t added)
 	}
 }
 
+static size_t entries_max(const struct unit *unit)
+{
+	return unit->judged == JUDGED_SEQUENCE ? SEQUENCE_ENTRIES_MAX : GATED_ENTRIES_MAX;
+}
+
 /* Too many: the older half goes, whole events, and what is decided by windows that reach there is
  * a lower bound. */
 static void gated_cut(struct gated *gated, const struct unit *unit)
@@ -137,8 +142,7 @@ static void gated_cut(struct gated *gated, const struct unit *unit)
 enum status gated_add(struct gated *gated, const struct unit *unit, const struct gated_event *event)
 {
 	assert(event->value_count > 0 && event->value_count <= RECORD_VALUES_MAX);
-	size_t max = unit->judged == JUDGED_SEQUENCE ? SEQUENCE_ENTRIES_MAX : GATED_ENTRIES_MAX;
-	if (gated->count + event->value_count > max)
+	if (gated->count + event->value_count > entries_max(unit))
 		gated_cut(gated, unit);
 	int64_t time_us = event->proof->evidence.time_us;
 	size_t p = gated_place(gated, time_us);
@@ -301,7 +305,7 @@ enum status gated_decode(struct cursor *from, const struct unit *unit, struct ga
 	uint64_t decided_count = cursor_varint(from);
 	gated->owed_us = cursor_signed(from);
 	gated->cut_us = cursor_signed(from);
-	if (from->failed || count > GATED_ENTRIES_MAX || decided_count > count)
+	if (from->failed || count > entries_max(unit) || decided_count > count)
 		return ECORRUPT;
 	enum status status = gated_reserve(gated, count);
 	for (size_t i = 0; status == OK && i < count; i++) {

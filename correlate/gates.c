@@ -11,7 +11,7 @@
 #include "correlate/absence.h"
 #include "correlate/actor_private.h"
 
-/* The cell of one member of the unit's list, unless it is somebody else's or there already. */
+/* The cell of one member of the unit's list, unless it is somebody else's. */
 static enum status member_watch(struct actor *actor, const struct unit *unit, struct text member)
 {
 	const struct hash_key *key = plan_hash_key(actor->plan);
@@ -25,20 +25,35 @@ static enum status member_watch(struct actor *actor, const struct unit *unit, st
 	struct cell_key cell_key =
 		record_cell_key(key, record.state_id, record.tenant, record.group);
 	struct partition *partition = &actor->partitions[record.virtual_partition];
-	if (record.virtual_partition % actor->actor_count != actor->index ||
-	    cells_find(&partition->cells, &cell_key) != NULL)
+	if (record.virtual_partition % actor->actor_count != actor->index)
 		return OK;
 	struct quota *quota = NULL;
-	struct cell *cell = NULL;
-	enum status status =
-		quota_of(actor, record.state_id, record.virtual_partition, record.tenant, &quota);
-	if (status == OK)
-		status = cell_new(actor, unit, quota, &record, &cell);
+	struct cell *cell = cells_find(&partition->cells, &cell_key);
+	enum status status = OK;
+	if (cell == NULL) {
+		status = quota_of(actor, record.state_id, record.virtual_partition, record.tenant,
+				  &quota);
+		if (status == OK)
+			status = cell_new(actor, unit, quota, &record, &cell);
+	}
 	if (status == OK)
 		status = absence_watch(cell->gated, actor->watermark_us);
 	if (status == OK)
 		status = cell_gate(actor, cell);
 	return status == OK ? cell_touch(actor, cell) : status;
+}
+
+/* Cells that came from a checkpoint may be of members that are on the list no more. */
+static void members_release(const struct actor *actor)
+{
+	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
+		const struct cells *cells = &actor->partitions[i].cells;
+		for (size_t k = 0; k < cells->capacity; k++) {
+			const struct cell *cell = cells->slots[k].item;
+			if (cell != NULL && cell->unit->judged == JUDGED_ABSENCE)
+				absence_release(cell->gated);
+		}
+	}
 }
 
 /* From the first epoch on in which the time is known: before, nobody can be late. */
@@ -48,6 +63,7 @@ static enum status members_watch(struct actor *actor)
 	if (actor->members_watched || actor->watermark_us == INT64_MIN ||
 	    actor->watermark_us == INT64_MAX)
 		return OK;
+	members_release(actor);
 	for (size_t u = 0; status == OK && u < plan_unit_count(actor->plan); u++) {
 		const struct unit *unit = plan_unit(actor->plan, u);
 		const struct absence_terms *terms =

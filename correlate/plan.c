@@ -141,6 +141,34 @@ static void identity_number(crypto_generichash_state *hash, uint64_t number)
 	identity_text(hash, (struct text){(const char *)encoded, sizeof encoded});
 }
 
+/* What decides how picket's own types read what they remember: the order of the fields that a
+ * sequence's values are numbered by, when it decides, and what a baseline's figures are of. How
+ * many, how unlike, how far or for how long may be edited. */
+static void identity_terms(crypto_generichash_state *hash, const struct correlation *correlation)
+{
+	const struct sequence_terms *sequence = correlation->sequence;
+	if (correlation->baseline != NULL)
+		identity_number(hash, correlation->baseline->aggregate);
+	if (sequence == NULL)
+		return;
+	identity_number(hash, sequence->field_count);
+	for (size_t i = 0; i < sequence->field_count; i++)
+		identity_text(hash, sequence->fields[i]);
+	identity_number(hash, sequence->has_until ? 1 + (uint64_t)sequence->until : 0);
+	identity_number(hash, sequence->step_count);
+	for (size_t i = 0; i < sequence->step_count; i++) {
+		const struct sequence_step *step = &sequence->steps[i];
+		identity_number(hash, step->reference);
+		identity_number(hash, step->absent);
+		identity_number(hash, (uint64_t)step->within_us);
+		identity_number(hash, step->join_count);
+		for (size_t k = 0; k < step->join_count; k++) {
+			identity_number(hash, step->joins[k].field);
+			identity_number(hash, step->joins[k].earlier);
+		}
+	}
+}
+
 /* The identity of the unit's state; copy tells apart rules that are alike in everything. */
 static uint64_t identity_of(const struct plan *plan, const struct unit *unit, uint64_t copy)
 {
@@ -167,6 +195,8 @@ static uint64_t identity_of(const struct plan *plan, const struct unit *unit, ui
 		identity_text(&hash, correlation->fields[i]);
 	if (unit->gated) /* what it remembers has another form */
 		identity_number(&hash, unit->judged);
+	if (correlation != NULL)
+		identity_terms(&hash, correlation);
 	unsigned char result[crypto_generichash_BYTES_MIN];
 	(void)crypto_generichash_final(&hash, result, sizeof result);
 	uint64_t identity = 0;

@@ -5,8 +5,10 @@
  * "at least 1 event, grouped by its dedup key, within its quiet time".
  *
  * State identity: state_id = 64-bit hash of (the rule's key, type, referenced rules' keys,
- * group-by, window, aggregation, tenant scope), without threshold, level or text: editing those
- * keeps the state. The rule's own key is in it because two rules may differ in the threshold alone.
+ * group-by, window, aggregation, tenant scope, how it is judged, steps), without threshold, level
+ * or text: editing those keeps the state (docs/CORRELATION.md lists them per type). So a cell is
+ * only ever read as what it was written. The rule's own key is in it because two rules may differ
+ * in the threshold alone.
  *
  * Invariant: units are ordered by depth; a unit's parents have a larger depth.
  * Owner: plan_free(); the ruleset is lent and must outlive the plan. Thread: immutable, any.

@@ -95,6 +95,10 @@ enum status trail_decode(struct cursor *from, const struct trail_shape *shape, s
 		return OK;
 	uint8_t cut = cursor_u8(from);
 	uint64_t compact_at = cursor_varint(from);
+	uint64_t value_max = shape->rule.type == CORRELATION_TEMPORAL_ORDERED
+				     ? shape->rule.at_least - 1
+			     : shape->rule.type == CORRELATION_TEMPORAL ? JUDGE_STEPS_MAX - 1
+									: UINT64_MAX;
 	if (from->failed || cut > 1 || compact_at <= count || compact_at > TRAIL_COMPACT_MAX)
 		return ECORRUPT;
 	trail->cut = cut == 1;
@@ -110,8 +114,7 @@ enum status trail_decode(struct cursor *from, const struct trail_shape *shape, s
 		if (status != OK)
 			return status;
 		trail->count++;
-		if (shape->rule.type == CORRELATION_TEMPORAL_ORDERED &&
-		    entry->value >= shape->rule.at_least)
+		if (entry->value > value_max)
 			return ECORRUPT;
 	}
 	return OK;

@@ -120,11 +120,117 @@ START_TEST(a_member_that_never_spoke_is_missed)
 }
 END_TEST
 
+static struct setup members_setup(const char *members)
+{
+	char *yaml = NULL;
+	ck_assert_int_gt(asprintf(&yaml,
+				  STREAM_RULES
+				  "title: S\nname: s\nlevel: high\n"
+				  "picket: {tenant: {scope: cross-tenant}}\n"
+				  "correlation: {type: absence, rules: [a], group-by: "
+				  "[service.name], timespan: 5m, forget: 10m, members: [%s]}\n",
+				  members),
+			 0);
+	struct setup setup = setup_of(yaml);
+	free(yaml);
+	return setup;
+}
+
+/* The actor's partitions into one that has none yet; what the last of them said. */
+static enum status restore_all(const struct actor *from, struct actor *to)
+{
+	enum status status = OK;
+	for (unsigned i = 0; i < VIRTUAL_PARTITIONS && status == OK; i++) {
+		struct bytes saved cleanup(bytes_done) = {0};
+		ck_assert_int_eq(actor_checkpoint(from, (uint8_t)i, &saved), OK);
+		status = actor_restore(to, bytes_text(&saved), NULL);
+	}
+	return status;
+}
+
+/* Taken off the list, a member is missed for `forget` and no longer; put on it, one that was seen
+ * is missed for ever; whoever stays on it is missed as before. */
+START_TEST(members_change_with_the_rules)
+{
+	struct setup before = members_setup("login, billing");
+	struct setup after = members_setup("login, search");
+	struct actor_options options = {.plan = before.plan, .actor_count = 1};
+	struct actor *actor = NULL;
+	struct actor *next = NULL;
+	ck_assert_int_eq(actor_new(&options, &actor, NULL), OK);
+	close_at(actor, 1, 1000 * (int64_t)SECOND);
+	struct arena *arena cleanup(arena_free) = arena_new(1 << 20);
+	struct event event = event_at(1050 * (int64_t)SECOND, 1, "t0");
+	struct bytes fed cleanup(bytes_done) = {0};
+	struct record_sink sink = {&fed, 1};
+	struct route_counters counters = {0};
+	uint32_t rule = rule_index(&before, "a");
+	event_put(&event, arena, "service.name", "search");
+	ck_assert_int_eq(plan_route(before.plan, &event, &rule, 1, 0, &sink, &counters), OK);
+	ck_assert_int_eq(actor_feed(actor, bytes_text(&fed), NULL), OK);
+	close_at(actor, 2, 1100 * (int64_t)SECOND);
+	ck_assert_uint_eq(actor_counters(actor).cells, 3);
+	options.plan = after.plan;
+	ck_assert_int_eq(actor_new(&options, &next, NULL), OK);
+	ck_assert_int_eq(restore_all(actor, next), OK);
+	for (uint64_t epoch = 3; epoch < 33; epoch++) /* ten minutes later, and again */
+		close_at(next, epoch, (1100 + 600 * (int64_t)(epoch - 2)) * SECOND);
+	ck_assert_uint_eq(actor_counters(next).cells, 2);
+	size_t count = 0;
+	const struct alert_change *changes = actor_changes(next, &count);
+	ck_assert_uint_eq(count, 2);
+	for (size_t i = 0; i < count; i++) {
+		ck_assert_int_eq(changes[i].alert->state, ALERT_OPEN);
+		ck_assert_uint_ge(changes[i].alert->count, 59); /* every five minutes of 18,100 s */
+	}
+	actor_free(&actor);
+	actor_free(&next);
+	setup_done(&before);
+	setup_done(&after);
+}
+END_TEST
+
+/* A damaged time of long ago would be followed by a miss per timespan since then. */
+START_TEST(a_silence_since_ever_is_damage)
+{
+	struct setup setup = members_setup("login");
+	struct actor_options options = {.plan = setup.plan, .actor_count = 1};
+	struct actor *actor = NULL;
+	struct bytes was cleanup(bytes_done) = {0};
+	struct bytes damaged cleanup(bytes_done) = {0};
+	size_t replaced = 0;
+	bytes_put_signed(&was, 1000 * (int64_t)SECOND);
+	bytes_put_signed(&damaged, -1000 * (int64_t)SECOND);
+	ck_assert_uint_eq(was.size, damaged.size);
+	ck_assert_int_eq(actor_new(&options, &actor, NULL), OK);
+	close_at(actor, 1, 1000 * (int64_t)SECOND);
+	close_at(actor, 2, 1200 * (int64_t)SECOND);
+	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
+		struct bytes saved cleanup(bytes_done) = {0};
+		struct actor *other = NULL;
+		ck_assert_int_eq(actor_checkpoint(actor, (uint8_t)i, &saved), OK);
+		void *at = memmem(saved.data, saved.size, was.data, was.size);
+		if (at == NULL)
+			continue;
+		memcpy(at, damaged.data, damaged.size);
+		replaced++;
+		ck_assert_int_eq(actor_new(&options, &other, NULL), OK);
+		ck_assert_int_eq(actor_restore(other, bytes_text(&saved), NULL), ECORRUPT);
+		actor_free(&other);
+	}
+	ck_assert_uint_eq(replaced, 1);
+	actor_free(&actor);
+	setup_done(&setup);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = tcase_create("absence");
 	tcase_set_timeout(tests, 300);
 	tcase_add_test(tests, silences_are_those_of_a_plain_reading);
 	tcase_add_test(tests, a_member_that_never_spoke_is_missed);
+	tcase_add_test(tests, members_change_with_the_rules);
+	tcase_add_test(tests, a_silence_since_ever_is_damage);
 	return run_tests("absence", tests);
 }

@@ -13,7 +13,12 @@ static const char yaml[] = STREAM_RULES
 	"title: T\nname: t\nlevel: high\ncorrelation: {type: geo_velocity, rules: [a], group-by: "
 	"[user.id], timespan: 9s, condition: {field: source.ip}}\n---\n"
 	"title: F\nname: f\nlevel: high\ncorrelation: {type: first_seen, rules: [a], group-by: "
-	"[user.id], timespan: 9s, learn: {for: 0s}, condition: {field: source.ip}}\n";
+	"[user.id], timespan: 9s, learn: {for: 0s}, condition: {field: source.ip}}\n---\n"
+	"title: Q\nname: q\nlevel: high\ncorrelation: {type: absence, rules: [a], group-by: "
+	"[user.id], timespan: 9s}\n---\n"
+	"title: U\nname: u\nlevel: high\ncorrelation: {type: baseline, rules: [a], group-by: "
+	"[user.id], timespan: 2s, history: 16s, condition: {aggregate: count, deviation: {gte: "
+	"1}}}\n";
 
 static void run_damaged(const struct setup *setup, struct text saved, size_t *refused)
 {
