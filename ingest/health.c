@@ -51,6 +51,7 @@ void health_make(const struct health_note *note, struct bytes *group, struct ale
 	*ret_alert = (struct alert){
 		.revision = 1,
 		.state = ALERT_ENDED,
+		.flags = note->flags,
 		.opened_epoch = note->epoch,
 		.rule_id = text_of(rule),
 		.rule_name = text_of(rule),
@@ -67,19 +68,19 @@ void health_make(const struct health_note *note, struct bytes *group, struct ale
 	health_id(rule, note->subject, note->time_us, ret_alert->id);
 }
 
-void health_alert(enum health_kind kind, struct text subject, struct text reason, uint64_t epoch,
-		  int64_t time_us, struct bytes *rows, struct bytes *announcements)
+void health_alert(const struct health_note *note, struct bytes *rows, struct bytes *announcements)
 {
 	struct bytes group cleanup(bytes_done) = {0};
 	struct bytes key cleanup(bytes_done) = {0};
 	struct bytes value cleanup(bytes_done) = {0};
-	const struct health_note note = {kind, subject, reason, epoch, time_us};
 	struct alert alert;
-	health_make(&note, &group, &alert);
+	health_make(note, &group, &alert);
 	alert_key('a', text_of(alert.id), &key);
 	alert_encode(&alert, &value);
 	rows_put(rows, FAMILY_ALERT, bytes_text(&key), bytes_text(&value));
 	rows->failed = rows->failed || group.failed || key.failed || value.failed;
+	if ((note->flags & ALERT_BACKFILL) != 0)
+		return; /* history is told to nobody */
 	bytes_put_text(announcements, text_of(alert.id));
 	bytes_put_varint(announcements, 1);
 }

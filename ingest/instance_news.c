@@ -81,8 +81,12 @@ static void tell(void *context, const struct instance_news *news)
 						     hour * HEALTH_KIND_COUNT + (uint64_t)kind)))
 		return;
 	put_reason(news, reason, sizeof reason);
-	health_alert(kind, text_of(subject), text_of(reason), shard->epoch,
-		     (int64_t)hour * us_per_hour, &telling->to->rows, &telling->to->announcements);
+	health_alert(&(struct health_note){.kind = kind,
+					   .subject = text_of(subject),
+					   .reason = text_of(reason),
+					   .epoch = shard->epoch,
+					   .time_us = (int64_t)hour * us_per_hour},
+		     &telling->to->rows, &telling->to->announcements);
 }
 
 enum status shard_instances_close(struct shard *shard, int64_t watermark_us, struct verdicts *to)

@@ -97,8 +97,12 @@ static enum status note_rewound(struct runtime *runtime, struct error *err)
 		       (unsigned long long)row->epoch, (unsigned long long)synced);
 	struct bytes rows cleanup(bytes_done) = {0};
 	struct bytes announcements cleanup(bytes_done) = {0};
-	health_alert(HEALTH_STORE_REWOUND, TEXT("store"), text_of(reason), row->epoch,
-		     (int64_t)synced, &rows, &announcements);
+	health_alert(&(struct health_note){.kind = HEALTH_STORE_REWOUND,
+					   .subject = TEXT("store"),
+					   .reason = text_of(reason),
+					   .epoch = row->epoch,
+					   .time_us = (int64_t)synced},
+		     &rows, &announcements);
 	struct store_batch *batch cleanup(store_batch_free) =
 		store_batch_new(runtime->options.store);
 	if (batch == NULL || rows.failed || announcements.failed)

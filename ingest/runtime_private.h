@@ -112,6 +112,7 @@ struct worker {
 	struct detected detected;
 	struct bytes announcements;
 	struct stream *streams;
+	uint32_t history; /* ALERT_BACKFILL while the message in hand is history, else 0 */
 	size_t stream_count, stream_capacity;
 	bool ready;        /* the source has named every stream that exists */
 	bool nudged;       /* the committer was asked to close this epoch early */
@@ -243,10 +244,10 @@ struct health_note {
 	struct text subject, reason;
 	uint64_t epoch;
 	int64_t time_us;
+	uint32_t flags; /* enum alert_flags */
 };
 void health_make(const struct health_note *note, struct bytes *group, struct alert *ret_alert);
 /* The same as rows of a batch. */
-void health_alert(enum health_kind kind, struct text subject, struct text reason, uint64_t epoch,
-		  int64_t time_us, struct bytes *rows, struct bytes *announcements);
+void health_alert(const struct health_note *note, struct bytes *rows, struct bytes *announcements);
 
 #endif

@@ -165,8 +165,12 @@ static enum status stream_gap(struct worker *worker, struct stream *stream,
 		status = detect_begin_anew(stream, notice->offset, &worker->detected, err);
 	}
 	stream->changed = true;
-	health_alert(notice->kind == SOURCE_GAP ? HEALTH_DATA_GAP : HEALTH_LOG_REWOUND,
-		     text_of(subject), text_of(reason), worker->epoch, notice->time_us,
+	health_alert(&(struct health_note){.kind = notice->kind == SOURCE_GAP ? HEALTH_DATA_GAP
+									      : HEALTH_LOG_REWOUND,
+					   .subject = text_of(subject),
+					   .reason = text_of(reason),
+					   .epoch = worker->epoch,
+					   .time_us = notice->time_us},
 		     &worker->detected.rows, &worker->announcements);
 	return status;
 }
@@ -182,8 +186,12 @@ static void stream_stalled(struct worker *worker, struct stream *stream,
 		       "%s: no data and no proof that it was read to its end; windows stay open "
 		       "and the gate answers STALE until the broker answers again",
 		       subject);
-	health_alert(HEALTH_STALLED, text_of(subject), text_of(reason), worker->epoch,
-		     notice->time_us, &worker->detected.rows, &worker->announcements);
+	health_alert(&(struct health_note){.kind = HEALTH_STALLED,
+					   .subject = text_of(subject),
+					   .reason = text_of(reason),
+					   .epoch = worker->epoch,
+					   .time_us = notice->time_us},
+		     &worker->detected.rows, &worker->announcements);
 }
 
 static enum status worker_notice(struct worker *worker, const struct source_notice *notice,
@@ -248,9 +256,13 @@ static void worker_undecided(void *context, const struct event *event,
 			       "reached a limit; simplify it or shorten the field",
 			       TEXT_ARG(rule->title), TEXT_ARG(event->origin.topic),
 			       event->origin.partition, (long long)event->origin.offset);
-		health_alert(HEALTH_UNDECIDED, rule->key, text_of(reason), worker->epoch,
-			     (int64_t)hour * us_per_hour, &worker->detected.rows,
-			     &worker->announcements);
+		health_alert(&(struct health_note){.kind = HEALTH_UNDECIDED,
+						   .subject = rule->key,
+						   .reason = text_of(reason),
+						   .epoch = worker->epoch,
+						   .time_us = (int64_t)hour * us_per_hour,
+						   .flags = worker->history},
+			     &worker->detected.rows, &worker->announcements);
 	}
 }
 
@@ -277,8 +289,13 @@ static void worker_spoofed(struct worker *worker, const struct event *event)
 		       (long long)event->origin.offset, claimed_service.size > 0 ? " service " : "",
 		       TEXT_ARG(claimed_service), claimed_tenant.size > 0 ? " tenant " : "",
 		       TEXT_ARG(claimed_tenant), TEXT_ARG(service), TEXT_ARG(tenant));
-	health_alert(HEALTH_SPOOF, text_of(subject), text_of(reason), worker->epoch,
-		     (int64_t)hour * us_per_hour, &worker->detected.rows, &worker->announcements);
+	health_alert(&(struct health_note){.kind = HEALTH_SPOOF,
+					   .subject = text_of(subject),
+					   .reason = text_of(reason),
+					   .epoch = worker->epoch,
+					   .time_us = (int64_t)hour * us_per_hour,
+					   .flags = worker->history},
+		     &worker->detected.rows, &worker->announcements);
 }
 
 /* One alert per service, kind of secret and day: what is to be done is one change of its logger. */
@@ -302,8 +319,13 @@ static void worker_secret(struct worker *worker, const struct event *event)
 		TEXT_ARG(event->origin.topic), event->origin.partition,
 		(long long)event->origin.offset, TEXT_ARG(kind),
 		TEXT_ARG(place.size > 0 ? place : TEXT("a field's name")), TEXT_ARG(hash));
-	health_alert(HEALTH_SECRET, text_of(subject), text_of(reason), worker->epoch,
-		     (int64_t)day * us_per_day, &worker->detected.rows, &worker->announcements);
+	health_alert(&(struct health_note){.kind = HEALTH_SECRET,
+					   .subject = text_of(subject),
+					   .reason = text_of(reason),
+					   .epoch = worker->epoch,
+					   .time_us = (int64_t)day * us_per_day,
+					   .flags = worker->history},
+		     &worker->detected.rows, &worker->announcements);
 }
 
 static void worker_on_event(void *context, const struct event *event, const struct matches *matches)
@@ -332,6 +354,8 @@ static enum status worker_step(struct worker *worker, struct error *err)
 		const struct message *message = &batch.messages[i];
 		assert(message->stream < worker->stream_count);
 		struct stream *stream = &worker->streams[message->stream];
+		worker->history =
+			message->offset < stream->at.backfill_until ? (uint32_t)ALERT_BACKFILL : 0;
 		if (message->offset >= stream->at.next_offset)
 			status = detect_message(worker->detect, stream, message, &sink,
 						&worker->detected, err);
