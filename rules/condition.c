@@ -181,7 +181,10 @@ static enum status parse_atom(struct parser *parser, const struct condition_node
 	if (text_equal(parser->word, TEXT("|")))
 		return wrong(parser, "aggregations were removed in Sigma 2.0",
 			     "write a correlation document (type: event_count)");
-	if (parser->word.size == 0 || !is_word_byte(parser->word.data[0]))
+	if (parser->word.size == 0)
+		return wrong(parser, "a name or '(' expected",
+			     "put the name of a selection there, or remove the last word");
+	if (!is_word_byte(parser->word.data[0]))
 		return wrong(parser, "a name or '(' expected",
 			     "names hold letters, digits, '_' and '-'");
 	struct parser ahead = *parser;

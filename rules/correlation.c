@@ -37,8 +37,8 @@ static enum status type_parse(const struct yaml_node *map, struct correlation *c
 	const struct yaml_node *type = yaml_get(map, "type");
 	size_t index = 0;
 	if (type == NULL)
-		return error_at(err, EINVALID, map->at,
-				"the correlation has no type\n  fix: add `type: event_count`");
+		return node_missing(map, "type", "the correlation has no type",
+				    "add `type: event_count`", err);
 	if (type->kind == YAML_STRING && text_equal(type->text, TEXT("cohort_compare")))
 		return error_at(err, EINVALID, type->at,
 				"cohort_compare is what `picket gate` answers; it is no rule here\n"
@@ -326,8 +326,9 @@ static enum status fields_read(struct loader *loader, const struct yaml_node *co
 static enum status thresholds_read(struct loader *loader, const struct yaml_node *condition,
 				   struct correlation *correlation, struct error *err)
 {
-	static const char *const keys[] = {"gt", "gte", "lt",    "lte",
-					   "eq", "neq", "field", "percentile"};
+	/* Of two that are as near to a wrong word the first is offered: >= for "ge". */
+	static const char *const keys[] = {"gte", "gt",  "lte",   "lt",
+					   "eq",  "neq", "field", "percentile"};
 	enum status status = node_keys(condition, "condition", keys, 8, err);
 	for (size_t i = 0; status == OK && i < condition->count; i++) {
 		bool other = text_equal(condition->keys[i]->text, TEXT("field")) ||

@@ -310,10 +310,13 @@ static enum status map_parse(struct loader *loader, const struct yaml_node *map,
 		*ret_excludes = false;
 		return OK;
 	}
-	if (condition == NULL)
-		return error_at(err, EINVALID, map->at,
-				"no condition here\n  fix: add `condition: %.*s`",
-				TEXT_ARG(scope->items[0].name));
+	if (condition == NULL) {
+		struct text fix = arena_print(loader->yaml, "add `condition: %.*s`",
+					      TEXT_ARG(scope->items[0].name));
+		if (fix.data == NULL)
+			return loader_exhausted(err);
+		return node_missing(map, "condition", "no condition here", fix.data, err);
+	}
 	status = condition_bound(loader, scope, condition, ret_expr, ret_excludes, err);
 	for (size_t i = 0; status == OK && i < scope->count; i++)
 		if (!scope->items[i].used)

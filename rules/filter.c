@@ -109,10 +109,8 @@ enum status filter_parse(struct loader *loader, const struct yaml_node *document
 		return status;
 	const struct yaml_node *rules = yaml_get(map, "rules");
 	if (rules == NULL)
-		return error_at(
-			err, EINVALID, map->at,
-			"the filter does not say which rules it is for\n  fix: add `rules:` "
-			"with their ids, or `rules: any`");
+		return node_missing(map, "rules", "the filter does not say which rules it is for",
+				    "add `rules:` with their ids, or `rules: any`", err);
 	status = references_read(loader, rules, filter, err);
 	if (status == OK)
 		status = filter_expr_parse(loader, map, &filter->expr, &excludes, err);

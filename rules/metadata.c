@@ -81,11 +81,15 @@ static enum status date_check(struct loader *loader, const struct yaml_node *doc
 	const struct yaml_node *node = yaml_get(document, key);
 	if (node == NULL)
 		return OK;
-	if (node->kind != YAML_STRING || !is_date(node->text))
+	struct text date = {0};
+	enum status status = node_text(node, key, &date, err);
+	if (status != OK)
+		return status;
+	if (!is_date(date))
 		return error_at(err, EINVALID, node->at,
 				"%s '%.*s' is no date\n  fix: write it as 2026-11-22", key,
-				TEXT_ARG(node->text));
-	if (node->text.data[4] == '/')
+				TEXT_ARG(date));
+	if (date.data[4] == '/')
 		lint_warn(loader, node->at, "write it as 2026-11-22",
 			  "%s with slashes was dropped in Sigma 2.0", key);
 	return OK;
@@ -215,8 +219,8 @@ static enum status title_read(struct loader *loader, const struct yaml_node *doc
 	if (status != OK || rule->title.size > 0)
 		return status;
 	if (!loader->options->supply_metadata)
-		return error_at(err, EINVALID, document->at,
-				"no title here\n  fix: add `title: what the rule finds`");
+		return node_missing(document, "title", "no title here",
+				    "add `title: what the rule finds`", err);
 	rule->title = TEXT("untitled");
 	return OK;
 }
@@ -298,9 +302,8 @@ enum status logsource_parse(struct loader *loader, const struct yaml_node *docum
 	if (supplied)
 		return OK;
 	if (node == NULL)
-		return error_at(err, EINVALID, document->at,
-				"no logsource here\n  fix: add `logsource:` with category, product "
-				"or service");
+		return node_missing(document, "logsource", "no logsource here",
+				    "add `logsource:` with category, product or service", err);
 	enum status status = node_map(node, "logsource", err);
 	if (status == OK)
 		status = attribute_read(loader, node, "category", &ret_logsource->category, err);

@@ -64,15 +64,39 @@ static const struct {
 };
 enum { TABLE_COUNT = sizeof table / sizeof *table };
 
+/* What people write who come from other languages. */
+static const struct {
+	const char *word, *fix;
+} strangers[] = {
+	{"equalsfield", "write fieldref"},
+	{"equalsfields", "write fieldref"},
+	{"regex", "write re"},
+	{"regexp", "write re"},
+	{"matches", "write re"},
+	{"not", "write neq, or a selection of its own behind `not` in the condition"},
+	{"ne", "write neq"},
+	{"equals", "leave it out: a value without a modifier is the whole value"},
+	{"eq", "leave it out: a value without a modifier is the whole value"},
+	{"exact", "leave it out: a value without a modifier is the whole value"},
+	{"in", "leave it out: a list of values means any of them"},
+	{"any", "leave it out: a list of values means any of them"},
+	{"like", "write the value with * and ?, without a modifier"},
+	{"wildcard", "write the value with * and ?, without a modifier"},
+};
+
 static enum status modifier_unknown(struct text word, struct position at, struct error *err)
 {
 	const char *names[TABLE_COUNT];
 	for (size_t i = 0; i < TABLE_COUNT; i++)
 		names[i] = table[i].name;
-	if (text_equal(word, TEXT("equalsfield")) || text_equal(word, TEXT("equalsfields")))
+	if (word.size == 0)
 		return error_at(err, EINVALID, at,
-				"'%.*s' is no Sigma modifier\n  fix: write fieldref",
-				TEXT_ARG(word));
+				"a '|' without a modifier behind it\n  fix: remove it, or write "
+				"the modifier");
+	for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++)
+		if (text_equal(word, text_of(strangers[i].word)))
+			return error_at(err, EINVALID, at, "'%.*s' is no Sigma modifier\n  fix: %s",
+					TEXT_ARG(word), strangers[i].fix);
 	return error_at(
 		err, EINVALID, at,
 		"unknown modifier '%.*s'%s\n  fix: use one of contains, startswith, endswith, "

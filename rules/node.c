@@ -25,10 +25,10 @@ static enum status wrong_kind(const struct yaml_node *node, const char *what, co
 enum status node_text(const struct yaml_node *node, const char *what, struct text *ret_text,
 		      struct error *err)
 {
+	bool is_scalar = node->kind > YAML_NULL && node->kind < YAML_STRING;
 	if (node->kind != YAML_STRING)
 		return wrong_kind(node, what, "text",
-				  node->kind < YAML_STRING ? "put it in quotes" : "write one text",
-				  err);
+				  is_scalar ? "put it in quotes" : "write one text", err);
 	if (node->text.size == 0)
 		return error_at(err, EINVALID, node->at,
 				"%s is empty\n  fix: write a text, or remove the key", what);
@@ -77,13 +77,15 @@ enum status node_count(const struct yaml_node *node, const char *what, long long
 enum status node_duration(const struct yaml_node *node, const char *what, int64_t *ret_us,
 			  struct error *err)
 {
-	if (node->kind < YAML_SEQUENCE && duration_parse(node->text, ret_us))
+	if (node->kind >= YAML_SEQUENCE)
+		return wrong_kind(node, what, "a duration", "write for instance 5m", err);
+	if (duration_parse(node->text, ret_us))
 		return OK;
 	return error_at(
 		err, EINVALID, node->at,
-		"%s is no duration\n  fix: write a number and its unit: 500ms, 10s, 5m, 1h, "
-		"7d or 1w",
-		what);
+		"%s '%.*s' is no duration\n  fix: write a number and its unit: 500ms, 10s, 5m, "
+		"1h, 7d or 1w",
+		what, TEXT_ARG(node->text));
 }
 
 struct hint hint_for(struct text wrong, const char *const *names, size_t count)
@@ -113,7 +115,9 @@ static void names_print(const char *const *names, size_t count, char *buffer, si
 enum status node_one_of(const struct yaml_node *node, const char *what, const char *const *names,
 			size_t count, size_t *ret_index, struct error *err)
 {
-	struct text word = node->kind < YAML_SEQUENCE ? node->text : (struct text){0};
+	struct text word = node->text;
+	if (node->kind >= YAML_SEQUENCE)
+		return wrong_kind(node, what, "one word", "write it without brackets", err);
 	for (size_t i = 0; i < count; i++)
 		if (text_equal(word, text_of(names[i]))) {
 			*ret_index = i;
@@ -143,6 +147,18 @@ enum status node_keys(const struct yaml_node *map, const char *what, const char 
 				  TEXT_ARG(key), hint_for(key, names, count).text, all);
 	}
 	return status;
+}
+
+enum status node_missing(const struct yaml_node *map, const char *key, const char *says,
+			 const char *fix, struct error *err)
+{
+	for (size_t i = 0; i < map->count; i++)
+		if (nearest_name(map->keys[i]->text, &key, 1) != NULL)
+			return error_at(err, EINVALID, map->keys[i]->at,
+					"%s (did you mean '%s'?)\n  fix: write `%s:` instead of "
+					"`%.*s:`",
+					says, key, key, TEXT_ARG(map->keys[i]->text));
+	return error_at(err, EINVALID, map->at, "%s\n  fix: %s", says, fix);
 }
 
 enum status node_fields(struct loader *loader, const struct yaml_node *node, const char *what,

@@ -140,6 +140,9 @@ enum status node_one_of(const struct yaml_node *node, const char *what, const ch
 /* Refuses a key that is not one of names, with the nearest. */
 enum status node_keys(const struct yaml_node *map, const char *what, const char *const *names,
 		      size_t count, struct error *err);
+/* Says that a key is missing: at the key that nearly is it, if there is one, else at the map. */
+enum status node_missing(const struct yaml_node *map, const char *key, const char *says,
+			 const char *fix, struct error *err);
 /* A text or a list of texts as field names. */
 enum status node_fields(struct loader *loader, const struct yaml_node *node, const char *what,
 			const struct text **ret_fields, size_t *ret_count, struct error *err);

@@ -93,6 +93,9 @@ static enum status pieces_cut(struct loader *loader, const struct yaml_node *val
 			"expand finds no placeholder: \\%% is a literal percent sign\n  fix: "
 			"write \\\\%%name%% for a backslash and a placeholder, or remove "
 			"`expand`");
+	if (pieces.count == 1)
+		lint_warn(loader, value->at, "write it as %name%, or remove `expand`",
+			  "expand finds no placeholder in '%.*s'", TEXT_ARG(value->text));
 	*ret_pieces = pieces;
 	return OK;
 }

@@ -14,12 +14,11 @@ enum status lower_bound_read(const struct yaml_node *node, const char *what,
 			     struct lower_bound *ret_bound, struct error *err)
 {
 	static const char *const keys[] = {"gt", "gte"};
-	enum status status = node_map(node, what, err);
-	if (status == OK)
-		status = node_keys(node, what, keys, 2, err);
+	bool is_map = node->kind == YAML_MAPPING;
+	enum status status = is_map ? node_keys(node, what, keys, 2, err) : OK;
 	if (status != OK)
 		return status;
-	const struct yaml_node *value = node->count == 1 ? node->values[0] : NULL;
+	const struct yaml_node *value = is_map && node->count == 1 ? node->values[0] : NULL;
 	if (value == NULL || (value->kind != YAML_INTEGER && value->kind != YAML_REAL) ||
 	    !isfinite(value->real))
 		return error_at(err, EINVALID, node->at,
@@ -183,8 +182,9 @@ static enum status baseline_counts(const struct yaml_node *map, int64_t bucket_u
 		return status;
 	int64_t history = history_us / bucket_us;
 	int64_t adapt = (adapt_us + bucket_us - 1) / bucket_us;
+	const struct yaml_node *given = yaml_get(map, "history");
 	if (history < 4 || history > BASELINE_BUCKETS_MAX)
-		return error_at(err, EINVALID, map->at,
+		return error_at(err, EINVALID, given == NULL ? map->at : given->at,
 				"history holds %lld buckets of timespan; 4 to %d can be judged\n"
 				"  fix: change `history` or `timespan`",
 				(long long)history, BASELINE_BUCKETS_MAX);
@@ -353,7 +353,7 @@ static enum status risk_read(struct loader *loader, const struct yaml_node *map,
 {
 	(void)loader;
 	(void)draft;
-	return error_at(err, EINVALID, map->at,
+	return error_at(err, EINVALID, yaml_get(map, "type")->at,
 			"this build does not evaluate correlations of type risk\n  fix: remove "
 			"the rule, or use a build that does");
 }

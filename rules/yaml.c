@@ -164,6 +164,7 @@ static enum status tag_checked(const yaml_char_t *tag, struct position at, struc
 			       struct error *err)
 {
 	static const char core[] = "tag:yaml.org,2002:";
+	static const char *const types[] = {"int", "float", "bool", "null", "seq", "map"};
 	const char *name = (const char *)tag;
 	if (name == NULL)
 		return OK;
@@ -171,9 +172,12 @@ static enum status tag_checked(const yaml_char_t *tag, struct position at, struc
 		node->quoted = true; /* said to be a string: as good as quotes */
 		return OK;
 	}
-	if (strncmp(name, core, sizeof core - 1) == 0)
-		return OK;
-	return error_at(err, EINVALID, at, "unknown tag %s\n  fix: remove the tag", name);
+	bool of_core = strncmp(name, core, sizeof core - 1) == 0;
+	for (size_t i = 0; of_core && i < sizeof types / sizeof *types; i++)
+		if (strcmp(name + sizeof core - 1, types[i]) == 0)
+			return OK;
+	return error_at(err, EINVALID, at, "unknown tag %s%s\n  fix: remove the tag",
+			of_core ? "!!" : "", of_core ? name + sizeof core - 1 : name);
 }
 
 static enum status scalar_built(struct builder *builder, const yaml_event_t *event,

@@ -133,6 +133,23 @@ void yaml_type_scalar(struct yaml_node *node)
 	}
 }
 
+/* 1_000 */
+static bool is_grouped(struct text t)
+{
+	size_t at = 0;
+	while (at < t.size && ((t.data[at] >= '0' && t.data[at] <= '9') || t.data[at] == '_'))
+		at++;
+	return at == t.size;
+}
+
+/* 2026-11-22, alone or with a time behind it */
+static bool is_old_date(struct text t)
+{
+	return digits_at(t, 0) == 4 && t.size >= 10 && t.data[4] == '-' && digits_at(t, 5) == 2 &&
+	       t.data[7] == '-' && digits_at(t, 8) == 2 &&
+	       (t.size == 10 || t.data[10] == 'T' || t.data[10] == 't' || t.data[10] == ' ');
+}
+
 const char *yaml_old_reading(const struct yaml_node *node)
 {
 	static const char *const old_booleans[] = {
@@ -156,6 +173,10 @@ const char *yaml_old_reading(const struct yaml_node *node)
 	if (digits > 0 && digits < 3 && digits + sign < t.size && t.data[digits + sign] == ':' &&
 	    digits_at(t, digits + sign + 1) == 2)
 		return "a number to the base of 60";
+	if (is_old_date(t))
+		return "a date";
+	if (node->kind == YAML_STRING && digits > 0 && is_grouped(text_cut(t, sign)))
+		return "a number";
 	return NULL;
 }
 

@@ -224,7 +224,7 @@ START_TEST(illegal_chains_and_values)
 		const char *words;
 	} cases[] = {
 		{"f|contain: x", 11, "did you mean 'contains'"},
-		{"f|: x", 11, "unknown modifier ''"},
+		{"f|: x", 11, "a '|' without a modifier"},
 		{"f|contains|re: x", 20, "must be the first"},
 		{"f|i: x", 11, "only goes behind `re`"},
 		{"f|re|cased: x", 14, "cannot stand together with 're'"},
