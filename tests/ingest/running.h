@@ -9,6 +9,7 @@
 #include <check.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -21,6 +22,7 @@ enum {
 	FILES = 5,
 	LINES_PER_FILE = 3000,
 	WAIT_MS = 120000,
+	AHEAD = 400, /* messages a source hands out beyond those of before the last commit */
 };
 
 static const char rules_text[] =
@@ -109,12 +111,75 @@ static inline int64_t now_us(void *context)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* The files, but never far ahead of what is committed, and no further than `held_at` while `held`:
+ * however slow the machine, a run has many epochs, and what is to happen in the middle of it does.
+ */
+struct paced_source {
+	struct source source;
+	struct source *files;
+	atomic_size_t handed, allowed; /* messages */
+};
+
+static atomic_bool held;
+static atomic_size_t held_at, handed_by_all;
+
+static inline enum status paced_poll(struct source *base, int timeout_ms, size_t message_max,
+				     struct source_batch *ret_batch, struct error *err)
+{
+	struct paced_source *paced = (struct paced_source *)base;
+	size_t handed = atomic_load(&paced->handed);
+	size_t allowed = atomic_load(&paced->allowed);
+	if (handed >= allowed || (atomic_load(&held) && handed_by_all >= held_at)) {
+		(void)poll(NULL, 0, 1);
+		*ret_batch = (struct source_batch){0};
+		return OK;
+	}
+	size_t most = allowed - handed < message_max ? allowed - handed : message_max;
+	enum status status = paced->files->ops->poll(paced->files, timeout_ms,
+						     most < 100 ? most : 100, ret_batch, err);
+	if (status == OK) {
+		atomic_fetch_add(&paced->handed, ret_batch->message_count);
+		atomic_fetch_add(&handed_by_all, ret_batch->message_count);
+	}
+	return status;
+}
+
+static inline void paced_committed(struct source *base, uint32_t stream, int64_t next_offset)
+{
+	struct paced_source *paced = (struct paced_source *)base;
+	paced->files->ops->committed(paced->files, stream, next_offset);
+	atomic_store(&paced->allowed, atomic_load(&paced->handed) + AHEAD);
+}
+
+static inline struct source_lag paced_lag(struct source *base, uint32_t stream)
+{
+	struct paced_source *paced = (struct paced_source *)base;
+	return paced->files->ops->lag(paced->files, stream);
+}
+
+static inline void paced_free(struct source *base)
+{
+	struct paced_source *paced = (struct paced_source *)base;
+	source_free(&paced->files);
+	free(paced);
+}
+
 static inline enum status make_source(void *context, const struct source_start *start,
 				      struct source **ret_source, struct error *err)
 {
+	static const struct source_ops ops = {paced_poll, paced_committed, paced_lag, paced_free,
+					      false};
 	(void)context;
 	struct file_options files = {path_list, FILES};
-	return source_file_new(&files, start, ret_source, err);
+	struct paced_source *paced = calloc(1, sizeof *paced);
+	ck_assert_ptr_nonnull(paced);
+	paced->source.ops = &ops;
+	atomic_store(&paced->allowed, AHEAD);
+	*ret_source = &paced->source;
+	enum status status = source_file_new(&files, start, &paced->files, err);
+	if (status != OK)
+		source_free(ret_source);
+	return status;
 }
 
 static inline struct store *new_store(void)

@@ -45,6 +45,19 @@ static void swap_now(struct runtime *runtime)
 	struct generation *live cleanup(generation_drop) = runtime_rules(runtime);
 	ck_assert_uint_eq(live->hash, hash);
 	swaps++;
+	atomic_store(&held, false);
+}
+
+/* The files wait where they are so far read until the first swap. */
+static enum runtime_state run_held(struct store *store, unsigned workers, unsigned actors,
+				   size_t messages, void (*meanwhile)(struct runtime *runtime))
+{
+	atomic_store(&handed_by_all, 0);
+	atomic_store(&held_at, messages);
+	atomic_store(&held, true);
+	enum runtime_state state = run_with(store, workers, actors, meanwhile);
+	atomic_store(&held, false);
+	return state;
 }
 
 static void swap_sometimes(struct runtime *runtime)
@@ -86,7 +99,7 @@ START_TEST(swapped_with_itself_nothing_changes)
 	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
 		struct store *store cleanup(store_free) = new_store();
 		swaps_before_run = swaps;
-		ck_assert_int_eq(run_with(store, shapes[i][0], shapes[i][1], swap_sometimes),
+		ck_assert_int_eq(run_held(store, shapes[i][0], shapes[i][1], 500, swap_sometimes),
 				 RUNTIME_FINISHED);
 		ck_assert_uint_gt(swaps, swaps_before_run); /* else this run has proved nothing */
 		struct lines got = collect(store);
@@ -109,8 +122,9 @@ START_TEST(swapped_and_crashed_nothing_changes)
 			swaps_before_run = swaps;
 			unsigned nth = 1 + (unsigned)(next_random(&dice) % 12);
 			store_memory_fail_at(store, crashes < 8 ? nth : 0, ESYSTEM);
-			state = run_with(store, 1 + (unsigned)(next_random(&dice) % 3),
-					 1 + (unsigned)(next_random(&dice) % 3), swap_sometimes);
+			state = run_held(store, 1 + (unsigned)(next_random(&dice) % 3),
+					 1 + (unsigned)(next_random(&dice) % 3), 500,
+					 swap_sometimes);
 			crashes += state == RUNTIME_FAILED;
 		}
 		all_crashes += crashes;
@@ -134,7 +148,8 @@ START_TEST(other_rules_take_over)
 		struct ruleset *other cleanup(ruleset_free) = parse(other_rules);
 		swaps = 0;
 		events_before_swap = 2000 + 5000 * i;
-		ck_assert_int_eq(run_with(store, 2, 2, swap_once), RUNTIME_FINISHED);
+		ck_assert_int_eq(run_held(store, 2, 2, events_before_swap + 1000, swap_once),
+				 RUNTIME_FINISHED);
 		ck_assert_uint_eq(swaps, 1);
 		ck_assert_uint_eq(hash_of_store(store), ruleset_hash(other));
 		struct lines got = collect(store);
@@ -164,7 +179,8 @@ START_TEST(a_start_with_other_rules_goes_on)
 		swaps = 0;
 		events_before_swap = 0;
 		store_memory_fail_at(store, 2 + 2 * round, ESYSTEM);
-		enum runtime_state state = run_with(store, 2, 2, swaps_before ? swap_once : NULL);
+		enum runtime_state state =
+			swaps_before ? run_held(store, 2, 2, 500, swap_once) : run(store, 2, 2);
 		store_memory_fail_at(store, 0, ESYSTEM);
 		crashes += state == RUNTIME_FAILED;
 		if (!swaps_before)
