@@ -94,7 +94,7 @@ enum status detect_new(const struct detect_options *options, struct detect **ret
 		status = enricher_new(&options->enrich, &detect->enricher, err);
 	if (status == OK)
 		status = matcher_new(options->ruleset, &detect->matcher, err);
-	if (status == OK)
+	if (status == OK && options->keep_events)
 		status = cohort_counter_new(plan_hash_key(options->plan), &detect->cohorts, err);
 	if (status == OK && options->track_instances)
 		status = sightings_new(plan_hash_key(options->plan), &detect->sightings);
@@ -245,7 +245,7 @@ static enum status hand_over(struct detect *detect, struct stream *stream,
 	struct record_sink records = {to->records, to->actor_count};
 	enum status status = plan_route(detect->options.plan, event, matches->rules, matches->count,
 					flags, &records, &detect->counters.routes);
-	if (status != OK)
+	if (status != OK || detect->cohorts == NULL)
 		return status;
 	const struct rule *blocking[BLOCKING_MAX];
 	size_t blocking_count = blocking_rules(detect, matches, blocking);
@@ -402,7 +402,7 @@ enum status detect_flush_stream(struct stream *stream, struct detected *to, stru
 enum status detect_flush(struct detect *detect, struct detected *to, struct error *err)
 {
 	struct record_sink sink = {to->aggregates, to->actor_count};
-	enum status status = cohort_flush(detect->cohorts, &sink);
+	enum status status = detect->cohorts == NULL ? OK : cohort_flush(detect->cohorts, &sink);
 	if (status != OK)
 		return error_set(err, status, "cohort counts: %s", status_text(status));
 	const struct record_sink seen = {to->sightings, to->actor_count};

@@ -203,14 +203,6 @@ static enum status scan_fold(struct scan *scan, int64_t watermark_us, struct err
 	return status;
 }
 
-/* Nothing reads the cohort counts of a scan; they must not pile up. */
-static enum status drop_aggregates(struct scan *scan, struct error *err)
-{
-	enum status status = detect_flush(scan->detect, &scan->detected, err);
-	bytes_clear(&scan->detected.aggregates[0]);
-	return status;
-}
-
 static enum status live_epoch(struct scan *scan, struct error *err)
 {
 	int64_t watermark_us = INT64_MAX;
@@ -222,7 +214,7 @@ static enum status live_epoch(struct scan *scan, struct error *err)
 	bytes_clear(&scan->detected.records[0]);
 	if (status == OK)
 		status = scan_fold(scan, watermark_us, err);
-	return status == OK ? drop_aggregates(scan, err) : status;
+	return status == OK ? detect_flush(scan->detect, &scan->detected, err) : status;
 }
 
 /* The records so far become a chunk of their own: one buffer need not hold them all. */
@@ -234,7 +226,9 @@ static enum status keep_chunk(struct scan *scan, struct error *err)
 	scan->chunks = grown;
 	scan->chunks[scan->chunk_count++] = scan->detected.records[0];
 	scan->detected.records[0] = (struct bytes){0};
-	return drop_aggregates(scan, err);
+	return scan->chunks[scan->chunk_count - 1].failed
+		       ? error_set(err, ENOMEMORY, "the match records of a scan: out of memory")
+		       : OK;
 }
 
 /* One more message or event is in. */
@@ -244,9 +238,7 @@ static enum status scan_taken(struct scan *scan, struct error *err)
 	scan->live_messages++;
 	if (scan->options.lateness_us >= 0)
 		return scan->live_messages >= LIVE_EPOCH_MESSAGES ? live_epoch(scan, err) : OK;
-	bool full = scan->detected.records[0].size >= CHUNK_BYTES ||
-		    scan->live_messages % LIVE_EPOCH_MESSAGES == 0;
-	return full ? keep_chunk(scan, err) : OK;
+	return scan->detected.records[0].size >= CHUNK_BYTES ? keep_chunk(scan, err) : OK;
 }
 
 static enum status scan_one(struct scan *scan, const struct origin *origin,
