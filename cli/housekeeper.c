@@ -7,9 +7,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "storage/merge.h"
+
+enum { HOUSEKEEPER_PRIORITY = 19 };
 
 struct housekeeper {
 	struct housekeeper_options options;
@@ -103,6 +106,8 @@ static void rest(struct housekeeper *housekeeper)
 static void *housekeeper_main(void *argument)
 {
 	struct housekeeper *housekeeper = argument;
+	/* Of this thread alone: whatever has to be read now goes first, merging can wait. */
+	(void)setpriority(PRIO_PROCESS, 0, HOUSEKEEPER_PRIORITY);
 	while (!atomic_load(&housekeeper->stopping)) {
 		rest(housekeeper);
 		if (!atomic_load(&housekeeper->stopping))
