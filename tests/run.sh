@@ -97,7 +97,7 @@ stage "build, release" "2 min" build_preset release all || finish
 stage "a second oracle: pySigma reads the SigmaHQ rules" "1 min" \
 	tests/rules/oracle/run.py ${long:+--long}
 stage "the same for processing pipelines" "10 s" \
-	tests/e2e/pipelines.py build/release/picket $([ -n "$long" ] && echo 400 || echo 40)
+	tests/e2e/pipelines.py build/release/picket $([ -n "$long" ] && echo 400 || echo 40 20261122)
 stage "end to end on the mock broker" "2 min" tests/e2e/mock.sh
 stage "end to end on a real Apache Kafka" "4 min" tests/e2e/real.sh
 stage "build, clang with ASan and UBSan" "2 min" build_preset clang all unit_tests
