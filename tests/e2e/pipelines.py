@@ -322,6 +322,13 @@ def ours(picket, folder, paths):
     return {(line["rule"]["name"], line["event"]["line"]) for line in lines}, result.stderr
 
 
+def rule_conditions(pipelines):
+    for pipeline in pipelines:
+        for step in pipeline["transformations"]:
+            conditions = step.get("rule_conditions", [])
+            yield from conditions.values() if isinstance(conditions, dict) else conditions
+
+
 def one_round(picket, seed):
     maker = Maker(seed)
     rules = [maker.rule(number) for number in range(12)]
@@ -329,7 +336,10 @@ def one_round(picket, seed):
     # A rule of which only a filter is left is refused here; pySigma makes the filter a rule.
     drops = any(step["type"] == "drop_detection_item"
                 for one in pipelines for step in one["transformations"])
-    filters = [] if drops or maker.chance(0.3) else [maker.filter(number) for number in range(2)]
+    # pySigma joins filters first, so a condition on a rule's content sees theirs too; here it sees
+    # the rule alone (RULES.md).
+    content = any(one["type"].startswith("contains_") for one in rule_conditions(pipelines))
+    filters = [] if drops or content or maker.chance(0.3) else [maker.filter(number) for number in range(2)]
     events = [maker.event() for _ in range(60)]
     with tempfile.TemporaryDirectory() as folder:
         paths = []
