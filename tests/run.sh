@@ -45,6 +45,7 @@ stage() {
 	fi
 	if [ $code -ne 0 ]; then
 		[ -z "$counted" ] || [[ $counted == *" 0 failed"* ]] && failed=$((failed + 1))
+		grep -E -A 8 '^ +FAIL ' "$log" | head -n 60 # of a long run the end alone tells too little
 		tail -n 60 "$log"
 		printf '    FAILED (exit %d) after %d s\n' "$code" $((SECONDS - start))
 	else
