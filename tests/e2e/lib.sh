@@ -10,6 +10,7 @@
 #   assert_match TEXT EXTENDED_REGEX GOT
 #   assert_ok TEXT COMMAND...                    its exit code is 0
 #   assert_exit TEXT CODE COMMAND...             output is left in $work/out and $work/err
+#   wait_for SECONDS COMMAND...                  until the command succeeds
 #
 #   mock_start TOPICS         picket-mock-broker in the background; sets BROKER (host:port)
 #   mock_stop
@@ -114,6 +115,15 @@ assert_ok() {
 	local text=$1
 	shift
 	assert_exit "$text" 0 "$@"
+}
+
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	while ! "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.2
+	done
 }
 
 # --- the mock broker ---------------------------------------------------------------------------

@@ -26,16 +26,6 @@ webhook_start() {
 	fail "the webhook starts" "$(tail -n 3 "$work/webhook.err")"
 }
 
-# wait_for SECONDS COMMAND...: until the command succeeds.
-wait_for() {
-	local end=$((SECONDS + $1))
-	shift
-	while ! "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.2
-	done
-}
-
 webhook_is_level() { [ "$(webhook_revisions)" = "$(node_alert_revisions paged)" ]; }
 
 alertmanager_alerts() { curl -fsS "http://127.0.0.1:$1/api/v2/alerts" 2>/dev/null; }
