@@ -102,7 +102,7 @@ enum status delivery_file(struct delivery *delivery, const struct alert *alert, 
 	delivery->progress.undelivered++;
 	return delivery_save(delivery, &key, &value, err);
 }
-/* --- sending ------ */
+/* --- sending --------------------------------------------------------------------------------- */
 /* The mark moves behind what was looked at. */
 static void advance(struct delivery *delivery)
 {
@@ -139,7 +139,7 @@ static void post_body(const struct receiver *receiver, const struct delivery_wor
 		post.headers[post.header_count++] = (const char *)signature.data;
 	}
 	*ret_answer = (struct post_answer){0};
-	if (token.failed || signature.failed)
+	if (token.failed || signature.failed || body.data == NULL)
 		(void)snprintf(ret_answer->problem, sizeof ret_answer->problem,
 			       "no memory for a message");
 	else
@@ -151,7 +151,8 @@ void delivery_test(const struct receiver *receiver, const struct delivery_world 
 {
 	struct bytes body cleanup(bytes_done) = {0};
 	receiver_test_message(receiver->kind, world->clock.now_us(world->clock.context), &body);
-	post_body(receiver, world, bytes_text(&body), "test", ret_answer);
+	post_body(receiver, world, body.failed ? (struct text){0} : bytes_text(&body), "test",
+		  ret_answer);
 }
 
 /* Sends the parcel. */
@@ -258,7 +259,8 @@ static enum status settle(struct delivery *delivery, const struct post_answer *a
 	delivery->tries++;
 	return delivery_save(delivery, NULL, NULL, err);
 }
-/* --- the step ------ */
+
+/* --- the step -------------------------------------------------------------------------------- */
 
 /* News: parcel after parcel, until there are none or one fails. The mark is saved before each of
  * them: that is also the sync which puts on disk what is about to be told. */
