@@ -50,11 +50,13 @@ static enum status wire_formats(struct wiring *wiring, const struct config *conf
 	for (size_t i = 0; i < count && status == OK; i++) {
 		const struct config_pair *pair = &config->format_topics.items[i];
 		topics[i] = (struct topic_format){pair->name, pair->value};
-		if (!text_equal(pair->value, TEXT("auto")) &&
+		bool word = text_equal(pair->value, TEXT("auto")) ||
+			    text_equal(pair->value, TEXT("raw"));
+		if (!word &&
 		    formats_find(wiring->formats, pair->value) == formats_count(wiring->formats))
 			return error_set(err, EINVALID,
-					 "formats.topics: %.*s: there is no format `%.*s` (picket "
-					 "formats list shows them)",
+					 "formats.topics: %.*s: there is no format `%.*s`; write "
+					 "auto, raw, or one that picket formats list shows",
 					 TEXT_ARG(pair->name), TEXT_ARG(pair->value));
 	}
 	wiring->decoder.formats = wiring->formats;

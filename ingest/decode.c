@@ -53,7 +53,7 @@ static enum status take_formats(struct decoder *decoder, const struct decoder_op
 		return error_set(err, EINVALID,
 				 "there is no format `%.*s`: see `picket formats list`",
 				 TEXT_ARG(options->format_name));
-	decoder->named = decoder->given = &decoder->formats->formats[index];
+	decoder->given = &decoder->formats->formats[index];
 	return OK;
 }
 
@@ -66,18 +66,21 @@ static bool topic_is(struct text topic, struct text pattern)
 	       (topic.size == pattern.size || topic.data[pattern.size] == '~');
 }
 
-/* The format that a topic is fixed to; `given` when it is not. */
-static const struct format *format_of_topic(const struct decoder *decoder, struct text topic)
+/* How a message of the topic is read: as the topic is fixed, else as the options say. */
+static void choose_format(struct decoder *decoder, struct text topic)
 {
+	decoder->named = decoder->given;
+	decoder->raw = decoder->options.format == INPUT_RAW;
 	for (size_t i = 0; i < decoder->options.topic_count; i++) {
 		const struct topic_format *fixed = &decoder->options.topics[i];
 		if (!topic_is(topic, fixed->topic))
 			continue;
 		size_t index = formats_find(decoder->formats, fixed->format);
-		return index == formats_count(decoder->formats) ? NULL
-								: &decoder->formats->formats[index];
+		bool known = index < formats_count(decoder->formats);
+		decoder->named = known ? &decoder->formats->formats[index] : NULL;
+		decoder->raw = !known && text_equal(fixed->format, TEXT("raw"));
+		return;
 	}
-	return decoder->given;
 }
 
 enum status decoder_new(const struct decoder_options *options, struct decoder **ret_decoder,
@@ -122,8 +125,7 @@ enum status decoder_begin(struct decoder *decoder, const struct message *message
 	decoder->origin.index = 0;
 	decoder->record_time_us = message->record_time_us;
 	decoder->payload = payload;
-	if (decoder->options.topic_count > 0)
-		decoder->named = format_of_topic(decoder, origin->topic);
+	choose_format(decoder, origin->topic);
 	if (payload.data == NULL || payload.size == 0) {
 		begin_reject(decoder, payload.data == NULL ? REJECT_TOMBSTONE : REJECT_EMPTY);
 		return OK;

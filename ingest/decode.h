@@ -39,7 +39,8 @@ enum input_format { INPUT_AUTO, INPUT_NAMED, INPUT_RAW };
 
 struct formats;
 
-/* A topic that holds one format; it may end with `*`. "auto" = recognised record by record. */
+/* A topic that holds one format; it may end with `*`. "auto" = recognised record by record, "raw" =
+ * left alone. */
 struct topic_format {
 	struct text topic, format;
 };

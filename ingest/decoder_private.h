@@ -51,6 +51,7 @@ struct decoder {
 	const struct formats *formats; /* those of the options, or `own` */
 	const struct format *given;    /* of INPUT_NAMED, or NULL */
 	const struct format *named;    /* of the message's topic, else `given` */
+	bool raw;                      /* the message's fields are left as they are */
 	const struct format
 		*otlp_format; /* what such a record is when nothing else is recognised */
 	struct seen seen;

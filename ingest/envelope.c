@@ -95,8 +95,7 @@ enum reject line_open(struct decoder *decoder, struct text line, bool *ret_broke
 enum reject envelope_open(struct decoder *decoder, struct unpacked *ret_unpacked)
 {
 	struct unpacked unpacked = {.record = &decoder->outer};
-	const struct json_item *item =
-		decoder->options.format == INPUT_RAW ? NULL : line_item(decoder);
+	const struct json_item *item = decoder->raw ? NULL : line_item(decoder);
 	if (item != NULL) {
 		struct text line = trim(item->text);
 		unpacked =

@@ -6,7 +6,7 @@
  *   4 plain lines and pod names are read for what nothing else has said
  *   5 owner and log source are stamped, limits applied
  *
- * Raw input (INPUT_RAW) stops after 1 and the time: fields exactly as in the file, apart from the
+ * Raw input (`raw`) stops after 1 and the time: fields exactly as in the file, apart from the
  * aliases of schema.def, which rules go through as well. */
 #include <assert.h>
 
@@ -327,7 +327,7 @@ enum reject normalise(struct decoder *decoder, const struct unpacked *unpacked,
 					.draft = draft,
 					.seen = &decoder->seen,
 					.arena = decoder->arena}};
-	work.raw = decoder->options.format == INPUT_RAW;
+	work.raw = decoder->raw;
 	work.otlp = unpacked->otlp;
 	work.line_opened = unpacked->record == &decoder->inner;
 	draft_begin(draft);

@@ -16,7 +16,7 @@ bool otlp_begin(struct decoder *decoder, struct text padded)
 {
 	struct otlp *otlp = &decoder->otlp;
 	bool named = decoder->named != NULL && decoder->named == decoder->otlp_format;
-	if (decoder->options.format == INPUT_RAW || (decoder->named != NULL && !named))
+	if (decoder->raw || (decoder->named != NULL && !named))
 		return false;
 	bool binary = otlp_proto_sniff(padded);
 	if (!binary && !otlp_json_sniff(padded) && !named)

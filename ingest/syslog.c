@@ -140,7 +140,7 @@ static enum reject open_text(struct decoder *decoder, struct text text, struct u
 	const struct json_items *outer = &decoder->outer;
 	bool kept = outer->count > 0 &&
 		    text_equal(outer->items[outer->count - 1].name, TEXT("message"));
-	if (!kept || text.size == 0 || text.data[0] != '{' || decoder->options.format == INPUT_RAW)
+	if (!kept || text.size == 0 || text.data[0] != '{' || decoder->raw)
 		return ACCEPTED;
 	bool broken = false;
 	enum reject why = line_open(decoder, text, &broken);

@@ -109,9 +109,9 @@ static void left_as_it_is(struct decoder *decoder, struct arena *arena, struct t
 	bool more = otlp_next(decoder, &unpacked, &raw, &why);
 	assert(more && why == ACCEPTED);
 	struct decoded record;
-	decoder->options.format = INPUT_RAW;
+	decoder->raw = true;
 	why = normalise(decoder, &unpacked, &record);
-	decoder->options.format = INPUT_AUTO;
+	decoder->raw = false;
 	assert(why == ACCEPTED);
 }
 

@@ -35,9 +35,10 @@ static inline void decoding_done(struct decoding *decoding)
 	arena_free(&decoding->arena);
 }
 
-static inline void decoding_feed(struct decoding *decoding, struct text payload)
+static inline void decoding_feed_of(struct decoding *decoding, const char *topic,
+				    struct text payload)
 {
-	const struct origin origin = {.topic = TEXT("logs"), .partition = 3, .offset = 41};
+	const struct origin origin = {.topic = text_of(topic), .partition = 3, .offset = 41};
 	const struct message message = {
 		.offset = 41, .record_time_us = RECORD_TIME_US, .payload = payload};
 	arena_reset(decoding->arena);
@@ -58,14 +59,25 @@ static inline void decoding_feed(struct decoding *decoding, struct text payload)
 	ck_assert_uint_gt(decoding->count, 0); /* no message is silent */
 }
 
-/* The one event of a message that must give exactly one. */
-static inline const struct event *decoding_one(struct decoding *decoding, const char *payload)
+static inline void decoding_feed(struct decoding *decoding, struct text payload)
 {
-	decoding_feed(decoding, text_of(payload));
+	decoding_feed_of(decoding, "logs", payload);
+}
+
+/* The one event of a message that must give exactly one. */
+static inline const struct event *decoding_one_of(struct decoding *decoding, const char *topic,
+						  const char *payload)
+{
+	decoding_feed_of(decoding, topic, text_of(payload));
 	ck_assert_uint_eq(decoding->count, 1);
 	ck_assert_msg(decoding->records[0].why == ACCEPTED, "%s: %.*s",
 		      reject_name(decoding->records[0].why), TEXT_ARG(decoding->records[0].detail));
 	return &decoding->records[0].event;
+}
+
+static inline const struct event *decoding_one(struct decoding *decoding, const char *payload)
+{
+	return decoding_one_of(decoding, "logs", payload);
 }
 
 /* Every value of a name, as text, joined with |; "-" when there is none. */

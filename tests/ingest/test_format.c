@@ -320,6 +320,37 @@ START_TEST(a_topic_may_be_fixed_to_a_format)
 }
 END_TEST
 
+/* Message by message: the same decoder recognises what other topics hold. */
+START_TEST(a_topic_may_be_left_as_it_is)
+{
+	static const struct topic_format topics[] = {{TEXT("logs"), TEXT("raw")}};
+	static const char otlp[] = "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":["
+				   "{\"body\":{\"stringValue\":\"m\"}}]}]}]}";
+	static const char pino[] = "{\"level\":30,\"pid\":1,\"hostname\":\"h\","
+				   "\"time\":1795305601000,\"msg\":\"m\"}";
+	struct decoding decoding;
+	decoding_begin(&decoding, (struct decoder_options){.topics = topics, .topic_count = 1});
+	for (int turn = 0; turn < 2; turn++) {
+		const struct event *event = decoding_one(&decoding, pino);
+		ck_assert_str_eq(decoding.records[0].format, "raw");
+		CHECK_FIELD(event, "level", "30");
+		CHECK_FIELD(event, "log.level", "-");
+		ck_assert_uint_eq(event->logsource.product.size, 0);
+		event = decoding_one(&decoding, otlp);
+		ck_assert_str_eq(decoding.records[0].format, "raw");
+		CHECK_FIELD(event, "resourceLogs.scopeLogs.logRecords.body.stringValue", "m");
+
+		event = decoding_one_of(&decoding, "other", pino);
+		ck_assert_str_eq(decoding.records[0].format, "pino");
+		CHECK_FIELD(event, "log.level", "info");
+		event = decoding_one_of(&decoding, "other", otlp);
+		ck_assert_str_eq(decoding.records[0].format, "otlp");
+		CHECK_FIELD(event, "message", "m");
+	}
+	decoding_done(&decoding);
+}
+END_TEST
+
 START_TEST(formats_of_a_stream_are_counted)
 {
 	struct stream_formats formats = {0};
@@ -409,6 +440,7 @@ int main(void)
 	tcase_add_test(tests, conversions);
 	tcase_add_test(tests, a_mapping_never_overwrites_what_the_record_says);
 	tcase_add_test(tests, a_topic_may_be_fixed_to_a_format);
+	tcase_add_test(tests, a_topic_may_be_left_as_it_is);
 	tcase_add_test(tests, formats_of_a_stream_are_counted);
 	tcase_add_test(tests, every_field_says_where_it_comes_from);
 	tcase_add_test(tests, the_page_lists_formats_and_conversions);
