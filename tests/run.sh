@@ -87,6 +87,12 @@ build_preset() {
 	cmake --build --preset "$preset" --target "$@"
 }
 
+# The oracles of correlation, as many cases as PICKET_TEST_CASES says, all of the processors.
+oracles() {
+	printf '%s\n' build/release/test_correlate_{first_seen,baseline,absence,sequence,travel,values_oracle,actor_oracle,gated_oracle} |
+		xargs -P "$(nproc)" -n 1 nice -n 19
+}
+
 stage "lint" "2 s" python3 tests/lint/lint.py
 stage "build, gcc with ASan and UBSan" "2 min" build_preset dev all unit_tests || finish
 stage "unit tests, gcc with ASan and UBSan" "$([ -n "$quick" ] && echo 20 s || echo 2 min)" \
@@ -108,5 +114,7 @@ stage "threads over the file source, ThreadSanitizer" "1 min" run_ctest tsan -R 
 if [ -n "$long" ]; then
 	stage "fuzzing, one minute per target" "20 min" ./dev fuzz 1
 	PICKET_LONG=1 stage "unit tests, long" "20 min" run_ctest release
+	PICKET_LONG=1 PICKET_TEST_CASES=1000000 stage "correlation, 1,000,000 cases of every type" \
+		"2 h on two processors" oracles
 fi
 finish

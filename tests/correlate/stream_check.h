@@ -9,12 +9,35 @@
 
 #include "tests/correlate/stream_run.h"
 
-enum { CHECK_ARRIVALS = 4 };
+enum { CHECK_ARRIVALS = 20, CASES_A_SET = 25, CASES_USUAL = 1000 };
+
+/* How many sets of rules, each with CASES_A_SET streams: for `usual` cases, or as many as
+ * PICKET_TEST_CASES asks for. */
+static inline int sets_wanted(long usual)
+{
+	const char *given = getenv("PICKET_TEST_CASES");
+	long cases = given != NULL ? strtol(given, NULL, 10) : usual;
+	return cases < CASES_A_SET ? 1 : (int)(cases / CASES_A_SET);
+}
+
+/* At the end of a set: a long run tells how far it is, a short one how much it was. */
+static inline void sets_told(int set, int sets, size_t alerts)
+{
+	int cases = (set + 1) * CASES_A_SET;
+	bool last = set + 1 == sets;
+	if (last || cases % 50000 == 0)
+		printf("%d cases, %d arrivals and a restart each, %zu alerts expected\n", cases,
+		       CHECK_ARRIVALS, alerts);
+	(void)fflush(stdout);
+	ck_assert(!last || alerts > 100);
+}
 
 static inline void check_stream(const struct setup *setup, struct stream *stream,
 				struct lines *expected, uint64_t *random, int number)
 {
+	static struct routed routed;
 	bool cuts[EVENTS_MAX];
+	stream_route(setup, stream, &routed);
 	for (int arrival = 0; arrival < CHECK_ARRIVALS; arrival++) {
 		struct run run;
 		struct run restarted;
@@ -23,11 +46,11 @@ static inline void check_stream(const struct setup *setup, struct stream *stream
 		for (size_t i = 0; i < stream->count; i++)
 			cuts[i] = below(random, density) == 0;
 		run_begin(&run, setup, 1 + (unsigned)below(random, ACTORS_MAX));
-		run_stream(&run, stream, cuts, 0);
+		run_stream(&run, stream, &routed, cuts, 0);
 		compare_with_oracle(&run, expected, number);
 		if (arrival == CHECK_ARRIVALS - 1) {
 			run_begin(&restarted, setup, 1 + (unsigned)below(random, ACTORS_MAX));
-			run_stream(&restarted, stream, cuts, next_random(random) | 1);
+			run_stream(&restarted, stream, &routed, cuts, next_random(random) | 1);
 			ck_assert_msg(text_equal(bytes_text(&run.log), bytes_text(&restarted.log)),
 				      "case %d: a restart changed what is said", number);
 			run_end(&restarted);

@@ -54,7 +54,7 @@ START_TEST(damage_is_refused_or_harmless)
 		stream.things[i].placed = true;
 		(void)snprintf(stream.things[i].amount, sizeof stream.things[i].amount, "%zu",
 			       i % 10);
-		route(&run, &stream.things[i], &sink);
+		route(&setup, &stream.things[i], &sink);
 	}
 	run_epoch(&run, fed, stream.things[stream.count / 2].time_us);
 	for (unsigned p = 0; p < VIRTUAL_PARTITIONS; p++) {

@@ -3,9 +3,9 @@
  * Random rules and streams; every order of arrival within the lateness, every cut into epochs,
  * every number of actors and every restart must give what docs/CORRELATION.md gives for the sorted
  * list of events. The oracle goes through all events of a group for every question. */
-#include "tests/correlate/stream_run.h"
+#include "tests/correlate/stream_check.h"
 
-enum { ARRIVALS = 4, QUESTIONS = 11, GATED_SETS = 20, GATED_CASES = 25 };
+enum { QUESTIONS = 11 };
 
 enum asked { ASK_COUNT, ASK_DIFFERENT, ASK_SUM, ASK_AVERAGE, ASK_RANK, ASK_NAMES };
 
@@ -334,6 +334,7 @@ static void answer(const struct stream *stream, const struct question *question,
 	free(ignored);
 }
 
+static size_t alerts_expected;
 static size_t asked_alerts[QUESTIONS]; /* so that no question is always answered with nothing */
 
 static void gated_oracle(const struct stream *stream, const struct question *questions,
@@ -368,52 +369,34 @@ static void stream_enrich(struct stream *stream, uint64_t *random)
 	}
 }
 
-/* Several arrivals against the oracle; the last one again with restarts, against itself. */
 static void check_gated(const struct setup *setup, const struct question *questions,
 			uint64_t *random, int number)
 {
 	static struct lines expected;
 	struct stream stream = {0};
-	bool cuts[EVENTS_MAX];
 	stream_make(&stream, random);
 	stream_enrich(&stream, random);
 	gated_oracle(&stream, questions, &expected);
-	for (int arrival = 0; arrival < ARRIVALS; arrival++) {
-		struct run run;
-		struct run restarted;
-		size_t density = 1 + below(random, 20);
-		stream_shuffle(&stream, random);
-		for (size_t i = 0; i < stream.count; i++)
-			cuts[i] = below(random, density) == 0;
-		run_begin(&run, setup, 1 + (unsigned)below(random, ACTORS_MAX));
-		run_stream(&run, &stream, cuts, 0);
-		compare_with_oracle(&run, &expected, number);
-		if (arrival == ARRIVALS - 1) {
-			run_begin(&restarted, setup, 1 + (unsigned)below(random, ACTORS_MAX));
-			run_stream(&restarted, &stream, cuts, next_random(random) | 1);
-			ck_assert_msg(text_equal(bytes_text(&run.log), bytes_text(&restarted.log)),
-				      "case %d: a restart changed what is said", number);
-			run_end(&restarted);
-		}
-		run_end(&run);
-	}
+	alerts_expected += expected.count;
+	check_stream(setup, &stream, &expected, random, number);
 }
 
 START_TEST(gated_alerts_are_those_of_the_definition)
 {
 	uint64_t random = first_seed();
 	int number = 0;
-	for (int set = 0; set < GATED_SETS; set++) {
+	int sets = sets_wanted(CASES_USUAL / 4);
+	for (int set = 0; set < sets; set++) {
 		struct question questions[QUESTIONS];
 		questions_make(questions, &random);
 		char *yaml = questions_text(questions);
 		struct setup setup = setup_of(yaml);
 		free(yaml);
-		for (int i = 0; i < GATED_CASES; i++)
+		for (int i = 0; i < CASES_A_SET; i++)
 			check_gated(&setup, questions, &random, number++);
 		setup_done(&setup);
+		sets_told(set, sets, alerts_expected);
 	}
-	printf("%d cases, %d arrivals and a restart each\n", number, ARRIVALS);
 	for (size_t q = 0; q < QUESTIONS; q++)
 		ck_assert_msg(asked_alerts[q] > 20, "question %zu: only %zu alerts", q,
 			      asked_alerts[q]);

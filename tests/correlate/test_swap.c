@@ -194,12 +194,10 @@ static void feed(struct run *run, const struct stream *stream, size_t from, size
 		 const struct setup *routed_by)
 {
 	struct bytes fed[ACTORS_MAX] = {0};
-	struct run router = *run;
-	router.setup = routed_by;
 	for (size_t i = from; i < to; i++) {
 		struct record_sink sink = {fed, run->actor_count};
 		if (routed_by != NULL)
-			route(&router, &stream->things[stream->arrival[i]], &sink);
+			route(routed_by, &stream->things[stream->arrival[i]], &sink);
 		if ((i + 1) % SWAP_EVERY == 0 || i + 1 == to)
 			run_epoch(run, fed, stream->safe[i + 1]);
 	}

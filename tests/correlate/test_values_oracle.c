@@ -3,9 +3,7 @@
  * every order of arrival within the lateness, every cut into epochs, every number of actors and
  * every restart must give what the definition gives for the sorted list of events: an event fires
  * iff [t - W, t] satisfies the condition, and contributes iff a window that fires holds it. */
-#include "tests/correlate/stream_run.h"
-
-enum { ARRIVALS = 4 };
+#include "tests/correlate/stream_check.h"
 
 struct value_spec {
 	unsigned span[6];
@@ -273,51 +271,35 @@ static void value_oracle(const struct stream *stream, const struct value_spec *s
 	       lines, NULL);
 }
 
-/* Several arrivals against the oracle; the last one again with restarts, against itself. */
+static size_t alerts_expected;
+
 static void check_values(const struct setup *setup, const struct value_spec *spec, uint64_t *random,
 			 int number)
 {
 	static struct lines expected;
 	struct stream stream = {0};
-	bool cuts[EVENTS_MAX];
 	stream_make(&stream, random);
 	stream_enrich(&stream, random);
 	value_oracle(&stream, spec, &expected);
-	for (int arrival = 0; arrival < ARRIVALS; arrival++) {
-		struct run run;
-		struct run restarted;
-		size_t density = 1 + below(random, 20);
-		stream_shuffle(&stream, random);
-		for (size_t i = 0; i < stream.count; i++)
-			cuts[i] = below(random, density) == 0;
-		run_begin(&run, setup, 1 + (unsigned)below(random, ACTORS_MAX));
-		run_stream(&run, &stream, cuts, 0);
-		compare_with_oracle(&run, &expected, number);
-		if (arrival == ARRIVALS - 1) {
-			run_begin(&restarted, setup, 1 + (unsigned)below(random, ACTORS_MAX));
-			run_stream(&restarted, &stream, cuts, next_random(random) | 1);
-			ck_assert_msg(text_equal(bytes_text(&run.log), bytes_text(&restarted.log)),
-				      "case %d: a restart changed what is said", number);
-			run_end(&restarted);
-		}
-		run_end(&run);
-	}
+	alerts_expected += expected.count;
+	check_stream(setup, &stream, &expected, random, number);
 }
 
 START_TEST(alerts_over_values_are_those_of_the_definition)
 {
 	uint64_t random = first_seed();
 	int number = 0;
-	for (int set = 0; set < RULE_SETS; set++) {
+	int sets = sets_wanted(CASES_USUAL);
+	for (int set = 0; set < sets; set++) {
 		struct value_spec spec = value_spec_make(&random);
 		char *yaml = value_rules_text(&spec);
 		struct setup setup = setup_of(yaml);
 		free(yaml);
-		for (int i = 0; i < CASES_PER_SET; i++)
+		for (int i = 0; i < CASES_A_SET; i++)
 			check_values(&setup, &spec, &random, number++);
 		setup_done(&setup);
+		sets_told(set, sets, alerts_expected);
 	}
-	printf("%d cases, %d arrivals and a restart each\n", number, ARRIVALS);
 }
 END_TEST
 
