@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "cli/row_retention.h"
 #include "ingest/runtime.h"
 #include "storage/retention.h"
 
@@ -32,8 +33,9 @@ struct api {
 	/* The rules that are live, to be dropped by whoever asks; NULL: `ruleset` is all there is.
 	 */
 	struct generation *(*rules)(void *context);
-	struct reloader *reloader; /* lent; NULL: no daemon */
+	struct reloader *reloader;               /* lent; NULL: no daemon */
 	const struct retention_rules *retention; /* lent; NULL: offline, not known */
+	const struct row_rules *row_rules;       /* lent; given with retention */
 	struct wall_clock clock;
 	/* A snapshot of the runtime, freed with runtime_status_done(); NULL: no daemon runs. */
 	enum status (*runtime_status)(void *context, struct runtime_status *ret_status);
@@ -43,8 +45,8 @@ struct api {
 	const struct gate_policy *policies; /* of files, lent; the shipped ones are always there */
 	size_t policy_count;
 	struct gate_sessions *gate_sessions; /* made by api_init() */
-	struct sender *sender; /* lent; NULL: nobody is told of alerts */
-	struct log *log;       /* lent; NULL: none */
+	struct sender *sender;               /* lent; NULL: nobody is told of alerts */
+	struct log *log;                     /* lent; NULL: none */
 	atomic_uint audit_number;
 	struct backtest_job *backtest; /* the one that runs or was the last; under writing */
 	uint64_t backtest_number;

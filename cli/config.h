@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+#include "cli/row_kind.h"
 #include "rules/arena.h"
 #include "rules/bytes.h"
 #include "rules/yaml.h"
@@ -54,6 +55,7 @@ struct config {
 	int64_t retention_security_us, retention_access_us, retention_application_us;
 	struct config_pairs retention_tenants;
 	int64_t retention_bytes;
+	int64_t retention_rows_us[ROW_KIND_COUNT];
 	const char *api_listen, *api_socket, *api_token_file;
 	const char *api_tls_certificate_file, *api_tls_key_file;
 	const char *bindings;

@@ -41,6 +41,7 @@ struct daemon {
 	bool api_is_up;
 	struct housekeeper *housekeeper;
 	struct retention_rules retention;
+	struct row_rules rows;
 	struct http *http;
 	/* What the last tick saw, so that only changes are logged. */
 	enum runtime_state state;
@@ -185,10 +186,12 @@ static enum status start_housekeeper(struct daemon *daemon, struct error *err)
 		wiring_retention(daemon->config, daemon->arena, &daemon->retention, err);
 	if (status != OK)
 		return status;
+	daemon->rows = wiring_row_rules(daemon->config);
 	const struct housekeeper_options options = {.store = daemon->store,
 						    .log = daemon->log,
 						    .merge_us = daemon->config->merge_us,
 						    .retention = daemon->retention,
+						    .rows = daemon->rows,
 						    .clock = wall_clock_real()};
 	return housekeeper_new(&options, &daemon->housekeeper, err);
 }
@@ -243,6 +246,7 @@ static enum status open_api(struct daemon *daemon, struct error *err)
 				   .rules = ask_rules,
 				   .reloader = &daemon->reloader,
 				   .retention = &daemon->retention,
+				   .row_rules = &daemon->rows,
 				   .clock = wall_clock_real(),
 				   .runtime_status = ask_runtime,
 				   .commit = commit_through_runtime,

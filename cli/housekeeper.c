@@ -14,14 +14,19 @@
 
 enum { HOUSEKEEPER_PRIORITY = 19 };
 
+/* Rows that are no events are looked through that often, and once at the start. */
+static const int64_t rows_period_us = 3600 * INT64_C(1000000);
+
 struct housekeeper {
 	struct housekeeper_options options;
 	pthread_t thread;
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;
 	atomic_bool stopping;
-	enum status last, last_drop; /* of the turn before: only changes are logged */
-	uint64_t damaged;
+	/* Of the turn before: only changes are logged. */
+	enum status last, last_drop, last_rows;
+	uint64_t damaged, rows_damaged;
+	int64_t rows_us; /* when rows were looked through last; INT64_MIN: never */
 };
 
 static bool is_stopping(void *context)
@@ -88,6 +93,49 @@ static void drop_old(struct housekeeper *housekeeper)
 	free(drops);
 }
 
+static void say_rows(struct housekeeper *housekeeper, const struct row_drop *drops)
+{
+	char text[200];
+	uint64_t damaged = 0;
+	for (unsigned i = 0; i < ROW_KIND_COUNT; i++) {
+		damaged += drops[i].damaged;
+		if (drops[i].rows == 0)
+			continue;
+		(void)snprintf(text, sizeof text, "%" PRIu64 " rows of %s, %" PRIu64 " bytes",
+			       drops[i].rows, row_kind_name((enum row_kind)i), drops[i].bytes);
+		say(housekeeper, LOG_LEVEL_INFO, "dropped", text);
+	}
+	if (damaged > housekeeper->rows_damaged) {
+		(void)snprintf(text, sizeof text,
+			       "%" PRIu64 " rows cannot be read and are never dropped: picket "
+			       "store verify",
+			       damaged);
+		say(housekeeper, LOG_LEVEL_ERROR, "damaged rows", text);
+	}
+	housekeeper->rows_damaged = damaged;
+}
+
+/* The same for rows that are no events. */
+static void drop_old_rows(struct housekeeper *housekeeper)
+{
+	const struct wall_clock *clock = &housekeeper->options.clock;
+	struct row_drop drops[ROW_KIND_COUNT];
+	struct error err = {0};
+	int64_t now_us = clock->now_us(clock->context);
+	bool due = housekeeper->rows_us == INT64_MIN || now_us < housekeeper->rows_us ||
+		   now_us - housekeeper->rows_us >= rows_period_us;
+	if (!due)
+		return;
+	housekeeper->rows_us = now_us;
+	enum status status = row_retention_enforce(housekeeper->options.store,
+						   &housekeeper->options.rows, now_us, drops, &err);
+	if (status == OK)
+		say_rows(housekeeper, drops);
+	else if (status != housekeeper->last_rows)
+		say(housekeeper, LOG_LEVEL_WARNING, "retention of rows waits", err.text);
+	housekeeper->last_rows = status;
+}
+
 /* Until the next turn, or the end. */
 static void rest(struct housekeeper *housekeeper)
 {
@@ -114,6 +162,8 @@ static void *housekeeper_main(void *argument)
 			merge(housekeeper);
 		if (!atomic_load(&housekeeper->stopping))
 			drop_old(housekeeper);
+		if (!atomic_load(&housekeeper->stopping))
+			drop_old_rows(housekeeper);
 	}
 	return NULL;
 }
@@ -128,6 +178,8 @@ enum status housekeeper_new(const struct housekeeper_options *options,
 	housekeeper->options = *options;
 	housekeeper->last = OK;
 	housekeeper->last_drop = OK;
+	housekeeper->last_rows = OK;
+	housekeeper->rows_us = INT64_MIN;
 	atomic_init(&housekeeper->stopping, false);
 	(void)pthread_mutex_init(&housekeeper->mutex, NULL);
 	(void)pthread_condattr_init(&attributes);

@@ -10,6 +10,7 @@
 #define PICKET_CLI_HOUSEKEEPER_H
 
 #include "cli/log.h"
+#include "cli/row_retention.h"
 #include "storage/retention.h"
 
 struct housekeeper;
@@ -19,6 +20,7 @@ struct housekeeper_options {
 	struct log *log;     /* lent */
 	int64_t merge_us;    /* a turn that often */
 	struct retention_rules retention;
+	struct row_rules rows;
 	struct wall_clock clock;
 };
 

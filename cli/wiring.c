@@ -210,6 +210,7 @@ void wiring_done(struct wiring *wiring)
 	knowledge_desk_free(&wiring->desk);
 	privacy_free(&wiring->privacy);
 }
+
 static enum status read_secret(const char *path, struct arena *arena, struct text *ret_secret,
 			       struct error *err)
 {
@@ -307,4 +308,13 @@ enum status wiring_retention(const struct config *config, struct arena *arena,
 		*ret_rules = (struct retention_rules){items, CLASS_COUNT + tenants,
 						      (uint64_t)config->retention_bytes};
 	return status;
+}
+
+struct row_rules wiring_row_rules(const struct config *config)
+{
+	struct row_rules rules = {
+		.receivers = {[RECEIVER_ALERTMANAGER] = config->alertmanager_url[0] != '\0',
+			      [RECEIVER_WEBHOOK] = config->webhook_url[0] != '\0'}};
+	memcpy(rules.keep_us, config->retention_rows_us, sizeof rules.keep_us);
+	return rules;
 }

@@ -8,6 +8,7 @@
 #define PICKET_CLI_WIRING_H
 
 #include "cli/config.h"
+#include "cli/row_retention.h"
 #include "cli/sender.h"
 #include "ingest/format.h"
 #include "ingest/runtime.h"
@@ -54,6 +55,8 @@ enum status wiring_receivers(const struct config *config, struct arena *arena,
 /* How long events are kept; EINVALID names the key of a tenant that is not TENANT/CLASS. */
 enum status wiring_retention(const struct config *config, struct arena *arena,
 			     struct retention_rules *ret_rules, struct error *err);
+/* The same for rows that are no events. */
+struct row_rules wiring_row_rules(const struct config *config);
 
 /* Loads the rules: the refused ones are notes when they are skipped. */
 enum status wiring_load_rules(const struct wiring *wiring, struct ruleset **ret_ruleset,

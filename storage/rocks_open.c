@@ -329,7 +329,10 @@ enum status store_open(const struct store_options *options, struct store **ret_s
 	struct rocks_store *made = calloc(1, sizeof *made);
 	if (made == NULL)
 		return error_set(err, ENOMEMORY, "no memory to open the store");
-	made->base.calls = &rocks_calls;
+	if (!store_init(&made->base, &rocks_calls)) {
+		free(made);
+		return error_set(err, ESYSTEM, "no lock for a store");
+	}
 	made->lock = -1;
 	struct store *store cleanup(store_free) = &made->base;
 	made->path = strdup(options->path);

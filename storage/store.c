@@ -13,10 +13,17 @@ const char *store_family_name(enum store_family family)
 	return names[family];
 }
 
+bool store_init(struct store *store, const struct store_calls *calls)
+{
+	store->calls = calls;
+	return pthread_mutex_init(&store->commits, NULL) == 0;
+}
+
 void store_free(struct store **store)
 {
 	if (*store == NULL)
 		return;
+	(void)pthread_mutex_destroy(&(*store)->commits);
 	(*store)->calls->store_free(*store);
 	*store = NULL;
 }
@@ -34,6 +41,7 @@ void store_batch_free(struct store_batch **batch)
 {
 	if (*batch == NULL)
 		return;
+	bytes_done(&(*batch)->same);
 	(*batch)->store->calls->batch_free(*batch);
 	*batch = NULL;
 }
@@ -67,21 +75,63 @@ void store_batch_delete(struct store_batch *batch, enum store_family family, str
 	batch->bytes += key.size;
 }
 
+void store_batch_delete_same(struct store_batch *batch, enum store_family family, struct text key,
+			     struct text value)
+{
+	if (!batch_accepts(batch, family, key, value.size))
+		return;
+	bytes_put_u8(&batch->same, (uint8_t)family);
+	bytes_put_text(&batch->same, key);
+	bytes_put_text(&batch->same, value);
+	batch->status = bytes_status(&batch->same);
+	batch->bytes += key.size;
+}
+
 size_t store_batch_bytes(const struct store_batch *batch)
 {
 	return batch->bytes;
 }
 
+/* Deletes that hold now become plain ones; nobody else commits meanwhile. */
+static enum status batch_settle(struct store_batch *batch, struct error *err)
+{
+	struct bytes now cleanup(bytes_done) = {0};
+	struct cursor from = cursor_of(bytes_text(&batch->same));
+	enum status status = OK;
+	while (status == OK && cursor_left(&from) > 0) {
+		enum store_family family = (enum store_family)cursor_u8(&from);
+		struct text key = cursor_text(&from);
+		struct text value = cursor_text(&from);
+		assert(!from.failed);
+		status = store_get(batch->store, family, key, &now, err);
+		if (status == OK && text_equal(bytes_text(&now), value))
+			status = batch->store->calls->remove(batch, family, key);
+		else if (status == ENOTFOUND)
+			status = OK;
+	}
+	return status;
+}
+
 enum status store_batch_commit(struct store_batch *batch, bool sync, struct error *err)
 {
+	struct store *store = batch->store;
+	bool settles = batch->same.size > 0;
 	if (batch->status != OK)
 		return error_set(err, batch->status,
 				 "a batch for the store was not written: one of its rows: %s",
 				 batch->status == ELIMIT ? "its key or value is too long"
 							 : status_text(batch->status));
-	enum status status = batch->store->calls->commit(batch, sync, err);
+	(void)pthread_mutex_lock(&store->commits);
+	enum status status = settles ? batch_settle(batch, err) : OK;
 	if (status == OK)
+		status = store->calls->commit(batch, sync, err);
+	(void)pthread_mutex_unlock(&store->commits);
+	if (status == OK) {
 		batch->bytes = 0;
+		bytes_clear(&batch->same);
+	} else if (settles) {
+		batch->status = status;
+	}
 	return status;
 }
 

@@ -5,8 +5,8 @@
  * implementations stand behind this header: RocksDB, and an in-memory twin for tests, simulation
  * and `picket scan`.
  *
- * Invariant: a batch is applied whole or not at all, in commit order; a scan sees the store as it
- * was when the scan began; a scan that stopped early says so (never shorter data with OK).
+ * Invariant: a batch is applied whole or not at all, one after the other; a scan sees the store as
+ * it was when the scan began; a scan that stopped early says so (never shorter data with OK).
  * Owner: store_free() after every batch and scan is gone. Thread: a store may be used by any
  * number of threads, a batch or a scan by one. Limits: keys up to STORE_KEY_MAX bytes. */
 #ifndef PICKET_STORAGE_STORE_H
@@ -49,6 +49,11 @@ void store_batch_free(struct store_batch **batch);
 void store_batch_put(struct store_batch *batch, enum store_family family, struct text key,
 		     struct text value);
 void store_batch_delete(struct store_batch *batch, enum store_family family, struct text key);
+/* The same, but only when the key still has that value when the batch is committed: for whoever
+ * judges rows that others may be writing meanwhile. A batch with such deletes is good for one
+ * commit: after a failure it is used up. */
+void store_batch_delete_same(struct store_batch *batch, enum store_family family, struct text key,
+			     struct text value);
 size_t store_batch_bytes(const struct store_batch *batch);
 /* sync: true = on disk before it returns. ENOSPACE when the disk is full: nothing was applied, the
  * same batch may be committed again later. The batch is empty after OK. */

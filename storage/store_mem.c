@@ -298,11 +298,11 @@ enum status store_open_memory(struct store **ret_store, struct error *err)
 	struct memory_store *store = calloc(1, sizeof *store);
 	if (store == NULL)
 		return error_set(err, ENOMEMORY, "no memory for a store");
-	if (pthread_mutex_init(&store->lock, NULL) != 0) {
+	if (pthread_mutex_init(&store->lock, NULL) != 0 ||
+	    !store_init(&store->base, &memory_calls)) {
 		free(store);
 		return error_set(err, ESYSTEM, "no lock for a store in memory");
 	}
-	store->base.calls = &memory_calls;
 	*ret_store = &store->base;
 	return OK;
 }

@@ -8,6 +8,7 @@
 #ifndef PICKET_STORAGE_STORE_PRIVATE_H
 #define PICKET_STORAGE_STORE_PRIVATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "storage/view.h"
@@ -50,13 +51,17 @@ struct store_calls {
 
 struct store {
 	const struct store_calls *calls;
-	atomic_size_t views; /* open ones */
+	atomic_size_t views;     /* open ones */
+	pthread_mutex_t commits; /* one at a time: what a batch asks for holds when it is applied */
 };
+/* Before anything else is done with a store; false: no lock to be had. */
+bool store_init(struct store *store, const struct store_calls *calls);
 
 struct store_batch {
 	struct store *store;
 	enum status status; /* the first error of a put or delete */
 	size_t bytes;       /* of keys and values */
+	struct bytes same;  /* rows to delete as they are: u8 family, text key, text value */
 };
 
 struct store_scan {

@@ -216,6 +216,46 @@ START_TEST(test_sticky_error)
 }
 END_TEST
 
+/* A row that was written again since it was looked at stays; one that was not goes. */
+START_TEST(test_delete_same)
+{
+	struct error err = {0};
+	char *path cleanup(folder_remove) = folder_new();
+	struct store *stores[2] = {NULL, NULL};
+	struct store_options options = {.path = path, .create = true, .memory_bytes = 8 << 20};
+	ck_ok(store_open(&options, &stores[0], &err), err);
+	ck_ok(store_open_memory(&stores[1], &err), err);
+	for (size_t i = 0; i < 2; i++) {
+		struct bytes value cleanup(bytes_done) = {0};
+		struct store_batch *batch cleanup(store_batch_free) = store_batch_new(stores[i]);
+		struct store_batch *other cleanup(store_batch_free) = store_batch_new(stores[i]);
+		store_batch_put(batch, FAMILY_ALERT, TEXT("kept"), TEXT("old"));
+		store_batch_put(batch, FAMILY_ALERT, TEXT("gone"), TEXT("old"));
+		ck_ok(store_batch_commit(batch, false, &err), err);
+		store_batch_delete_same(batch, FAMILY_ALERT, TEXT("kept"), TEXT("old"));
+		store_batch_delete_same(batch, FAMILY_ALERT, TEXT("gone"), TEXT("old"));
+		store_batch_delete_same(batch, FAMILY_ALERT, TEXT("never"), TEXT("old"));
+		store_batch_put(other, FAMILY_ALERT, TEXT("kept"), TEXT("new"));
+		ck_ok(store_batch_commit(other, false, &err), err);
+		ck_ok(store_batch_commit(batch, true, &err), err);
+		ck_assert_int_eq(store_get(stores[i], FAMILY_ALERT, TEXT("gone"), &value, &err),
+				 ENOTFOUND);
+		ck_ok(store_get(stores[i], FAMILY_ALERT, TEXT("kept"), &value, &err), err);
+		ck_assert(text_equal(bytes_text(&value), TEXT("new")));
+		ck_ok(store_batch_commit(batch, false, &err), err); /* empty: it asks for nothing */
+	}
+	/* What was settled once is not taken for granted a second time. */
+	struct store_batch *batch cleanup(store_batch_free) = store_batch_new(stores[1]);
+	store_batch_delete_same(batch, FAMILY_ALERT, TEXT("kept"), TEXT("new"));
+	store_memory_fail_at(stores[1], 1, ENOSPACE);
+	ck_assert_int_eq(store_batch_commit(batch, false, &err), ENOSPACE);
+	ck_assert_int_eq(store_batch_commit(batch, false, &err), ENOSPACE);
+	store_batch_free(&batch);
+	store_free(&stores[0]);
+	store_free(&stores[1]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("store");
@@ -223,6 +263,7 @@ int main(void)
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, test_against_the_model);
 	tcase_add_test(tests, test_sticky_error);
+	tcase_add_test(tests, test_delete_same);
 	suite_add_tcase(suite, tests);
 	return run_tests(suite);
 }
