@@ -33,17 +33,30 @@ enum evalue_model { EVALUE_BERNOULLI, EVALUE_POISSON };
 struct evalue {
 	enum evalue_model model;
 	double psi0, psi_tol, p_abs;
+	double good_log[EVALUE_PASS_POINTS];     /* what one good outcome adds to absolute_log */
 	double fail_log[EVALUE_FAIL_POINTS];     /* against psi <= psi0 */
 	double relative_log[EVALUE_PASS_POINTS]; /* against psi >= psi_tol */
 	double absolute_log[EVALUE_PASS_POINTS]; /* against p_c >= p_abs */
+	double fail_log_mean;                    /* log E of the mixture over fail_log */
 	double fail_log_sup;                     /* largest log E so far, at least 0 (E_0 = 1) */
+};
+
+/* What one bucket adds to the logarithms: the same for every e-process of one model, psi0, psi_tol
+ * and p_abs, so who keeps several on equal counts computes it once. */
+struct evalue_step {
+	bool fails; /* fail_log says something */
+	double fail_log[EVALUE_FAIL_POINTS];
+	double relative_log[EVALUE_PASS_POINTS];
+	double absolute_log[EVALUE_PASS_POINTS];
 };
 
 void evalue_init(struct evalue *evalue, double psi0, double psi_tol, double p_abs);
 void evalue_add(struct evalue *evalue, const struct evalue_count *count);
-/* The two halves of evalue_add(), for who needs only one. */
+/* evalue_add() in two, for several e-processes. */
+struct evalue_step evalue_step_of(const struct evalue *evalue, const struct evalue_count *count);
+void evalue_take(struct evalue *evalue, const struct evalue_step *step);
+/* Only against psi <= psi0, for who claims nothing. */
 void evalue_add_fail(struct evalue *evalue, const struct evalue_count *count);
-void evalue_add_pass(struct evalue *evalue, const struct evalue_count *count);
 /* The same bucket seen from the other side: is the baseline worse than the canary? */
 struct evalue_count evalue_mirror(const struct evalue_count *count);
 
@@ -56,6 +69,8 @@ double evalue_absolute(const struct evalue *evalue);
 /* The combined claim of non-inferiority: (E' + E'')/2 >= 1/beta, where the absolute part counts
  * only while nothing speaks for a regression (E_fail <= 1). */
 bool evalue_not_inferior(const struct evalue *evalue, double beta);
+/* The same from the three values themselves. */
+bool evalue_proves(double fail, double relative, double absolute, double beta);
 
 /* log of e_t of one bucket: the conditional likelihood ratio of psi against psi_null. */
 double evalue_log_ratio(const struct evalue_count *count, double psi_null, double psi);

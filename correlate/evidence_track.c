@@ -47,11 +47,15 @@ static bool counts_differ(const struct pair *pair)
 	return pair->raw.x_c != pair->clusters.x_c || pair->raw.x_b != pair->clusters.x_b;
 }
 
-/* Raw counts follow the clusters exactly until they differ once: then they are summed up too. */
+/* As long as nobody fails twice both counts are the same, and so is what they add. */
 static void side_add(struct side_track *side, const struct pair *pair)
 {
-	evalue_add(&side->clusters, &pair->clusters);
-	evalue_add(&side->raw, &pair->raw);
+	struct evalue_step step = evalue_step_of(&side->clusters, &pair->clusters);
+	evalue_take(&side->clusters, &step);
+	if (counts_differ(pair))
+		evalue_add(&side->raw, &pair->raw);
+	else
+		evalue_take(&side->raw, &step);
 }
 
 void track_add(struct outcome_track *track, enum outcome outcome, const struct pair *pair)
@@ -112,15 +116,18 @@ double track_halves(const struct outcome_track *track)
 static struct side_result side_result(const struct side_track *side, bool latency, double beta)
 {
 	const struct evalue *raw = latency ? &side->clusters : &side->raw;
-	return (struct side_result){
+	struct side_result result = {
 		.e_fail = evalue_fail(&side->clusters),
 		.e_pass_relative = evalue_relative(&side->clusters),
 		.e_pass_absolute = evalue_absolute(&side->clusters),
 		.e_pass_relative_raw = evalue_relative(raw),
 		.e_pass_absolute_raw = evalue_absolute(raw),
-		.accepted = evalue_not_inferior(&side->clusters, beta) &&
-			    evalue_not_inferior(raw, beta),
 	};
+	result.accepted = evalue_proves(result.e_fail, result.e_pass_relative,
+					result.e_pass_absolute, beta) &&
+			  evalue_proves(evalue_fail(raw), result.e_pass_relative_raw,
+					result.e_pass_absolute_raw, beta);
+	return result;
 }
 
 /* Has the service ever logged anything of the kind? */
@@ -151,10 +158,11 @@ void track_result(const struct outcome_track *track, enum outcome outcome,
 		.e_fail_sup = track->fail_sup,
 		.e_principals_sup = track->principals_sup,
 		.worse = side_result(&track->worse, latency, policy->beta),
-		.better = side_result(&track->better, latency, policy->beta),
 		.odds_ratio = track->odds.below > 0 ? track->odds.above / track->odds.below : NAN,
 		.principals = track->principals,
 	};
+	if (two)
+		result->better = side_result(&track->better, latency, policy->beta);
 	if (track->fail_sup >= 1 / policy->alpha)
 		result->state = NI_REJECTED;
 	else if (is_absent(track, outcome))

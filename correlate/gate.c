@@ -307,7 +307,8 @@ static bool is_baked(struct judgement *judgement)
 static double pass_evidence(const struct outcome_result *outcome)
 {
 	const struct side_result *side = &outcome->worse;
-	if (outcome->worse.accepted) /* then it is the other side that is asked for */
+	/* Accepted, and still open: then it is the other side that is asked for. */
+	if (outcome->worse.accepted && outcome_info(outcome->outcome)->two_sided)
 		side = &outcome->better;
 	return fmin(side->e_pass_relative + side->e_pass_absolute,
 		    side->e_pass_relative_raw + side->e_pass_absolute_raw) /

@@ -112,6 +112,56 @@ START_TEST(large_counts_by_enumeration)
 }
 END_TEST
 
+START_TEST(both_ways_to_sum_agree)
+{
+	/* Around 64 bad outcomes, and where Horner's form would overflow. */
+	for (uint64_t x = 56; x <= 72; x++)
+		for (uint64_t x_c = 0; x_c <= x; x_c += 7) {
+			struct evalue_count counts[] = {{2000, x_c, 18000, x - x_c},
+							{18000, x_c, 2000, x - x_c},
+							{1000000000, x_c, 80, x - x_c},
+							{x, x_c, x, x - x_c}};
+			for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+				ck_assert_double_eq_tol(evalue_log_ratio(&counts[i], 1.25, 75),
+							enumerated(&counts[i], 1.25, 75), NEAR);
+		}
+	/* Sums that begin above 0: more bad outcomes than the baseline has requests. */
+	struct evalue_count few = {50, 40, 9, 8};
+	ck_assert_double_eq_tol(evalue_log_ratio(&few, 2, 0.1), enumerated(&few, 2, 0.1), NEAR);
+}
+END_TEST
+
+START_TEST(a_step_is_the_same_as_adding)
+{
+	static const struct evalue_count COUNTS[] = {
+		{200, 3, 1800, 11}, {180, 0, 1700, 0}, {0, 0, 5, 5}, {500, 300, 500, 0}};
+	for (int model = EVALUE_BERNOULLI; model <= EVALUE_POISSON; model++) {
+		struct evalue a;
+		struct evalue b;
+		evalue_init(&a, 1.25, 2, 0.001);
+		a.model = model;
+		b = a;
+		for (size_t i = 0; i < sizeof COUNTS / sizeof *COUNTS; i++) {
+			struct evalue_step step = evalue_step_of(&a, &COUNTS[i]);
+			evalue_take(&a, &step);
+			evalue_add(&b, &COUNTS[i]);
+		}
+		ck_assert_mem_eq(&a, &b, sizeof a);
+		struct evalue fail;
+		evalue_init(&fail, 1.25, 2, 0.001);
+		fail.model = model;
+		for (size_t i = 0; i < sizeof COUNTS / sizeof *COUNTS; i++)
+			evalue_add_fail(&fail, &COUNTS[i]);
+		ck_assert(evalue_fail(&fail) == evalue_fail(&a) && evalue_fail(&a) != 1);
+		/* The kept mean is the mean of what is kept. */
+		double sum = 0;
+		for (int j = 0; j < EVALUE_FAIL_POINTS; j++)
+			sum += exp(a.fail_log[j]) / EVALUE_FAIL_POINTS;
+		ck_assert_double_eq_tol(evalue_fail(&a) / sum, 1, NEAR);
+	}
+}
+END_TEST
+
 /* Sum over the support of P_psi(k) e(k): 1 at the null, below it on the side of the null. */
 static double expectation(unsigned n_c, unsigned n_b, unsigned x, double psi_true, double psi_null,
 			  double psi)
@@ -406,6 +456,8 @@ int main(void)
 	tcase_set_timeout(tests, 0);
 	tcase_add_test(tests, exact_fractions);
 	tcase_add_test(tests, large_counts_by_enumeration);
+	tcase_add_test(tests, both_ways_to_sum_agree);
+	tcase_add_test(tests, a_step_is_the_same_as_adding);
 	tcase_add_test(tests, expectation_is_at_most_one);
 	tcase_add_test(tests, silent_buckets_say_nothing);
 	tcase_add_test(tests, absolute_floor_in_closed_form);
