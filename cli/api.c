@@ -232,7 +232,8 @@ static enum status answer(struct api *api, const struct api_request *request,
 		return status;
 	size_t size = strlen(route->path);
 	struct generation *rules cleanup(generation_drop) = api_rules_hold(api);
-	struct api_call call = {api, request, {0}, rules == NULL ? api->ruleset : rules->ruleset};
+	struct api_call call = {
+		api, request, {0}, rules == NULL ? api->ruleset : rules->parts.ruleset};
 	if (route->path[size - 1] == '/')
 		call.rest = text_cut(request->path, size);
 	return route->handle(&call, response, err);

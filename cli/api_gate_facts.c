@@ -168,7 +168,7 @@ enum status facts_collect(struct api *api, const struct gate_query *query, struc
 	};
 	runtime_reasons(facts, query->now_us);
 	struct generation *rules cleanup(generation_drop) = api_rules_hold(api);
-	rule_reasons(facts, rules == NULL ? api->ruleset : rules->ruleset);
+	rule_reasons(facts, rules == NULL ? api->ruleset : rules->parts.ruleset);
 	facts->known.stale_reasons = facts->stale;
 	facts->known.stale_reason_count = facts->stale_count;
 	facts->known.doubt_reasons = facts->doubt;

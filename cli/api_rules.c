@@ -35,7 +35,8 @@ enum status api_rules_reload(const struct api_call *call, struct api_response *r
 		return error_set(err, EUNAVAILABLE,
 				 "no daemon runs here; a start reads the rules anyway");
 	enum status status = reloader_run(call->api->reloader, &reloaded, err);
-	if (status == ENOTFOUND || status == ESYSTEM) /* a path of the rules, not of this API */
+	if (status == ENOTFOUND ||
+	    status == ESYSTEM) /* a path of the configuration, not of this API */
 		status = EINVALID;
 	if (status != OK)
 		return status;
@@ -47,6 +48,8 @@ enum status api_rules_reload(const struct api_call *call, struct api_response *r
 	write_hash(&json, "hash", reloaded.hash);
 	write_hash(&json, "hash_before", reloaded.hash_before);
 	json_write_boolean(&json, "changed", reloaded.hash != reloaded.hash_before);
+	json_write_count(&json, "bindings", reloaded.bindings);
+	json_write_string(&json, "privacy_key", reloaded.privacy_key);
 	json_write_count(&json, "epoch", reloaded.epoch);
 	json_write_close(&json, '}');
 	return OK;

@@ -158,6 +158,18 @@ static void check_policies(const struct config *config, struct problems *problem
 	free(policies);
 }
 
+static void check_enrichment(struct wiring *wiring, struct problems *problems)
+{
+	struct generation_parts parts = {0};
+	struct error err = {0};
+	wiring->store_key = TEXT("any key will do here");
+	if (wiring_load_knowledge(wiring, &err) != OK)
+		problems_add(problems, &err);
+	if (wiring_load_custody(wiring, &parts, &err) != OK)
+		problems_add(problems, &err);
+	generation_parts_free(&parts);
+}
+
 enum status check_config(const struct check_options *options, struct problems *problems,
 			 struct check_totals *ret_totals, struct error *err)
 {
@@ -190,8 +202,7 @@ enum status check_config(const struct check_options *options, struct problems *p
 	check_formats(&wiring, problems);
 	check_policies(config, problems);
 	check_rules(&wiring, problems, &totals);
-	if (wiring_load_enrichment(&wiring, config, TEXT("any key will do here"), &one) != OK)
-		problems_add(problems, &one);
+	check_enrichment(&wiring, problems);
 	wiring_done(&wiring);
 	if (wiring.is_kafka && kafka_options_check(&wiring.kafka, &one) != OK)
 		problems_add(problems, &one);

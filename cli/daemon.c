@@ -31,7 +31,7 @@ struct daemon {
 	struct log *log;
 	struct arena *arena;
 	struct wiring wiring;
-	struct ruleset *ruleset;
+	struct generation_parts parts; /* until the runtime takes them */
 	struct store *store;
 	struct runtime *runtime;
 	struct sender *sender;
@@ -115,9 +115,11 @@ static enum status ensure_identity(struct store *store, struct identity_row *ret
 
 static enum status open_rules(struct daemon *daemon, struct error *err)
 {
-	enum status status = wiring_load_rules(&daemon->wiring, &daemon->ruleset, err);
+	struct ruleset *ruleset = NULL;
+	enum status status = wiring_load_rules(&daemon->wiring, &ruleset, err);
+	daemon->parts.ruleset = ruleset;
 	if (status == OK)
-		(void)log_skipped_rules(daemon->log, daemon->ruleset);
+		(void)log_skipped_rules(daemon->log, ruleset);
 	return status;
 }
 
@@ -146,6 +148,18 @@ static enum status open_store(struct daemon *daemon, struct hash_key *ret_key, s
 	return status;
 }
 
+static enum status open_enrichment(struct daemon *daemon, const struct hash_key *store_key,
+				   struct error *err)
+{
+	struct wiring *wiring = &daemon->wiring;
+	wiring->store_key = arena_copy(daemon->arena, (struct text){(const char *)store_key->bytes,
+								    sizeof store_key->bytes});
+	if (wiring->store_key.data == NULL)
+		return error_set(err, ENOMEMORY, "no memory for a key");
+	enum status status = wiring_load_knowledge(wiring, err);
+	return status == OK ? wiring_load_custody(wiring, &daemon->parts, err) : status;
+}
+
 static unsigned default_workers(void)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -160,11 +174,11 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 		return error_set(err, ENOMEMORY, "no memory for a path");
 	struct runtime_options options = {
 		.store = daemon->store,
-		.ruleset = daemon->ruleset,
-		.takes_ruleset = true,
+		.ruleset = daemon->parts.ruleset,
+		.takes_parts = true,
 		.source = wiring_source_factory(&daemon->wiring),
 		.decoder = daemon->wiring.decoder,
-		.enrich = daemon->wiring.enrich,
+		.enrich = {daemon->parts.bindings, daemon->wiring.desk, daemon->parts.privacy},
 		.track_instances = config->sequences != 0,
 		.silent_us = config->silent_us,
 		.clock = wall_clock_real(),
@@ -176,7 +190,7 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 		.lateness_us = config->lateness_us,
 		.synced_path = synced.data,
 	};
-	daemon->ruleset = NULL; /* the runtime's now */
+	daemon->parts = (struct generation_parts){0}; /* the runtime's now */
 	return runtime_new(&options, &daemon->runtime, err);
 }
 
@@ -265,7 +279,7 @@ static void say_started(struct daemon *daemon)
 	char rules[24];
 	char port[16];
 	struct generation *live cleanup(generation_drop) = runtime_rules(daemon->runtime);
-	(void)snprintf(rules, sizeof rules, "%zu", ruleset_count(live->ruleset));
+	(void)snprintf(rules, sizeof rules, "%zu", ruleset_count(live->parts.ruleset));
 	(void)snprintf(port, sizeof port, "%u", http_port(daemon->http));
 	const struct log_field fields[] = {
 		{"version", TEXT(PICKET_VERSION)},
@@ -304,9 +318,7 @@ enum status daemon_new(const struct config *config, struct log *log, struct daem
 	if (status == OK)
 		status = open_store(daemon, &store_key, err);
 	if (status == OK)
-		status = wiring_load_enrichment(
-			&daemon->wiring, config,
-			(struct text){(const char *)store_key.bytes, sizeof store_key.bytes}, err);
+		status = open_enrichment(daemon, &store_key, err);
 	if (status == OK)
 		status = open_sender(daemon, err);
 	if (status == OK)
@@ -428,8 +440,7 @@ void daemon_free(struct daemon **daemon)
 	gate_policies_done(&gone->policies);
 	if (gone->store != NULL)
 		store_free(&gone->store);
-	if (gone->ruleset != NULL)
-		ruleset_free(&gone->ruleset);
+	generation_parts_free(&gone->parts);
 	if (gone->arena != NULL)
 		arena_free(&gone->arena);
 	free(gone);

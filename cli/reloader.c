@@ -63,8 +63,10 @@ static void log_result(struct reloader *reloader, enum status status,
 	char text[ERROR_TEXT_MAX + ERROR_FILE_MAX];
 	if (status == OK)
 		(void)snprintf(text, sizeof text,
-			       "%zu rules, %zu skipped, hash %016" PRIx64 ", from epoch %" PRIu64,
-			       reloaded->rules, reloaded->skipped, reloaded->hash, reloaded->epoch);
+			       "%zu rules, %zu skipped, hash %016" PRIx64
+			       ", %zu bindings, privacy key %s, from epoch %" PRIu64,
+			       reloaded->rules, reloaded->skipped, reloaded->hash,
+			       reloaded->bindings, reloaded->privacy_key, reloaded->epoch);
 	else
 		(void)error_print(problem, text, sizeof text);
 	const struct log_field field = {"detail", text_of(text)};
@@ -75,17 +77,24 @@ static void log_result(struct reloader *reloader, enum status status,
 
 static enum status reload(struct reloader *reloader, struct reloaded *reloaded, struct error *err)
 {
+	struct generation_parts parts cleanup(generation_parts_free) = {0};
 	struct ruleset *ruleset = NULL;
-	enum status status = wiring_load_rules(reloader->wiring, &ruleset, err);
+	enum status status = wiring_load_custody(reloader->wiring, &parts, err);
+	if (status == OK)
+		status = wiring_load_rules(reloader->wiring, &ruleset, err);
 	if (status != OK)
 		return status;
+	parts.ruleset = ruleset;
 	struct generation *before = runtime_rules(reloader->runtime);
 	reloaded->hash_before = before->hash;
 	generation_drop(&before);
 	reloaded->rules = ruleset_count(ruleset);
 	reloaded->hash = ruleset_hash(ruleset);
 	reloaded->skipped = log_skipped_rules(reloader->log, ruleset);
-	return runtime_swap(reloader->runtime, &ruleset, &reloaded->epoch, err);
+	reloaded->bindings = bindings_count(parts.bindings);
+	(void)snprintf(reloaded->privacy_key, sizeof reloaded->privacy_key, "%s",
+		       privacy_key_name(parts.privacy));
+	return runtime_swap(reloader->runtime, &parts, &reloaded->epoch, err);
 }
 
 enum status reloader_run(struct reloader *reloader, struct reloaded *ret_reloaded,

@@ -1,13 +1,14 @@
-/* reloader - the rules read again from their files while the daemon runs.
+/* reloader - rules, bindings and the privacy key read again from their files while the daemon runs.
  *
- * Why: a rule that is written at noon must not cost a restart. SIGHUP and POST /v1/rules/reload do
- * the same thing, and what a bad file says must be seen by whoever asked, in the log and in status.
+ * Why: a rule that is written at noon must not cost a restart, nor must a key that leaked. SIGHUP
+ * and POST /v1/rules/reload do the same thing, and what a bad file says must be seen by whoever
+ * asked, in the log and in status.
  *
- * Rule files, lists and pipelines are read again, from the paths that the configuration had at the
- * start; every other setting needs a restart.
+ * Rule files, lists, pipelines, provenance.bindings and privacy.key_file are read again, from the
+ * paths that the configuration had at the start; every other setting needs a restart.
  *
- * Invariant: the rules that were live stay live unless all of the new ones loaded (or
- * rules.on_refused is skip). Owner: the daemon. Thread: any; one reload at a time. */
+ * Invariant: all that was live stays live unless everything new loaded (rules that are refused may
+ * be skipped: rules.on_refused). Owner: the daemon. Thread: any; one reload at a time. */
 #ifndef PICKET_CLI_RELOADER_H
 #define PICKET_CLI_RELOADER_H
 
@@ -36,7 +37,9 @@ struct reloaded {
 	size_t rules, skipped;
 	uint64_t hash;
 	uint64_t hash_before;
-	uint64_t epoch; /* the first one with these rules */
+	size_t bindings;
+	char privacy_key[PRIVACY_KEY_NAME_MAX];
+	uint64_t epoch; /* the first one with all this */
 };
 enum status reloader_run(struct reloader *reloader, struct reloaded *ret_reloaded,
 			 struct error *err);

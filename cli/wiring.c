@@ -69,6 +69,7 @@ enum status wiring_init(struct wiring *wiring, const struct config *config, stru
 			struct error *err)
 {
 	*wiring = (struct wiring){
+		.config = config,
 		.is_kafka = config->kafka_servers[0] != '\0',
 		.files = {config->files.items, config->files.count},
 		.decoder = {.format = INPUT_AUTO,
@@ -133,13 +134,14 @@ static enum status take_policies(const struct config *config, struct privacy_pol
 	return OK;
 }
 
-static enum status load_privacy(struct wiring *wiring, const struct config *config,
-				struct text store_key, struct error *err)
+static enum status load_privacy(const struct wiring *wiring, struct privacy **ret_privacy,
+				struct error *err)
 {
+	const struct config *config = wiring->config;
 	struct privacy_policy policies[PRIVACY_POLICIES_MAX];
 	struct arena *arena cleanup(arena_free) = arena_new(2 * CONFIG_SECRET_MAX);
 	struct privacy_options options = {.detect = (enum privacy_detect)config->privacy_secrets,
-					  .key = store_key,
+					  .key = wiring->store_key,
 					  .policies = policies,
 					  .policy_count = config->privacy_fields.count};
 	if (arena == NULL)
@@ -150,7 +152,25 @@ static enum status load_privacy(struct wiring *wiring, const struct config *conf
 	enum status status = take_policies(config, policies, err);
 	if (status == OK && config->privacy_key_file[0] != '\0')
 		status = secret_read(config->privacy_key_file, arena, &options.key, err);
-	return status == OK ? privacy_new(&options, &wiring->privacy, err) : status;
+	return status == OK ? privacy_new(&options, ret_privacy, err) : status;
+}
+
+enum status wiring_load_custody(const struct wiring *wiring, struct generation_parts *parts,
+				struct error *err)
+{
+	struct bindings *bindings cleanup(bindings_free) = NULL;
+	struct privacy *privacy = NULL;
+	enum status status = OK;
+	assert(parts->bindings == NULL && parts->privacy == NULL && wiring->store_key.size > 0);
+	if (wiring->config->bindings[0] != '\0')
+		status = bindings_load(wiring->config->bindings, &bindings, err);
+	if (status == OK)
+		status = load_privacy(wiring, &privacy, err);
+	if (status != OK)
+		return status;
+	parts->bindings = TAKE(bindings);
+	parts->privacy = privacy;
+	return OK;
 }
 
 static struct paths paths_of(const struct config_list *list)
@@ -174,9 +194,9 @@ enum status wiring_reload(struct wiring *wiring, bool *ret_changed, struct error
 	return OK;
 }
 
-static enum status load_knowledge(struct wiring *wiring, const struct config *config,
-				  struct error *err)
+enum status wiring_load_knowledge(struct wiring *wiring, struct error *err)
 {
+	const struct config *config = wiring->config;
 	bool changed = false;
 	wiring->knowledge = (struct knowledge_options){.geo = paths_of(&config->geoip),
 						       .threats = paths_of(&config->threat_lists),
@@ -188,27 +208,10 @@ static enum status load_knowledge(struct wiring *wiring, const struct config *co
 	return status == OK ? wiring_reload(wiring, &changed, err) : status;
 }
 
-enum status wiring_load_enrichment(struct wiring *wiring, const struct config *config,
-				   struct text store_key, struct error *err)
-{
-	enum status status = OK;
-	if (config->bindings[0] != '\0')
-		status = bindings_load(config->bindings, &wiring->bindings, err);
-	if (status == OK)
-		status = load_knowledge(wiring, config, err);
-	if (status == OK)
-		status = load_privacy(wiring, config, store_key, err);
-	wiring->enrich = (struct enrich_options){
-		.bindings = wiring->bindings, .desk = wiring->desk, .privacy = wiring->privacy};
-	return status;
-}
-
 void wiring_done(struct wiring *wiring)
 {
 	formats_free(&wiring->formats);
-	bindings_free(&wiring->bindings);
 	knowledge_desk_free(&wiring->desk);
-	privacy_free(&wiring->privacy);
 }
 
 static enum status read_secret(const char *path, struct arena *arena, struct text *ret_secret,

@@ -21,9 +21,8 @@ struct wiring {
 	struct file_options files;
 	struct decoder_options decoder; /* of the formats below */
 	struct formats *formats;
-	struct enrich_options enrich;
-	struct bindings *bindings;
-	struct privacy *privacy;
+	const struct config *config;
+	struct text store_key; /* keys the hashes when the configuration names no key; lent */
 	struct knowledge_options knowledge;
 	struct knowledge_desk *desk; /* NULL: nothing to look up */
 	uint64_t fingerprint;        /* of the files that were read last */
@@ -37,9 +36,13 @@ enum status wiring_init(struct wiring *wiring, const struct config *config, stru
 /* Frees what was loaded; wiring may be all zero. */
 void wiring_done(struct wiring *wiring);
 
-/* Loads what enriches events. store_key: keys the hashes when the configuration names no key. */
-enum status wiring_load_enrichment(struct wiring *wiring, const struct config *config,
-				   struct text store_key, struct error *err);
+/* Loads the lists and databases that events are held against. */
+enum status wiring_load_knowledge(struct wiring *wiring, struct error *err);
+
+/* Loads the bindings and the key and policies of privacy, as their files are now, into the parts;
+ * the rest of them stays as it is. Needs the store's key. Any thread. */
+enum status wiring_load_custody(const struct wiring *wiring, struct generation_parts *parts,
+				struct error *err);
 
 /* Reads lists and databases again when one has changed: true in *ret_changed. After an error the
  * old ones stay, and the next change is tried again. */

@@ -112,17 +112,19 @@ static uint64_t excluded_by_all(const struct detect *detect)
 	return sum;
 }
 
-enum status detect_switch(struct detect *detect, const struct ruleset *ruleset,
+enum status detect_switch(struct detect *detect, const struct generation_parts *parts,
 			  const struct plan *plan, struct error *err)
 {
-	struct matcher *matcher = NULL;
-	enum status status = matcher_new(ruleset, &matcher, err);
+	struct matcher *matcher cleanup(matcher_free) = NULL;
+	enum status status = matcher_new(parts->ruleset, &matcher, err);
+	if (status == OK)
+		status = enricher_switch(detect->enricher, parts->bindings, parts->privacy, err);
 	if (status != OK)
 		return status;
 	detect->counters.excluded += excluded_by_all(detect);
 	matcher_free(&detect->matcher);
-	detect->matcher = matcher;
-	detect->options.ruleset = ruleset;
+	detect->matcher = TAKE(matcher);
+	detect->options.ruleset = parts->ruleset;
 	detect->options.plan = plan;
 	return OK;
 }

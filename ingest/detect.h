@@ -16,6 +16,7 @@
 #include "correlate/plan.h"
 #include "ingest/decode.h"
 #include "ingest/enrich.h"
+#include "ingest/generation.h"
 #include "storage/block.h"
 #include "storage/rows.h"
 
@@ -106,8 +107,9 @@ enum status detect_flush_stream(struct stream *stream, struct detected *to, stru
 /* Ends the epoch for the cohort counts. */
 enum status detect_flush(struct detect *detect, struct detected *to, struct error *err);
 
-/* Between two epochs: another rule set and its plan, both lent. Counters of rules begin anew. */
-enum status detect_switch(struct detect *detect, const struct ruleset *ruleset,
+/* Between two epochs: another generation's parts and plan, all lent. Counters of rules begin anew.
+ */
+enum status detect_switch(struct detect *detect, const struct generation_parts *parts,
 			  const struct plan *plan, struct error *err);
 
 struct detect_counters detect_counters(const struct detect *detect);

@@ -46,6 +46,21 @@ enum status enricher_new(const struct enrich_options *options, struct enricher *
 	return status;
 }
 
+enum status enricher_switch(struct enricher *enricher, const struct bindings *bindings,
+			    const struct privacy *privacy, struct error *err)
+{
+	struct privacy_scratch *scratch = NULL;
+	enum status status = privacy == NULL ? OK : privacy_scratch_new(privacy, &scratch, err);
+	if (status != OK)
+		return status;
+	privacy_scratch_free(&enricher->scratch);
+	enricher->scratch = scratch;
+	enricher->options.privacy = privacy;
+	enricher->options.bindings = bindings;
+	enricher->bound = (struct bound){0}; /* it looks into the old bindings */
+	return OK;
+}
+
 void enricher_free(struct enricher **enricher)
 {
 	if (*enricher == NULL)

@@ -36,6 +36,10 @@ enum status enricher_new(const struct enrich_options *options, struct enricher *
 			 struct error *err);
 void enricher_free(struct enricher **enricher);
 
+/* Between two messages: from now on with these, lent (NULL as in the options). */
+enum status enricher_switch(struct enricher *enricher, const struct bindings *bindings,
+			    const struct privacy *privacy, struct error *err);
+
 /* Begins a message of `topic` (without incarnation); it must stay until its last event. */
 void enricher_message(struct enricher *enricher, struct text topic, const struct message *message);
 /* Its next event; what is added lives in the arena. ENOMEMORY only. */

@@ -1,10 +1,11 @@
-/* generation - a rule set that is, was or will be live, with its plan, counted by its users.
+/* generation - a rule set that is, was or will be live, with its plan and with what events are
+ * judged by before they reach it (bindings, privacy), counted by its users.
  *
- * Why: a reload swaps the whole rule set while workers match with the old one, actors correlate by
- * its plan and requests print it. Whoever uses a generation holds it; the last one who lets go
- * frees it, so that a reload every minute costs no memory.
+ * Why: a reload swaps all of it while workers match with the old one, actors correlate by its plan
+ * and requests print it. Whoever uses a generation holds it; the last one who lets go frees it, so
+ * that a reload every minute costs no memory.
  *
- * Invariant: rule set and plan are immutable; references >= 1 while anybody may look.
+ * Invariant: all parts are immutable; references >= 1 while anybody may look.
  * Owner: its references. Thread: any may hold and let go. Limits: none of its own. */
 #ifndef PICKET_INGEST_GENERATION_H
 #define PICKET_INGEST_GENERATION_H
@@ -12,19 +13,31 @@
 #include <stdatomic.h>
 
 #include "correlate/plan.h"
+#include "ingest/binding.h"
+#include "ingest/privacy.h"
+
+/* What comes and goes together. */
+struct generation_parts {
+	const struct ruleset *ruleset;
+	const struct bindings *bindings; /* NULL: nothing is bound */
+	const struct privacy *privacy;   /* NULL: everything is kept */
+};
+/* For parts that nobody took. */
+void generation_parts_free(struct generation_parts *parts);
 
 struct generation {
-	const struct ruleset *ruleset;
+	struct generation_parts parts;
+	bool owned; /* the parts are freed with it; else they are lent */
 	struct plan *plan;
-	struct ruleset *owned; /* the same as ruleset; NULL: it is lent */
-	uint64_t hash;
+	uint64_t hash; /* of the rule set */
 	atomic_uint references;
 };
 
-/* One reference. owned: the rule set is freed with it, also when this fails. EINVALID with the
- * place for a rule that cannot be correlated. */
-enum status generation_new(const struct ruleset *ruleset, bool owned, const struct hash_key *key,
-			   struct generation **ret_generation, struct error *err);
+/* One reference. owned: the parts are freed with it, also when this fails. EINVALID with the place
+ * for a rule that cannot be correlated. */
+enum status generation_new(const struct generation_parts *parts, bool owned,
+			   const struct hash_key *key, struct generation **ret_generation,
+			   struct error *err);
 struct generation *generation_hold(struct generation *generation);
 /* Lets go and sets *generation to NULL; NULL inside is fine. */
 void generation_drop(struct generation **generation);

@@ -18,7 +18,6 @@ enum {
 	KEY_LEAST = 16,
 	HASH_BYTES = 12,
 	KEY_ID_BYTES = 4,
-	KEY_ID_HEX = 2 * KEY_ID_BYTES,
 	LITERALS_MAX = 256,
 	ROUNDS_MAX = 8,
 	PERSONAL_MAX = 64, /* values of one event that are looked for elsewhere in it */
@@ -29,7 +28,7 @@ struct privacy {
 	struct privacy_policy policies[PRIVACY_POLICIES_MAX];
 	struct arena *arena; /* of the policies' names */
 	unsigned char key[PRIVACY_KEY_BYTES];
-	char key_id[KEY_ID_HEX + 1];
+	char key_id[PRIVACY_KEY_NAME_MAX];
 	bool has_key;
 	hs_database_t *literals;
 };
@@ -145,6 +144,7 @@ static enum status take_policy(struct privacy *privacy, const struct privacy_pol
 static enum status take_key(struct privacy *privacy, struct text key, struct error *err)
 {
 	unsigned char digest[crypto_hash_sha256_BYTES];
+	static_assert(2 * KEY_ID_BYTES + 1 == PRIVACY_KEY_NAME_MAX);
 	static_assert(sizeof digest == PRIVACY_KEY_BYTES &&
 		      PRIVACY_KEY_BYTES == crypto_auth_hmacsha256_KEYBYTES);
 	if (key.size == 0)
@@ -200,6 +200,11 @@ void privacy_free(struct privacy **privacy)
 	sodium_memzero(old->key, sizeof old->key);
 	free(old);
 	*privacy = NULL;
+}
+
+const char *privacy_key_name(const struct privacy *privacy)
+{
+	return privacy->key_id;
 }
 
 enum status privacy_scratch_new(const struct privacy *privacy, struct privacy_scratch **ret_scratch,

@@ -23,6 +23,7 @@
 
 enum {
 	PRIVACY_KEY_BYTES = 32,
+	PRIVACY_KEY_NAME_MAX = 9, /* with its NUL */
 	PRIVACY_POLICIES_MAX = 256,
 	PRIVACY_FINDS_MAX = 4,
 	PRIVACY_TEXT_MIN = 4, /* a shorter personal value is replaced as a whole value only */
@@ -72,6 +73,9 @@ enum status privacy_event(const struct privacy *privacy, struct privacy_scratch 
  * data == NULL for t.size > 0: out of memory. */
 struct text privacy_raw(const struct privacy *privacy, struct privacy_scratch *scratch,
 			struct arena *arena, struct text t);
+
+/* The name that the key has in replacements: 8 hex digits; "" = no key. */
+const char *privacy_key_name(const struct privacy *privacy);
 
 /* The text that takes the place of a secret or a personal value: "[jwt:1a2b3c4d:...]". */
 struct text privacy_replacement(const struct privacy *privacy, struct arena *arena,

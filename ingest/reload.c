@@ -1,4 +1,5 @@
-/* Another rule set while the engine runs: swapped whole, between two epochs.
+/* Another rule set while the engine runs, with the bindings and the privacy of the same moment:
+ * swapped whole, between two epochs.
  *
  *   runtime_swap()   makes the plan, and waits until the committer has taken the new set
  *   committer        tells the workers to close epoch E, makes E a checkpoint, and fixes that E + 1
@@ -22,20 +23,36 @@
 
 enum { SWAP_WAIT_SECONDS = 30 };
 
-enum status generation_new(const struct ruleset *ruleset, bool owned, const struct hash_key *key,
-			   struct generation **ret_generation, struct error *err)
+/* They are handed out as const, but whoever took them may free them. */
+void generation_parts_free(struct generation_parts *parts)
+{
+	struct ruleset *ruleset = (struct ruleset *)parts->ruleset;
+	struct bindings *bindings = (struct bindings *)parts->bindings;
+	struct privacy *privacy = (struct privacy *)parts->privacy;
+	if (ruleset != NULL)
+		ruleset_free(&ruleset);
+	bindings_free(&bindings);
+	privacy_free(&privacy);
+	*parts = (struct generation_parts){0};
+}
+
+enum status generation_new(const struct generation_parts *parts, bool owned,
+			   const struct hash_key *key, struct generation **ret_generation,
+			   struct error *err)
 {
 	struct generation *generation = calloc(1, sizeof *generation);
-	struct ruleset *own = owned ? (struct ruleset *)ruleset : NULL;
+	struct generation_parts own = *parts;
+	assert(parts->ruleset != NULL);
 	if (generation == NULL) {
-		ruleset_free(&own);
+		if (owned)
+			generation_parts_free(&own);
 		return error_set(err, ENOMEMORY, "no memory for a rule set");
 	}
 	atomic_init(&generation->references, 1);
-	generation->ruleset = ruleset;
-	generation->owned = own;
-	generation->hash = ruleset_hash(ruleset);
-	enum status status = plan_new(ruleset, key, &generation->plan, err);
+	generation->parts = own;
+	generation->owned = owned;
+	generation->hash = ruleset_hash(own.ruleset);
+	enum status status = plan_new(own.ruleset, key, &generation->plan, err);
 	if (status == OK)
 		*ret_generation = TAKE(generation);
 	generation_drop(&generation);
@@ -57,7 +74,8 @@ void generation_drop(struct generation **generation)
 		return;
 	if (old->plan != NULL)
 		plan_free(&old->plan);
-	ruleset_free(&old->owned);
+	if (old->owned)
+		generation_parts_free(&old->parts);
 	free(old);
 }
 
@@ -123,12 +141,13 @@ static enum status swap_wait(struct runtime *runtime, struct error *err)
 			 SWAP_WAIT_SECONDS);
 }
 
-enum status runtime_swap(struct runtime *runtime, struct ruleset **ruleset, uint64_t *ret_epoch,
-			 struct error *err)
+enum status runtime_swap(struct runtime *runtime, struct generation_parts *parts,
+			 uint64_t *ret_epoch, struct error *err)
 {
 	struct epoch_gate *gate = &runtime->gate;
 	struct generation *next = NULL;
-	enum status status = generation_new(TAKE(*ruleset), true, &runtime->hash_key, &next, err);
+	enum status status = generation_new(parts, true, &runtime->hash_key, &next, err);
+	*parts = (struct generation_parts){0};
 	if (status != OK)
 		return status;
 	(void)pthread_mutex_lock(&gate->mutex);
@@ -151,7 +170,7 @@ enum status worker_switch(struct worker *worker, struct generation *next, struct
 {
 	if (next == worker->rules)
 		return OK;
-	enum status status = detect_switch(worker->detect, next->ruleset, next->plan, err);
+	enum status status = detect_switch(worker->detect, &next->parts, next->plan, err);
 	if (status != OK)
 		return status;
 	memset(worker->told, 0, sizeof worker->told); /* by rule index */

@@ -129,13 +129,18 @@ static enum status allocate(struct runtime *runtime)
 	return complete ? OK : ENOMEMORY;
 }
 
+static struct generation_parts parts_of(const struct runtime_options *options)
+{
+	return (struct generation_parts){options->ruleset, options->enrich.bindings,
+					 options->enrich.privacy};
+}
+
 static enum status take_rules(struct runtime *runtime, struct error *err)
 {
-	struct runtime_options *options = &runtime->options;
-	bool owned = options->takes_ruleset;
-	options->takes_ruleset = false; /* the generation's from here on */
-	return generation_new(options->ruleset, owned, &runtime->hash_key, &runtime->gate.current,
-			      err);
+	const struct generation_parts parts = parts_of(&runtime->options);
+	bool owned = runtime->options.takes_parts;
+	runtime->options.takes_parts = false; /* the generation's from here on */
+	return generation_new(&parts, owned, &runtime->hash_key, &runtime->gate.current, err);
 }
 
 static enum status prepare(struct runtime *runtime, struct error *err)
@@ -285,8 +290,9 @@ void runtime_free(struct runtime **runtime)
 	generation_drop(&old->gate.current);
 	generation_drop(&old->gate.pending);
 	generation_drop(&old->gate.retired);
-	if (old->options.takes_ruleset)
-		ruleset_free(&(struct ruleset *){(struct ruleset *)old->options.ruleset});
+	struct generation_parts parts = parts_of(&old->options);
+	if (old->options.takes_parts)
+		generation_parts_free(&parts);
 	(void)pthread_cond_destroy(&old->gate.changed);
 	(void)pthread_mutex_destroy(&old->status_mutex);
 	(void)pthread_mutex_destroy(&old->gate.mutex);

@@ -43,11 +43,11 @@ struct source_factory {
 
 struct runtime_options {
 	struct store *store;           /* lent */
-	const struct ruleset *ruleset; /* lent, unless */
-	bool takes_ruleset;            /* the runtime frees it, also when runtime_new() fails */
+	const struct ruleset *ruleset; /* lent, as enrich.bindings and enrich.privacy are, unless */
+	bool takes_parts;              /* the runtime frees them, also when runtime_new() fails */
 	struct source_factory source;
 	struct decoder_options decoder;
-	struct enrich_options enrich; /* lent */
+	struct enrich_options enrich; /* the desk is lent in any case */
 	struct wall_clock clock;
 	unsigned worker_count, actor_count;
 	unsigned epoch_ms;       /* 0 = 100 */
@@ -78,7 +78,7 @@ struct runtime_status {
 	size_t partition_count;
 	uint64_t alerts_opened;
 	uint64_t undecided;
-	uint64_t excluded; /* matches that filters took away */
+	uint64_t excluded;            /* matches that filters took away */
 	struct actor_counters actors; /* sums */
 	struct route_counters routes;
 	struct instances_counters instances; /* sums */
@@ -93,10 +93,10 @@ enum status runtime_new(const struct runtime_options *options, struct runtime **
 /* Ends polling, finishes the epoch, commits, joins all threads. */
 void runtime_stop(struct runtime *runtime);
 void runtime_free(struct runtime **runtime);
-/* Makes *ruleset, which it takes, the one that is live, from *ret_epoch on. State of rules whose
- * state id is the same is kept. EINVALID, EUNAVAILABLE, ...: the old one stays. Any thread. */
-enum status runtime_swap(struct runtime *runtime, struct ruleset **ruleset, uint64_t *ret_epoch,
-			 struct error *err);
+/* Makes the parts, which it takes, those that are live, from *ret_epoch on. State of rules whose
+ * state id is the same is kept. EINVALID, EUNAVAILABLE, ...: the old ones stay. Any thread. */
+enum status runtime_swap(struct runtime *runtime, struct generation_parts *parts,
+			 uint64_t *ret_epoch, struct error *err);
 /* The rules that the newest events are matched with; generation_drop() it. Any thread. */
 struct generation *runtime_rules(struct runtime *runtime);
 /* A copy; free with runtime_status_done(). */

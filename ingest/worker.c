@@ -39,8 +39,8 @@ enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned
 	worker->epoch = runtime->committer.row.epoch + 1;
 	worker->rules = generation_hold(runtime->gate.current);
 	struct detect_options detect = {
-		.ruleset = runtime->gate.current->ruleset,
-		.plan = runtime->gate.current->plan,
+		.ruleset = worker->rules->parts.ruleset,
+		.plan = worker->rules->plan,
 		.decoder = options->decoder,
 		.enrich = options->enrich,
 		.actor_count = options->actor_count,
@@ -249,7 +249,7 @@ static void worker_undecided(void *context, const struct event *event,
 		if (already_told(worker, ((uint64_t)(matches->undecided[i] + 1) << 32) ^ hour))
 			continue;
 		const struct rule *rule =
-			ruleset_rule(worker->rules->ruleset, matches->undecided[i]);
+			ruleset_rule(worker->rules->parts.ruleset, matches->undecided[i]);
 		char reason[1024];
 		(void)snprintf(reason, sizeof reason,
 			       "rule \"%.*s\" could not be decided for %.*s/%d/%lld: its pattern "

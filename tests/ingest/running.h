@@ -49,6 +49,7 @@ static char folder[] = "/tmp/picket-runtime-XXXXXX";
 static char paths[FILES][64];
 static const char *path_list[FILES];
 static struct ruleset *ruleset;
+static struct enrich_options enrichment; /* of every run; nothing unless a test sets it */
 
 static inline uint64_t next_random(uint64_t *state)
 {
@@ -208,6 +209,7 @@ static inline enum runtime_state run_with(struct store *store, unsigned workers,
 		.ruleset = ruleset,
 		.source = {make_source, NULL},
 		.decoder = {.time_trusted = true},
+		.enrich = enrichment,
 		.clock = {now_us, NULL},
 		.worker_count = workers,
 		.actor_count = actors,

@@ -6,6 +6,7 @@
 static uint64_t dice = 0x2545f4914f6cdd1d;
 static unsigned swaps, swaps_before_run;
 static const char *next_rules; /* what meanwhile swaps in */
+static char next_custody;      /* and beside them; '\0': nothing */
 
 /* Without the last rule; the threshold of the first correlation raised; one rule more. */
 static const char other_rules[] =
@@ -31,13 +32,34 @@ static struct ruleset *parse(const char *text)
 	return parsed;
 }
 
+/* A key that is full of the letter, and a tenant called like it for whoever writes. */
+static void custody_of(char letter, struct generation_parts *parts)
+{
+	char key[PRIVACY_KEY_BYTES];
+	char yaml[] = "- {topic: '*', tenants: [?]}";
+	const struct privacy_policy policy = {TEXT("user.id"), PRIVACY_HMAC};
+	const struct privacy_options options = {
+		.key = {key, sizeof key}, .policies = &policy, .policy_count = 1};
+	struct bindings *bindings = NULL;
+	struct privacy *privacy = NULL;
+	struct error err = {0};
+	(void)memset(key, letter, sizeof key);
+	*strchr(yaml, '?') = letter;
+	ck_assert_int_eq(bindings_parse(text_of(yaml), "t", &bindings, &err), OK);
+	ck_assert_int_eq(privacy_new(&options, &privacy, &err), OK);
+	parts->bindings = bindings;
+	parts->privacy = privacy;
+}
+
 static void swap_now(struct runtime *runtime)
 {
-	struct ruleset *next = parse(next_rules);
+	struct generation_parts next = {.ruleset = parse(next_rules)};
 	struct error err = {0};
-	uint64_t hash = ruleset_hash(next), epoch = 0;
+	if (next_custody != '\0')
+		custody_of(next_custody, &next);
+	uint64_t hash = ruleset_hash(next.ruleset), epoch = 0;
 	enum status status = runtime_swap(runtime, &next, &epoch, &err);
-	ck_assert_ptr_null(next);
+	ck_assert_ptr_null(next.ruleset);
 	if (status == ECLOSED)
 		return; /* it failed meanwhile */
 	ck_assert_msg(status == OK, "%s", err.text);
@@ -199,6 +221,74 @@ START_TEST(a_start_with_other_rules_goes_on)
 }
 END_TEST
 
+/* Under which letter a stored event was bound and hashed; it must be one and the same. */
+static char letter_of(const char *line)
+{
+	const struct {
+		char letter;
+		const char *tenant, *hash;
+	} custodies[] = {{'a', "\"tenant.id\":\"a\"", "[pii:22f58b66:"},
+			 {'b', "\"tenant.id\":\"b\"", "[pii:60b29de4:"}};
+	char letter = '\0';
+	for (size_t i = 0; i < 2; i++) {
+		bool bound = strstr(line, custodies[i].tenant) != NULL;
+		ck_assert_msg(bound == (strstr(line, custodies[i].hash) != NULL), "%s", line);
+		if (bound)
+			letter = custodies[i].letter;
+	}
+	ck_assert_msg(letter != '\0', "%s", line);
+	return letter;
+}
+
+static int offset_compare(const void *a, const void *b)
+{
+	char topics[2][128];
+	long long offsets[2];
+	const char *const lines[] = {*(char *const *)a, *(char *const *)b};
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(sscanf(lines[i], "event %127s %lld", topics[i], &offsets[i]), 2);
+	int order = strcmp(topics[0], topics[1]);
+	return order != 0 ? order : (offsets[0] > offsets[1]) - (offsets[0] < offsets[1]);
+}
+
+/* Key and bindings change between two epochs, together: every event is of the one custody or of the
+ * other, and within a file there is one moment of change. */
+START_TEST(bindings_and_the_key_are_swapped_with_the_rules)
+{
+	struct generation_parts first = {0};
+	struct store *store cleanup(store_free) = new_store();
+	custody_of('a', &first);
+	enrichment = (struct enrich_options){.bindings = first.bindings, .privacy = first.privacy};
+	next_rules = rules_text;
+	next_custody = 'b';
+	swaps = 0;
+	events_before_swap = 4000;
+	ck_assert_int_eq(run_held(store, 2, 2, 6000, swap_once), RUNTIME_FINISHED);
+	next_custody = '\0';
+	enrichment = (struct enrich_options){0};
+	generation_parts_free(&first);
+
+	struct lines got = collect(store);
+	size_t events = count_prefix(&got, "event");
+	size_t from = 0, counts[2] = {0};
+	while (from < got.count && strncmp(got.items[from], "event", 5) != 0)
+		from++;
+	qsort(got.items + from, events, sizeof *got.items, offset_compare);
+	for (size_t i = from; i < from + events; i++) {
+		char letter = letter_of(got.items[i]);
+		counts[letter - 'a']++;
+		bool same_file = i > from && strncmp(got.items[i - 1], got.items[i],
+						     strcspn(got.items[i] + 6, " ") + 6) == 0;
+		if (same_file)
+			ck_assert_int_le(letter_of(got.items[i - 1]), letter);
+	}
+	ck_assert_uint_ge(counts[0], 4000);
+	ck_assert_uint_gt(counts[1], 0);
+	ck_assert_uint_eq(events + count_prefix(&got, "reject"), FILES * LINES_PER_FILE);
+	lines_free(&got);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = tcase_create("reload");
@@ -206,5 +296,6 @@ int main(void)
 	tcase_add_test(tests, swapped_and_crashed_nothing_changes);
 	tcase_add_test(tests, other_rules_take_over);
 	tcase_add_test(tests, a_start_with_other_rules_goes_on);
+	tcase_add_test(tests, bindings_and_the_key_are_swapped_with_the_rules);
 	return running_main(tests);
 }
