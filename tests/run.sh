@@ -106,7 +106,8 @@ stage "a second oracle: pySigma reads the SigmaHQ rules" "1 min" \
 stage "the same for processing pipelines" "10 s" \
 	tests/e2e/pipelines.py build/release/picket $([ -n "$long" ] && echo 400 || echo 40 20261122)
 stage "end to end on the mock broker" "2 min" tests/e2e/mock.sh
-stage "end to end on a real Apache Kafka" "4 min" tests/e2e/real.sh
+stage "end to end on a real Apache Kafka" "4 min" \
+	env ${long:+PICKET_TEST_COLLECTOR=build} tests/e2e/real.sh
 stage "build, clang with ASan and UBSan" "2 min" build_preset clang all unit_tests
 stage "unit tests, clang with ASan and UBSan" "1 min" run_ctest clang
 stage "build, ThreadSanitizer" "2 min" build_preset tsan test_ingest_runtime test_ingest_reload test_ingest_queue

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # picket on a real Apache Kafka: what a mock can not show. Real logs, start positions, retention, a
 # topic made again, transactions, TLS and SCRAM, a broker that stops, partitions that come, and
-# fifty SIGKILLs under load; each time nothing may be lost, nothing doubled.
+# fifty SIGKILLs under load; each time nothing may be lost, nothing doubled. A real OpenTelemetry
+# Collector (collector.sh) is one of the producers, where it can be had.
 #
 #   tests/e2e/real.sh [SECTION...]      sections are the functions real_* below; without: all
 #
@@ -11,6 +12,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
 . tests/e2e/lib.sh
 . tests/e2e/kafka.sh
+. tests/e2e/collector.sh
 
 data=${PICKET_DATA:-$e2e_root/../shared/data}
 tool=$e2e_root/tests/e2e/scenario.py
@@ -524,6 +526,7 @@ main() {
 		fleet_start
 		real_logs
 		real_attacks
+		real_collector
 		real_starts
 		real_transactions
 		real_security
