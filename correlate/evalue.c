@@ -90,10 +90,10 @@
  * min(20 sqrt(m) + 2, m + 1) terms, m = min(x, n_c), each one multiplication and division; x =
  * 10^5, n = 10^6: about 50,000 terms. No allocation. */
 
-enum { NARROW_MAX = 64 };                   /* terms of Horner's form */
-static const double NARROW_BITS_MAX = 1000; /* of their product: a double has 1023 */
-static const double FAIL_NEAREST = 1.2;     /* psi0 * this .. */
-static const double FAIL_FARTHEST = 60;     /* .. psi0 * this, log-spaced */
+enum { NARROW_MAX = 256 };              /* terms of Horner's form */
+static const double SCALE = 0x1p500;    /* of sums beyond it; a ratio is below 2^100 */
+static const double FAIL_NEAREST = 1.2; /* psi0 * this .. */
+static const double FAIL_FARTHEST = 60; /* .. psi0 * this, log-spaced */
 static const double TERM_MIN = 0x1p-60;
 static const double LOG_MAX = 690; /* exp() of more is printed as this */
 static const double LOG_TWO_PI = 1.8378770664093454836;
@@ -195,76 +195,105 @@ static double log_normaliser(const struct margins *m, double psi)
 	       mode * log(psi) + log(sum);
 }
 
-/* log of the likelihood ratios of psis against psi_null: the widest case, term by term. */
-static void wide_ratios(const struct margins *m, double bad_c, double psi_null, const double *psis,
-			int count, double *ret_logs)
+/* Odds ratios that are held against a null. */
+struct alternatives {
+	double null;
+	int count;
+	double psis[EVALUE_FAIL_POINTS];
+	double logs[EVALUE_FAIL_POINTS]; /* of psi / null */
+};
+
+/* log of the likelihood ratios, sum by sum. */
+static void wide_ratios(const struct margins *m, double bad_c, const struct alternatives *of,
+			double *ret_logs)
 {
-	double null_log = log_normaliser(m, psi_null);
-	for (int j = 0; j < count; j++)
-		ret_logs[j] = bad_c * (log(psis[j]) - log(psi_null)) + null_log -
-			      log_normaliser(m, psis[j]);
+	double null_log = log_normaliser(m, of->null);
+	for (int j = 0; j < of->count; j++)
+		ret_logs[j] = bad_c * of->logs[j] + null_log - log_normaliser(m, of->psis[j]);
+}
+
+/* A sum that is too large for a double: value = sum * 2^(SCALE_BITS scaled). */
+struct scaled {
+	double sum, one; /* 1 in its scale */
+	double scaled;
+};
+
+static void scaled_step(struct scaled *to, double factor)
+{
+	to->sum = to->one + factor * to->sum;
+	if (to->sum > SCALE) {
+		to->sum /= SCALE;
+		to->one /= SCALE;
+		to->scaled++;
+	}
 }
 
 /* The same by Horner's form. */
-static void narrow_ratios(const struct margins *m, double bad_c, double psi_null,
-			  const double *psis, int count, double *ret_logs)
+static void narrow_ratios(const struct margins *m, double bad_c, const struct alternatives *of,
+			  double *ret_logs)
 {
-	double null_sum = 1;
-	double sums[EVALUE_FAIL_POINTS];
-	for (int j = 0; j < count; j++)
-		sums[j] = 1;
+	struct scaled null = {1, 1, 0};
+	struct scaled sums[EVALUE_FAIL_POINTS];
+	for (int j = 0; j < of->count; j++)
+		sums[j] = null;
 	for (double k = m->k_max - 1; k >= m->k_min; k--) {
 		double ratio = weight_ratio(m, k);
-		null_sum = 1 + psi_null * ratio * null_sum;
-		for (int j = 0; j < count; j++)
-			sums[j] = 1 + psis[j] * ratio * sums[j];
+		scaled_step(&null, of->null * ratio);
+		for (int j = 0; j < of->count; j++)
+			scaled_step(&sums[j], of->psis[j] * ratio);
 	}
-	for (int j = 0; j < count; j++)
-		ret_logs[j] =
-			(bad_c - m->k_min) * log(psis[j] / psi_null) + log(null_sum / sums[j]);
+	for (int j = 0; j < of->count; j++)
+		ret_logs[j] = (bad_c - m->k_min) * of->logs[j] + log(null.sum / sums[j].sum) +
+			      (null.scaled - sums[j].scaled) * log(SCALE);
 }
 
-static bool is_narrow(const struct margins *m, double psi_null, const double *psis, int count)
-{
-	double largest = psi_null;
-	for (int j = 0; j < count; j++)
-		largest = fmax(largest, psis[j]);
-	double terms = m->k_max - m->k_min;
-	return terms <= NARROW_MAX &&
-	       terms * log2(1 + largest * weight_ratio(m, m->k_min)) <= NARROW_BITS_MAX;
-}
-
-/* log e_t of each psi against psi_null; 0 where the bucket says nothing. */
-static void log_ratios(const struct evalue_count *count, double psi_null, const double *psis,
-		       int point_count, double *ret_logs)
+/* log e_t of each alternative; 0 where the bucket says nothing. */
+static void log_ratios(const struct evalue_count *count, const struct alternatives *of,
+		       double *ret_logs)
 {
 	struct margins m = margins_of(count);
 	double bad_c = (double)count->x_c;
-	assert(point_count <= EVALUE_FAIL_POINTS);
+	assert(of->count <= EVALUE_FAIL_POINTS);
 	if (m.k_min == m.k_max)
-		memset(ret_logs, 0, (size_t)point_count * sizeof *ret_logs);
-	else if (is_narrow(&m, psi_null, psis, point_count))
-		narrow_ratios(&m, bad_c, psi_null, psis, point_count, ret_logs);
+		memset(ret_logs, 0, (size_t)of->count * sizeof *ret_logs);
+	else if (m.k_max - m.k_min <= NARROW_MAX)
+		narrow_ratios(&m, bad_c, of, ret_logs);
 	else
-		wide_ratios(&m, bad_c, psi_null, psis, point_count, ret_logs);
+		wide_ratios(&m, bad_c, of, ret_logs);
+}
+
+static void log_ratios_poisson(const struct evalue_count *count, const struct alternatives *of,
+			       double *ret_logs)
+{
+	double n_c = (double)count->n_c;
+	double n_b = (double)count->n_b;
+	double bad = (double)(count->x_c + count->x_b);
+	double null_rate = n_c * of->null + n_b;
+	for (int j = 0; j < of->count; j++)
+		ret_logs[j] = (double)count->x_c * of->logs[j] -
+			      bad * log((n_c * of->psis[j] + n_b) / null_rate);
+}
+
+static struct alternatives one_alternative(double psi_null, double psi)
+{
+	return (struct alternatives){psi_null, 1, {psi}, {log(psi / psi_null)}};
 }
 
 double evalue_log_ratio(const struct evalue_count *count, double psi_null, double psi)
 {
 	double ratio = 0;
-	log_ratios(count, psi_null, &psi, 1, &ratio);
+	struct alternatives of = one_alternative(psi_null, psi);
+	log_ratios(count, &of, &ratio);
 	return ratio;
 }
 
 double evalue_log_ratio_poisson(const struct evalue_count *count, double psi_null, double psi)
 {
-	double n_c = (double)count->n_c;
-	double n_b = (double)count->n_b;
-	if (n_c == 0 || n_b == 0)
-		return 0;
-	return (double)count->x_c * (log(psi) - log(psi_null)) -
-	       (double)(count->x_c + count->x_b) *
-		       (log(n_c * psi + n_b) - log(n_c * psi_null + n_b));
+	double ratio = 0;
+	struct alternatives of = one_alternative(psi_null, psi);
+	if (count->n_c > 0 && count->n_b > 0)
+		log_ratios_poisson(count, &of, &ratio);
+	return ratio;
 }
 
 struct evalue_count evalue_mirror(const struct evalue_count *count)
@@ -283,13 +312,6 @@ double evalue_log_split(uint64_t requests_c, uint64_t requests_b, double share)
 	return lgamma(prior_c + c) + lgamma(prior_b + b) - lgamma(STRENGTH + c + b) -
 	       (lgamma(prior_c) + lgamma(prior_b) - lgamma(STRENGTH)) - c * log(share) -
 	       b * log1p(-share);
-}
-
-static void log_ratios_poisson(const struct evalue_count *count, double psi_null,
-			       const double *psis, int point_count, double *ret_logs)
-{
-	for (int j = 0; j < point_count; j++)
-		ret_logs[j] = evalue_log_ratio_poisson(count, psi_null, psis[j]);
 }
 
 static double log_mean(const double *logs, int count)
@@ -311,81 +333,81 @@ void evalue_init(struct evalue *evalue, double psi0, double psi_tol, double p_ab
 		evalue->good_log[j] = log1p(-ABSOLUTE[j] * p_abs) - log1p(-p_abs);
 }
 
-/* Against psi <= psi0. */
-static void step_fail(const struct evalue *evalue, const struct evalue_count *count,
-		      struct evalue_step *step)
+/* e = 1 in both conditional tests. */
+static bool says_nothing(const struct evalue_count *count)
 {
-	double psis[EVALUE_FAIL_POINTS];
-	step->fails = count->x_c + count->x_b > 0 && count->n_c > 0 && count->n_b > 0;
-	if (!step->fails)
-		return; /* says nothing: e = 1 */
-	double width = log(FAIL_FARTHEST / FAIL_NEAREST) / (EVALUE_FAIL_POINTS - 1);
-	for (int j = 0; j < EVALUE_FAIL_POINTS; j++)
-		psis[j] = evalue->psi0 * FAIL_NEAREST * exp(width * j);
-	(evalue->model == EVALUE_POISSON ? log_ratios_poisson : log_ratios)(
-		count, evalue->psi0, psis, EVALUE_FAIL_POINTS, step->fail_log);
+	return count->x_c + count->x_b == 0 || count->n_c == 0 || count->n_b == 0;
 }
 
-static void step_absolute(const struct evalue *evalue, const struct evalue_count *count,
-			  struct evalue_step *step)
+static void add_ratios(const struct evalue *evalue, const struct evalue_count *count,
+		       const struct alternatives *of, double *logs)
+{
+	double added[EVALUE_FAIL_POINTS];
+	if (evalue->model == EVALUE_POISSON)
+		log_ratios_poisson(count, of, added);
+	else
+		log_ratios(count, of, added);
+	for (int j = 0; j < of->count; j++)
+		logs[j] += added[j];
+}
+
+/* Against psi <= psi0. */
+void evalue_add_fail(struct evalue *evalue, const struct evalue_count *count)
+{
+	if (says_nothing(count))
+		return;
+	struct alternatives of = {.null = evalue->psi0, .count = EVALUE_FAIL_POINTS};
+	double width = log(FAIL_FARTHEST / FAIL_NEAREST) / (EVALUE_FAIL_POINTS - 1);
+	double factor = exp(width);
+	double psi = evalue->psi0 * FAIL_NEAREST;
+	for (int j = 0; j < EVALUE_FAIL_POINTS; j++) {
+		of.psis[j] = psi;
+		of.logs[j] = log(FAIL_NEAREST) + width * j;
+		psi *= factor;
+	}
+	add_ratios(evalue, count, &of, evalue->fail_log);
+	evalue->fail_log_mean = log_mean(evalue->fail_log, EVALUE_FAIL_POINTS);
+	evalue->fail_log_sup = fmax(evalue->fail_log_sup, evalue->fail_log_mean);
+}
+
+/* Against psi >= psi_tol. */
+static void add_relative(struct evalue *evalue, const struct evalue_count *count)
+{
+	if (says_nothing(count))
+		return;
+	struct alternatives of = {.null = evalue->psi_tol, .count = EVALUE_PASS_POINTS};
+	double null_log = log(evalue->psi_tol);
+	for (int j = 0; j < EVALUE_PASS_POINTS; j++) {
+		of.psis[j] = RELATIVE[j];
+		of.logs[j] = log(RELATIVE[j]) - null_log;
+	}
+	add_ratios(evalue, count, &of, evalue->relative_log);
+}
+
+/* Against p_c >= p_abs. */
+static void add_absolute(struct evalue *evalue, const struct evalue_count *count)
 {
 	double all = (double)count->n_c;
 	double bad = (double)count->x_c;
 	bool poisson = evalue->model == EVALUE_POISSON;
 	for (int j = 0; j < EVALUE_PASS_POINTS; j++) {
-		step->absolute_log[j] = poisson ? all * evalue->p_abs * (1 - ABSOLUTE[j])
-						: (all - bad) * evalue->good_log[j];
+		evalue->absolute_log[j] += poisson ? all * evalue->p_abs * (1 - ABSOLUTE[j])
+						   : (all - bad) * evalue->good_log[j];
 		if (bad > 0)
-			step->absolute_log[j] += bad * log(ABSOLUTE[j]);
+			evalue->absolute_log[j] += bad * log(ABSOLUTE[j]);
 	}
-}
-
-struct evalue_step evalue_step_of(const struct evalue *evalue, const struct evalue_count *count)
-{
-	struct evalue_step step = {0};
-	step_fail(evalue, count, &step);
-	if (step.fails)
-		(evalue->model == EVALUE_POISSON ? log_ratios_poisson : log_ratios)(
-			count, evalue->psi_tol, RELATIVE, EVALUE_PASS_POINTS, step.relative_log);
-	step_absolute(evalue, count, &step);
-	return step;
-}
-
-static void take_fail(struct evalue *evalue, const struct evalue_step *step)
-{
-	if (!step->fails)
-		return;
-	for (int j = 0; j < EVALUE_FAIL_POINTS; j++)
-		evalue->fail_log[j] += step->fail_log[j];
-	evalue->fail_log_mean = log_mean(evalue->fail_log, EVALUE_FAIL_POINTS);
-	evalue->fail_log_sup = fmax(evalue->fail_log_sup, evalue->fail_log_mean);
-}
-
-void evalue_take(struct evalue *evalue, const struct evalue_step *step)
-{
-	take_fail(evalue, step);
-	for (int j = 0; j < EVALUE_PASS_POINTS; j++) {
-		evalue->relative_log[j] += step->relative_log[j];
-		evalue->absolute_log[j] += step->absolute_log[j];
-	}
-}
-
-void evalue_add_fail(struct evalue *evalue, const struct evalue_count *count)
-{
-	struct evalue_step step = {0};
-	step_fail(evalue, count, &step);
-	take_fail(evalue, &step);
 }
 
 void evalue_add(struct evalue *evalue, const struct evalue_count *count)
 {
-	struct evalue_step step = evalue_step_of(evalue, count);
-	evalue_take(evalue, &step);
+	evalue_add_fail(evalue, count);
+	add_relative(evalue, count);
+	add_absolute(evalue, count);
 }
 
 static double natural(double logarithm)
 {
-	return exp(fmin(logarithm, LOG_MAX));
+	return logarithm == 0 ? 1 : exp(fmin(logarithm, LOG_MAX)); /* mostly nothing was said yet */
 }
 
 double evalue_fail(const struct evalue *evalue)

@@ -41,20 +41,8 @@ struct evalue {
 	double fail_log_sup;                     /* largest log E so far, at least 0 (E_0 = 1) */
 };
 
-/* What one bucket adds to the logarithms: the same for every e-process of one model, psi0, psi_tol
- * and p_abs, so who keeps several on equal counts computes it once. */
-struct evalue_step {
-	bool fails; /* fail_log says something */
-	double fail_log[EVALUE_FAIL_POINTS];
-	double relative_log[EVALUE_PASS_POINTS];
-	double absolute_log[EVALUE_PASS_POINTS];
-};
-
 void evalue_init(struct evalue *evalue, double psi0, double psi_tol, double p_abs);
 void evalue_add(struct evalue *evalue, const struct evalue_count *count);
-/* evalue_add() in two, for several e-processes. */
-struct evalue_step evalue_step_of(const struct evalue *evalue, const struct evalue_count *count);
-void evalue_take(struct evalue *evalue, const struct evalue_step *step);
 /* Only against psi <= psi0, for who claims nothing. */
 void evalue_add_fail(struct evalue *evalue, const struct evalue_count *count);
 /* The same bucket seen from the other side: is the baseline worse than the canary? */

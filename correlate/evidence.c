@@ -159,6 +159,8 @@ static void take_counts(struct adding *adding, enum outcome outcome,
 {
 	struct outcome_track *track = &adding->evidence->tracks[outcome];
 	const struct evalue_count *clusters = &counts->pair.clusters;
+	if (clusters->n_c + clusters->n_b + clusters->x_c + clusters->x_b == 0)
+		return; /* nobody asked this route */
 	track_add(track, outcome, &counts->pair);
 	track_add_halves(track, &counts->halves);
 	adding->bad[outcome] |= clusters->x_c > 0;

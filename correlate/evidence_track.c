@@ -21,7 +21,8 @@ static void side_init(struct side_track *side, enum outcome outcome,
 	evalue_init(&side->clusters, policy->psi0, policy->psi_tol, policy->p_abs);
 	if (outcome_info(outcome)->model == OUTCOME_POISSON)
 		side->clusters.model = EVALUE_POISSON;
-	side->raw = side->principals = side->clusters;
+	side->principals = side->clusters;
+	side->apart = false;
 }
 
 void track_init(struct outcome_track *track, enum outcome outcome,
@@ -47,25 +48,28 @@ static bool counts_differ(const struct pair *pair)
 	return pair->raw.x_c != pair->clusters.x_c || pair->raw.x_b != pair->clusters.x_b;
 }
 
-/* As long as nobody fails twice both counts are the same, and so is what they add. */
+/* As long as nobody fails twice in a bucket both counts are the same, and one e-process is enough.
+ */
 static void side_add(struct side_track *side, const struct pair *pair)
 {
-	struct evalue_step step = evalue_step_of(&side->clusters, &pair->clusters);
-	evalue_take(&side->clusters, &step);
-	if (counts_differ(pair))
+	if (!side->apart && counts_differ(pair)) {
+		side->raw = side->clusters;
+		side->apart = true;
+	}
+	evalue_add(&side->clusters, &pair->clusters);
+	if (side->apart)
 		evalue_add(&side->raw, &pair->raw);
-	else
-		evalue_take(&side->raw, &step);
+}
+
+static const struct evalue *raw_of(const struct side_track *side)
+{
+	return side->apart ? &side->raw : &side->clusters;
 }
 
 void track_add(struct outcome_track *track, enum outcome outcome, const struct pair *pair)
 {
-	if (outcome_info(outcome)->model == OUTCOME_LATENCY) {
-		assert(!counts_differ(pair));
-		evalue_add(&track->worse.clusters, &pair->clusters);
-	} else {
-		side_add(&track->worse, pair);
-	}
+	assert(outcome_info(outcome)->model != OUTCOME_LATENCY || !counts_differ(pair));
+	side_add(&track->worse, pair);
 	if (outcome_info(outcome)->two_sided) {
 		struct pair mirrored = {evalue_mirror(&pair->clusters), evalue_mirror(&pair->raw)};
 		side_add(&track->better, &mirrored);
@@ -113,9 +117,9 @@ double track_halves(const struct outcome_track *track)
 	return (evalue_fail(&track->halves[0]) + evalue_fail(&track->halves[1])) / 2;
 }
 
-static struct side_result side_result(const struct side_track *side, bool latency, double beta)
+static struct side_result side_result(const struct side_track *side, double beta)
 {
-	const struct evalue *raw = latency ? &side->clusters : &side->raw;
+	const struct evalue *raw = raw_of(side);
 	struct side_result result = {
 		.e_fail = evalue_fail(&side->clusters),
 		.e_pass_relative = evalue_relative(&side->clusters),
@@ -143,7 +147,6 @@ static bool is_absent(const struct outcome_track *track, enum outcome outcome)
 void track_result(const struct outcome_track *track, enum outcome outcome,
 		  const struct gate_policy *policy, struct outcome_result *result)
 {
-	bool latency = outcome_info(outcome)->model == OUTCOME_LATENCY;
 	bool two = outcome_info(outcome)->two_sided;
 	*result = (struct outcome_result){
 		.outcome = outcome,
@@ -157,12 +160,12 @@ void track_result(const struct outcome_track *track, enum outcome outcome,
 		.e_fail = track->fail,
 		.e_fail_sup = track->fail_sup,
 		.e_principals_sup = track->principals_sup,
-		.worse = side_result(&track->worse, latency, policy->beta),
+		.worse = side_result(&track->worse, policy->beta),
 		.odds_ratio = track->odds.below > 0 ? track->odds.above / track->odds.below : NAN,
 		.principals = track->principals,
 	};
 	if (two)
-		result->better = side_result(&track->better, latency, policy->beta);
+		result->better = side_result(&track->better, policy->beta);
 	if (track->fail_sup >= 1 / policy->alpha)
 		result->state = NI_REJECTED;
 	else if (is_absent(track, outcome))

@@ -9,8 +9,8 @@
 
 /* The requests and bad outcomes of one bucket, at their mean over the past, are split by the share;
  * what is not whole is carried over to the next bucket. So the evidence grows as it does on
- * average, and the moment it is enough is near the median of the real one (simulated: gate_sim's
- * pass column). */
+ * average, and the moment it is enough is near the median of the real one (simulated: the
+ * pass column of tests/bench/canary). */
 
 static void add_route(struct plan_traffic *traffic, struct text name, uint64_t requests)
 {

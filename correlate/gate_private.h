@@ -26,7 +26,9 @@ enum side side_of_arm(const struct gate_query *query, const struct arm *arm);
 
 /* The evidence of one outcome from one side. */
 struct side_track {
-	struct evalue clusters, raw, principals;
+	struct evalue clusters, principals;
+	struct evalue raw; /* only once it differs from clusters */
+	bool apart;
 };
 
 /* Sums of Mantel and Haenszel (1959): a common odds ratio over strata. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|formats|correlate|gate|hostile], or
+# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|formats|correlate|canary|hostile], or
 # ./dev bench rules [FOLDER] (tests/bench/rules.sh): without a name the first three. Figures are CPU
 # seconds of the whole process (user + system) and the peak of its memory;
 # the machine and the versions stand above them. What is worth keeping goes to RESULTS.md by hand.
@@ -112,8 +112,21 @@ build_programs() { cmake --build --preset release --target bench_programs >/dev/
 bench_decode() { build_programs && "$bin/bench_decode"; }
 bench_formats() { build_programs && "$bin/bench_formats"; }
 bench_correlate() { build_programs && "$bin/bench_correlate"; }
-bench_gate() { build_programs && "$bin/gate_sim" "${PICKET_BENCH_RUNS:-400}"; }
 
+# The judges of canaries against each other: PICKET_BENCH_RUNS canaries a cell, PICKET_BENCH_CELLS
+# part of the cells' names (named ones: null, pass, worse; or grid). CSV and plot stay in build/.
+bench_canary() {
+	build_programs || return
+	local csv=build/canary.csv
+	"$bin/bench_canary" --runs "${PICKET_BENCH_RUNS:-400}" --jobs 2 \
+		--cells "${PICKET_BENCH_CELLS:-}" >"$csv" || return
+	if command -v gnuplot >/dev/null; then
+		gnuplot -e "csv='$csv'; out='build/canary.svg'" tests/bench/canary/plot.gp
+	else
+		echo "SKIP the plot: no gnuplot (Debian: gnuplot-nox)"
+	fi
+	python3 tests/bench/canary/bars.py "$csv"
+}
 
 # shellcheck source=tests/bench/rules.sh
 source tests/bench/rules.sh

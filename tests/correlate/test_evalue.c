@@ -114,12 +114,12 @@ END_TEST
 
 START_TEST(both_ways_to_sum_agree)
 {
-	/* Around 64 bad outcomes, and where Horner's form would overflow. */
-	for (uint64_t x = 56; x <= 72; x++)
-		for (uint64_t x_c = 0; x_c <= x; x_c += 7) {
+	/* Around 256 bad outcomes, where Horner's form ends, and where it must be scaled. */
+	for (uint64_t x = 251; x <= 262; x++)
+		for (uint64_t x_c = 0; x_c <= x; x_c += 19) {
 			struct evalue_count counts[] = {{2000, x_c, 18000, x - x_c},
 							{18000, x_c, 2000, x - x_c},
-							{1000000000, x_c, 80, x - x_c},
+							{1000000, x_c, 300, x - x_c},
 							{x, x_c, x, x - x_c}};
 			for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
 				ck_assert_double_eq_tol(evalue_log_ratio(&counts[i], 1.25, 75),
@@ -131,33 +131,62 @@ START_TEST(both_ways_to_sum_agree)
 }
 END_TEST
 
-START_TEST(a_step_is_the_same_as_adding)
+/* x_c given x under the rates: a sum over the binomial, term by term. */
+static double poisson_enumerated(const struct evalue_count *count, double psi_null, double psi)
 {
+	long double n_c = (long double)count->n_c;
+	long double n_b = (long double)count->n_b;
+	long double at = n_c * (long double)psi / (n_c * (long double)psi + n_b);
+	long double null = n_c * (long double)psi_null / (n_c * (long double)psi_null + n_b);
+	return (double)((long double)count->x_c * (logl(at) - logl(null)) +
+			(long double)count->x_b * (log1pl(-at) - log1pl(-null)));
+}
+
+START_TEST(mixtures_in_full)
+{
+	/* Everything that is kept, from the definition: points, logarithms and their mean. */
 	static const struct evalue_count COUNTS[] = {
 		{200, 3, 1800, 11}, {180, 0, 1700, 0}, {0, 0, 5, 5}, {500, 300, 500, 0}};
 	for (int model = EVALUE_BERNOULLI; model <= EVALUE_POISSON; model++) {
-		struct evalue a;
-		struct evalue b;
-		evalue_init(&a, 1.25, 2, 0.001);
-		a.model = model;
-		b = a;
-		for (size_t i = 0; i < sizeof COUNTS / sizeof *COUNTS; i++) {
-			struct evalue_step step = evalue_step_of(&a, &COUNTS[i]);
-			evalue_take(&a, &step);
-			evalue_add(&b, &COUNTS[i]);
-		}
-		ck_assert_mem_eq(&a, &b, sizeof a);
+		struct evalue evalue;
 		struct evalue fail;
-		evalue_init(&fail, 1.25, 2, 0.001);
-		fail.model = model;
-		for (size_t i = 0; i < sizeof COUNTS / sizeof *COUNTS; i++)
+		evalue_init(&evalue, 1.25, 2, 0.001);
+		evalue.model = model;
+		fail = evalue;
+		long double logs[EVALUE_FAIL_POINTS] = {0};
+		for (size_t i = 0; i < sizeof COUNTS / sizeof *COUNTS; i++) {
+			evalue_add(&evalue, &COUNTS[i]);
 			evalue_add_fail(&fail, &COUNTS[i]);
-		ck_assert(evalue_fail(&fail) == evalue_fail(&a) && evalue_fail(&a) != 1);
-		/* The kept mean is the mean of what is kept. */
-		double sum = 0;
-		for (int j = 0; j < EVALUE_FAIL_POINTS; j++)
-			sum += exp(a.fail_log[j]) / EVALUE_FAIL_POINTS;
-		ck_assert_double_eq_tol(evalue_fail(&a) / sum, 1, NEAR);
+			for (int j = 0; j < EVALUE_FAIL_POINTS; j++) {
+				double psi = 1.25 * 1.2 * pow(50, j / 11.0);
+				if (COUNTS[i].n_c > 0)
+					logs[j] +=
+						model == EVALUE_POISSON
+							? poisson_enumerated(&COUNTS[i], 1.25, psi)
+							: enumerated(&COUNTS[i], 1.25, psi);
+			}
+		}
+		long double sum = 0;
+		for (int j = 0; j < EVALUE_FAIL_POINTS; j++) {
+			ck_assert_double_eq_tol(evalue.fail_log[j], (double)logs[j], NEAR);
+			sum += expl(logs[j]) / EVALUE_FAIL_POINTS;
+		}
+		ck_assert_double_eq_tol(log(evalue_fail(&evalue)), (double)logl(sum), NEAR);
+		ck_assert(evalue_fail(&fail) == evalue_fail(&evalue));
+		static const double RELATIVES[] = {1, 0.75, 0.5, 0.1};
+		sum = 0;
+		for (int j = 0; j < EVALUE_PASS_POINTS; j++) {
+			long double log_sum = 0;
+			for (size_t i = 0; i < sizeof COUNTS / sizeof *COUNTS; i++)
+				if (COUNTS[i].n_c > 0)
+					log_sum +=
+						model == EVALUE_POISSON
+							? poisson_enumerated(&COUNTS[i], 2,
+									     RELATIVES[j])
+							: enumerated(&COUNTS[i], 2, RELATIVES[j]);
+			sum += expl(log_sum) / EVALUE_PASS_POINTS;
+		}
+		ck_assert_double_eq_tol(log(evalue_relative(&evalue)), (double)logl(sum), NEAR);
 	}
 }
 END_TEST
@@ -258,17 +287,6 @@ START_TEST(order_of_buckets_and_repetition)
 	ck_assert_double_ge(evalue_fail_sup(&a), 1);
 }
 END_TEST
-
-/* x_c given x under the rates: a sum over the binomial, term by term. */
-static double poisson_enumerated(const struct evalue_count *count, double psi_null, double psi)
-{
-	long double n_c = (long double)count->n_c;
-	long double n_b = (long double)count->n_b;
-	long double at = n_c * (long double)psi / (n_c * (long double)psi + n_b);
-	long double null = n_c * (long double)psi_null / (n_c * (long double)psi_null + n_b);
-	return (double)((long double)count->x_c * (logl(at) - logl(null)) +
-			(long double)count->x_b * (log1pl(-at) - log1pl(-null)));
-}
 
 START_TEST(events_per_request)
 {
@@ -457,7 +475,7 @@ int main(void)
 	tcase_add_test(tests, exact_fractions);
 	tcase_add_test(tests, large_counts_by_enumeration);
 	tcase_add_test(tests, both_ways_to_sum_agree);
-	tcase_add_test(tests, a_step_is_the_same_as_adding);
+	tcase_add_test(tests, mixtures_in_full);
 	tcase_add_test(tests, expectation_is_at_most_one);
 	tcase_add_test(tests, silent_buckets_say_nothing);
 	tcase_add_test(tests, absolute_floor_in_closed_form);

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Reads the CSV of bench_canary and says which bars hold: tables for RESULTS.md on stdout.
+
+    bars.py FILE.csv...      exits 1 when a bar is missed, 2 when a file holds no rows
+
+Where a cell is in several files, the one with the most runs counts. A comparison of speed is fair
+where both judges have the same alarms on good canaries: the rate of the null cell of the same
+traffic (ratio 1) stands beside it.
+"""
+import csv
+import math
+import sys
+
+ALPHA, BETA = 0.01, 0.05
+OURS, THEIRS = "picket", "kayenta_50"
+NUMBERS = ("rps share rate_b rate_c runs fail fail_upper95 fail_median_min fail_p90_min bad_served "
+           "pass pass_upper95 pass_median_min flips cpu_ms").split()
+
+
+def read(paths):
+    rows = {}
+    for path in paths:
+        with open(path, newline="") as file:
+            for row in csv.DictReader(file):
+                if row["cell"] == "cell":
+                    continue  # the head of a second run, appended
+                for name in NUMBERS:
+                    row[name] = float(row[name])
+                key = row["cell"], row["judge"]
+                if key not in rows or rows[key]["runs"] < row["runs"]:
+                    rows[key] = row
+    return rows
+
+
+def is_null(row):
+    """For the gate at psi0 1 already a slightly worse canary is no good one."""
+    return row["null"] == "1" and (row["judge"] == OURS or row["rate_c"] <= row["rate_b"])
+
+
+def percent(value):
+    return f"{100 * value:.3g} %"
+
+
+def minutes(value):
+    return "-" if math.isnan(value) else f"{value:.1f}"
+
+
+def bound(share, runs, side):
+    """A one-sided bound of 95 % by Wilson's score: side 1 the upper, -1 the lower one."""
+    z = 1.645
+    root = z * math.sqrt(share * (1 - share) / runs + z * z / 4 / runs / runs)
+    return (share + z * z / 2 / runs + side * root) / (1 + z * z / runs)
+
+
+def too_often(row, what, limit):
+    """From 2,000 runs on the upper bound must hold; fewer can only show that the limit is broken."""
+    if row["runs"] >= 2000:
+        return row[what + "_upper95"] > limit
+    return bound(row[what], row["runs"], -1) > limit
+
+
+def false_alarms(rows):
+    """P(FAIL | good canary) <= alpha in every null cell."""
+    missed = []
+    print("| good canary | runs | " + OURS + " | bound | psi0 1 | bound | P(PASS) | minutes |")
+    print("|---|---|---|---|---|---|---|---|")
+    for (cell, judge), row in rows.items():
+        if judge != OURS or not is_null(row):
+            continue
+        other = rows.get((cell, "picket_psi0_1"))
+        strict = other is not None and is_null(other)
+        for one in [row, other] if strict else [row]:
+            if too_often(one, "fail", ALPHA):
+                missed.append(f"{cell} ({one['judge']}): {percent(one['fail'])}, bound "
+                              f"{percent(one['fail_upper95'])} of {one['runs']:.0f}")
+        if not cell.startswith("grid"):
+            print(f"| {cell} | {row['runs']:.0f} | {percent(row['fail'])} "
+                  f"| {percent(row['fail_upper95'])} "
+                  f"| {percent(other['fail']) if strict else '-'} "
+                  f"| {percent(other['fail_upper95']) if strict else '-'} "
+                  f"| {percent(row['pass'])} | {minutes(row['pass_median_min'])} |")
+    return missed
+
+
+def wrong_passes(rows):
+    """P(PASS | ratio >= psi_tol and rate >= p_abs) <= beta."""
+    missed = []
+    print("\n| must not pass | runs | P(PASS) | bound | P(FAIL) | minutes |")
+    print("|---|---|---|---|---|---|")
+    total = count = 0
+    for (cell, judge), row in rows.items():
+        if judge != OURS or row["must_not_pass"] != "1":
+            continue
+        total += row["runs"]
+        count += round(row["pass"] * row["runs"])
+        if too_often(row, "pass", BETA):
+            missed.append(f"{cell}: P(PASS) {percent(row['pass'])} of {row['runs']:.0f}")
+        if not cell.startswith("grid") or row["pass"] > BETA / 10:
+            print(f"| {cell} | {row['runs']:.0f} | {percent(row['pass'])} "
+                  f"| {percent(row['pass_upper95'])} | {percent(row['fail'])} "
+                  f"| {minutes(row['fail_median_min'])} |")
+    if total > 0:
+        print(f"\nAll {total:.0f} canaries that must not pass: {count} passed "
+              f"({percent(count / total)}, bound {percent(bound(count / total, total, 1))}).")
+    return missed
+
+
+def null_of(rows, row, judge):
+    """The good canary under the same traffic."""
+    name = f"grid {row['rps']:g}/s {100 * row['share']:g} % {100 * row['rate_b']:g} % x1"
+    return rows.get((name, judge))
+
+
+def speed(rows):
+    """Detection not slower than Kayenta's, where the canary is three times as bad or worse."""
+    missed, better, blind = [], [], []
+    compared = 0
+    for (cell, judge), ours in rows.items():
+        theirs = rows.get((cell, THEIRS))
+        if judge != OURS or theirs is None or ours["null"] == "1":
+            continue
+        if ours["rate_b"] == 0 or ours["rate_c"] < 2.99 * ours["rate_b"]:
+            wanted = False
+        else:
+            wanted = True
+            compared += 1
+        slower = theirs["fail"] > ours["fail"] + 0.02 or (
+            theirs["fail_median_min"] < ours["fail_median_min"] and theirs["fail"] >= 0.5)
+        if slower:
+            (missed if wanted else better).append((cell, ours, theirs))
+        if theirs["fail"] < 0.05 <= ours["fail"]:
+            blind.append((cell, ours, theirs))
+    for title, found in (("Kayenta is better (three times as bad or worse: bar missed)", missed),
+                         ("Kayenta is better (below that)", better),
+                         ("Kayenta detects less than 5 %", blind)):
+        print(f"\n{title}: {len(found)} cells")
+        if found:
+            print("| cell | ours | minutes | Kayenta | minutes | alarms on good ones: ours, "
+                  "Kayenta |\n|---|---|---|---|---|---|")
+        for cell, ours, theirs in found:
+            nulls = [null_of(rows, ours, judge) for judge in (OURS, THEIRS)]
+            alarms = ", ".join("-" if one is None else percent(one["fail"]) for one in nulls)
+            print(f"| {cell} | {percent(ours['fail'])} | {minutes(ours['fail_median_min'])} "
+                  f"| {percent(theirs['fail'])} | {minutes(theirs['fail_median_min'])} "
+                  f"| {alarms} |")
+    print(f"\ncompared where three times as bad or worse: {compared} cells")
+    return [f"{cell}: Kayenta is faster" for cell, _, _ in missed]
+
+
+def judges(rows):
+    """Every judge over the named cells: alarms on good canaries, detection of bad ones."""
+    names = list(dict.fromkeys(judge for _, judge in rows))
+    cells = [cell for cell, judge in rows if judge == THEIRS and not cell.startswith("grid")]
+    if not cells:
+        return
+    print("\n| cell | " + " | ".join(names) + " |\n|---" * 1 + "|---" * len(names) + "|")
+    for cell in cells:
+        shown = []
+        for judge in names:
+            row = rows.get((cell, judge))
+            shown.append("-" if row is None else f"{100 * row['fail']:.1f}"
+                         + ("" if math.isnan(row["fail_median_min"])
+                            else f" ({row['fail_median_min']:.1f}m)"))
+        print(f"| {cell} | " + " | ".join(shown) + " |")
+
+
+def main(paths):
+    rows = read(paths)
+    if not rows:
+        print("bars.py: no rows; run bench_canary first", file=sys.stderr)
+        return 2
+    missed = false_alarms(rows) + wrong_passes(rows)
+    judges(rows)
+    missed += speed(rows)
+    flips = sum(row["flips"] for (_, judge), row in rows.items() if judge == OURS)
+    print(f"\nverdicts that changed after a FAIL: {flips:.0f}")
+    if flips:
+        missed.append("a FAIL was taken back")
+    print("\nbars missed: " + ("none" if not missed else str(len(missed))))
+    for line in missed:
+        print("  " + line)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
