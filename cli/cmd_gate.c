@@ -294,8 +294,9 @@ static int poll_gate(struct session *session, const struct question *question, i
 
 static int run_gate(struct session *session)
 {
-	static const char *const passed[] = {"service", "canary",   "baseline", "step",
-					     "after",   "deadline", "share"};
+	/* What is a parameter of GET /v1/gate under the same name. */
+	static const char *const passed[] = {"service", "canary",   "baseline", "step", "after",
+					     "share",   "deadline", "policy",   "at"};
 	const char *wait = arguments_get(&session->arguments, "wait");
 	const char *format = arguments_get(&session->arguments, "format");
 	int64_t wait_us = 0;
