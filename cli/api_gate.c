@@ -77,8 +77,7 @@ static enum status judge_past(struct api *api, const struct gate_question *quest
 	struct text value = {0};
 	struct gate_query query = question->query;
 	query.now_us = question->at_us;
-	facts->known.watermark_us = question->at_us;
-	facts->known.stale_reason_count = facts->known.doubt_reason_count = 0;
+	facts_as_of(facts, question->at_us);
 	registry_key('b', &query.service, 1, -1, &prefix);
 	registry_key('b', &query.service, 1, facts_first_heard(facts, &query), &from);
 	enum status status = gate_evidence_new(&query, &evidence, err);

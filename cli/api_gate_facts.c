@@ -35,8 +35,32 @@ static void *rows_add(struct rows *rows, struct arena *arena, size_t size)
 	return (char *)rows->items + size * rows->count++;
 }
 
-static enum status take_row(struct facts *facts, char kind, struct text value, struct error *err)
+/* The instance's name is in the key only. */
+static enum status take_gap(struct facts *facts, struct text key, struct text value,
+			    struct error *err)
 {
+	char kind = 0;
+	struct text names[2] = {0};
+	int64_t time_us = 0;
+	struct missing_row row = {0};
+	enum status status = registry_key_decode(key, &kind, names, 2, &time_us, err);
+	if (status == OK)
+		status = missing_decode(key, value, &row, err);
+	if (status != OK)
+		return status;
+	struct gate_gap *gap = rows_add(&facts->gaps, facts->arena, sizeof *gap);
+	struct text instance = arena_copy(facts->arena, names[1]);
+	if (gap == NULL || instance.data == NULL)
+		return ENOMEMORY;
+	*gap = (struct gate_gap){instance, row.missing, row.counted, row.last_us};
+	return OK;
+}
+
+static enum status take_row(struct facts *facts, char kind, struct text key, struct text value,
+			    struct error *err)
+{
+	if (kind == 'm')
+		return take_gap(facts, key, value, err);
 	struct text kept = arena_copy(facts->arena, value);
 	if (kept.data == NULL)
 		return error_set(err, ENOMEMORY, "the service has too many canary rows");
@@ -61,7 +85,7 @@ static enum status take_rows(struct api *api, struct facts *facts, char kind, st
 	enum status status = store_scan_new(api->store, FAMILY_REGISTRY, bytes_text(&prefix),
 					    bytes_text(&prefix), &scan, err);
 	while (status == OK && store_scan_next(scan, &key, &value))
-		status = take_row(facts, kind, value, err);
+		status = take_row(facts, kind, key, value, err);
 	if (status == ENOMEMORY)
 		return error_set(err, status, "the service has too many canary rows");
 	return status == OK ? store_scan_status(scan, err) : status;
@@ -156,6 +180,8 @@ enum status facts_collect(struct api *api, const struct gate_query *query, struc
 		status = take_rows(api, facts, 'i', err);
 	if (status == OK)
 		status = take_rows(api, facts, 'f', err);
+	if (status == OK)
+		status = take_rows(api, facts, 'm', err);
 	if (status != OK)
 		return status;
 	facts->known = (struct gate_facts){
@@ -163,6 +189,8 @@ enum status facts_collect(struct api *api, const struct gate_query *query, struc
 		.finding_count = facts->findings.count,
 		.instances = facts->instances.items,
 		.instance_count = facts->instances.count,
+		.gaps = facts->gaps.items,
+		.gap_count = facts->gaps.count,
 		.watermark_us = facts->view.status.watermark_us,
 		.latched_us = INT64_MIN,
 	};
@@ -174,4 +202,27 @@ enum status facts_collect(struct api *api, const struct gate_query *query, struc
 	facts->known.doubt_reasons = facts->doubt;
 	facts->known.doubt_reason_count = facts->doubt_count;
 	return OK;
+}
+
+void facts_as_of(struct facts *facts, int64_t at_us)
+{
+	struct gate_facts *known = &facts->known;
+	struct instance *instances = facts->instances.items;
+	struct finding *findings = facts->findings.items;
+	struct gate_gap *gaps = facts->gaps.items;
+	known->instance_count = known->finding_count = known->gap_count = 0;
+	for (size_t i = 0; i < facts->instances.count; i++) {
+		struct instance one = instances[i];
+		one.last_us = one.last_us < at_us ? one.last_us : at_us;
+		if (one.first_us <= at_us)
+			instances[known->instance_count++] = one;
+	}
+	for (size_t i = 0; i < facts->findings.count; i++)
+		if (findings[i].first_us <= at_us)
+			findings[known->finding_count++] = findings[i];
+	for (size_t i = 0; i < facts->gaps.count; i++)
+		if (gaps[i].last_us <= at_us)
+			gaps[known->gap_count++] = gaps[i];
+	known->watermark_us = at_us;
+	known->stale_reason_count = known->doubt_reason_count = 0;
 }

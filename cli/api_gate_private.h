@@ -23,7 +23,7 @@ struct rows {
 struct facts {
 	struct text service;
 	struct arena *arena;
-	struct rows findings, instances;
+	struct rows findings, instances, gaps;
 	struct text stale[GATE_REASONS], doubt[GATE_REASONS];
 	size_t stale_count, doubt_count;
 	struct api_view view;
@@ -31,6 +31,8 @@ struct facts {
 };
 enum status facts_collect(struct api *api, const struct gate_query *query, struct facts *facts,
 			  struct error *err);
+/* What of it was known at that time: nothing that came later. */
+void facts_as_of(struct facts *facts, int64_t at_us);
 void facts_done(struct facts *facts);
 /* From where buckets are of use: before the canary was first heard of, or before an hour ago when
  * it never was. */

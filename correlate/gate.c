@@ -17,11 +17,12 @@
  *   |     | the deadline; after it                               | INCONCLUSIVE  IDENTITY      |
  *   |  5  | a build that was seen is both canary and baseline    | INCONCLUSIVE  IDENTITY      |
  *   |  6  | the runtime doubts its data, a bucket is degraded,   | INCONCLUSIVE  DOUBT,        |
- *   |     | over 1 % of the requests came too late to count, the |               DEGRADED, LATE|
+ *   |     | over 1 % of the requests came too late to count or of |              DEGRADED, LATE,|
+ *   |     | the canary's numbered records never came, the        |               GAP,          |
  *   |     | canary's share is not the declared one, or a         |               SPLIT, NOISY_ |
  *   |     | regression shows while the baseline differs in itself|               BASELINE      |
- *   |  7  | nothing closed yet, lag, a stall, a silent instance  | STALE         LAG, STALLED, |
- *   |     |                                                      |               SILENT        |
+ *   |  7  | nothing closed yet, lag, a stall, a silent instance, | STALE         LAG, STALLED, |
+ *   |     | one whose clock is ahead                             |               SILENT, CLOCK |
  *   |  8  | the bake is over, the routes were exercised, no      | PASS          NI_ACCEPTED   |
  *   |     | outcome is rejected, and every required one that the |                             |
  *   |     | service logs is not inferior                         |                             |
@@ -198,6 +199,21 @@ static bool too_late(struct judgement *judgement)
 	return true;
 }
 
+/* What an agent drops, or somebody deletes, must not hide the failures either. */
+static bool has_gaps(struct judgement *judgement)
+{
+	const struct gate_result *result = judgement->result;
+	uint64_t all = result->missing + result->counted;
+	if (result->missing * 100 <= all * GATE_LATE_PERCENT_MAX)
+		return false;
+	give_reason(judgement, TEXT("GAP"),
+		    arena_print(judgement->arena,
+				"%llu of %llu numbered records of the canary never came "
+				"(event.sequence): see the alerts log.gap",
+				(unsigned long long)result->missing, (unsigned long long)all));
+	return true;
+}
+
 /* The canary gets another share of the requests than the controller declared. */
 static bool split_is_wrong(struct judgement *judgement)
 {
@@ -245,9 +261,10 @@ static bool is_doubtful(struct judgement *judgement)
 				    "%zu bucket%s went over a limit: not everything was counted",
 				    judgement->result->degraded_count,
 				    judgement->result->degraded_count == 1 ? "" : "s"));
+	bool gaps = has_gaps(judgement);
 	bool split = split_is_wrong(judgement);
 	bool noisy = is_noisy(judgement);
-	return too_late(judgement) || split || noisy ||
+	return too_late(judgement) || gaps || split || noisy ||
 	       facts->doubt_reason_count + judgement->result->degraded_count > 0;
 }
 

@@ -72,6 +72,13 @@ struct gate_query {
 	struct gate_policy policy;
 };
 
+/* Numbered records (event.sequence) of an instance that never came; see correlate/instance.h. */
+struct gate_gap {
+	struct text instance;
+	uint64_t missing, counted; /* counted: the numbered ones that came */
+	int64_t last_us;           /* of the newest gap */
+};
+
 /* What the store and the runtime know at this moment. */
 struct gate_facts {
 	const struct bucket *buckets; /* of the service, ascending start */
@@ -80,6 +87,8 @@ struct gate_facts {
 	size_t finding_count;
 	const struct instance *instances;
 	size_t instance_count;
+	const struct gate_gap *gaps; /* of the service's instances */
+	size_t gap_count;
 	int64_t watermark_us; /* committed; INT64_MIN = none yet */
 	/* Reasons of the runtime that forbid PASS, in words ("partition logs-a/3 is stalled"):
 	 * STALE when about freshness, INCONCLUSIVE otherwise. */
@@ -130,8 +139,8 @@ struct gate_reason {
 
 enum {
 	GATE_REASONS_MAX = 32,
-	GATE_LATE_PERCENT_MAX =
-		1, /* more late requests than this: what is missing may be the failures */
+	/* More late requests, or more missing records, than this: they may be just the failures. */
+	GATE_LATE_PERCENT_MAX = 1,
 };
 
 struct gate_result {
@@ -142,12 +151,15 @@ struct gate_result {
 	int64_t lag_us;          /* now - as_of, at least 0; INT64_MAX = nothing is closed yet */
 	int64_t step_start_us;   /* when the bake began; INT64_MIN = the canary was never seen */
 	int64_t window_start_us; /* first bucket with a request of the canary; INT64_MIN = none */
-	uint64_t late;         /* requests of the window that came after their bucket was closed */
-	size_t degraded_count; /* buckets of the window over a limit */
+	uint64_t late; /* requests of the window that came after their bucket was closed */
+	uint64_t missing, counted; /* numbered records of the canary: never came, came */
+	size_t degraded_count;     /* buckets of the window over a limit */
 	size_t no_principal_count; /* buckets whose bad outcomes did not all name a principal */
 	size_t instance_count;     /* of the canary */
 	const struct text *silent; /* names of the silent ones */
 	size_t silent_count;
+	struct text ahead; /* one of those whose clock is more than max_lag ahead */
+	size_t ahead_count;
 	double e_all, e_all_sup; /* weighted mean over the outcomes */
 	double e_baseline_sup;   /* the same of one half of the baseline against the other */
 	double split_e;          /* against "split as declared", since the step began; NaN */

@@ -23,6 +23,19 @@ static bool is_silent(const struct gate_query *query, const struct instance *ins
 	       instance->last_us < query->now_us - 2 * query->policy.max_lag_us;
 }
 
+/* Numbered records of a canary's instance that are missing; those of an earlier life are not. */
+static void gather_gaps(const struct gate_facts *facts, const struct instance *instance,
+			struct gate_result *result)
+{
+	for (size_t i = 0; i < facts->gap_count; i++) {
+		const struct gate_gap *gap = &facts->gaps[i];
+		if (gap->last_us < instance->first_us || !text_equal(gap->instance, instance->name))
+			continue;
+		result->missing += gap->missing;
+		result->counted += gap->counted;
+	}
+}
+
 static enum status gather_instances(const struct gate_query *query, const struct gate_facts *facts,
 				    struct arena *arena, struct gate_result *result,
 				    struct gathered *gathered)
@@ -37,10 +50,15 @@ static enum status gather_instances(const struct gate_query *query, const struct
 			continue;
 		result->instance_count++;
 		gathered->failures += instance->failures;
+		gather_gaps(facts, instance, result);
 		if (gathered->worst == NULL || instance->failures > gathered->worst->failures)
 			gathered->worst = instance;
 		if (is_silent(query, instance))
 			silent[result->silent_count++] = instance->name;
+		if (instance->last_us > query->now_us + query->policy.max_lag_us) {
+			result->ahead = instance->name;
+			result->ahead_count++;
+		}
 		if (instance->last_us > gathered->canary_last_us)
 			gathered->canary_last_us = instance->last_us;
 		if (gathered->canary_first_us == INT64_MIN ||

@@ -229,6 +229,7 @@ static void put_quality(struct bytes *to, const struct gate_query *query,
 	put_name(to, "quality");
 	put(to, "{");
 	put_count(to, "late", result->late);
+	put_count(to, "missing", result->missing);
 	put_boolean(to, "degraded", result->degraded_count > 0);
 	put_count(to, "degraded_buckets", result->degraded_count);
 	put_count(to, "no_principal_buckets", result->no_principal_count);

@@ -68,6 +68,13 @@ void say_one_instance(struct judgement *judgement)
 void say_silent(struct judgement *judgement)
 {
 	const struct gate_result *result = judgement->result;
+	if (result->ahead_count > 0)
+		give_reason(judgement, TEXT("CLOCK"),
+			    arena_print(judgement->arena,
+					"the clocks of %zu of %zu canary instances are ahead, "
+					"that of %.*s too: what they log now is judged later",
+					result->ahead_count, result->instance_count,
+					TEXT_ARG(result->ahead)));
 	if (result->silent_count > 0) {
 		struct text name = result->silent[0];
 		give_reason(judgement, TEXT("SILENT"),

@@ -1,10 +1,12 @@
 /* What instances did, as alerts about logs: one per instance and hour and kind, however often, so
  * that nobody can fill the list by playing records again. The numbers are in the reason of the
- * first. */
+ * first. How many records are missing is also kept per instance, for the gate: no PASS stands on
+ * logs with holes. */
 #include <stdio.h>
 #include <xxhash.h>
 
 #include "ingest/runtime_private.h"
+#include "storage/rows.h"
 
 static const int64_t us_per_hour = 3600000000;
 static const int64_t us_per_second = 1000000;
@@ -67,6 +69,18 @@ static void put_reason(const struct instance_news *news, char *reason, size_t si
 	}
 }
 
+static void put_missing(const struct instance_news *news, struct verdicts *to)
+{
+	const struct instance_report *report = news->report;
+	const struct text names[] = {report->service, report->instance};
+	struct bytes value cleanup(bytes_done) = {0};
+	missing_encode(&(struct missing_row){.missing = report->missing,
+					     .counted = report->counted,
+					     .last_us = news->time_us},
+		       &value);
+	verdicts_put_registry(to, 'm', names, 2, -1, &value);
+}
+
 static void tell(void *context, const struct instance_news *news)
 {
 	struct telling *telling = context;
@@ -77,6 +91,8 @@ static void tell(void *context, const struct instance_news *news)
 	char reason[1024];
 	(void)snprintf(subject, sizeof subject, "%.*s/%.*s", TEXT_ARG(news->report->service),
 		       TEXT_ARG(news->report->instance));
+	if (kind == HEALTH_LOG_GAP)
+		put_missing(news, telling->to);
 	if (already_told(shard, XXH3_64bits_withSeed(subject, strlen(subject),
 						     hour * HEALTH_KIND_COUNT + (uint64_t)kind)))
 		return;

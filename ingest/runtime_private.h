@@ -189,6 +189,10 @@ enum status worker_switch(struct worker *worker, struct generation *next, struct
 enum status shard_switch(struct shard *shard, struct generation *next, struct error *err);
 struct actor_counters shard_counters(const struct shard *shard);
 
+/* A row of the registry (storage/rows.h). */
+void verdicts_put_registry(struct verdicts *to, char kind, const struct text *names, size_t count,
+			   int64_t time_us, const struct bytes *value);
+
 /* The alerts of the epoch just closed, as rows and announcements. */
 void shard_put_alerts(struct shard *shard, struct verdicts *to);
 

@@ -219,8 +219,8 @@ void shard_put_alerts(struct shard *shard, struct verdicts *to)
 	}
 }
 
-static void put_registry(struct verdicts *to, char kind, const struct text *names, size_t count,
-			 int64_t time_us, const struct bytes *value)
+void verdicts_put_registry(struct verdicts *to, char kind, const struct text *names, size_t count,
+			   int64_t time_us, const struct bytes *value)
 {
 	struct bytes key cleanup(bytes_done) = {0};
 	registry_key(kind, names, count, time_us, &key);
@@ -236,7 +236,7 @@ static void put_cohorts(struct shard *shard, struct verdicts *to)
 		const struct bucket *bucket = &changes.buckets[i];
 		bytes_clear(&value);
 		bucket_encode(bucket, &value);
-		put_registry(to, 'b', &bucket->service, 1, bucket->start_us, &value);
+		verdicts_put_registry(to, 'b', &bucket->service, 1, bucket->start_us, &value);
 	}
 	for (size_t i = 0; i < changes.finding_count; i++) {
 		const struct finding *finding = &changes.findings[i];
@@ -244,7 +244,7 @@ static void put_cohorts(struct shard *shard, struct verdicts *to)
 				       finding->arm.deploy_id, finding->rule_key};
 		bytes_clear(&value);
 		finding_encode(finding, &value);
-		put_registry(to, 'f', names, 4, -1, &value);
+		verdicts_put_registry(to, 'f', names, 4, -1, &value);
 	}
 	for (size_t i = 0; i < changes.instance_count; i++) {
 		const struct instance *instance = &changes.instances[i];
@@ -252,7 +252,7 @@ static void put_cohorts(struct shard *shard, struct verdicts *to)
 				       instance->arm.deploy_id, instance->name};
 		bytes_clear(&value);
 		instance_encode(instance, &value);
-		put_registry(to, 'i', names, 4, -1, &value);
+		verdicts_put_registry(to, 'i', names, 4, -1, &value);
 	}
 }
 

@@ -296,3 +296,25 @@ enum status registry_key_decode(struct text key, char *ret_kind, struct text *re
 	*ret_time_us = timed ? (int64_t)time_us : -1;
 	return OK;
 }
+
+void missing_encode(const struct missing_row *row, struct bytes *to)
+{
+	bytes_put_u8(to, ROW_VERSION);
+	bytes_put_varint(to, row->missing);
+	bytes_put_varint(to, row->counted);
+	bytes_put_signed(to, row->last_us);
+}
+
+enum status missing_decode(struct text key, struct text value, struct missing_row *ret_row,
+			   struct error *err)
+{
+	struct missing_row row = {0};
+	struct cursor from = value_start(value);
+	row.missing = cursor_varint(&from);
+	row.counted = cursor_varint(&from);
+	row.last_us = cursor_signed(&from);
+	enum status status = row_end(&from, true, "registry", key, err);
+	if (status == OK)
+		*ret_row = row;
+	return status;
+}

@@ -98,12 +98,21 @@ void outbox_key(uint64_t sequence, struct bytes *to);
 
 /* registry: FAMILY_REGISTRY, kind and names -> opaque value. Kinds: 'b' service + bucket start
  * (canary bucket), 'f' service version deploy rule (finding), 'i' service version deploy instance
- * (heartbeat), 's' service canary step (first poll of a step), 'v' 'o' 'h' service canary
- * (cli/gate_rows.h). time_us < 0 = no time part. */
+ * (heartbeat), 'm' service instance (records that are missing), 's' service canary step (first poll
+ * of a step), 'v' 'o' 'h' service canary (cli/gate_rows.h). time_us < 0 = no time part. */
 void registry_key(char kind, const struct text *names, size_t name_count, int64_t time_us,
 		  struct bytes *to);
 /* Splits a key again; names point into key. */
 enum status registry_key_decode(struct text key, char *ret_kind, struct text *ret_names,
 				size_t name_count, int64_t *ret_time_us, struct error *err);
+
+/* registry 'm': numbered records of an instance that never came, as of its newest gap. */
+struct missing_row {
+	uint64_t missing, counted; /* counted: the numbered ones that came */
+	int64_t last_us;           /* of the record behind the newest gap */
+};
+void missing_encode(const struct missing_row *row, struct bytes *to);
+enum status missing_decode(struct text key, struct text value, struct missing_row *ret_row,
+			   struct error *err);
 
 #endif

@@ -227,6 +227,40 @@ START_TEST(doubt_is_inconclusive)
 }
 END_TEST
 
+/* What an instance logs with times that are yet to come is in no bucket that was judged. */
+START_TEST(a_clock_ahead_is_stale)
+{
+	int64_t max_us = scene.query.now_us + scene.query.policy.max_lag_us;
+	scene.instances[2].last_us = max_us;
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	scene.instances[2].last_us = max_us + 1;
+	ck_assert_int_eq(judge(), VERDICT_STALE);
+	ck_assert(first_reason("CLOCK"));
+	scene.instances[2].last_us = end_us();
+	scene.instances[0].last_us = max_us + 1; /* the baseline's own affair */
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+}
+END_TEST
+
+START_TEST(missing_records_are_doubt)
+{
+	const struct instance *canary = &scene.instances[1];
+	struct gate_gap gap = {canary->name, 1, 99, canary->first_us};
+	scene.facts.gaps = &gap;
+	scene.facts.gap_count = 1;
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	gap.missing = 2;
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert(first_reason("GAP"));
+	ck_assert_uint_eq(scene.result.missing, 2);
+	/* Of an earlier life of the instance, of the baseline: no concern of the canary's. */
+	gap.last_us = canary->first_us - 1;
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+	gap = (struct gate_gap){scene.instances[0].name, 50, 50, canary->first_us};
+	ck_assert_int_eq(judge(), VERDICT_PASS);
+}
+END_TEST
+
 START_TEST(bake_and_token_are_waited_for)
 {
 	int64_t bake_us = scene.query.policy.bake_us;
@@ -431,6 +465,8 @@ int main(void)
 	tcase_add_test(tests, blindness_is_stale);
 	tcase_add_test(tests, silent_instances_are_stale);
 	tcase_add_test(tests, doubt_is_inconclusive);
+	tcase_add_test(tests, missing_records_are_doubt);
+	tcase_add_test(tests, a_clock_ahead_is_stale);
 	tcase_add_test(tests, bake_and_token_are_waited_for);
 	tcase_add_test(tests, too_little_evidence_waits_until_the_deadline);
 	tcase_add_test(tests, raw_counts_hold_a_pass_back);

@@ -172,6 +172,24 @@ START_TEST(test_quarantine)
 }
 END_TEST
 
+START_TEST(test_missing)
+{
+	struct error err = {0};
+	struct bytes value cleanup(bytes_done) = {0};
+	struct missing_row row = {.missing = 7, .counted = UINT64_MAX, .last_us = INT64_MIN};
+	struct missing_row again;
+	missing_encode(&row, &value);
+	ck_ok(missing_decode(TEXT("m"), bytes_text(&value), &again, &err), err);
+	ck_assert_uint_eq(again.missing, row.missing);
+	ck_assert_uint_eq(again.counted, row.counted);
+	ck_assert_int_eq(again.last_us, row.last_us);
+	for (size_t size = 0; size < value.size; size++)
+		ck_assert_int_eq(missing_decode(TEXT("m"), (struct text){(char *)value.data, size},
+						&again, &err),
+				 ECORRUPT);
+}
+END_TEST
+
 START_TEST(test_match_keys)
 {
 	struct error err = {0};
@@ -277,6 +295,7 @@ int main(void)
 	tcase_add_test(tests, test_identity);
 	tcase_add_test(tests, test_quarantine);
 	tcase_add_test(tests, test_match_keys);
+	tcase_add_test(tests, test_missing);
 	tcase_add_test(tests, test_registry_keys);
 	tcase_add_test(tests, test_registry_key_of_the_longest_names);
 	tcase_add_test(tests, test_keys_byte_by_byte);

@@ -1,0 +1,122 @@
+"""Canaries in trouble: traffic of several services, each with its own fault, and a watcher of the gate.
+
+    drills.py traffic BROKER FOLDER        until FOLDER/stop exists; faults begin with FOLDER/fault
+    drills.py watch PICKET SOCKET POLICY SECONDS [SERVICE...]
+
+Every service has a baseline (v1) and an equally good canary (v2), three instances each, in one of four
+partitions. Once FOLDER/fault exists, what a service's name says happens to its canary:
+
+    healthy        nothing
+    quiet_pod      one of three instances logs no more
+    quiet_canary   no instance of it logs
+    clock_behind   its clocks are ten minutes slow
+    clock_ahead    its clocks are two minutes fast
+    lossy          every twentieth record never arrives; the counter of each instance tells
+
+`watch` asks for every service once a second for so long and prints one line each:
+"SERVICE: FIRST_PASS_S VERDICTS", the second in which it first said PASS ("-": never) and all verdicts
+it gave, in order, without repetitions.
+"""
+import json
+import os
+import subprocess
+import sys
+import time
+
+from produce import Producer
+
+SERVICES = ("healthy", "quiet_pod", "quiet_canary", "clock_behind", "clock_ahead", "lossy")
+TICK_S = 0.05
+REQUESTS = 2  # of each version, service and tick
+PODS = 3
+LOST_EVERY = 20
+
+
+def stamp(seconds):
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{int(seconds % 1 * 1000000):06d}Z"
+
+
+class Fleet:
+    def __init__(self, producer):
+        self.producer = producer
+        self.numbers = {}
+
+    def request(self, service, version, count, fault):
+        pod = count % PODS
+        at = time.time()
+        name = f"{service}-{version}-{pod}"
+        number = self.numbers[name] = self.numbers.get(name, 0) + 1
+        if fault and version == "v2":
+            if service == "quiet_canary" or (service == "quiet_pod" and pod == 1):
+                return
+            if service == "lossy" and number % LOST_EVERY == 0:
+                return
+            at += {"clock_behind": -600, "clock_ahead": 120}.get(service, 0)
+        event = {
+            "@timestamp": stamp(at),
+            "ecs.version": "9.0.0",
+            "event": {"sequence": number},
+            "service": {"name": service, "version": version, "node": {"name": name}},
+            "user": {"id": f"u{count % 97}"},
+            "http": {"request": {"method": "GET"}, "route": "/",
+                     "response": {"status_code": 503 if count % 400 == 0 else 200}},
+        }
+        self.producer.send("logs-drill", SERVICES.index(service) % 4, json.dumps(event).encode(), None)
+
+
+def traffic(broker, folder):
+    fleet = Fleet(Producer(broker))
+    began = time.monotonic()
+    count = ticks = 0
+    while not os.path.exists(os.path.join(folder, "stop")):
+        fault = os.path.exists(os.path.join(folder, "fault"))
+        for _ in range(REQUESTS):
+            count += 1
+            for service in SERVICES:
+                for version in ("v1", "v2"):
+                    fleet.request(service, version, count, fault)
+        ticks += 1
+        time.sleep(max(0, began + ticks * TICK_S - time.monotonic()))
+    fleet.producer.finish()
+
+
+def ask(picket, socket, policy, service):
+    """(verdict, exit code); both must agree, or it is said as a verdict of its own."""
+    done = subprocess.run(
+        [picket, "gate", "--service", service, "--canary", "v2", "--baseline", "v1", "--dry-run",
+         "--policy", policy, "-o", "json", "--server", "unix:" + socket],
+        capture_output=True, text=True, check=False, timeout=60)
+    try:
+        return json.loads(done.stdout)["verdict"]
+    except (ValueError, KeyError):
+        return "UNAVAILABLE"
+
+
+def watch(picket, socket, policy, seconds, services):
+    began = time.monotonic()
+    first = {}
+    said = {service: [] for service in services}
+    while time.monotonic() - began < float(seconds):
+        for service in services:
+            verdict = ask(picket, socket, policy, service)
+            if verdict == "PASS":
+                first.setdefault(service, int(time.monotonic() - began))
+            if said[service][-1:] != [verdict]:
+                said[service].append(verdict)
+        time.sleep(0.5)
+    for service in services:
+        print(f"{service}: {first.get(service, '-')} {' '.join(said[service])}")
+
+
+def main(words):
+    if words[:1] == ["traffic"] and len(words) == 3:
+        traffic(words[1], words[2])
+    elif words[:1] == ["watch"] and len(words) >= 5:
+        watch(*words[1:5], words[5:] or SERVICES)
+    else:
+        raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

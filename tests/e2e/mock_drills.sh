@@ -1,0 +1,93 @@
+# shellcheck shell=bash
+# A canary is waiting for its PASS, and something breaks: picket must never say PASS while it is blind,
+# and must say that it is blind within max_lag and one bucket. Sourced by tests/e2e/mock.sh.
+
+DRILL_SECONDS=55
+DRILL_MAX_LAG=15
+
+drill_policy() {
+	cat >"$work/drill.policy.yml" <<-YAML
+	name: drill
+	bake: 45s
+	max_lag: ${DRILL_MAX_LAG}s
+	outcomes:
+	    http_5xx: {p_abs: 0.05}
+	    authn_failure: {p_abs: 0.05}
+	    authz_denied: {p_abs: 0.05}
+	YAML
+}
+
+drill_watch() {
+	python3 "$here/drills.py" watch "$picket" "$(node_data drill)/picket.sock" drill "$@"
+}
+
+drill_said() { sed -n "s/^$1: //p" "$work/drill.said"; }
+
+# drill_verdict SERVICE: what the gate says now.
+drill_verdict() { drill_watch 0.1 "$1" | awk '{print $NF}'; }
+
+drill_is() { [ "$(drill_verdict "$1")" = "$2" ]; }
+
+# seconds_until LIMIT COMMAND...: sets SECONDS_TAKEN
+seconds_until() {
+	local began=$SECONDS
+	wait_for "$@"
+	local code=$?
+	SECONDS_TAKEN=$((SECONDS - began))
+	return $code
+}
+
+# blind TEXT COMMAND...: after the command, the healthy canary is no PASS within max_lag, a bucket and a poll.
+blind() {
+	local text=$1
+	shift
+	"$@"
+	assert_ok "$text: the gate says STALE" seconds_until $((DRILL_MAX_LAG + 12)) drill_is healthy STALE
+	assert_ok "$text: within max_lag, a bucket and a poll" [ "$SECONDS_TAKEN" -le $((DRILL_MAX_LAG + 11)) ]
+	assert_equal "$text: and stays so" "STALE" "$(drill_watch 4 healthy | awk '{$1 = $2 = ""; print $3}')"
+}
+
+part_drills() {
+	section "canaries in trouble"
+	local service socket
+	mock_start logs-drill:4
+	drill_policy
+	node_config drill "$BROKER" logs-drill "lateness: 2s
+gate: {policies: [$work/drill.policy.yml]}
+provenance: {sequences: true, silent_after: 30s}"
+	assert_ok "the daemon starts" node_start drill
+	mkdir -p "$work/drills"
+	python3 "$here/drills.py" traffic "$BROKER" "$work/drills" 2>"$work/drills.log" &
+	e2e_pids[traffic]=$!
+	sleep 6
+	touch "$work/drills/fault"
+	drill_watch $DRILL_SECONDS >"$work/drill.said"
+	sed 's/^/    /' "$work/drill.said"
+	assert_match "the healthy canary passes: the drill is one" '^[0-9]+ .*PASS$' "$(drill_said healthy)"
+	for service in quiet_pod quiet_canary clock_behind clock_ahead lossy; do
+		assert_match "$service: never PASS" '^- ' "$(drill_said $service)"
+	done
+	assert_match "clock_ahead: and it says why" 'CLOCK:' \
+		"$(node drill gate --service clock_ahead --canary v2 --baseline v1 --policy drill 2>/dev/null)"
+	assert_match "lossy: and it says why" 'GAP:' \
+		"$(node drill gate --service lossy --canary v2 --baseline v1 --policy drill 2>/dev/null)"
+	assert_match "a replay of half a minute ago: not yet" '^(WAIT|STALE):' \
+		"$(node drill gate --service healthy --canary v2 --baseline v1 --policy drill \
+			--at "$(date -u -d '-40 seconds' +%Y-%m-%dT%H:%M:%SZ)" 2>/dev/null)"
+	blind "a broker that hangs" kill -STOP "${e2e_pids[mock]}"
+	kill -CONT "${e2e_pids[mock]}"
+	assert_ok "it goes on: PASS again" wait_for 60 drill_is healthy PASS
+	kill -STOP "${e2e_pids[drill]}"
+	assert_match "a daemon that hangs: UNAVAILABLE" UNAVAILABLE "$(drill_verdict healthy)"
+	kill -CONT "${e2e_pids[drill]}"
+	node_kill drill
+	assert_equal "a daemon that was killed: UNAVAILABLE" UNAVAILABLE "$(drill_verdict healthy)"
+	assert_ok "it starts again" node_start drill
+	assert_ok "caught up: PASS again, with the evidence of before" wait_for 60 drill_is healthy PASS
+	blind "a broker that is gone" mock_stop
+	touch "$work/drills/stop"
+	kill "${e2e_pids[traffic]}" 2>/dev/null
+	wait "${e2e_pids[traffic]}" 2>/dev/null
+	unset 'e2e_pids[traffic]'
+	node_stop drill
+}
