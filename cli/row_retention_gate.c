@@ -231,6 +231,19 @@ static enum status bucket_visit(struct turn *turn, const struct row *row, struct
 			 start_us >= pending_since(service, before_us));
 }
 
+/* What an instance is missing is of use to its own canary only, and that is judged within hours. */
+static enum status missing_visit(struct turn *turn, const struct row *row)
+{
+	struct missing_row missing;
+	enum status status = missing_decode(row->key, row->value, &missing, turn->err);
+	if (status != OK)
+		return turn_survive(turn, ROW_KIND_INSTANCES, status);
+	if (missing.last_us >= turn_before(turn, ROW_KIND_INSTANCES) ||
+	    turn_is_over(turn, ROW_KIND_INSTANCES))
+		return OK;
+	return turn_drop(turn, ROW_KIND_INSTANCES, row, false);
+}
+
 static enum status instance_visit(struct turn *turn, const struct row *row, struct bytes *seek,
 				  void *context)
 {
@@ -239,6 +252,8 @@ static enum status instance_visit(struct turn *turn, const struct row *row, stru
 	int64_t before_us = turn_before(turn, ROW_KIND_INSTANCES);
 	struct instance instance;
 	bool held = false;
+	if (service->mark == 'm')
+		return missing_visit(turn, row);
 	arena_reset(service->scratch);
 	enum status status = instance_decode(row->value, service->scratch, &instance, turn->err);
 	if (status != OK)
@@ -370,9 +385,9 @@ enum status gate_walk(struct turn *turn)
 		enum row_kind kind;
 		char mark;
 	} walks[] = {
-		{ROW_KIND_VERDICTS, 's'},  {ROW_KIND_VERDICTS, 'v'}, {ROW_KIND_BUCKETS, 'b'},
-		{ROW_KIND_FINDINGS, 'f'},  {ROW_KIND_VERDICTS, 'h'}, {ROW_KIND_VERDICTS, 'o'},
-		{ROW_KIND_INSTANCES, 'i'},
+		{ROW_KIND_VERDICTS, 's'},  {ROW_KIND_VERDICTS, 'v'},  {ROW_KIND_BUCKETS, 'b'},
+		{ROW_KIND_FINDINGS, 'f'},  {ROW_KIND_VERDICTS, 'h'},  {ROW_KIND_VERDICTS, 'o'},
+		{ROW_KIND_INSTANCES, 'm'}, {ROW_KIND_INSTANCES, 'i'},
 	};
 	struct service service cleanup(service_done) = {.arena = arena_new(SERVICE_BYTES_MAX),
 							.scratch = arena_new(ROW_BYTES_MAX)};

@@ -404,6 +404,26 @@ START_TEST(test_gate_instances)
 }
 END_TEST
 
+static void put_missing(const char *instance, int64_t last_us)
+{
+	const struct text names[] = {TEXT("shop"), text_of(instance)};
+	const struct missing_row row = {.missing = 1, .counted = 9, .last_us = last_us};
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
+	registry_key('m', names, 2, -1, &key);
+	missing_encode(&row, &value);
+	put(FAMILY_REGISTRY, &key, bytes_text(&value));
+}
+
+START_TEST(test_gate_missing)
+{
+	put_missing("pod-1", ago(70));
+	put_missing("pod-2", ago(1));
+	plan_and_enforce();
+	expect(ROW_KIND_INSTANCES, 1, 0);
+}
+END_TEST
+
 /* Rows that cannot be read stay and are counted; those beside them are judged as always. */
 START_TEST(test_damaged)
 {
@@ -458,6 +478,7 @@ int main(void)
 	tcase_add_test(tests, test_gate_gone);
 	tcase_add_test(tests, test_gate_override);
 	tcase_add_test(tests, test_gate_instances);
+	tcase_add_test(tests, test_gate_missing);
 	tcase_add_test(tests, test_damaged);
 	tcase_add_test(tests, test_full_disk);
 	suite_add_tcase(suite, tests);
