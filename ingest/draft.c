@@ -2,6 +2,9 @@
 
 #include <assert.h>
 
+/* An event gets some fields of picket's own as a rule: room for them saves copying all others. */
+enum { OWN_ROOM = 16 };
+
 void draft_begin(struct draft *draft)
 {
 	draft->round++;
@@ -90,33 +93,33 @@ static bool draft_full(struct draft *draft)
 	return true;
 }
 
+/* Member by member: an initialiser would clear all of it first, which costs as much again. */
 static struct draft_field *append(struct draft *draft, uint32_t *chain,
-				  const struct draft_name *name, struct value value)
+				  const struct draft_name *name, const struct value *value)
 {
 	assert(draft->count < DRAFT_FIELDS_MAX); /* draft_full() has been asked */
 	struct draft_field *field = &draft->fields[draft->count++];
-	*field = (struct draft_field){
-		.field = {.name = name->name, .id = name->id, .value = value},
-		.source = name->source,
-		.hash = name->hash,
-		.array = name->array,
-		.nested = name->nested,
-		.older = *chain,
-		.agent = name->agent,
-		.by = name->by,
-	};
+	field->field.name = name->name;
+	field->field.id = name->id;
+	field->field.value = *value;
+	field->source = name->source;
+	field->hash = name->hash;
+	field->array = name->array;
+	field->older = *chain;
+	field->dead = false;
+	field->nested = name->nested;
+	field->agent = name->agent;
+	field->by = name->by;
 	*chain = draft->count;
 	return field;
 }
 
-struct draft_field *draft_put(struct draft *draft, const struct draft_name *name,
-			      struct value value)
+/* A value for a name that had one before. */
+static struct draft_field *put_again(struct draft *draft, uint32_t *chain,
+				     const struct draft_name *name, const struct value *value)
 {
-	if (draft_full(draft))
-		return NULL;
-	uint32_t *chain = chain_of(draft, name);
-	const struct draft_field *old = *chain == 0 ? NULL : &draft->fields[*chain - 1];
-	if (old == NULL || old->dead)
+	const struct draft_field *old = &draft->fields[*chain - 1];
+	if (old->dead)
 		return append(draft, chain, name, value);
 	bool member = name->array != 0 && old->array == name->array && old->agent == name->agent;
 	if (member)
@@ -124,7 +127,7 @@ struct draft_field *draft_put(struct draft *draft, const struct draft_name *name
 	if (name->agent && !old->agent && !agent_knows_better(name->id))
 		return NULL;
 	if (is_protected(name->id)) {
-		settle_protected(draft, *chain, &value);
+		settle_protected(draft, *chain, value);
 		return append(draft, chain, name, value);
 	}
 	bool same_spelling = text_equal(old->source, name->source);
@@ -136,6 +139,16 @@ struct draft_field *draft_put(struct draft *draft, const struct draft_name *name
 	struct draft_field *field = append(draft, chain, name, value);
 	field->older = 0; /* the dead need not be walked again: a thousand duplicates stay cheap */
 	return field;
+}
+
+struct draft_field *draft_put(struct draft *draft, const struct draft_name *name,
+			      const struct value *value)
+{
+	if (draft_full(draft))
+		return NULL;
+	uint32_t *chain = chain_of(draft, name);
+	return *chain == 0 ? append(draft, chain, name, value)
+			   : put_again(draft, chain, name, value);
 }
 
 static struct draft_field *newest_alive(struct draft *draft, uint32_t newest)
@@ -156,7 +169,7 @@ struct draft_field *draft_find(struct draft *draft, const struct draft_name *nam
 	return newest_alive(draft, *chain_of(draft, name));
 }
 
-void draft_replace(struct draft *draft, const struct draft_name *name, struct value value)
+void draft_replace(struct draft *draft, const struct draft_name *name, const struct value *value)
 {
 	if (draft_full(draft))
 		return;
@@ -165,7 +178,7 @@ void draft_replace(struct draft *draft, const struct draft_name *name, struct va
 	(void)append(draft, chain, name, value);
 }
 
-void draft_fill(struct draft *draft, enum field_id id, struct value value)
+void draft_fill(struct draft *draft, enum field_id id, const struct value *value)
 {
 	const struct draft_name name = {.name = schema_info(id)->name, .id = id};
 	if (draft_get(draft, id) == NULL)
@@ -179,34 +192,39 @@ void draft_remove(struct draft *draft, struct draft_field *field)
 }
 
 /* How many fields that are not protected may stay, so that all protected ones do. */
-static size_t plain_room(const struct draft *draft, size_t *ret_alive)
+static size_t plain_room(const struct draft *draft)
+{
+	size_t protected_count = 0;
+	for (uint32_t i = 0; i < draft->count; i++)
+		protected_count +=
+			!draft->fields[i].dead && is_protected(draft->fields[i].field.id);
+	return protected_count >= EVENT_LOGGED_MAX ? 0 : EVENT_LOGGED_MAX - protected_count;
+}
+
+static size_t alive_count(const struct draft *draft)
 {
 	size_t alive = 0;
-	size_t protected_count = 0;
-	for (uint32_t i = 0; i < draft->count; i++) {
-		if (draft->fields[i].dead)
-			continue;
-		alive++;
-		protected_count += is_protected(draft->fields[i].field.id);
-	}
-	*ret_alive = alive;
-	return protected_count >= EVENT_LOGGED_MAX ? 0 : EVENT_LOGGED_MAX - protected_count;
+	for (uint32_t i = 0; i < draft->count; i++)
+		alive += !draft->fields[i].dead;
+	return alive;
 }
 
 enum status draft_finish(struct draft *draft, struct arena *arena, struct event *event)
 {
-	size_t alive = 0;
-	size_t room = plain_room(draft, &alive);
-	size_t capacity = alive < EVENT_LOGGED_MAX ? alive : EVENT_LOGGED_MAX;
-	struct field *fields = arena_alloc(arena, (capacity == 0 ? 1 : capacity) * sizeof *fields);
+	size_t alive = alive_count(draft);
+	bool all = alive <= EVENT_LOGGED_MAX;
+	size_t room = all ? alive : plain_room(draft);
+	size_t count_max = all ? alive : EVENT_LOGGED_MAX;
+	size_t capacity = count_max + OWN_ROOM;
+	struct field *fields = arena_alloc(arena, capacity * sizeof *fields);
 	if (fields == NULL)
 		return ENOMEMORY;
 	size_t count = 0;
-	for (uint32_t i = 0; i < draft->count && count < capacity; i++) {
+	for (uint32_t i = 0; i < draft->count && count < count_max; i++) {
 		const struct draft_field *field = &draft->fields[i];
 		if (field->dead)
 			continue;
-		if (!is_protected(field->field.id)) {
+		if (!all && !is_protected(field->field.id)) {
 			if (room == 0)
 				continue;
 			room--;

@@ -65,15 +65,20 @@ void draft_begin(struct draft *draft);
  * hides the nested path of that name (rules/RULES.md, D10). The answer is its field, or NULL when
  * it lost. */
 struct draft_field *draft_put(struct draft *draft, const struct draft_name *name,
-			      struct value value);
-/* Adds a field of the table that has no value yet. */
-void draft_fill(struct draft *draft, enum field_id id, struct value value);
+			      const struct value *value);
+/* Adds a field of the table unless it has a value. */
+void draft_fill(struct draft *draft, enum field_id id, const struct value *value);
 /* The newest value of a field of the table, or NULL. */
 struct draft_field *draft_get(struct draft *draft, enum field_id id);
 /* Adds a value instead of those that the name has. */
-void draft_replace(struct draft *draft, const struct draft_name *name, struct value value);
+void draft_replace(struct draft *draft, const struct draft_name *name, const struct value *value);
 /* The newest value of a name, or NULL. */
 struct draft_field *draft_find(struct draft *draft, const struct draft_name *name);
+static inline bool draft_has(struct draft *draft, const struct draft_name *name)
+{
+	bool never = name->id != FIELD_OTHER && draft->heads[name->id] == 0;
+	return !never && draft_find(draft, name) != NULL;
+}
 void draft_remove(struct draft *draft, struct draft_field *field);
 /* The final list: at most EVENT_LOGGED_MAX, protected fields before all others when it is full. */
 enum status draft_finish(struct draft *draft, struct arena *arena, struct event *event);

@@ -37,7 +37,7 @@ static struct finds look(const struct json_items *items)
 	struct finds finds = {0};
 	for (size_t i = 0; i < items->count; i++) {
 		const struct json_item *item = &items->items[i];
-		bool string = item->type == JSON_STRING && item->array == 0;
+		bool string = item->value.type == VALUE_STRING && item->array == 0;
 		if (text_starts(item->name, TEXT("kubernetes.")))
 			finds.kubernetes = true;
 		else if (!string)
@@ -50,7 +50,7 @@ static struct finds look(const struct json_items *items)
 			finds.stream = true;
 		else if (text_equal(item->name, TEXT("source_type")) ||
 			 (text_equal(item->name, TEXT("agent.type")) &&
-			  text_equal(item->text, TEXT("filebeat"))))
+			  text_equal(item->value.text, TEXT("filebeat"))))
 			finds.agent = true;
 	}
 	return finds;
@@ -97,7 +97,7 @@ enum reject envelope_open(struct decoder *decoder, struct unpacked *ret_unpacked
 	struct unpacked unpacked = {.record = &decoder->outer};
 	const struct json_item *item = decoder->raw ? NULL : line_item(decoder);
 	if (item != NULL) {
-		struct text line = trim(item->text);
+		struct text line = trim(item->value.text);
 		unpacked =
 			(struct unpacked){.envelope = &decoder->outer, .inner = item, .line = line};
 		if (line.size > 0 && line.data[0] == '{') {

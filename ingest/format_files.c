@@ -209,20 +209,6 @@ static enum status lower_names(struct formats *formats)
 	return status;
 }
 
-static bool alternatives_make(struct formats *formats)
-{
-	size_t count = 0;
-	for (size_t i = 0; i < formats->format_count; i++)
-		count += formats->formats[i].alternative_count;
-	formats->alternatives =
-		arena_alloc(formats->arena, (count + 1) * sizeof *formats->alternatives);
-	for (size_t i = 0; formats->alternatives != NULL && i < formats->format_count; i++)
-		for (size_t k = 0; k < formats->formats[i].alternative_count; k++)
-			formats->alternatives[formats->alternative_count++] = (struct alternative){
-				formats->formats[i].alternatives[k], &formats->formats[i]};
-	return formats->alternatives != NULL;
-}
-
 static enum status compile(struct formats *formats, const struct format_files *files,
 			   struct error *err)
 {
@@ -251,7 +237,7 @@ static enum status compile(struct formats *formats, const struct format_files *f
 		return error_set(err, ENOMEMORY, "no memory for the mappings");
 	qsort(formats->formats, formats->format_count, sizeof *formats->formats, by_rank);
 	note_decoded(formats);
-	if (!alternatives_make(formats))
+	if (formats_index(formats) != OK)
 		return error_set(err, ENOMEMORY, "no memory for the mappings");
 	return OK;
 }

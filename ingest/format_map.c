@@ -1,8 +1,11 @@
 /* A record and its format: which one it is, and what its names mean. The interpreter of the tables
- * that format_read.c makes.
+ * that format_table.c makes.
  *
- * The walk looks at every row of the format, but a row that waits for a source costs one test of a
- * bit when the record has none of that name; 100 rows are some 50 ns. */
+ * A record has some twenty of the names that mappings read, a format has a hundred rows and there
+ * are as many ways to recognise one. So nothing is walked that the record does not ask for: the
+ * names it has say which rows wait for them, and the marks it sets say which formats could be its
+ * own (each is filed under one of the marks that it needs, the one that the fewest others need).
+ * The order of the rows, and of the formats, still decides. */
 #include <assert.h>
 
 #include "ingest/format_private.h"
@@ -30,19 +33,30 @@ void seen_note(const struct formats *formats, struct seen *seen, const struct na
 	}
 }
 
+static bool marks_hold(const struct marks *asked, const struct marks *marks)
+{
+	uint64_t missing = 0;
+	for (size_t i = 0; i < FORMAT_MARKS_MAX / 64; i++)
+		missing |= asked->bits[i] & ~marks->bits[i];
+	return missing == 0;
+}
+
 const struct format *format_recognise(const struct formats *formats, const struct seen *seen,
 				      const struct format *behind)
 {
-	const struct alternative *at = formats->alternatives;
-	const struct alternative *end = at + formats->alternative_count;
-	for (; at < end; at++) {
-		uint64_t missing = 0;
-		for (size_t i = 0; i < FORMAT_MARKS_MAX / 64; i++)
-			missing |= at->asked.bits[i] & ~seen->marks.bits[i];
-		if (missing == 0 && at->format > behind) /* formats lie in their order */
-			return at->format;
-	}
-	return &formats->formats[formats->format_count - 1];
+	const struct format *best = &formats->formats[formats->format_count - 1];
+	for (size_t word = 0; word < FORMAT_MARKS_MAX / 64; word++)
+		for (uint64_t left = seen->marks.bits[word]; left != 0; left &= left - 1) {
+			size_t mark = word * 64 + (size_t)__builtin_ctzll(left);
+			const struct alternative *at = &formats->alternatives[formats->filed[mark]];
+			const struct alternative *end =
+				&formats->alternatives[formats->filed[mark + 1]];
+			for (; at < end; at++) /* formats lie in their order */
+				if (at->format < best && at->format > behind &&
+				    marks_hold(&at->asked, &seen->marks))
+					best = at->format;
+		}
+	return best;
 }
 
 /* Is there anything to take? An empty string, a null or an object says nothing. */
@@ -96,14 +110,11 @@ static void move_row(struct mapping *mapping, const struct row *row, struct draf
 	struct draft_field *there = draft_find(mapping->draft, &row->to);
 	if (there != NULL && !(from->agent && !there->agent))
 		return;
-	struct draft_name to = row->to;
-	to.by = row;
-	draft_replace(mapping->draft, &to, from->field.value);
+	draft_replace(mapping->draft, &row->to, &from->field.value);
 	draft_remove(mapping->draft, from);
 }
 
-/* The members of an array (the last FORMAT_MEMBERS_MAX), newest first; a single value is an array
- * of one. */
+/* The members of an array (the last FORMAT_MEMBERS_MAX), newest first. */
 static size_t members_of(const struct draft *draft, const struct draft_field *from, bool first,
 			 struct value members[FORMAT_MEMBERS_MAX])
 {
@@ -115,22 +126,37 @@ static size_t members_of(const struct draft *draft, const struct draft_field *fr
 			members[first ? 0 : count++] = at->field.value;
 		if (member && first)
 			count = 1;
-		if (array == 0 || at->older == 0)
+		if (at->older == 0)
 			break;
 	}
 	return count;
 }
 
-static void copy_row(struct mapping *mapping, const struct row *row, const struct draft_field *from)
+static void copy_members(struct mapping *mapping, const struct row *row,
+			 const struct draft_field *from)
 {
 	struct value members[FORMAT_MEMBERS_MAX];
 	size_t count = members_of(mapping->draft, from, row->first, members);
 	struct draft_name to = row->to;
 	to.array = count > 1 ? from->array : 0;
-	to.by = row;
 	while (count-- > 0)
 		if (convert(mapping, row, &members[count]))
-			(void)draft_put(mapping->draft, &to, members[count]);
+			(void)draft_put(mapping->draft, &to, &members[count]);
+}
+
+static void copy_value(struct mapping *mapping, const struct row *row,
+		       const struct draft_field *from)
+{
+	const struct value *given = &from->field.value;
+	if (!has_value(given))
+		return;
+	if (row->plain) {
+		(void)draft_put(mapping->draft, &row->to, given);
+		return;
+	}
+	struct value value = *given;
+	if (convert(mapping, row, &value))
+		(void)draft_put(mapping->draft, &row->to, &value);
 }
 
 static void row_apply(struct mapping *mapping, const struct row *row)
@@ -139,35 +165,36 @@ static void row_apply(struct mapping *mapping, const struct row *row)
 	struct draft_field *from = constant ? NULL : subject_field(mapping, row->from);
 	if (!constant && from == NULL)
 		return;
-	if (!clauses_hold(mapping, row->clauses, row->clause_count))
+	if (row->clause_count > 0 && !clauses_hold(mapping, row->clauses, row->clause_count))
 		return;
-	if (row->move && has_value(&from->field.value)) {
+	if (row->move && has_value(&from->field.value))
 		move_row(mapping, row, from);
+	else if (draft_has(mapping->draft, &row->to))
 		return;
-	}
-	if (draft_find(mapping->draft, &row->to) != NULL)
-		return;
-	if (!constant) {
-		copy_row(mapping, row, from);
-		return;
-	}
-	struct draft_name to = row->to;
-	to.by = row;
-	(void)draft_put(mapping->draft, &to, row->constant);
+	else if (constant)
+		(void)draft_put(mapping->draft, &row->to, &row->constant);
+	else if (from->array != 0)
+		copy_members(mapping, row, from);
+	else
+		copy_value(mapping, row, from);
 }
 
 void format_map(struct mapping *mapping)
 {
 	const struct format *format = mapping->format;
 	const struct seen *seen = mapping->seen;
-	for (size_t i = 0; i < format->row_count; i++) {
-		unsigned source = format->row_sources[i];
-		if (source != 0 &&
-		    (seen->present[(source - 1) / 64] >> ((source - 1) % 64) & 1) == 0)
-			continue;
-		if (format->rows[i].to.id != FIELD_TIMESTAMP)
-			row_apply(mapping, &format->rows[i]);
-	}
+	struct row_set rows = format->always;
+	for (size_t word = 0; word < FORMAT_SOURCES_MAX / 64; word++)
+		for (uint64_t left = seen->present[word]; left != 0; left &= left - 1) {
+			size_t source = word * 64 + (size_t)__builtin_ctzll(left);
+			for (size_t i = format->waiting_first[source];
+			     i < format->waiting_first[source + 1]; i++)
+				row_set_add(&rows, format->waiting[i]);
+		}
+	for (size_t word = 0; word * 64 < format->row_count; word++)
+		for (uint64_t left = rows.bits[word]; left != 0; left &= left - 1)
+			row_apply(mapping,
+				  &format->rows[word * 64 + (size_t)__builtin_ctzll(left)]);
 }
 
 bool format_time(struct mapping *mapping, bool agent, int64_t *ret_time_us)
@@ -188,10 +215,8 @@ bool format_time(struct mapping *mapping, bool agent, int64_t *ret_time_us)
 			continue;
 		/* The record's own @timestamp, though it reads as no time, is not thrown away. */
 		bool free = stamp == NULL || stamp->agent;
-		struct draft_name to = row->to;
-		to.by = row;
 		if (free)
-			draft_replace(draft, &to, value);
+			draft_replace(draft, &row->to, &value);
 		if (free && row->move)
 			draft_remove(draft, from);
 		return true;

@@ -3,6 +3,7 @@
  *   format_files.c    which files there are: built in, and of the operator
  *   format_read.c     one YAML file -> struct format: its rows, conditions and marks
  *   format_names.c    every name that any of them or the schema knows, hashed
+ *   format_table.c    rows by the source they wait for, formats by the mark they need
  *   format_map.c      a draft and its format -> the fields of the schema
  *   format_convert.c  one value -> another
  *
@@ -79,6 +80,7 @@ struct row {
 	bool move;  /* `from` becomes `to` */
 	bool first; /* of an array only the first member */
 	bool other; /* what is not among the words becomes `constant` */
+	bool plain; /* the value is taken as it is */
 	struct text after, after_last, before;
 	struct value constant;
 	const struct word *words;
@@ -93,6 +95,16 @@ struct marks {
 	uint64_t bits[FORMAT_MARKS_MAX / 64];
 };
 
+/* Rows of one format, but for those of @timestamp: format_time() has those. */
+struct row_set {
+	uint64_t bits[FORMAT_ROWS_MAX / 64];
+};
+
+static inline void row_set_add(struct row_set *rows, size_t row)
+{
+	rows->bits[row / 64] |= (uint64_t)1 << (row % 64);
+}
+
 struct logsource_row {
 	struct logsource logsource;
 	const struct clause *clauses;
@@ -103,8 +115,10 @@ struct format {
 	const char *name, *title, *file;
 	int rank;
 	const struct row *rows;
-	const uint16_t *row_sources; /* per row: its source + 1; 0: the row must be looked at */
 	size_t row_count;
+	struct row_set always;          /* rows that wait for no source */
+	const uint16_t *waiting;        /* rows by source: those of source s are waiting[from ..] */
+	const uint16_t *waiting_first;  /* waiting_first[s] to before waiting_first[s + 1] */
 	const struct row *const *times; /* rows whose target is @timestamp */
 	size_t time_count;
 	struct marks alternatives[FORMAT_ALTERNATIVES_MAX];
@@ -152,9 +166,8 @@ struct formats {
 	size_t source_count;
 	struct format formats[FORMATS_MAX]; /* by rank and name; the last is the fallback */
 	size_t format_count;
-	struct alternative
-		*alternatives; /* of all formats, in their order: one small table to walk */
-	size_t alternative_count;
+	struct alternative *alternatives;     /* of all formats, by the mark they are filed under */
+	uint16_t filed[FORMAT_MARKS_MAX + 1]; /* where those of a mark begin */
 };
 
 /* Which names of this record are known, and which marks are set. */
@@ -202,6 +215,8 @@ struct format_files {
 enum status format_read(struct formats *formats, const struct format_files *files,
 			const struct format_file *file, struct format *ret_format,
 			struct error *err);
+/* format_table.c: the tables of the hot path, when all files are read. ENOMEMORY only. */
+enum status formats_index(struct formats *formats);
 /* format_condition.c: tests and clauses. */
 enum status clauses_read(struct formats *formats, const struct yaml_node *node,
 			 const struct clause **ret_clauses, size_t *ret_count, struct error *err);

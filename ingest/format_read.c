@@ -156,6 +156,8 @@ static enum status row_add(struct reading_format *reading, const struct row *row
 				FORMAT_ROWS_MAX);
 	struct row *to = &reading->rows[reading->row_count];
 	*to = *row;
+	to->plain = row->as == AS_SAME && row->word_count == 0 &&
+		    row->after.size + row->after_last.size + row->before.size == 0;
 	if (from != NULL) {
 		enum status status = subject_read(reading->formats, from, &to->from, err);
 		if (status != OK)
@@ -300,24 +302,6 @@ static enum status rows_read(struct reading_format *reading, const struct yaml_n
 	return status;
 }
 
-/* The tables of the hot path: which source a row waits for, and which rows are times. */
-static enum status tables_make(struct arena *arena, struct format *format, struct error *err)
-{
-	uint16_t *sources = arena_alloc(arena, (format->row_count + 1) * sizeof *sources);
-	const struct row **times = arena_alloc(arena, (format->row_count + 1) * sizeof(void *));
-	if (sources == NULL || times == NULL)
-		return no_memory(err);
-	for (size_t i = 0; i < format->row_count; i++) {
-		const struct row *row = &format->rows[i];
-		sources[i] = row->from.source;
-		if (row->to.id == FIELD_TIMESTAMP)
-			times[format->time_count++] = row;
-	}
-	format->row_sources = sources;
-	format->times = times;
-	return OK;
-}
-
 static enum status head_read(struct formats *formats, const struct yaml_node *node,
 			     struct format *format, struct error *err)
 {
@@ -380,12 +364,12 @@ enum status format_read(struct formats *formats, const struct format_files *file
 	if (kept == NULL)
 		return no_memory(err);
 	memcpy(kept, rows, reading.row_count * sizeof *kept);
+	for (size_t i = 0; i < reading.row_count; i++)
+		kept[i].to.by = &kept[i];
 	format.rows = kept;
 	format.row_count = reading.row_count;
 	format.logsources = reading.logsources;
 	format.logsource_count = reading.logsource_count;
-	status = tables_make(formats->arena, &format, err);
-	if (status == OK)
-		*ret_format = format;
-	return status;
+	*ret_format = format;
+	return OK;
 }

@@ -48,6 +48,7 @@ struct path {
 	struct text kept; /* the name in memory that lasts; data == NULL: not yet */
 	size_t size;
 	uint32_t flags; /* JSON_BAD_NAME of this key or one above */
+	bool root;      /* the key is the name, as a whole */
 };
 
 struct walk {
@@ -127,15 +128,16 @@ void path_enter(struct walk *walk, const struct path *parent, struct path *path)
 	path->size = name_cut(walk->name, start + size);
 	if (path->size < start + path->key.size)
 		path->flags |= JSON_BAD_NAME;
-	else if (parent == NULL)
-		path->kept = path->key;
+	else
+		path->root = parent == NULL;
 }
 
 /* The name in memory that lasts as long as the event. */
 bool path_keep(struct walk *walk, struct path *path)
 {
 	if (path->kept.data == NULL)
-		path->kept = arena_copy(walk->arena, {walk->name, path->size});
+		path->kept =
+			path->root ? path->key : arena_copy(walk->arena, {walk->name, path->size});
 	return path->kept.data != NULL || fail(walk, JSON_MEMORY);
 }
 
@@ -184,29 +186,29 @@ double real_of(struct text token)
 }
 
 /* A number, true, false or null; false when the token is none of them. */
-bool scalar_read(struct text token, struct json_item *item)
+bool scalar_read(struct text token, struct value *ret_value)
 {
-	item->text = token;
+	ret_value->text = token;
 	bool integer = false;
 	if (!json_number_valid(token, &integer)) {
-		item->boolean = text_equal(token, TEXT("true"));
-		bool boolean = item->boolean || text_equal(token, TEXT("false"));
-		item->type = boolean ? JSON_BOOLEAN : JSON_NULL;
+		ret_value->boolean = text_equal(token, TEXT("true"));
+		bool boolean = ret_value->boolean || text_equal(token, TEXT("false"));
+		ret_value->type = boolean ? VALUE_BOOLEAN : VALUE_NULL;
 		if (!boolean)
-			item->text.size = 0;
+			ret_value->text.size = 0;
 		return boolean || text_equal(token, TEXT("null"));
 	}
 	if (integer) {
 		int64_t number = 0;
 		auto end = std::from_chars(token.data, token.data + token.size, number);
 		if (end.ec == std::errc()) {
-			item->type = JSON_INTEGER;
-			item->integer = number;
+			ret_value->type = VALUE_INTEGER;
+			ret_value->integer = number;
 			return true;
 		}
 	}
-	item->type = JSON_REAL;
-	item->real = real_of(token);
+	ret_value->type = VALUE_REAL;
+	ret_value->real = real_of(token);
 	return true;
 }
 
@@ -225,13 +227,13 @@ bool walk_string(struct walk *walk, struct text inside, bool escaped, struct pat
 			return fail(walk, JSON_BROKEN);
 		return walk->result == JSON_OK;
 	}
-	item->type = JSON_STRING;
-	item->text = inside;
+	item->value.type = VALUE_STRING;
+	item->value.text = inside;
 	item->array = array;
-	return !escaped || unescape(walk, inside, &item->text);
+	return !escaped || unescape(walk, inside, &item->value.text);
 }
 
-bool walk_scalar(struct walk *walk, ondemand::value value, struct text token, struct path *path,
+bool walk_scalar(struct walk *walk, ondemand::value &value, struct text token, struct path *path,
 		 uint32_t array)
 {
 	if (token.size > 0 && token.data[0] == '"') {
@@ -246,16 +248,15 @@ bool walk_scalar(struct walk *walk, ondemand::value value, struct text token, st
 			return fail(walk, JSON_BROKEN);
 		return walk_string(walk, {start, size}, escaped, path, array);
 	}
-	struct json_item read = {};
-	if (!scalar_read(token, &read))
-		return fail(walk, JSON_BROKEN);
+	/* Read where it stays: a copy of what was just written piece by piece stalls. */
+	struct value left_out = {};
 	struct json_item *item = item_new(walk, path);
-	if (item == NULL)
-		return walk->result == JSON_OK;
-	read.name = item->name;
-	read.nested = item->nested;
-	read.array = array;
-	*item = read;
+	if (item == NULL && walk->result != JSON_OK)
+		return false;
+	if (!scalar_read(token, item == NULL ? &left_out : &item->value))
+		return fail(walk, JSON_BROKEN);
+	if (item != NULL)
+		item->array = array;
 	return true;
 }
 
@@ -271,8 +272,8 @@ bool walk_deep(struct walk *walk, std::string_view raw, struct path *path, uint3
 	struct json_item *item = item_new(walk, path);
 	if (item == NULL)
 		return walk->result == JSON_OK;
-	item->text = text;
-	item->type = JSON_STRING;
+	item->value.text = text;
+	item->value.type = VALUE_STRING;
 	item->array = array;
 	return true;
 }
@@ -282,7 +283,7 @@ bool walk_empty(struct walk *walk, struct path *path, uint32_t array)
 	struct json_item *item = item_new(walk, path);
 	if (item == NULL)
 		return walk->result == JSON_OK;
-	item->type = JSON_EMPTY;
+	item->value.type = VALUE_EMPTY;
 	item->array = array;
 	return true;
 }
@@ -293,7 +294,7 @@ bool walk_object(struct walk *walk, ondemand::object object, struct path *parent
 bool walk_array(struct walk *walk, ondemand::array array, struct path *path, unsigned depth,
 		uint32_t number);
 
-bool walk_value(struct walk *walk, ondemand::value value, struct path *path, unsigned depth,
+bool walk_value(struct walk *walk, ondemand::value &value, struct path *path, unsigned depth,
 		uint32_t array)
 {
 	struct text token = token_text(value.raw_json_token());
@@ -353,9 +354,10 @@ bool walk_object(struct walk *walk, ondemand::object object, struct path *parent
 {
 	bool empty = true;
 	for (auto result : object) {
-		ondemand::field field;
-		if (std::move(result).get(field) != simdjson::SUCCESS)
+		if (result.error() != simdjson::SUCCESS)
 			return fail(walk, JSON_BROKEN);
+		/* In place: a copy of what simdjson has just written piece by piece stalls. */
+		ondemand::field &&field = std::move(result).value_unsafe();
 		empty = false;
 		struct path path = {};
 		if (!key_read(walk, field.key(), &path))

@@ -6,7 +6,8 @@
  *
  * Names: the keys from the root joined with dots. Members of an array have the array's name and one
  * `array` number (of the outermost array, unique in the record), so that a repeated name can be
- * told from an array. Empty arrays and objects are JSON_EMPTY.
+ * told from an array. Empty arrays and objects are VALUE_EMPTY. A number that no double can hold is
+ * cut to its range.
  *
  * Invariant: json_walk() says JSON_OK only when every byte of the record has been checked: nothing
  * comes out of a record that turns out to be broken further on. What json_walk() accepts,
@@ -18,9 +19,7 @@
 #ifndef PICKET_INGEST_JSON_H
 #define PICKET_INGEST_JSON_H
 
-#include <stdint.h>
-
-#include "rules/text.h"
+#include "rules/value.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -44,20 +43,11 @@ enum json_result {
 	JSON_MEMORY,     /* the arena is full */
 };
 
-/* The order is that of enum value_type in rules/event.h (asserted in normalise.c). */
-enum json_kind { JSON_NULL, JSON_BOOLEAN, JSON_INTEGER, JSON_REAL, JSON_STRING, JSON_EMPTY };
-
 struct json_item {
 	struct text name;
-	struct text text; /* strings: unescaped; numbers, booleans: as written; deep: JSON text */
-	union {
-		bool boolean;
-		int64_t integer;
-		double real; /* finite: what a double cannot hold is cut to its range */
-	};
-	uint32_t array; /* 0 = not in an array */
-	bool nested;    /* the name is a path of several keys, not one key of the record */
-	enum json_kind type;
+	struct value value; /* text: strings unescaped; deep values: their JSON text */
+	uint32_t array;     /* 0 = not in an array */
+	bool nested;        /* the name is a path of several keys, not one key of the record */
 };
 
 enum json_flag {

@@ -12,10 +12,6 @@
 
 #include "ingest/decoder_private.h"
 
-_Static_assert((int)JSON_NULL == VALUE_NULL && (int)JSON_BOOLEAN == VALUE_BOOLEAN &&
-		       (int)JSON_INTEGER == VALUE_INTEGER && (int)JSON_REAL == VALUE_REAL &&
-		       (int)JSON_STRING == VALUE_STRING && (int)JSON_EMPTY == VALUE_EMPTY,
-	       "json_kind is value_type");
 _Static_assert((int)JSON_DEPTH_MAX == (int)EVENT_DEPTH_MAX &&
 		       (int)JSON_NAME_MAX == (int)EVENT_NAME_MAX &&
 		       (int)JSON_ITEMS_MAX == (int)EVENT_LOGGED_MAX,
@@ -44,17 +40,16 @@ static struct text value_cut(struct draft *draft, struct text t)
 	return t;
 }
 
-static struct value value_of(struct draft *draft, const struct json_item *item)
+/* A value as it may be kept: itself, or cut, in *room. Nearly all are themselves, and not copied.
+ */
+static const struct value *value_fit(struct draft *draft, const struct value *value,
+				     struct value *room)
 {
-	struct value value = {.type = (enum value_type)item->type,
-			      .text = value_cut(draft, item->text)};
-	if (item->type == JSON_BOOLEAN)
-		value.boolean = item->boolean;
-	else if (item->type == JSON_REAL)
-		value.real = item->real;
-	else if (item->type == JSON_INTEGER)
-		value.integer = item->integer;
-	return value;
+	if (value->text.size <= EVENT_VALUE_MAX)
+		return value;
+	*room = *value;
+	room->text = value_cut(draft, value->text);
+	return room;
 }
 
 /* Names only picket may set: a payload that could claim them could claim to be another tenant. */
@@ -93,22 +88,20 @@ static struct text label_name(struct arena *arena, struct text name)
 /* Puts a value under the canonical name of its source; NULL when it lost to another, or must not
  * be.
  */
-static struct draft_field *put_value(struct work *work, struct draft_name name, struct value value)
+static struct draft_field *put_value(struct work *work, struct text source, struct draft_name *name,
+				     const struct value *value)
 {
 	const struct formats *formats = work->mapping.formats;
-	const struct text source = name.source;
-	name.name = source;
-	name.hash = name_hash(source);
-	const struct name_info *info = names_find(&formats->names, source, name.hash);
-	if (info != NULL && info->id != FIELD_OTHER) {
-		name.id = info->id;
-		name.name = schema_info(info->id)->name;
-	}
-	if (is_provenance(source, name.id)) {
+	name->hash = name_hash(source);
+	const struct name_info *info = names_find(&formats->names, source, name->hash);
+	name->id = info == NULL ? FIELD_OTHER : info->id;
+	name->name = name->id == FIELD_OTHER ? source : schema_info(name->id)->name;
+	name->source = source;
+	if (is_provenance(source, name->id)) {
 		work->draft->quality |= QUALITY_PROVENANCE;
 		return NULL;
 	}
-	struct draft_field *field = draft_put(work->draft, &name, value);
+	struct draft_field *field = draft_put(work->draft, name, value);
 	if (field != NULL && info != NULL && !work->raw)
 		seen_note(formats, work->mapping.seen, info, field, work->draft);
 	return field;
@@ -129,9 +122,10 @@ static enum reject put_item(struct work *work, const struct json_item *item, boo
 		if (source.data == NULL)
 			return REJECT_MEMORY;
 	}
-	const struct draft_name name = {
-		.source = source, .array = item->array, .nested = item->nested, .agent = agent};
-	struct draft_field *field = put_value(work, name, value_of(work->draft, item));
+	struct draft_name name = {.array = item->array, .nested = item->nested, .agent = agent};
+	struct value room;
+	struct draft_field *field =
+		put_value(work, source, &name, value_fit(work->draft, &item->value, &room));
 	const struct text wanted = work->decoder->options.time_field;
 	if (field != NULL && wanted.size > 0 && text_equal(item->name, wanted))
 		work->time_field = field;
@@ -166,9 +160,9 @@ static enum reject put_all(struct work *work, const struct unpacked *unpacked)
 		const struct field_info *message = schema_info(FIELD_MESSAGE);
 		const struct draft_name name = {
 			.name = message->name, .source = message->name, .id = FIELD_MESSAGE};
-		(void)draft_put(draft, &name,
-				(struct value){.type = VALUE_STRING,
-					       .text = value_cut(draft, unpacked->line)});
+		const struct value line = {.type = VALUE_STRING,
+					   .text = value_cut(draft, unpacked->line)};
+		(void)draft_put(draft, &name, &line);
 	}
 	if (unpacked->broken)
 		draft->quality |= QUALITY_INNER;
@@ -253,9 +247,9 @@ static void unwrap(struct work *work, struct text prefix)
 		if (field->dead || field->agent || !text_starts(field->source, prefix) ||
 		    field->source.size == prefix.size)
 			continue;
-		const struct draft_name name = {.source = text_cut(field->source, prefix.size),
-						.array = field->array};
-		if (put_value(work, name, field->field.value) != NULL)
+		struct draft_name name = {.array = field->array};
+		if (put_value(work, text_cut(field->source, prefix.size), &name,
+			      &field->field.value) != NULL)
 			draft_remove(draft, field);
 	}
 }

@@ -106,8 +106,8 @@ void otlp_put_text(struct otlp_list *list, struct otlp_place place, struct text 
 	struct json_item *item = item_new(list, place);
 	if (item == NULL)
 		return;
-	item->type = JSON_STRING;
-	item->text = text.size == 0 ? TEXT("") : text;
+	item->value.type = VALUE_STRING;
+	item->value.text = text.size == 0 ? TEXT("") : text;
 }
 
 static struct text print(struct otlp_list *list, struct text text)
@@ -126,9 +126,9 @@ void otlp_put_integer(struct otlp_list *list, struct otlp_place place, int64_t i
 	struct text text = arena_print(list->arena, "%lld", (long long)integer);
 	if (text.data == NULL)
 		(void)fail(list, REJECT_MEMORY);
-	item->type = JSON_INTEGER;
-	item->integer = integer;
-	item->text = text;
+	item->value.type = VALUE_INTEGER;
+	item->value.integer = integer;
+	item->value.text = text;
 }
 
 /* JSON has no infinity and no NaN: they become the largest number, and null. */
@@ -144,9 +144,9 @@ void otlp_put_real(struct otlp_list *list, struct otlp_place place, double real)
 	struct json_item *item = item_new(list, place);
 	if (item == NULL)
 		return;
-	item->type = JSON_REAL;
-	item->real = real;
-	item->text = print(list, number_print(real, buffer));
+	item->value.type = VALUE_REAL;
+	item->value.real = real;
+	item->value.text = print(list, number_print(real, buffer));
 }
 
 void otlp_put_boolean(struct otlp_list *list, struct otlp_place place, bool boolean)
@@ -154,23 +154,23 @@ void otlp_put_boolean(struct otlp_list *list, struct otlp_place place, bool bool
 	struct json_item *item = item_new(list, place);
 	if (item == NULL)
 		return;
-	item->type = JSON_BOOLEAN;
-	item->boolean = boolean;
-	item->text = boolean ? TEXT("true") : TEXT("false");
+	item->value.type = VALUE_BOOLEAN;
+	item->value.boolean = boolean;
+	item->value.text = boolean ? TEXT("true") : TEXT("false");
 }
 
 void otlp_put_null(struct otlp_list *list, struct otlp_place place)
 {
 	struct json_item *item = item_new(list, place);
 	if (item != NULL)
-		item->type = JSON_NULL;
+		item->value.type = VALUE_NULL;
 }
 
 void otlp_put_empty(struct otlp_list *list, struct otlp_place place)
 {
 	struct json_item *item = item_new(list, place);
 	if (item != NULL)
-		item->type = JSON_EMPTY;
+		item->value.type = VALUE_EMPTY;
 }
 
 void otlp_put_bytes(struct otlp_list *list, struct otlp_place place, struct text bytes)

@@ -45,11 +45,11 @@ static const struct json_item *body_of(const struct decoder *decoder)
 	const struct json_item *body = NULL;
 	for (size_t i = 0; i < decoder->attributes.count; i++) {
 		const struct json_item *item = &decoder->attributes.items[i];
-		if (text_equal(item->name, TEXT("body")) && item->type == JSON_STRING &&
+		if (text_equal(item->name, TEXT("body")) && item->value.type == VALUE_STRING &&
 		    item->array == 0)
 			body = item;
 	}
-	if (body == NULL || body->text.size == 0 || body->text.data[0] != '{')
+	if (body == NULL || body->value.text.size == 0 || body->value.text.data[0] != '{')
 		return NULL;
 	bool decoded = says_decoded(decoder, &decoder->attributes) ||
 		       says_decoded(decoder, &decoder->outer);
@@ -63,7 +63,7 @@ static enum reject body_open(struct decoder *decoder, const struct json_item *bo
 	struct json_items *outer = &decoder->outer;
 	size_t count = outer->count + decoder->attributes.count;
 	bool broken = false;
-	enum reject why = line_open(decoder, body->text, &broken);
+	enum reject why = line_open(decoder, body->value.text, &broken);
 	unpacked->broken = broken;
 	if (why != ACCEPTED || broken)
 		return why;

@@ -41,7 +41,7 @@ static void read_level(struct draft *draft, struct text line)
 			if (word.data[0] == '[')
 				word = (struct text){word.data + 1, word.size - 2};
 			draft_fill(draft, FIELD_LOG_LEVEL,
-				   (struct value){.type = VALUE_STRING, .text = word});
+				   &(struct value){.type = VALUE_STRING, .text = word});
 			return;
 		}
 		at = end;
@@ -77,7 +77,7 @@ static void fill_text(struct draft *draft, enum field_id id, struct text text)
 {
 	assert(id != FIELD_OTHER);
 	if (text.size > 0)
-		draft_fill(draft, id, (struct value){.type = VALUE_STRING, .text = text});
+		draft_fill(draft, id, &(struct value){.type = VALUE_STRING, .text = text});
 }
 
 void plain_line_read(struct draft *draft, struct text line)

@@ -20,6 +20,7 @@
 #include "rules/arena.h"
 #include "rules/bytes.h"
 #include "rules/schema.h"
+#include "rules/value.h"
 
 enum {
 	EVENT_LOGGED_MAX = 1024, /* values that come from the log itself */
@@ -40,25 +41,6 @@ struct origin {
 
 /* Total order: topic bytes, partition, offset, index. */
 int origin_compare(const struct origin *a, const struct origin *b);
-
-enum value_type {
-	VALUE_NULL,
-	VALUE_BOOLEAN,
-	VALUE_INTEGER, /* a JSON number without fraction or exponent that fits int64 */
-	VALUE_REAL,    /* any other JSON number; text keeps its digits */
-	VALUE_STRING,
-	VALUE_EMPTY, /* an empty array or object: the field exists and has no member */
-};
-
-struct value {
-	enum value_type type;
-	union {
-		bool boolean;
-		int64_t integer;
-		double real;
-	};
-	struct text text; /* strings: the bytes. numbers: as written. booleans: true/false */
-};
 
 struct field {
 	struct text name;

@@ -154,6 +154,8 @@ int main(int argc, char **argv)
 	printf("%-11s %8s %10s %10s %10s %8s\n", "format", "bytes", "all ns", "without ns",
 	       "mapping ns", "bar ns");
 	for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
+		if (argc > 2 && strcmp(argv[2], samples[i].format) != 0)
+			continue;
 		bool is_otlp = samples[i].record == otlp;
 		double all = measure(mapping, arena, i, false, rounds);
 		double without = measure(is_otlp ? mapping : raw, arena, i, true, rounds);

@@ -70,12 +70,12 @@ static const struct json_item *item_of(const char *name)
 	return NULL;
 }
 
-static void check_text(const char *name, enum json_kind type, const char *text)
+static void check_text(const char *name, enum value_type type, const char *text)
 {
 	const struct json_item *item = item_of(name);
-	ck_assert_int_eq(item->type, type);
-	ck_assert_msg(text_equal(item->text, text_of(text)), "%s is %.*s", name,
-		      TEXT_ARG(item->text));
+	ck_assert_int_eq(item->value.type, type);
+	ck_assert_msg(text_equal(item->value.text, text_of(text)), "%s is %.*s", name,
+		      TEXT_ARG(item->value.text));
 }
 
 START_TEST(flattens)
@@ -85,15 +85,15 @@ START_TEST(flattens)
 			  "\"h\":{},\"i\":[],\"j\":null,\"k.l\":-0.5e1}")),
 		JSON_OK);
 	ck_assert_uint_eq(items.count, 10);
-	check_text("a", JSON_INTEGER, "1");
-	check_text("b.c", JSON_STRING, "x");
-	check_text("b.d.e", JSON_BOOLEAN, "true");
-	check_text("f.g", JSON_INTEGER, "3");
-	check_text("h", JSON_EMPTY, "");
-	check_text("i", JSON_EMPTY, "");
-	check_text("j", JSON_NULL, "");
-	check_text("k.l", JSON_REAL, "-0.5e1");
-	ck_assert_double_eq(item_of("k.l")->real, -5.0);
+	check_text("a", VALUE_INTEGER, "1");
+	check_text("b.c", VALUE_STRING, "x");
+	check_text("b.d.e", VALUE_BOOLEAN, "true");
+	check_text("f.g", VALUE_INTEGER, "3");
+	check_text("h", VALUE_EMPTY, "");
+	check_text("i", VALUE_EMPTY, "");
+	check_text("j", VALUE_NULL, "");
+	check_text("k.l", VALUE_REAL, "-0.5e1");
+	ck_assert_double_eq(item_of("k.l")->value.real, -5.0);
 	ck_assert_uint_eq(item_of("f")->array, item_of("f.g")->array); /* one outermost array */
 	ck_assert_uint_ne(item_of("f")->array, 0);
 	ck_assert_uint_ne(item_of("f")->array, item_of("i")->array);
@@ -102,7 +102,7 @@ START_TEST(flattens)
 	ck_assert_int_eq(walk(TEXT("{}")), JSON_OK);
 	ck_assert_uint_eq(items.count, 0);
 	ck_assert_int_eq(walk(TEXT("{\"x\":{\"\":1}}")), JSON_OK);
-	check_text("x.", JSON_INTEGER, "1");
+	check_text("x.", VALUE_INTEGER, "1");
 }
 END_TEST
 
@@ -110,8 +110,8 @@ START_TEST(both_values_of_a_duplicate_key_are_seen)
 {
 	ck_assert_int_eq(walk(TEXT("{\"u\":1,\"u\":2,\"u\":[3]}")), JSON_OK);
 	ck_assert_uint_eq(items.count, 3);
-	ck_assert_int_eq(items.items[0].integer, 1);
-	ck_assert_int_eq(items.items[1].integer, 2);
+	ck_assert_int_eq(items.items[0].value.integer, 1);
+	ck_assert_int_eq(items.items[1].value.integer, 2);
 	ck_assert_uint_ne(items.items[2].array, 0);
 }
 END_TEST
@@ -123,18 +123,18 @@ START_TEST(numbers)
 				   "\"e\":-9223372036854775809,\"f\":1e999,\"g\":-1e999,"
 				   "\"h\":1e-999,\"i\":-0,\"j\":0.1,\"k\":1675078743.269714}")),
 			 JSON_OK);
-	ck_assert_int_eq(item_of("a")->integer, INT64_MAX);
-	ck_assert_int_eq(item_of("b")->integer, INT64_MIN);
-	check_text("c", JSON_REAL, "9223372036854775808");
-	check_text("d", JSON_REAL, "18446744073709551617");
-	ck_assert_double_eq(item_of("d")->real, 18446744073709551616.0);
-	check_text("e", JSON_REAL, "-9223372036854775809");
-	ck_assert(isfinite(item_of("f")->real) && item_of("f")->real > 1e308);
-	ck_assert(isfinite(item_of("g")->real) && item_of("g")->real < -1e308);
-	ck_assert_double_eq(item_of("h")->real, 0);
-	check_text("i", JSON_INTEGER, "-0");
-	ck_assert_double_eq(item_of("j")->real, 0.1);
-	ck_assert_double_eq(item_of("k")->real, 1675078743.269714);
+	ck_assert_int_eq(item_of("a")->value.integer, INT64_MAX);
+	ck_assert_int_eq(item_of("b")->value.integer, INT64_MIN);
+	check_text("c", VALUE_REAL, "9223372036854775808");
+	check_text("d", VALUE_REAL, "18446744073709551617");
+	ck_assert_double_eq(item_of("d")->value.real, 18446744073709551616.0);
+	check_text("e", VALUE_REAL, "-9223372036854775809");
+	ck_assert(isfinite(item_of("f")->value.real) && item_of("f")->value.real > 1e308);
+	ck_assert(isfinite(item_of("g")->value.real) && item_of("g")->value.real < -1e308);
+	ck_assert_double_eq(item_of("h")->value.real, 0);
+	check_text("i", VALUE_INTEGER, "-0");
+	ck_assert_double_eq(item_of("j")->value.real, 0.1);
+	ck_assert_double_eq(item_of("k")->value.real, 1675078743.269714);
 }
 END_TEST
 
@@ -145,12 +145,12 @@ START_TEST(strings)
 			"{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\",\"b\":\"\\u00e9\\u20ac\\ud83d\\ude00\","
 			"\"c\":\"a\\u0000b\",\"d\":\"\",\"\\u0065\":\"key\",\"f\":\"\\\\\"}")),
 		JSON_OK);
-	check_text("a", JSON_STRING, "\"\\/\b\f\n\r\t");
-	check_text("b", JSON_STRING, "\u00e9\u20ac\U0001f600");
-	ck_assert(text_equal(item_of("c")->text, TEXT("a\0b")));
-	check_text("d", JSON_STRING, "");
-	check_text("e", JSON_STRING, "key");
-	check_text("f", JSON_STRING, "\\");
+	check_text("a", VALUE_STRING, "\"\\/\b\f\n\r\t");
+	check_text("b", VALUE_STRING, "\u00e9\u20ac\U0001f600");
+	ck_assert(text_equal(item_of("c")->value.text, TEXT("a\0b")));
+	check_text("d", VALUE_STRING, "");
+	check_text("e", VALUE_STRING, "key");
+	check_text("f", VALUE_STRING, "\\");
 }
 END_TEST
 
@@ -235,10 +235,11 @@ START_TEST(depth)
 		for (int object = 0; object < 2; object++) {
 			struct text record = nested(object ? '{' : '[', levels[i], true);
 			ck_assert_int_eq(walk(record), JSON_OK);
-			check_text("z", JSON_INTEGER, "7");
+			check_text("z", VALUE_INTEGER, "7");
 			bool cut = levels[i] >= JSON_DEPTH_MAX;
 			ck_assert_uint_eq(items.flags & JSON_CUT_DEPTH, cut ? JSON_CUT_DEPTH : 0);
-			ck_assert_int_eq(items.items[0].type, cut ? JSON_STRING : JSON_INTEGER);
+			ck_assert_int_eq(items.items[0].value.type,
+					 cut ? VALUE_STRING : VALUE_INTEGER);
 			/* One byte wrong in the depth: nothing of the record comes out. */
 			char *bytes = (char *)record.data;
 			char *middle = memchr(bytes, '1', record.size);
@@ -279,7 +280,7 @@ START_TEST(too_many_values)
 	ck_assert_int_eq(walk((struct text){record, size}), JSON_OK);
 	ck_assert_uint_eq(items.count, JSON_ITEMS_MAX + 1);
 	ck_assert_uint_eq(items.flags, JSON_CUT_ITEMS);
-	check_text("user.id", JSON_STRING, "last");
+	check_text("user.id", VALUE_STRING, "last");
 	record[size - 1] = ']';
 	ck_assert_int_eq(walk((struct text){record, size}), JSON_BROKEN);
 	free(record);

@@ -96,19 +96,19 @@ static void compare_value(struct json_object *theirs, const char *name, struct t
 			ours = &items.items[i];
 	ck_assert_msg(ours != NULL, "%.*s: no %s", TEXT_ARG(record), name);
 	if (json_object_is_type(theirs, json_type_string))
-		ck_assert_msg(text_equal(ours->text,
+		ck_assert_msg(text_equal(ours->value.text,
 					 (struct text){json_object_get_string(theirs),
 						       (size_t)json_object_get_string_len(theirs)}),
 			      "%.*s: %s", TEXT_ARG(record), name);
-	else if (json_object_is_type(theirs, json_type_int) && ours->type == JSON_INTEGER)
-		ck_assert_int_eq(json_object_get_int64(theirs), ours->integer);
-	else if (json_object_is_type(theirs, json_type_double) && ours->type == JSON_REAL &&
+	else if (json_object_is_type(theirs, json_type_int) && ours->value.type == VALUE_INTEGER)
+		ck_assert_int_eq(json_object_get_int64(theirs), ours->value.integer);
+	else if (json_object_is_type(theirs, json_type_double) && ours->value.type == VALUE_REAL &&
 		 isfinite(json_object_get_double(theirs)))
-		ck_assert_double_eq(json_object_get_double(theirs), ours->real);
+		ck_assert_double_eq(json_object_get_double(theirs), ours->value.real);
 	else if (json_object_is_type(theirs, json_type_boolean))
-		ck_assert_int_eq(json_object_get_boolean(theirs), ours->boolean);
+		ck_assert_int_eq(json_object_get_boolean(theirs), ours->value.boolean);
 	else if (theirs == NULL)
-		ck_assert_int_eq(ours->type, JSON_NULL);
+		ck_assert_int_eq(ours->value.type, VALUE_NULL);
 }
 
 /* Top-level scalars only: nested names may collide with dotted ones, which json-c keeps apart. */
