@@ -4,6 +4,7 @@
  * while the answer is WAIT or STALE and --wait has not run out. A server that does not answer is
  * asked again too: only when time is up it is UNAVAILABLE. */
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -168,6 +169,27 @@ static void print_freshness(FILE *to, struct json_object *answer)
 	bytes_done(&lag);
 }
 
+/* For who watches: how the evidence went, bucket by bucket, and how long the bake still takes. */
+static void print_progress(FILE *to, struct json_object *answer)
+{
+	enum { BUCKETS_MAX = 60 };
+	double values[BUCKETS_MAX];
+	struct json_object *history = json_path(answer, "e_history");
+	double alpha = json_object_get_double(json_path(answer, "alpha"));
+	size_t count = history == NULL ? 0 : json_object_array_length(history);
+	double left = json_object_get_double(json_path(answer, "window.bake_left_s"));
+	if (left > 0)
+		(void)fprintf(to, "bake: %.0f s to go\n", left);
+	if (count == 0 || !(alpha > 0 && alpha < 1))
+		return;
+	count = count < BUCKETS_MAX ? count : BUCKETS_MAX;
+	for (size_t i = 0; i < count; i++)
+		values[i] =
+			log(fmax(1, json_object_get_double(json_object_array_get_idx(history, i))));
+	(void)fputs("evidence, a full block is FAIL: ", to);
+	output_spark(to, values, count, log(1 / alpha));
+}
+
 static enum status print_text(struct session *session, struct json_object *answer,
 			      struct error *err)
 {
@@ -185,6 +207,8 @@ static enum status print_text(struct session *session, struct json_object *answe
 				      err);
 		print_thresholds(to, answer);
 	}
+	if (arguments_has(&session->arguments, "watch"))
+		print_progress(to, answer);
 	if (arguments_has(&session->arguments, "explain"))
 		print_explanation(to, answer);
 	(void)fflush(to);

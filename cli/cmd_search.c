@@ -7,7 +7,7 @@
 
 #include "cli/command.h"
 
-enum { FOLLOW_SECONDS = 1, SPARK_LEVELS = 8, PAGE_MAX = 10000 };
+enum { FOLLOW_SECONDS = 1, PAGE_MAX = 10000 };
 
 static const struct option search_options[] = {
 	{"fields", 0, "NAME,...", "only these fields of the events"},
@@ -46,25 +46,20 @@ static bool query_of(const struct session *session, struct bytes *to)
 	return !to->failed;
 }
 
-/* One line of blocks for the counts: the shape of a histogram at a glance. */
+/* The shape of a histogram at a glance. */
 static void print_spark(struct session *session, struct json_object *groups)
 {
 	size_t count = json_object_array_length(groups);
-	int64_t most = 1;
-	for (size_t i = 0; i < count; i++) {
-		int64_t own = json_object_get_int64(
+	double *values = calloc(count, sizeof *values);
+	double most = 1;
+	for (size_t i = 0; values != NULL && i < count; i++) {
+		values[i] = json_object_get_double(
 			json_path(json_object_array_get_idx(groups, i), "count"));
-		most = own > most ? own : most;
+		most = values[i] > most ? values[i] : most;
 	}
-	for (size_t i = 0; i < count; i++) {
-		int64_t own = json_object_get_int64(
-			json_path(json_object_array_get_idx(groups, i), "count"));
-		unsigned level = (unsigned)((double)own / (double)most * (SPARK_LEVELS - 1));
-		/* U+2581 to U+2588, one eighth to a full block */
-		char block[] = {(char)0xe2, (char)0x96, (char)(0x81 + level), '\0'};
-		(void)fputs(block, session->output.to);
-	}
-	(void)fputc('\n', session->output.to);
+	if (values != NULL)
+		output_spark(session->output.to, values, count, most);
+	free(values);
 }
 
 static int print_groups(struct session *session, struct json_object *groups, bool spark)

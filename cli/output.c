@@ -336,3 +336,18 @@ void output_text(FILE *to, const char *text)
 	if (escaped.size > 0) /* nothing is no address */
 		(void)fwrite(escaped.data, 1, escaped.size, to);
 }
+
+void output_spark(FILE *to, const double *values, size_t count, double most)
+{
+	enum { LEVELS = 8 };
+	for (size_t i = 0; i < count; i++) {
+		double part = most > 0 ? values[i] / most : 0;
+		part = part < 0 ? 0 : part > 1 ? 1 : part;
+		/* U+2581 to U+2588, one eighth to a full block */
+		char block[] = {(char)0xe2, (char)0x96,
+				(char)(0x81 + (unsigned)(part * (LEVELS - 1))), '\0'};
+		(void)fputs(block, to);
+	}
+	if (count > 0)
+		(void)fputc('\n', to);
+}

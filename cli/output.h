@@ -72,6 +72,9 @@ void output_lines(const struct output *output, struct json_object *array);
 /* Text for a person: escaped, line breaks kept. */
 void output_text(FILE *to, const char *text);
 /* The cell of an object as a person sees it, not yet escaped. */
+/* A full line of blocks, one for each of the values: which is highest, and what came before. `most`
+ * is a full block, 0 or less the smallest one. No line for no value. */
+void output_spark(FILE *to, const double *values, size_t count, double most);
 void output_cell(struct json_object *value, enum cell_kind kind, struct bytes *to);
 
 #endif

@@ -9,6 +9,7 @@
  * always a string. Times are RFC 3339 or null; numbers that do not exist are null. */
 
 enum { SCORE_PASS = 100, SCORE_OPEN = 50, SCORE_FAIL = 0 };
+enum { HISTORY = 60 }; /* buckets: ten minutes */
 
 static const double US_PER_SECOND = 1e6;
 
@@ -47,9 +48,8 @@ static void put_count(struct bytes *to, const char *name, uint64_t value)
 	put(to, digits);
 }
 
-static void put_number(struct bytes *to, const char *name, double value)
+static void put_value(struct bytes *to, double value)
 {
-	put_name(to, name);
 	if (!isfinite(value)) {
 		put(to, "null");
 		return;
@@ -61,6 +61,12 @@ static void put_number(struct bytes *to, const char *name, double value)
 		if (strchr("0123456789+-e", *at) == NULL)
 			*at = '.';
 	put(to, digits);
+}
+
+static void put_number(struct bytes *to, const char *name, double value)
+{
+	put_name(to, name);
+	put_value(to, value);
 }
 
 static void put_time(struct bytes *to, const char *name, int64_t time_us)
@@ -243,6 +249,15 @@ static void put_quality(struct bytes *to, const struct gate_query *query,
 	put(to, "}");
 }
 
+/* NaN before the canary is seen. */
+static double bake_left_s(const struct gate_query *query, const struct gate_result *result)
+{
+	if (result->step_start_us == INT64_MIN || result->as_of_us == INT64_MIN)
+		return NAN;
+	double baked_us = (double)result->as_of_us - (double)result->step_start_us;
+	return fmax(0, ((double)query->policy.bake_us - baked_us) / US_PER_SECOND);
+}
+
 static void put_window(struct bytes *to, const struct gate_query *query,
 		       const struct gate_result *result)
 {
@@ -252,7 +267,21 @@ static void put_window(struct bytes *to, const struct gate_query *query,
 	put_time(to, "end", result->as_of_us);
 	put_time(to, "step_start", result->step_start_us);
 	put_number(to, "bake_s", (double)query->policy.bake_us / US_PER_SECOND);
+	put_number(to, "bake_left_s", bake_left_s(query, result));
 	put(to, "}");
+}
+
+/* The evidence of a regression after each of the newest buckets. */
+static void put_history(struct bytes *to, const struct gate_result *result)
+{
+	size_t shown = result->moment_count < HISTORY ? result->moment_count : HISTORY;
+	put_name(to, "e_history");
+	put(to, "[");
+	for (size_t i = result->moment_count - shown; i < result->moment_count; i++) {
+		put(to, i == result->moment_count - shown ? "" : ",");
+		put_value(to, result->moments[i].e_all);
+	}
+	put(to, "]");
 }
 
 void gate_json(const struct gate_query *query, const struct gate_result *result, struct bytes *to)
@@ -279,6 +308,7 @@ void gate_json(const struct gate_query *query, const struct gate_result *result,
 	put_number(to, "beta", query->policy.beta);
 	put_number(to, "e_value", result->e_all);
 	put_number(to, "e_value_sup", result->e_all_sup);
+	put_history(to, result);
 	put_number(to, "p_value", fmin(1, 1 / fmax(result->e_all_sup, 1)));
 	put_lists(to, query, result);
 	put_quality(to, query, result);

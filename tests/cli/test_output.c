@@ -127,6 +127,20 @@ START_TEST(test_narrow_terminal)
 }
 END_TEST
 
+START_TEST(test_spark)
+{
+	const double values[] = {-1, 0, 4, 8, 9};
+	char *text = NULL;
+	size_t size = 0;
+	FILE *to = open_memstream(&text, &size);
+	output_spark(to, values, 5, 8);
+	output_spark(to, values, 0, 8);
+	(void)fclose(to);
+	ck_assert_str_eq(text, "\u2581\u2581\u2584\u2588\u2588\n");
+	free(text);
+}
+END_TEST
+
 START_TEST(test_empty_text)
 {
 	char *text = NULL;
@@ -161,6 +175,7 @@ int main(void)
 	tcase_add_test(all, test_json_is_escaped_not_filtered);
 	tcase_add_test(all, test_path);
 	tcase_add_test(all, test_figures);
+	tcase_add_test(all, test_spark);
 	tcase_add_test(all, test_empty_text);
 	tcase_add_test(all, test_narrow_terminal);
 	suite_add_tcase(suite, all);

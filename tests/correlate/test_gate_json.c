@@ -149,6 +149,27 @@ START_TEST(json_of_a_hard_finding)
 }
 END_TEST
 
+/* What is drawn while somebody watches: the newest buckets, and what is left of the bake. */
+START_TEST(json_of_the_way_there)
+{
+	enum { BUCKETS = 70, SHOWN = 60 };
+	struct gate_moment moments[BUCKETS] = {0};
+	for (int i = 0; i < BUCKETS; i++)
+		moments[i].e_all = i;
+	scene.result.moments = moments;
+	scene.result.moment_count = BUCKETS;
+	scene.result.step_start_us = scene.result.as_of_us - 60 * INT64_C(1000000);
+	json_object *object = parse_answer();
+	json_object *history = member(object, "e_history");
+	ck_assert_uint_eq(json_object_array_length(history), SHOWN);
+	ck_assert_double_eq_tol(json_object_get_double(json_object_array_get_idx(history, 0)),
+				BUCKETS - SHOWN, 1e-9);
+	ck_assert_double_eq_tol(
+		json_object_get_double(member(member(object, "window"), "bake_left_s")), 240, 1e-9);
+	json_object_put(object);
+}
+END_TEST
+
 START_TEST(verdicts_are_exit_codes)
 {
 	static const char *const NAMES[] = {"PASS", "FAIL",  "INCONCLUSIVE",
@@ -168,6 +189,7 @@ int main(void)
 	tcase_add_test(tests, json_of_hostile_names_and_nothing_known);
 	tcase_add_test(tests, json_of_a_hard_finding);
 	tcase_add_test(tests, verdicts_are_exit_codes);
+	tcase_add_test(tests, json_of_the_way_there);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
