@@ -259,12 +259,18 @@ int64_t cell_episode_end(const struct cell *cell, const struct episode *episode)
 	int64_t span_us = cell->unit->quiet_us;
 	int64_t last_us = episode->last_us;
 	int64_t delay_us = 0;
+	if (cell->gated != NULL && cell->gated->memory != NULL &&
+	    machine_of(cell->unit)->waiting_us != NULL) {
+		int64_t waiting_us =
+			machine_of(cell->unit)->waiting_us(cell->gated, episode->last_us, span_us);
+		last_us = waiting_us > last_us ? waiting_us : last_us;
+	}
 	for (size_t i = cell_entry_count(cell); i-- > 0;) {
 		bool contributes = false;
 		int64_t time_us = cell_entry(cell, i, &contributes);
 		if (time_us <= last_us)
 			break;
-		if (!contributes && time_within(last_us, time_us, span_us)) {
+		if (!contributes && time_within(episode->last_us, time_us, span_us)) {
 			last_us = time_us;
 			delay_us = cell->unit->delay_us;
 			break;

@@ -38,6 +38,10 @@ static void print_id(const unsigned char id[EPISODE_ID_BYTES], char to[ALERT_ID_
 /* Name, value, ...: a dedup key shows only the fields that the event had. */
 static void put_group(const struct cell *cell, struct bytes *to)
 {
+	if (unit_is_of_entities(cell->unit)) { /* a field and its value already */
+		bytes_put(to, cell->group.data, cell->group.size);
+		return;
+	}
 	struct cursor from = cursor_of(cell->group);
 	for (size_t i = 0; i < cell->unit->group_by_count; i++) {
 		struct text value = cursor_text(&from);

@@ -11,6 +11,7 @@
  * either end: where nobody wants the firings, entries in the middle of a long wait give theirs up,
  * as in window.c. */
 #include "correlate/gated.h"
+#include "correlate/risk.h"
 #include "correlate/sequence.h"
 
 #include <assert.h>
@@ -25,6 +26,7 @@ const struct machine *machine_of(const struct unit *unit)
 		[JUDGED_NAMES] = &names_machine,     [JUDGED_SEQUENCE] = &sequence_machine,
 		[JUDGED_TRAVEL] = &travel_machine,   [JUDGED_FIRST_SEEN] = &first_seen_machine,
 		[JUDGED_ABSENCE] = &absence_machine, [JUDGED_BASELINE] = &baseline_machine,
+		[JUDGED_RISK] = &risk_machine,
 	};
 	assert(unit->gated && (unsigned)unit->judged < sizeof machines / sizeof *machines);
 	return machines[unit->judged];
@@ -47,6 +49,9 @@ bool gated_value_fits(const struct unit *unit, const struct gated_value *value)
 	const struct correlation *correlation = unit->rule->correlation;
 	if (unit->type == CORRELATION_TEMPORAL)
 		return value->value < correlation->rule_count;
+	if (unit->judged == JUDGED_RISK)
+		return value->tag < RISK_TAGS &&
+		       (value->tag != RISK_SCORE || value->value <= RISK_SCORE_MAX);
 	if (unit->judged != JUDGED_SEQUENCE)
 		return true;
 	return value->tag < SEQUENCE_VALUE_TAG

@@ -69,6 +69,9 @@ struct machine {
 	/* Forgets what cannot matter any more; the time until when the rest may, INT64_MIN: all is
 	 * gone. */
 	int64_t (*forget)(struct gated *gated, const struct unit *unit, int64_t watermark_us);
+	/* The newest event in `memory` that is behind last_us by at most span_us and may still
+	 * begin to contribute; INT64_MIN: none. NULL: memory holds no events. */
+	int64_t (*waiting_us)(const struct gated *gated, int64_t last_us, int64_t span_us);
 	/* Of `memory`; NULL when the machine has none, encode and decode also when it is no state
 	 * but can be found again from the entries. */
 	void (*encode)(const struct gated *gated, struct bytes *to);
@@ -78,7 +81,7 @@ struct machine {
 };
 
 extern const struct machine sliding_machine, aligned_machine, names_machine, sequence_machine,
-	travel_machine, first_seen_machine, absence_machine, baseline_machine;
+	travel_machine, first_seen_machine, absence_machine, baseline_machine, risk_machine;
 
 const struct machine *machine_of(const struct unit *unit);
 

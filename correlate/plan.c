@@ -1,12 +1,10 @@
-/* From rules to units. State identities are BLAKE2b over length-prefixed parts, unkeyed: the same
- * rule has the same identity in every store, and a reordered or edited file keeps it. Rules that
- * are alike in all of it (copies without an id) are told apart by their order. */
+/* From rules to units. */
 #include <assert.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "correlate/plan_private.h"
+#include "correlate/risk.h"
 
 enum { PLAN_BYTES_MAX = 1 << 30, SUBJECTS_MAX = 3 };
 
@@ -35,6 +33,20 @@ static bool takes_amounts(enum correlation_type type)
 	       type == CORRELATION_VALUE_PERCENTILE || type == CORRELATION_VALUE_MEDIAN;
 }
 
+/* A correlation adds to the entities that its group names. */
+static enum status check_risk(const struct unit *unit, const struct rule *child, struct error *err)
+{
+	for (size_t i = 0; i < child->risk->on_count; i++)
+		if (!exports(child, child->risk->on[i]))
+			return error_at(
+				err, EINVALID, child->at,
+				"picket.risk is on %.*s, which \"%.*s\" does not group by\n"
+				"  fix: a correlation has its group-by fields only (for \"%.*s\")",
+				TEXT_ARG(child->risk->on[i]), TEXT_ARG(child->key),
+				TEXT_ARG(unit->rule->key));
+	return OK;
+}
+
 /* What a correlation may refer to: a firing has a child's tenant and group fields, and no more. */
 static enum status check_reference(const struct unit *unit, const struct rule *child,
 				   size_t reference, struct error *err)
@@ -46,6 +58,13 @@ static enum status check_reference(const struct unit *unit, const struct rule *c
 				"the rule \"%.*s\" refers to \"%.*s\", which is cross-tenant"
 				"\n  fix: write picket.tenant.scope: cross-tenant here too",
 				TEXT_ARG(unit->rule->key), TEXT_ARG(child->key));
+	if (child->correlation->risk != NULL && child->correlation->risk->any_entity)
+		return error_at(err, EINVALID, unit->rule->at,
+				"the rule \"%.*s\" refers to \"%.*s\", whose entities are of any "
+				"field\n  fix: let that risk group by one field",
+				TEXT_ARG(unit->rule->key), TEXT_ARG(child->key));
+	if (unit->judged == JUDGED_RISK)
+		return check_risk(unit, child, err);
 	for (size_t i = 0; i < unit->group_by_count; i++) {
 		struct text field = unit_field(unit, i, reference);
 		if (!exports(child, field))
@@ -73,6 +92,11 @@ static enum status check_reference(const struct unit *unit, const struct rule *c
 				TEXT_ARG(unit->rule->key), TEXT_ARG(correlation->fields[i]),
 				TEXT_ARG(child->key));
 	return OK;
+}
+
+bool unit_is_of_entities(const struct unit *unit)
+{
+	return unit->judged == JUDGED_RISK && unit->rule->correlation->risk->any_entity;
 }
 
 struct text unit_field(const struct unit *unit, size_t at, size_t reference)
@@ -122,89 +146,6 @@ static enum status dedup_fields(struct plan *plan, struct unit *unit, struct err
 	return OK;
 }
 
-static void identity_text(crypto_generichash_state *hash, struct text t)
-{
-	uint64_t size = t.size;
-	unsigned char prefix[8];
-	for (unsigned i = 0; i < sizeof prefix; i++)
-		prefix[i] = (unsigned char)(size >> (8 * i));
-	(void)crypto_generichash_update(hash, prefix, sizeof prefix);
-	if (size > 0)
-		(void)crypto_generichash_update(hash, (const unsigned char *)t.data, size);
-}
-
-static void identity_number(crypto_generichash_state *hash, uint64_t number)
-{
-	unsigned char encoded[8];
-	for (unsigned i = 0; i < sizeof encoded; i++)
-		encoded[i] = (unsigned char)(number >> (8 * i));
-	identity_text(hash, (struct text){(const char *)encoded, sizeof encoded});
-}
-
-/* What decides how picket's own types read what they remember: the order of the fields that a
- * sequence's values are numbered by, when it decides, and what a baseline's figures are of. How
- * many, how unlike, how far or for how long may be edited. */
-static void identity_terms(crypto_generichash_state *hash, const struct correlation *correlation)
-{
-	const struct sequence_terms *sequence = correlation->sequence;
-	if (correlation->baseline != NULL)
-		identity_number(hash, correlation->baseline->aggregate);
-	if (sequence == NULL)
-		return;
-	identity_number(hash, sequence->field_count);
-	for (size_t i = 0; i < sequence->field_count; i++)
-		identity_text(hash, sequence->fields[i]);
-	identity_number(hash, sequence->has_until ? 1 + (uint64_t)sequence->until : 0);
-	identity_number(hash, sequence->step_count);
-	for (size_t i = 0; i < sequence->step_count; i++) {
-		const struct sequence_step *step = &sequence->steps[i];
-		identity_number(hash, step->reference);
-		identity_number(hash, step->absent);
-		identity_number(hash, (uint64_t)step->within_us);
-		identity_number(hash, step->join_count);
-		for (size_t k = 0; k < step->join_count; k++) {
-			identity_number(hash, step->joins[k].field);
-			identity_number(hash, step->joins[k].earlier);
-		}
-	}
-}
-
-/* The identity of the unit's state; copy tells apart rules that are alike in everything. */
-static uint64_t identity_of(const struct plan *plan, const struct unit *unit, uint64_t copy)
-{
-	const struct rule *rule = unit->rule;
-	const struct correlation *correlation = rule->correlation;
-	size_t references = correlation == NULL ? 0 : correlation->rule_count;
-	crypto_generichash_state hash;
-	(void)crypto_generichash_init(&hash, NULL, 0, crypto_generichash_BYTES_MIN);
-	identity_text(&hash, rule->key);
-	identity_number(&hash, correlation == NULL ? 0 : 1 + (uint64_t)correlation->type);
-	identity_number(&hash, (uint64_t)unit->timespan_us);
-	identity_number(&hash, rule->cross_tenant);
-	identity_number(&hash, copy);
-	identity_number(&hash, references);
-	for (size_t r = 0; r < references; r++)
-		identity_text(&hash, ruleset_rule(plan->ruleset, correlation->rules[r])->key);
-	identity_number(&hash, unit->group_by_count);
-	for (size_t i = 0; i < unit->group_by_count; i++) {
-		identity_text(&hash, unit->group_by[i].name);
-		for (size_t r = 0; r < references; r++)
-			identity_text(&hash, unit_field(unit, i, r));
-	}
-	for (size_t i = 0; correlation != NULL && i < correlation->field_count; i++)
-		identity_text(&hash, correlation->fields[i]);
-	if (unit->gated) /* what it remembers has another form */
-		identity_number(&hash, unit->judged);
-	if (correlation != NULL)
-		identity_terms(&hash, correlation);
-	unsigned char result[crypto_generichash_BYTES_MIN];
-	(void)crypto_generichash_final(&hash, result, sizeof result);
-	uint64_t identity = 0;
-	for (unsigned i = 0; i < 8; i++)
-		identity |= (uint64_t)result[i] << (8 * i);
-	return identity;
-}
-
 /* Puts the state identity where plan_find() looks for it; a taken one is tried as a further copy.
  */
 static void unit_identify(struct plan *plan, uint32_t index)
@@ -214,7 +155,7 @@ static void unit_identify(struct plan *plan, uint32_t index)
 	size_t at = 0;
 	bool taken = true;
 	while (taken) {
-		unit->state_id = identity_of(plan, unit, copy++);
+		unit->state_id = unit_state_id(plan, unit, copy++);
 		size_t low = 0;
 		size_t high = index;
 		while (low < high) {
@@ -232,10 +173,28 @@ static void unit_identify(struct plan *plan, uint32_t index)
 	plan->by_state[at] = (struct plan_state){unit->state_id, index};
 }
 
+/* The rules that add to a risk. */
+static enum status unit_sources(struct plan *plan, struct unit *unit, struct error *err)
+{
+	const struct correlation *correlation = unit->rule->correlation;
+	struct risk_source *sources =
+		arena_alloc(plan->arena, (correlation->rule_count + 1) * sizeof *sources);
+	if (sources == NULL)
+		return error_set(err, ENOMEMORY, "no memory for the sources of a risk");
+	for (size_t i = 0; i < correlation->rule_count; i++) {
+		const struct rule *rule = ruleset_rule(plan->ruleset, correlation->rules[i]);
+		sources[i] = (struct risk_source){record_value_hash(&plan->key, rule->key), rule};
+	}
+	risk_sources_sort(sources, correlation->rule_count);
+	unit->sources = sources;
+	return OK;
+}
+
 static enum status unit_add(struct plan *plan, const struct rule *rule, struct error *err)
 {
 	uint32_t index = (uint32_t)plan->unit_count;
 	struct unit *unit = &plan->units[index];
+	plan->unit_of_rule[rule->index] = index;
 	*unit = (struct unit){.rule = rule,
 			      .type = CORRELATION_EVENT_COUNT,
 			      .at_least = 1,
@@ -254,6 +213,8 @@ static enum status unit_add(struct plan *plan, const struct rule *rule, struct e
 		assert(unit->depth > 0 && unit->group_by_count <= RULES_GROUP_BY_MAX);
 		unit->quiet_us = unit->timespan_us;
 		status = unit_judge(unit, err);
+		if (status == OK && unit->judged == JUDGED_RISK)
+			status = unit_sources(plan, unit, err);
 		for (size_t r = 0; status == OK && r < rule->correlation->rule_count; r++)
 			status = check_reference(
 				unit, ruleset_rule(plan->ruleset, rule->correlation->rules[r]), r,
@@ -352,7 +313,9 @@ enum status plan_new(const struct ruleset *ruleset, const struct hash_key *key,
 	plan->key = *key;
 	plan->units = arena_alloc(plan->arena, (rule_count + 1) * sizeof *plan->units);
 	plan->by_state = arena_alloc(plan->arena, (rule_count + 1) * sizeof *plan->by_state);
-	if (plan->units == NULL || plan->by_state == NULL)
+	plan->unit_of_rule =
+		arena_alloc(plan->arena, (rule_count + 1) * sizeof *plan->unit_of_rule);
+	if (plan->units == NULL || plan->by_state == NULL || plan->unit_of_rule == NULL)
 		return error_set(err, ENOMEMORY, "no memory for %zu rules", rule_count);
 	enum status status = plan_add_units(plan, err);
 	if (status == OK)

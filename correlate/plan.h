@@ -4,9 +4,9 @@
  * runtime: a unit with a grouping, a window and a condition. A plain detection is the unit
  * "at least 1 event, grouped by its dedup key, within its quiet time".
  *
- * State identity: state_id = 64-bit hash of (the rule's key, type, referenced rules' keys,
- * group-by, window, aggregation, tenant scope, how it is judged, steps), without threshold, level
- * or text: editing those keeps the state (docs/CORRELATION.md lists them per type). So a cell is
+ * State identity: state_id = 64-bit hash of (the rule's key, type, referenced rules' keys and what
+ * they find, group-by, window, aggregation, tenant scope, how it is judged, steps), without
+ * threshold, level, text or filters: editing those keeps the state (state_id.c). So a cell is
  * only ever read as what it was written. The rule's own key is in it because two rules may differ
  * in the threshold alone.
  *
@@ -38,6 +38,13 @@ enum unit_judged {
 	JUDGED_FIRST_SEEN,
 	JUDGED_ABSENCE,
 	JUDGED_BASELINE,
+	JUDGED_RISK,
+};
+
+/* A rule that adds to a risk, as the risk's cells know it. */
+struct risk_source {
+	uint64_t hash; /* of the rule's key, under the plan's */
+	const struct rule *rule;
 };
 
 struct unit {
@@ -57,6 +64,7 @@ struct unit {
 	const uint32_t *parents; /* units that take this unit's firings as events */
 	size_t parent_count;
 	bool alerts;
+	const struct risk_source *sources; /* JUDGED_RISK: one for each of the rule's references */
 	struct text subject; /* what it counts, in words: the titles of the rules it refers to */
 };
 

@@ -28,10 +28,14 @@ struct plan {
 	struct unit *units;
 	size_t unit_count;
 	struct plan_state *by_state; /* ascending state_id */
+	uint32_t *unit_of_rule;      /* by rule index; of a rule that has a unit */
 	struct feed *feeds;
 	uint32_t *feed_start;
 	unsigned rounds;
 };
+
+/* state_id.c; copy tells apart rules that are alike in everything. */
+uint64_t unit_state_id(const struct plan *plan, const struct unit *unit, uint64_t copy);
 
 /* threshold.c: how a correlation's unit is judged (judged, gated, delay_us, at_least); EINVALID for
  * a condition that cannot be evaluated exactly. */
@@ -39,6 +43,9 @@ enum status unit_judge(struct unit *unit, struct error *err);
 
 /* The field that group-by entry `at` of the unit means for a reference. */
 struct text unit_field(const struct unit *unit, size_t at, size_t reference);
+
+/* Whether its groups are a field and a value, whatever the field: a risk over `entity`. */
+bool unit_is_of_entities(const struct unit *unit);
 
 /* A child's condition held at an event: one match record per parent, into the sink. firing is the
  * child's record: its tenant and group, with time, origin, context and flags of that event. */

@@ -12,7 +12,8 @@
 #include <stdio.h>
 
 #include "correlate/judge.h"
-#include "correlate/plan_private.h"
+#include "correlate/risk.h"
+#include "correlate/route_private.h"
 #include "correlate/sequence.h"
 #include "correlate/travel.h"
 #include "correlate/values_private.h"
@@ -20,6 +21,7 @@
 enum {
 	DIGEST_BYTES = 16,
 	DIGEST_TAIL = 1 + 2 * DIGEST_BYTES, /* '~' and hex digits */
+	ENTITY_BYTES_MAX = 1024,            /* the value of an entity; its field beside it */
 };
 
 struct router {
@@ -150,13 +152,13 @@ static void context_build(const struct event *event, struct bytes *to)
 	}
 }
 
-static void sink_put(const struct record_sink *sink, const struct match_record *record)
+void sink_put(const struct record_sink *sink, const struct match_record *record)
 {
 	assert(sink->actor_count > 0);
 	record_encode(record, &sink->by_actor[record->virtual_partition % sink->actor_count]);
 }
 
-static enum status sink_status(const struct record_sink *sink)
+enum status sink_status(const struct record_sink *sink)
 {
 	for (unsigned i = 0; i < sink->actor_count; i++)
 		if (bytes_status(&sink->by_actor[i]) != OK)
@@ -165,7 +167,7 @@ static enum status sink_status(const struct record_sink *sink)
 }
 
 /* The references of a temporal rule: one text of one byte each. */
-static void put_references(uint64_t references, struct bytes *to)
+void route_put_references(uint64_t references, struct bytes *to)
 {
 	for (unsigned r = 0; r < JUDGE_STEPS_MAX; r++) {
 		if ((references >> r & 1) == 0)
@@ -175,12 +177,12 @@ static void put_references(uint64_t references, struct bytes *to)
 	}
 }
 
-static bool is_temporal(const struct unit *unit)
+bool unit_is_temporal(const struct unit *unit)
 {
 	return unit->type == CORRELATION_TEMPORAL || unit->type == CORRELATION_TEMPORAL_ORDERED;
 }
 
-/* What a sequence joins its steps on, behind the references that put_steps() writes. */
+/* What a sequence joins its steps on, behind the references that route_put_steps() writes. */
 static void put_joins(const struct router *router, const struct unit *unit, struct bytes *to)
 {
 	const struct sequence_terms *terms = unit->rule->correlation->sequence;
@@ -195,7 +197,7 @@ static void put_joins(const struct router *router, const struct unit *unit, stru
 	}
 }
 
-static void put_steps(uint64_t references, struct bytes *to)
+void route_put_steps(uint64_t references, struct bytes *to)
 {
 	for (uint8_t r = 0; r < JUDGE_STEPS_MAX; r++)
 		if ((references >> r & 1) != 0)
@@ -235,14 +237,12 @@ static enum status collect_values(struct router *router, const struct unit *unit
 	return status == OK ? bytes_status(router->values) : status;
 }
 
-/* One record per group collected. */
-static enum status emit_groups(struct router *router, const struct unit *unit)
+/* What all records of the event for the unit have in common. */
+static struct match_record record_of(struct router *router, const struct unit *unit)
 {
 	if (router->context->size == 0)
 		context_build(router->event, router->context);
-	if (bytes_status(router->context) != OK)
-		return ENOMEMORY;
-	struct match_record record = {
+	return (struct match_record){
 		.state_id = unit->state_id,
 		.flags = router->flags,
 		.time_us = router->event->time_us,
@@ -250,15 +250,23 @@ static enum status emit_groups(struct router *router, const struct unit *unit)
 		.origin = router->event->origin,
 		.context = bytes_text(router->context),
 	};
+}
+
+/* One record per group collected. */
+static enum status emit_groups(struct router *router, const struct unit *unit)
+{
+	struct match_record record = record_of(router, unit);
+	if (bytes_status(router->context) != OK)
+		return ENOMEMORY;
 	struct cursor from = cursor_of(bytes_text(router->groups));
 	for (size_t g = 0; g < router->group_count; g++) {
 		record.group = cursor_text(&from);
-		if (is_temporal(unit)) {
+		if (unit_is_temporal(unit)) {
 			bytes_clear(router->values);
-			put_references(router->references[g], router->values);
+			route_put_references(router->references[g], router->values);
 		} else if (unit->judged == JUDGED_SEQUENCE) {
 			bytes_clear(router->values);
-			put_steps(router->references[g], router->values);
+			route_put_steps(router->references[g], router->values);
 			put_joins(router, unit, router->values);
 		}
 		record.values = bytes_text(router->values);
@@ -268,6 +276,64 @@ static enum status emit_groups(struct router *router, const struct unit *unit)
 		router->counters->records++;
 	}
 	return bytes_status(router->values);
+}
+
+void route_put_entity(const struct unit *unit, struct text field, struct text value,
+		      struct bytes *group)
+{
+	size_t cut_count = 0;
+	bytes_clear(group);
+	if (unit_is_of_entities(unit))
+		bytes_put_text(group, field);
+	put_value(value, ENTITY_BYTES_MAX, group, &cut_count);
+}
+
+/* One record for one entity: what a match of the rule adds to it. */
+enum status route_put_addition(const struct plan *plan, const struct unit *unit,
+			       const struct rule *rule, struct text value,
+			       struct match_record *record, struct bytes *values)
+{
+	const struct risk_source source = {record_value_hash(&plan->key, rule->key), rule};
+	bytes_clear(values);
+	risk_put(unit, &source, value, values);
+	record->state_id = unit->state_id;
+	record->values = bytes_text(values);
+	record->virtual_partition = virtual_partition_of(&plan->key, record->tenant, record->group);
+	return bytes_status(values);
+}
+
+/* What one rule that matched adds to the entities that the event names. */
+static enum status route_risk(struct router *router, const struct unit *unit,
+			      const struct rule *rule)
+{
+	struct bytes group cleanup(bytes_done) = {0};
+	struct match_record record = record_of(router, unit);
+	size_t named = 0;
+	if (bytes_status(router->context) != OK)
+		return ENOMEMORY;
+	for (size_t i = 0; i < rule->risk->on_count; i++) {
+		struct values entities;
+		struct text field = rule->risk->on[i];
+		if (!unit_is_of_entities(unit) && !text_equal(field, unit->group_by[0].name))
+			continue;
+		values_collect(router->event, field, &entities);
+		router->counters->group_values_cut += entities.cut;
+		for (size_t k = 0; k < entities.count; k++) {
+			route_put_entity(unit, field, entities.items[k], &group);
+			record.group = bytes_text(&group);
+			if (route_put_addition(router->plan, unit, rule, entities.items[k], &record,
+					       router->values) != OK ||
+			    bytes_status(&group) != OK)
+				return ENOMEMORY;
+			named++;
+			if (record.values.size == 0)
+				continue; /* it weighs nothing */
+			sink_put(router->sink, &record);
+			router->counters->records++;
+		}
+	}
+	router->counters->group_field_missing += named == 0;
+	return OK;
 }
 
 /* Whether the event matched the rule; rules are ascending. */
@@ -328,85 +394,14 @@ enum status plan_route(const struct plan *plan, const struct event *event, const
 		uint32_t end = plan->feed_start[rules[i] + 1];
 		for (uint32_t f = plan->feed_start[rules[i]]; f < end; f++) {
 			const struct unit *unit = &plan->units[plan->feeds[f].unit];
-			enum status status = route_unit(&router, unit, rules[i], rules, rule_count);
+			enum status status =
+				unit->judged == JUDGED_RISK
+					? route_risk(&router, unit,
+						     ruleset_rule(plan->ruleset, rules[i]))
+					: route_unit(&router, unit, rules[i], rules, rule_count);
 			if (status != OK)
 				return status;
 		}
-	}
-	return sink_status(sink);
-}
-
-/* The value the child's group has for a field; it has one, plan_new() made sure of it. */
-static struct text exported(const struct unit *child, struct text group, struct text field)
-{
-	struct cursor from = cursor_of(group);
-	for (size_t i = 0; i < child->group_by_count; i++) {
-		struct text value = cursor_text(&from);
-		if (text_equal(child->group_by[i].name, field))
-			return value;
-	}
-	assert(text_equal(field, TEXT("tenant.id")));
-	return TEXT("-");
-}
-
-/* Which reference of the parent the child is. */
-static size_t reference_of(const struct unit *parent, const struct unit *child)
-{
-	const struct correlation *correlation = parent->rule->correlation;
-	size_t reference = 0;
-	while (reference < correlation->rule_count &&
-	       correlation->rules[reference] != child->rule->index)
-		reference++;
-	assert(reference < correlation->rule_count);
-	return reference;
-}
-
-/* What a firing of the child shows to the parent's condition. */
-static enum status firing_values(const struct unit *parent, const struct unit *child,
-				 struct text group, struct bytes *to)
-{
-	const struct correlation *correlation = parent->rule->correlation;
-	assert(correlation->field_count == 0 || parent->type == CORRELATION_VALUE_COUNT ||
-	       parent->judged == JUDGED_FIRST_SEEN); /* plan_new() refuses the rest */
-	if (is_temporal(parent))
-		put_references(UINT64_C(1) << reference_of(parent, child), to);
-	if (parent->judged == JUDGED_SEQUENCE)
-		put_steps(UINT64_C(1) << reference_of(parent, child), to);
-	if (parent->type != CORRELATION_VALUE_COUNT && parent->judged != JUDGED_FIRST_SEEN)
-		return bytes_status(to);
-	struct bytes tuple cleanup(bytes_done) = {0};
-	for (size_t i = 0; i < correlation->field_count; i++)
-		bytes_put_text(&tuple, exported(child, group, correlation->fields[i]));
-	if (bytes_status(&tuple) != OK)
-		return ENOMEMORY;
-	values_put_tuple(bytes_text(&tuple), to);
-	return bytes_status(to);
-}
-
-enum status plan_route_firing(const struct plan *plan, const struct unit *child,
-			      const struct match_record *firing, const struct record_sink *sink)
-{
-	struct bytes group cleanup(bytes_done) = {0};
-	struct bytes values cleanup(bytes_done) = {0};
-	for (size_t i = 0; i < child->parent_count; i++) {
-		const struct unit *parent = &plan->units[child->parents[i]];
-		size_t reference = reference_of(parent, child);
-		bytes_clear(&group);
-		for (size_t f = 0; f < parent->group_by_count; f++)
-			bytes_put_text(&group, exported(child, firing->group,
-							unit_field(parent, f, reference)));
-		bytes_clear(&values);
-		if (bytes_status(&group) != OK ||
-		    firing_values(parent, child, firing->group, &values) != OK)
-			return ENOMEMORY;
-		struct match_record record = *firing;
-		record.state_id = parent->state_id;
-		record.tenant = parent->rule->cross_tenant ? TEXT("") : firing->tenant;
-		record.group = bytes_text(&group);
-		record.values = bytes_text(&values);
-		record.virtual_partition =
-			virtual_partition_of(&plan->key, record.tenant, record.group);
-		sink_put(sink, &record);
 	}
 	return sink_status(sink);
 }

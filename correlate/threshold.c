@@ -121,6 +121,7 @@ static enum status own_judge(struct unit *unit, struct error *err)
 		[CORRELATION_BASELINE] = JUDGED_BASELINE,
 		[CORRELATION_GEO_VELOCITY] = JUDGED_TRAVEL,
 		[CORRELATION_ABSENCE] = JUDGED_ABSENCE,
+		[CORRELATION_RISK] = JUDGED_RISK,
 	};
 	const struct rule *rule = unit->rule;
 	const struct sequence_terms *sequence = rule->correlation->sequence;

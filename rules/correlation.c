@@ -73,7 +73,8 @@ static enum status references_read(struct loader *loader, const struct yaml_node
 	bool by_condition = condition != NULL && condition->kind == YAML_STRING;
 	if (rules == NULL && by_condition && is_temporal(&draft->parsed))
 		return OK; /* the condition names them */
-	if (draft->parsed.type == CORRELATION_SEQUENCE || draft->parsed.type == CORRELATION_RISK)
+	if (draft->parsed.type == CORRELATION_SEQUENCE ||
+	    (draft->parsed.type == CORRELATION_RISK && rules == NULL))
 		return OK; /* the steps name them; risk takes every rule with a score */
 	if (rules == NULL || (rules->kind == YAML_SEQUENCE && rules->count == 0))
 		return error_at(

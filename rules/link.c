@@ -138,14 +138,72 @@ static enum status reference_resolve(const struct linker *linker, struct referen
 
 static enum status visit(struct linker *linker, uint32_t index, unsigned level, struct error *err);
 
+/* A risk without `rules` refers to every rule that adds to one. */
+static enum status risk_refer(struct linker *linker, const struct draft *draft, unsigned level,
+			      struct error *err)
+{
+	struct loader *loader = linker->loader;
+	struct correlation_draft *correlation = draft->correlation;
+	enum status status = OK;
+	const struct risk_terms *terms = correlation->parsed.risk;
+	if (terms != NULL && draft->rule.risk != NULL)
+		return error_at(err, EINVALID, draft->rule.at,
+				"a risk cannot add to a risk\n  fix: remove picket.risk from this "
+				"rule");
+	if (terms == NULL || !terms->takes_all || correlation->references != NULL)
+		return OK;
+	correlation->references = arena_alloc(
+		loader->arena, (loader->draft_count + 1) * sizeof *correlation->references);
+	if (correlation->references == NULL)
+		return loader_exhausted(err);
+	for (uint32_t i = 0; status == OK && i < loader->draft_count; i++) {
+		const struct draft *part = loader->drafts[i];
+		if (part->rule.risk == NULL)
+			continue;
+		if (part->visit ==
+		    0) /* may be refused by it, and is no reason to refuse this one */
+			status = visit(linker, i, level + 1, err);
+		if (!part->refused)
+			correlation->references[correlation->reference_count++] =
+				(struct reference){
+					.word = part->rule.key, .at = draft->rule.at, .draft = i};
+	}
+	if (status != OK || correlation->reference_count > 0)
+		return status;
+	return error_at(err, EINVALID, draft->rule.at,
+			"no rule adds to a risk\n  fix: write `picket: {risk: {score: 30, on: "
+			"[user.id]}}` into those that should");
+}
+
+/* A rule under a risk says how much it adds; the risk itself adds nothing. */
+static enum status risk_checked(const struct linker *linker, const struct draft *draft,
+				struct error *err)
+{
+	const struct correlation_draft *correlation = draft->correlation;
+	if (correlation->parsed.risk == NULL)
+		return OK;
+	for (size_t i = 0; i < correlation->reference_count; i++) {
+		const struct reference *reference = &correlation->references[i];
+		if (linker->loader->drafts[reference->draft]->rule.risk == NULL)
+			return error_at(err, EINVALID, reference->at,
+					"rule '%.*s' says nothing about a risk\n  fix: write "
+					"`picket: {risk: {score: 30, on: [user.id]}}` into it",
+					TEXT_ARG(reference->word));
+	}
+	return OK;
+}
+
 static enum status children_visit(struct linker *linker, struct draft *draft, unsigned level,
 				  struct error *err)
 {
 	struct correlation_draft *correlation = draft->correlation;
 	unsigned deepest = 0;
-	for (size_t i = 0; i < correlation->reference_count; i++) {
+	enum status status = risk_refer(linker, draft, level, err);
+	bool by_score = correlation->parsed.risk != NULL && correlation->parsed.risk->takes_all;
+	for (size_t i = 0; status == OK && i < correlation->reference_count; i++) {
 		struct reference *reference = &correlation->references[i];
-		enum status status = reference_resolve(linker, reference, err);
+		if (!by_score)
+			status = reference_resolve(linker, reference, err);
 		if (status != OK)
 			return status;
 		const struct draft *child = linker->loader->drafts[reference->draft];
@@ -169,6 +227,10 @@ static enum status children_visit(struct linker *linker, struct draft *draft, un
 		if (depth > deepest)
 			deepest = depth;
 	}
+	if (status == OK)
+		status = risk_checked(linker, draft, err);
+	if (status != OK)
+		return status;
 	if (deepest + 1 > RULES_CHAIN_DEPTH_MAX || level > RULES_CHAIN_DEPTH_MAX)
 		return error_at(err, ELIMIT, draft->rule.at,
 				"a chain of more than %d correlations\n  fix: shorten the chain",
@@ -354,8 +416,9 @@ static void alerts_decide(struct loader *loader)
 {
 	for (size_t i = 0; i < loader->draft_count; i++) {
 		const struct draft *draft = loader->drafts[i];
-		if (draft->correlation == NULL || draft->refused)
-			continue;
+		if (draft->correlation == NULL || draft->refused ||
+		    draft->correlation->parsed.risk != NULL)
+			continue; /* what adds to a risk goes on to alert by itself */
 		for (size_t k = 0; k < draft->correlation->reference_count; k++) {
 			const struct reference *reference = &draft->correlation->references[k];
 			struct draft *part = loader->drafts[reference->draft];

@@ -16,6 +16,7 @@
 #include "rules/ast_private.h"
 #include "rules/condition_private.h"
 #include "rules/list_private.h"
+#include "rules/tactic.h"
 #include "rules/yaml_private.h"
 
 struct intern;       /* predicate.c */
@@ -177,6 +178,8 @@ enum status keyword_parse(struct loader *loader, const struct yaml_node *value,
 struct intern *intern_new(struct arena *arena);
 void intern_free(struct intern **intern);
 const struct predicate *intern_predicates(const struct intern *intern, size_t *ret_count);
+/* What it asks, as bytes: equal for equal predicates, in any file and any run. */
+void predicate_encode(const struct predicate *predicate, struct bytes *to);
 /* NULL when out of memory. Texts of the predicate must already be kept. */
 const struct expr *expr_predicate(struct loader *loader, const struct predicate *predicate);
 const struct expr *expr_join(struct loader *loader, enum expr_kind kind,
@@ -197,6 +200,11 @@ enum status terms_read(struct loader *loader, const struct yaml_node *map,
 		       struct correlation_draft *draft, struct error *err);
 enum status sequence_terms_read(struct loader *loader, const struct yaml_node *map,
 				struct correlation_draft *draft, struct error *err);
+/* risk_terms.c: a correlation of type risk, and what a rule adds to one (picket.risk). */
+enum status risk_terms_read(struct loader *loader, const struct yaml_node *map,
+			    struct correlation_draft *draft, struct error *err);
+enum status risk_score_parse(struct loader *loader, const struct yaml_node *map, struct rule *rule,
+			     struct error *err);
 /* {gt: 5} or {gte: 5}. */
 enum status lower_bound_read(const struct yaml_node *node, const char *what,
 			     struct lower_bound *ret_bound, struct error *err);
@@ -219,6 +227,10 @@ enum status handling_parse(struct loader *loader, const struct yaml_node *docume
 /* picket.tests */
 enum status tests_parse(struct loader *loader, const struct yaml_node *tests, struct rule *rule,
 			struct error *err);
+
+/* --- shape.c: a hash of what a detection finds, its filters aside; ENOMEMORY. */
+enum status detection_shape(const struct loader *loader, const struct draft *draft,
+			    uint64_t *ret_shape);
 
 /* --- link.c */
 enum status drafts_link(struct loader *loader, struct error *err);

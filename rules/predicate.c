@@ -94,15 +94,20 @@ static void encode_detail(const struct predicate *predicate, struct bytes *to)
 	}
 }
 
-static XXH128_hash_t predicate_hash(struct intern *intern, const struct predicate *predicate)
+void predicate_encode(const struct predicate *predicate, struct bytes *to)
 {
-	struct bytes *to = &intern->scratch;
-	bytes_clear(to);
 	bytes_put_u8(to, (uint8_t)predicate->kind);
 	bytes_put_u8(to, predicate->keyword);
 	bytes_put_u8(to, predicate->cased);
 	bytes_put_text(to, predicate->field);
 	encode_detail(predicate, to);
+}
+
+static XXH128_hash_t predicate_hash(struct intern *intern, const struct predicate *predicate)
+{
+	struct bytes *to = &intern->scratch;
+	bytes_clear(to);
+	predicate_encode(predicate, to);
 	return XXH3_128bits(to->data, to->size);
 }
 

@@ -231,9 +231,11 @@ static enum status rules_build(struct session *session, struct error *err)
 			continue;
 		struct rule *rule = &ruleset->rules[ruleset->count++];
 		*rule = draft->rule;
-		enum status status = draft->correlation == NULL
+		enum status status = draft->correlation != NULL
+					     ? correlation_build(loader, draft, rule, err)
+				     : detection_shape(loader, draft, &rule->shape) == OK
 					     ? OK
-					     : correlation_build(loader, draft, rule, err);
+					     : loader_exhausted(err);
 		if (status != OK)
 			return status;
 	}

@@ -113,6 +113,14 @@ struct rule_test {
 	struct position at;
 };
 
+/* What a match of a rule adds to the risk of each entity that it names (picket.risk). */
+struct risk_score {
+	uint64_t score;        /* millionths */
+	const struct text *on; /* fields: their values are the entities */
+	size_t on_count;
+	int64_t once_per_us; /* to one entity at most once in so long; 0: with every match */
+};
+
 struct rule {
 	enum rule_kind kind;
 	uint32_t index;
@@ -127,7 +135,8 @@ struct rule {
 	size_t tag_count;
 	struct logsource logsource;
 	struct position at;
-	bool alerts; /* false: only feeds a correlation, or level informational */
+	uint64_t shape; /* of a detection: what it finds (shape.c), its filters aside */
+	bool alerts;    /* false: only feeds a correlation, or level informational */
 	const struct correlation *correlation; /* NULL for a detection */
 
 	/* picket: alert handling, ignored by other tools */
@@ -139,6 +148,7 @@ struct rule {
 	bool nonnegative; /* of a value_sum: the author promises that no amount is below zero */
 	bool shadow;      /* stage: shadow - stored, never sent */
 	enum rule_gate gate;
+	const struct risk_score *risk; /* NULL: none */
 	struct text explain; /* template for the alert's reason, "" = built in */
 	const struct rule_test *tests;
 	size_t test_count;

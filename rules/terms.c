@@ -348,16 +348,6 @@ static enum status absence_read(struct loader *loader, const struct yaml_node *m
 	return status;
 }
 
-static enum status risk_read(struct loader *loader, const struct yaml_node *map,
-			     struct correlation_draft *draft, struct error *err)
-{
-	(void)loader;
-	(void)draft;
-	return error_at(err, EINVALID, yaml_get(map, "type")->at,
-			"this build does not evaluate correlations of type risk\n  fix: remove "
-			"the rule, or use a build that does");
-}
-
 enum status terms_read(struct loader *loader, const struct yaml_node *map,
 		       struct correlation_draft *draft, struct error *err)
 {
@@ -374,6 +364,6 @@ enum status terms_read(struct loader *loader, const struct yaml_node *map,
 		return absence_read(loader, map, draft, err);
 	default:
 		assert(draft->parsed.type == CORRELATION_RISK);
-		return risk_read(loader, map, draft, err);
+		return risk_terms_read(loader, map, draft, err);
 	}
 }

@@ -101,10 +101,21 @@ struct absence_terms {
 	int64_t forget_us;          /* one that was seen is missed for so long, then forgotten */
 };
 
+struct risk_weight {
+	struct text entity;
+	double weight;
+};
+
 struct risk_terms {
 	struct lower_bound score;
 	int64_t half_life_us; /* 0: no decay */
 	uint64_t tactics;     /* so many different tactics, at least */
+	bool takes_all;       /* every rule with a picket.risk; else those under `rules` */
+	bool any_entity;      /* group-by: [entity]; else one field */
+	const struct risk_weight *weights; /* ascending by entity; others weigh 1 */
+	size_t weight_count;
 };
+
+double risk_weight_of(const struct risk_terms *terms, struct text entity);
 
 #endif

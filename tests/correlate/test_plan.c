@@ -124,6 +124,47 @@ START_TEST(thresholds_are_the_smallest_count)
 }
 END_TEST
 
+#define BASE(detection)                                                           \
+	"title: F\nname: failed\nlogsource: {product: x}\nlevel: informational\n" \
+	"detection: " detection "\n---\n"
+#define ABOVE                                                                                \
+	"title: C\nname: c\nlevel: high\ncorrelation: {type: event_count, rules: [failed], " \
+	"group-by: [user.id], timespan: 1m, condition: {gte: 3}}\n---\n"                     \
+	"title: D\nname: d\nlevel: high\ncorrelation: {type: event_count, rules: [c], "      \
+	"group-by: [user.id], timespan: 1h, condition: {gte: 2}}\n"
+
+/* ... and of how a detection below is written, or of its filters; not of what it finds. */
+START_TEST(identity_of_state_and_the_detections_below)
+{
+	static const char was[] = BASE("{s: {a: [1, 2], b: x}, condition: s}") ABOVE;
+	static const struct {
+		const char *yaml;
+		bool same;
+	} edits[] = {
+		{BASE("{sel: {b: x, a: [2, 1]}, condition: sel}") ABOVE, true},
+		{BASE("{s: {a: [1, 2], b: x}, condition: s}") ABOVE
+		 "---\ntitle: N\nlogsource: {product: x}\nfilter: {rules: [failed], "
+		 "n: {b: z}, condition: not n}\n",
+		 true},
+		{BASE("{s: {a: [1, 2, 3], b: x}, condition: s}") ABOVE, false},
+		{BASE("{s: {a: [1, 2], c: x}, condition: s}") ABOVE, false},
+		{BASE("{s: {a: [1, 2], b|cased: x}, condition: s}") ABOVE, false},
+		{BASE("{s: {a: [1, 2], b: x}, condition: not s}") ABOVE, false},
+	};
+	struct setup before = setup_of(was);
+	for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
+		struct setup after = setup_of(edits[i].yaml);
+		for (const char *const *name = (const char *const[]){"c", "d", NULL}; *name != NULL;
+		     name++)
+			ck_assert_msg((unit_of(&after, *name)->state_id ==
+				       unit_of(&before, *name)->state_id) == edits[i].same,
+				      "edit %zu, rule %s", i, *name);
+		setup_done(&after);
+	}
+	setup_done(&before);
+}
+END_TEST
+
 /* The identity of state survives an edit of threshold, level and text, and nothing else. */
 START_TEST(identity_of_state)
 {
@@ -319,6 +360,7 @@ int main(void)
 	tcase_add_test(tests, conditions_are_judged_as_their_kind);
 	tcase_add_test(tests, chains_export_their_group_only);
 	tcase_add_test(tests, thresholds_are_the_smallest_count);
+	tcase_add_test(tests, identity_of_state_and_the_detections_below);
 	tcase_add_test(tests, identity_of_state);
 	tcase_add_test(tests, groups_of_an_event);
 	tcase_add_test(tests, limits_of_groups);

@@ -221,7 +221,7 @@ START_TEST(handling_mistakes)
 	refused(PICKET("    gate: {}\n"), 7, 11, "empty");
 	refused(PICKET("    explain: 'a {b'\n"), 7, 14, "brace");
 	refused(PICKET("    explain: 'a } {'\n"), 7, 14, "brace");
-	refused(PICKET("    risk: {score: 3}\n"), 7, 11, "does not evaluate picket.risk");
+	refused(PICKET("    risk: {score: 3}\n"), 7, 11, "the fields it is on");
 	refused(PICKET("    filter: narrow\n"), 7, 13, "belongs to filter documents");
 	refused(PICKET("    tests: [{events: []}]\n"), 7, 13, "no expect");
 	refused(PICKET("    tests: [{expect: {alerts: 1}}]\n"), 7, 13, "no events");
