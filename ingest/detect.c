@@ -254,10 +254,36 @@ static enum status hand_over(struct detect *detect, struct stream *stream,
 	return cohort_count(detect->cohorts, event, blocking, blocking_count);
 }
 
+/* The detections go with the event, behind all that the log said: a search for one of them finds
+ * its events, and passes over blocks that have none. What is too much is flagged. */
+static enum status note_rules(struct detect *detect, const struct matches *matches,
+			      struct event *event)
+{
+	enum status status = OK;
+	size_t count = matches->count < EVENT_RULES_MAX ? matches->count : EVENT_RULES_MAX;
+	for (size_t i = 0; status == OK && i < count; i++) {
+		const struct rule *rule = ruleset_rule(detect->options.ruleset, matches->rules[i]);
+		status = event_add(event, detect->arena, schema_info(FIELD_RULE_ID)->name,
+				   (struct value){.type = VALUE_STRING, .text = rule->key});
+	}
+	assert(status != ELIMIT); /* there is room kept for them */
+	if (count < matches->count)
+		event->quality |= QUALITY_RULES;
+	return status;
+}
+
+/* An event of the store as the log gave it: without what note_rules() added. */
+static struct event as_logged(const struct event *event)
+{
+	struct event logged = *event;
+	while (logged.field_count > 0 && logged.fields[logged.field_count - 1].id == FIELD_RULE_ID)
+		logged.field_count--;
+	return logged;
+}
+
 /* Stops 5 and 6 for one event: which rules match, and what the stateful stage must know of it. */
-static enum status detect_event(struct detect *detect, struct stream *stream,
-				const struct event *event, const struct detect_sink *sink,
-				struct detected *to)
+static enum status detect_event(struct detect *detect, struct stream *stream, struct event *event,
+				const struct detect_sink *sink, struct detected *to)
 {
 	struct matches matches = {0};
 	enum status status = matcher_match(detect->matcher, event, &matches);
@@ -271,6 +297,8 @@ static enum status detect_event(struct detect *detect, struct stream *stream,
 		status = sightings_see(detect->sightings, event, &seen);
 	if (status == OK && sink != NULL && sink->on_event != NULL)
 		sink->on_event(sink->context, event, &matches);
+	if (status == OK && detect->options.keep_events && matches.count > 0)
+		status = note_rules(detect, &matches, event);
 	return status;
 }
 
@@ -335,8 +363,9 @@ enum status detect_message(struct detect *detect, struct stream *stream,
 enum status detect_stored(struct detect *detect, struct stream *stream, const struct event *event,
 			  const struct detect_sink *sink, struct detected *to, struct error *err)
 {
+	struct event logged = as_logged(event);
 	to->events++;
-	enum status status = detect_event(detect, stream, event, sink, to);
+	enum status status = detect_event(detect, stream, &logged, sink, to);
 	return status == OK ? OK
 			    : error_set(err, status, "%.*s/%d/%lld: %s",
 					TEXT_ARG(event->origin.topic), event->origin.partition,

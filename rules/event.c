@@ -4,9 +4,9 @@
 #include <stdio.h>
 
 static const char *const quality_names[QUALITY_COUNT] = {
-	"duplicate_key",    "time_missing",    "time_future", "time_past",
-	"fields_truncated", "value_truncated", "depth",       "bad_name",
-	"provenance",       "inner_not_json",  "spoofed",     "secret",
+	"duplicate_key",   "time_missing", "time_future",     "time_past",  "fields_truncated",
+	"value_truncated", "depth",        "bad_name",        "provenance", "inner_not_json",
+	"spoofed",         "secret",       "rules_truncated",
 };
 
 const char *quality_name(enum quality one)

@@ -25,7 +25,8 @@
 enum {
 	EVENT_LOGGED_MAX = 1024, /* values that come from the log itself */
 	EVENT_OWN_MAX = 64,      /* values that picket adds: no payload can crowd them out */
-	EVENT_FIELDS_MAX = EVENT_LOGGED_MAX + EVENT_OWN_MAX,
+	EVENT_RULES_MAX = 32,    /* detections that an event names (picket.rule.id) */
+	EVENT_FIELDS_MAX = EVENT_LOGGED_MAX + EVENT_OWN_MAX + EVENT_RULES_MAX,
 	EVENT_VALUE_MAX = 64 * 1024,
 	EVENT_DEPTH_MAX = 32,
 	EVENT_NAME_MAX = 512,
@@ -63,7 +64,8 @@ enum quality {
 		1 << 9, /* the inner record of an agent's envelope is broken JSON: kept as text */
 	QUALITY_SPOOFED = 1 << 10, /* it claimed a service or tenant that may not write there */
 	QUALITY_SECRET = 1 << 11,  /* it held a secret, which was replaced */
-	QUALITY_COUNT = 12,
+	QUALITY_RULES = 1 << 12,   /* more than EVENT_RULES_MAX detections hold for it */
+	QUALITY_COUNT = 13,
 };
 
 const char *quality_name(enum quality one);

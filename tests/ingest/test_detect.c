@@ -18,6 +18,7 @@ static struct detect *detect;
 static struct detected detected;
 static struct stream stream;
 static int64_t sent; /* offset of the next message */
+static struct bytes stored_key, stored_block;
 
 static void begin(bool keep_events)
 {
@@ -47,6 +48,8 @@ static void setup(void)
 
 static void teardown(void)
 {
+	bytes_done(&stored_key);
+	bytes_done(&stored_block);
 	block_builder_free(&stream.block);
 	bytes_done(&stream.name);
 	detected_done(&detected);
@@ -269,6 +272,50 @@ START_TEST(a_log_that_begins_anew_replaces_nothing)
 }
 END_TEST
 
+/* The first event of the block that the stream would leave now, into the arena. */
+static struct event stored_event(struct arena *arena, struct block_reader **reader)
+{
+	struct block_meta meta;
+	struct event event;
+	struct error err = {0};
+	bool more = false;
+	bytes_clear(&stored_key);
+	ck_assert_int_eq(block_finish(stream.block, &stored_block, &meta, &err), OK);
+	block_key(bytes_text(&stream.name), stream.at.partition, meta.first_offset,
+		  meta.first_index, &stored_key);
+	ck_assert_int_eq(
+		block_open(bytes_text(&stored_key), bytes_text(&stored_block), reader, &err), OK);
+	ck_assert_int_eq(block_next(*reader, arena, &event, &more, &err), OK);
+	ck_assert(more);
+	return event;
+}
+
+/* What is stored names the detections, whatever the payload claims; detecting in what is stored
+ * sees the event as it was logged. */
+START_TEST(a_stored_event_names_its_detections)
+{
+	struct arena *arena cleanup(arena_free) = arena_new(1 << 20);
+	struct block_reader *reader cleanup(block_reader_free) = NULL;
+	struct error err = {0};
+	feed("{\"event.outcome\":\"failure\",\"picket.rule.id\":\"forged\"}", RECORD_TIME_US);
+	struct event event = stored_event(arena, &reader);
+	const struct value *named = event_get(&event, FIELD_RULE_ID);
+	ck_assert_ptr_nonnull(named);
+	ck_assert(text_equal(named->text, TEXT("11111111-1111-4111-8111-111111111111")));
+	ck_assert_int_eq(event.fields[event.field_count - 1].id, FIELD_RULE_ID);
+	ck_assert((event.quality & QUALITY_PROVENANCE) != 0);
+	block_reader_free(&reader);
+	feed("{\"event.outcome\":\"success\"}", RECORD_TIME_US);
+	event = stored_event(arena, &reader);
+	ck_assert_ptr_null(event_get(&event, FIELD_RULE_ID));
+	struct value value = {.type = VALUE_STRING, .text = TEXT("of another rule")};
+	ck_assert_int_eq(event_add(&event, arena, TEXT("picket.rule.id"), value), OK);
+	size_t before = event.field_count;
+	ck_assert_int_eq(detect_stored(detect, &stream, &event, NULL, &detected, &err), OK);
+	ck_assert_uint_eq(event.field_count, before);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("detect");
@@ -283,6 +330,7 @@ int main(void)
 	tcase_add_test(tests, a_full_block_makes_room_for_the_next);
 	tcase_add_test(tests, a_scan_keeps_nothing);
 	tcase_add_test(tests, a_log_that_begins_anew_replaces_nothing);
+	tcase_add_test(tests, a_stored_event_names_its_detections);
 	tcase_set_timeout(tests, 120);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
