@@ -31,6 +31,7 @@ static const struct route routes[] = {
 	{"GET", "/v1/status", "", API_GATE_READ, api_status},
 	{"GET", "/v1/sources", "", API_GATE_READ, api_sources},
 	{"GET", "/v1/services", "service", API_GATE_READ, api_services},
+	{"GET", "/v1/tenants", "limit", API_SOCKET_ONLY, api_tenants},
 	{"GET", "/v1/rules", "level", API_GATE_READ, api_rules},
 	{"GET", "/v1/alerts", "state level rule tenant since until limit", API_SOCKET_ONLY,
 	 api_alerts_list},

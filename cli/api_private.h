@@ -31,6 +31,7 @@ api_handler api_status, api_sources, api_seek, api_services;
 api_handler api_rules, api_rules_reload, api_coverage;
 api_handler api_metrics, api_livez, api_readyz;
 api_handler api_quarantine_list, api_quarantine_one, api_events;
+api_handler api_tenants;
 api_handler api_search, api_retention, api_store_verify, api_store_backup;
 api_handler api_receivers, api_receiver_act;
 api_handler api_audit_list;

@@ -36,7 +36,6 @@
 #include "storage/key_private.h"
 
 enum {
-	META_VERSION = 1,
 	ZSTD_LEVEL = 1,
 	HEX_DIGITS_MIN = 16,
 	INTEGER_DIGITS_MAX = 19,
@@ -63,6 +62,7 @@ void block_builder_free(struct block_builder **builder)
 	dictionary_done(&gone->names);
 	dictionary_done(&gone->shapes);
 	dictionary_done(&gone->heads);
+	bytes_done(&gone->owners);
 	for (size_t i = 0; i < STREAM_COUNT; i++)
 		bytes_done(&gone->streams[i]);
 	bytes_done(&gone->topic);
@@ -363,35 +363,6 @@ enum status block_add(struct block_builder *builder, const struct event *event)
 	return OK;
 }
 
-static struct block_meta meta_of(const struct block_builder *builder)
-{
-	const struct row *row = &builder->rows[0];
-	struct block_meta meta = {
-		.event_count = (uint32_t)builder->count,
-		.first_time_us = row->time_us,
-		.last_time_us = row->time_us,
-		.first_offset = row->offset,
-		.last_offset = row->offset,
-		.first_index = row->index,
-	};
-	for (size_t i = 1; i < builder->count; i++) {
-		row = &builder->rows[i];
-		if (row->time_us < meta.first_time_us)
-			meta.first_time_us = row->time_us;
-		if (row->time_us > meta.last_time_us)
-			meta.last_time_us = row->time_us;
-		if (row->offset > meta.last_offset)
-			meta.last_offset = row->offset;
-		bool earlier = row->offset < meta.first_offset ||
-			       (row->offset == meta.first_offset && row->index < meta.first_index);
-		if (!earlier)
-			continue;
-		meta.first_offset = row->offset;
-		meta.first_index = row->index;
-	}
-	return meta;
-}
-
 static void builder_clear(struct block_builder *builder)
 {
 	dictionary_clear(&builder->names);
@@ -436,7 +407,8 @@ enum status block_finish(struct block_builder *builder, struct bytes *ret_block,
 				   ret_block->size - BLOCK_CHECKED_FROM);
 	for (unsigned i = 0; i < sizeof sum; i++)
 		ret_block->data[BLOCK_SUM_AT + i] = (unsigned char)(sum >> (8 * i));
-	*ret_meta = meta_of(builder);
+	if (!block_meta_of(builder, ret_meta))
+		return error_set(err, ENOMEMORY, "no memory for the owners of a block");
 	builder_clear(builder);
 	return OK;
 }
@@ -446,36 +418,4 @@ void block_key(struct text topic, int32_t partition, int64_t first_offset, uint3
 {
 	struct origin first = {topic, partition, first_index, first_offset};
 	key_put_origin(to, &first);
-}
-
-void block_meta_encode(const struct block_meta *meta, struct bytes *to)
-{
-	bytes_put_u8(to, META_VERSION);
-	bytes_put_varint(to, meta->event_count);
-	bytes_put_signed(to, meta->first_time_us);
-	bytes_put_signed(to, meta->last_time_us);
-	bytes_put_signed(to, meta->first_offset);
-	bytes_put_signed(to, meta->last_offset);
-	bytes_put_varint(to, meta->first_index);
-}
-
-enum status block_meta_decode(struct text value, struct block_meta *ret_meta, struct error *err)
-{
-	struct cursor from = cursor_of(value);
-	bool known = cursor_u8(&from) == META_VERSION;
-	uint64_t count = cursor_varint(&from);
-	struct block_meta meta = {.event_count = (uint32_t)count};
-	meta.first_time_us = cursor_signed(&from);
-	meta.last_time_us = cursor_signed(&from);
-	meta.first_offset = cursor_signed(&from);
-	meta.last_offset = cursor_signed(&from);
-	uint64_t index = cursor_varint(&from);
-	meta.first_index = (uint32_t)index;
-	bool sensible = count > 0 && count <= UINT32_MAX && index <= UINT32_MAX &&
-			meta.first_time_us <= meta.last_time_us &&
-			meta.first_offset <= meta.last_offset;
-	if (!known || from.failed || cursor_left(&from) > 0 || !sensible)
-		return error_set(err, ECORRUPT, "a blockmeta row does not decode");
-	*ret_meta = meta;
-	return OK;
 }

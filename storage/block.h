@@ -16,6 +16,7 @@
 
 enum {
 	BLOCK_EVENTS_MAX = 4096,
+	BLOCK_OWNERS_MAX = 64,              /* beyond it a blockmeta does not say whose it is */
 	BLOCK_BYTES_MAX = 16 * 1024 * 1024, /* of encoded events before compression */
 };
 
@@ -25,7 +26,14 @@ struct block_meta {
 	int64_t first_time_us, last_time_us;
 	int64_t first_offset, last_offset;
 	uint32_t first_index; /* of the record at first_offset: with it the key of the block */
+	struct text owners;   /* of which tenants how many; size 0: not known */
 };
+struct block_owner {
+	struct text name;
+	uint64_t event_count;
+};
+/* The next of a cursor over meta->owners; false at the end. */
+bool block_owner_next(struct cursor *owners, struct block_owner *ret_owner);
 
 struct block_builder;
 
@@ -35,7 +43,8 @@ void block_builder_free(struct block_builder **builder);
 enum status block_add(struct block_builder *builder, const struct event *event);
 size_t block_event_count(const struct block_builder *builder);
 /* Encodes, compresses and empties the builder, which must not be empty. All events must be of one
- * (topic, partition). *ret_block is written from its start. */
+ * (topic, partition). *ret_block is written from its start; ret_meta->owners is a view into the
+ * builder until it is used again. */
 enum status block_finish(struct block_builder *builder, struct bytes *ret_block,
 			 struct block_meta *ret_meta, struct error *err);
 
@@ -43,6 +52,7 @@ enum status block_finish(struct block_builder *builder, struct bytes *ret_block,
 void block_key(struct text topic, int32_t partition, int64_t first_offset, uint32_t first_index,
 	       struct bytes *to);
 void block_meta_encode(const struct block_meta *meta, struct bytes *to);
+/* Its owners are a view into value. */
 enum status block_meta_decode(struct text value, struct block_meta *ret_meta, struct error *err);
 
 struct block_reader;

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static struct text head_owner(const struct block_builder *builder, uint32_t head)
+struct text block_head_owner(const struct block_builder *builder, uint32_t head)
 {
 	struct cursor from = cursor_of(dictionary_entry(&builder->heads, head));
 	return cursor_text(&from);
@@ -13,8 +13,8 @@ static struct text head_owner(const struct block_builder *builder, uint32_t head
 static int head_compare(const void *a, const void *b, void *context)
 {
 	const struct block_builder *builder = context;
-	return text_compare(head_owner(builder, *(const uint32_t *)a),
-			    head_owner(builder, *(const uint32_t *)b));
+	return text_compare(block_head_owner(builder, *(const uint32_t *)a),
+			    block_head_owner(builder, *(const uint32_t *)b));
 }
 
 /* Numbers the owners in their order, so that sorting rows compares no texts. */

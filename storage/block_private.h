@@ -78,7 +78,8 @@ struct block_builder {
 	struct row *rows; /* BLOCK_EVENTS_MAX of them */
 	uint16_t order[BLOCK_EVENTS_MAX];
 	size_t count;
-	struct bytes topic; /* of all events */
+	struct bytes topic;  /* of all events */
+	struct bytes owners; /* of the block that was finished last, as its blockmeta says them */
 	int32_t partition;
 	uint32_t name_of_field[FIELD_COUNT]; /* name number + 1, or 0 */
 	struct bytes scratch;                /* an entry of a dictionary, a column */
@@ -89,5 +90,8 @@ struct block_builder {
 
 /* Sorts the rows and puts the content together, in builder->content. False: out of memory. */
 bool block_content_build(struct block_builder *builder);
+struct text block_head_owner(const struct block_builder *builder, uint32_t head);
+/* Of the rows in their order. False: out of memory. */
+bool block_meta_of(struct block_builder *builder, struct block_meta *ret_meta);
 
 #endif

@@ -220,6 +220,19 @@ static bool meta_may_fit(const struct search_place *place, struct text key,
 	return from.failed || range_fits(place, origin.topic, origin.partition, offsets);
 }
 
+/* Whether the block may hold events of the tenant that was asked for. */
+static bool owners_may_fit(const struct search_options *options, const struct block_meta *meta)
+{
+	struct cursor owners = cursor_of(meta->owners);
+	struct block_owner owner;
+	if (!options->scoped || meta->owners.size == 0)
+		return true;
+	while (block_owner_next(&owners, &owner))
+		if (text_equal(owner.name, options->tenant))
+			return true;
+	return false;
+}
+
 /* Blocks that are not merged: their keys come before all others. */
 static enum status rows_consider(struct search *search)
 {
@@ -240,6 +253,8 @@ static enum status rows_consider(struct search *search)
 			search->report.by_time++;
 		else if (status == OK && !meta_may_fit(&options->place, key, &meta))
 			search->report.by_place++;
+		else if (status == OK && !owners_may_fit(options, &meta))
+			search->report.by_tenant++;
 		else if (status == OK)
 			status = candidate_add(search, key, meta.first_time_us, meta.last_time_us,
 					       false);

@@ -1,7 +1,8 @@
-/* The routes about the store itself: what is old. */
+/* The routes about the store itself: what is old, whose it is. */
 #include "tests/cli/api_fixture.h"
 
 #include "cli/audit.h"
+#include "storage/block.h"
 
 /* The entry of a class that has no tenant. */
 static struct json_object *entry_of(struct json_object *answer, const char *class)
@@ -46,12 +47,42 @@ START_TEST(test_retention)
 }
 END_TEST
 
+START_TEST(test_tenants)
+{
+	struct block_builder *builder cleanup(block_builder_free) = block_builder_new();
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes block cleanup(bytes_done) = {0};
+	struct bytes row cleanup(bytes_done) = {0};
+	struct block_meta meta;
+	for (int64_t i = 0; i < 5; i++) {
+		const struct event event = {.time_us = T0,
+					    .origin = {TEXT("logs"), 0, 0, i},
+					    .owner = i < 2 ? TEXT("t1") : TEXT("t2")};
+		ck_assert_int_eq(block_add(builder, &event), OK);
+	}
+	ck_assert_int_eq(block_finish(builder, &block, &meta, NULL), OK);
+	block_key(TEXT("logs"), 0, 0, 0, &key);
+	block_meta_encode(&meta, &row);
+	put_row(FAMILY_BLOCK, &key, &block);
+	put_row(FAMILY_BLOCKMETA, &key, &row);
+	struct json_object *answer = ask("GET /v1/tenants?limit=1", NULL, 200);
+	ck_assert_uint_eq(json_object_array_length(json_path(answer, "tenants")), 1);
+	struct json_object *most = json_object_array_get_idx(json_path(answer, "tenants"), 0);
+	ck_assert_str_eq(json_path_text(most, "tenant"), "t2");
+	ck_assert_str_eq(json_path_text(most, "events"), "3");
+	ck_assert_str_eq(json_path_text(answer, "total"), "2");
+	ck_assert_str_eq(json_path_text(answer, "unknown_events"), "0");
+	json_object_put(answer);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("api_store");
 	TCase *all = tcase_create("all");
 	tcase_add_checked_fixture(all, setup, teardown);
 	tcase_add_test(all, test_retention);
+	tcase_add_test(all, test_tenants);
 	suite_add_tcase(suite, all);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);

@@ -193,12 +193,69 @@ START_TEST(test_meta_of_unordered_events)
 	ck_assert_int_eq(memcmp(&again.first_time_us, &meta.first_time_us, 4 * sizeof(int64_t)), 0);
 	ck_assert_uint_eq(again.event_count, 4);
 	ck_assert_uint_eq(again.first_index, 2);
+	ck_assert(text_equal(again.owners, meta.owners));
 	for (size_t size = 0; size < encoded.size; size++) {
 		struct text cut = {(const char *)encoded.data, size};
 		ck_assert_int_eq(block_meta_decode(cut, &again, &err), ECORRUPT);
 	}
 	bytes_put_u8(&encoded, 0);
 	ck_assert_int_eq(block_meta_decode(bytes_text(&encoded), &again, &err), ECORRUPT);
+}
+END_TEST
+
+/* Whose the events are is said for up to BLOCK_OWNERS_MAX owners, else nothing is. */
+START_TEST(test_meta_owners)
+{
+	struct error err = {0};
+	struct arena *arena cleanup(arena_free) = arena_new(ARENA_BYTES);
+	struct block_builder *builder cleanup(block_builder_free) = block_builder_new();
+	for (size_t owners = 1; owners <= BLOCK_OWNERS_MAX + 1; owners += 21) {
+		struct bytes block cleanup(bytes_done) = {0};
+		struct block_meta meta;
+		for (size_t i = 0; i < 3 * owners; i++) {
+			struct event event = plain_event(arena, TEXT("message"), TEXT("m"));
+			event.origin.offset = (int64_t)i;
+			event.owner = arena_print(arena, "t%zu", i % owners);
+			/* Two log sources of one owner are two heads and still one owner. */
+			event.logsource.product = i % 2 == 0 ? TEXT("linux") : TEXT("aws");
+			ck_assert_int_eq(block_add(builder, &event), OK);
+		}
+		ck_ok(block_finish(builder, &block, &meta, &err), err);
+		struct cursor from = cursor_of(meta.owners);
+		struct block_owner owner;
+		size_t count = 0;
+		for (; block_owner_next(&from, &owner); count++)
+			ck_assert_uint_eq(owner.event_count, 3);
+		ck_assert_uint_eq(count, owners > BLOCK_OWNERS_MAX ? 0 : owners);
+	}
+}
+END_TEST
+
+/* A row of an older picket says nothing of owners; one whose owners do not add up is damaged. */
+START_TEST(test_meta_versions)
+{
+	struct error err = {0};
+	struct block_meta meta = {.event_count = 5};
+	struct block_meta again;
+	struct bytes row cleanup(bytes_done) = {0};
+	struct bytes owners cleanup(bytes_done) = {0};
+	block_meta_encode(&meta, &row);
+	row.data[0] = 1;
+	row.size--;
+	ck_ok(block_meta_decode(bytes_text(&row), &again, &err), err);
+	ck_assert_uint_eq(again.owners.size, 0);
+	for (uint64_t share = 1; share <= 4; share++) {
+		bytes_clear(&row);
+		bytes_clear(&owners);
+		for (int i = 0; i < 2; i++) {
+			bytes_put_text(&owners, i == 0 ? TEXT("a") : TEXT("b"));
+			bytes_put_varint(&owners, i == 0 ? share : 3);
+		}
+		meta.owners = bytes_text(&owners);
+		block_meta_encode(&meta, &row);
+		ck_assert_int_eq(block_meta_decode(bytes_text(&row), &again, &err),
+				 share == 2 ? OK : ECORRUPT);
+	}
 }
 END_TEST
 
@@ -237,6 +294,8 @@ int main(void)
 	tcase_add_test(tests, test_full_by_bytes);
 	tcase_add_test(tests, test_largest_event);
 	tcase_add_test(tests, test_meta_of_unordered_events);
+	tcase_add_test(tests, test_meta_owners);
+	tcase_add_test(tests, test_meta_versions);
 	tcase_add_test(tests, test_many_names);
 	suite_add_tcase(suite, tests);
 	return run_tests(suite);
