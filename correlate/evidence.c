@@ -29,7 +29,7 @@
 enum status hash_set_add(struct hash_set *set, uint64_t hash, bool *ret_new)
 {
 	assert(hash != 0);
-	if (set->count * 2 >= set->capacity) {
+	if (4 * (set->count + 1) > 3 * set->capacity) {
 		size_t capacity = set->capacity == 0 ? 64 : set->capacity * 2;
 		struct hash_set grown = {.slots = calloc(capacity, sizeof *grown.slots),
 					 .capacity = capacity};
@@ -113,9 +113,12 @@ void gate_evidence_free(struct gate_evidence **evidence)
 
 size_t gate_evidence_bytes(const struct gate_evidence *evidence)
 {
-	return sizeof *evidence + HASH_COUNT(evidence->routes) * sizeof(struct route_state) +
-	       evidence->principals.capacity * sizeof(uint64_t) +
-	       evidence->moment_capacity * sizeof *evidence->moments;
+	size_t bytes = sizeof *evidence + evidence->principals.capacity * sizeof(uint64_t) +
+		       evidence->moment_capacity * sizeof *evidence->moments +
+		       HASH_OVERHEAD(hh, evidence->routes);
+	for (const struct route_state *one = evidence->routes; one != NULL; one = one->hh.next)
+		bytes += sizeof *one + one->name_size + 1;
+	return bytes;
 }
 
 /* One bucket while it is added. */
@@ -332,6 +335,8 @@ static enum status keep_moment(struct adding *adding)
 	if (evidence->moment_count == evidence->moment_capacity) {
 		size_t capacity =
 			evidence->moment_capacity == 0 ? 64 : evidence->moment_capacity * 2;
+		if (capacity > EVIDENCE_MOMENTS_MAX)
+			capacity = EVIDENCE_MOMENTS_MAX;
 		struct gate_moment *grown =
 			realloc(evidence->moments, capacity * sizeof *evidence->moments);
 		if (grown == NULL)

@@ -4,7 +4,8 @@
  * deciding (the table of gate.c) are three jobs; the last must fit on one screen.
  * Invariant: gathering never decides; a sum over buckets depends on them alone, so that evidence
  * built up over hours equals the same built anew. Owner: the evidence's owner. Thread: one.
- * Limits: EVIDENCE_*; what does not fit is left out of both arms alike. */
+ * Limits: EVIDENCE_*; what does not fit is left out of both arms alike. All together stay below
+ * 1 MiB a canary (tested). */
 #ifndef PICKET_CORRELATE_GATE_PRIVATE_H
 #define PICKET_CORRELATE_GATE_PRIVATE_H
 
@@ -16,7 +17,7 @@
 
 enum {
 	EVIDENCE_ROUTES_MAX = 128,           /* routes with latencies of their own */
-	EVIDENCE_PRINCIPALS_MAX = 32 * 1024, /* distinct principals with a bad outcome */
+	EVIDENCE_PRINCIPALS_MAX = 24 * 1024, /* distinct principals with a bad outcome */
 	EVIDENCE_MOMENTS_MAX = 2160,         /* six hours of buckets */
 	EVIDENCE_LATENCY_REQUESTS_MIN = 100, /* before a route has thresholds */
 };
@@ -46,7 +47,7 @@ struct outcome_track {
 	double fail, fail_sup, principals_sup;
 };
 
-/* A set of hashes, open addressing; 0 is never in it. */
+/* A set of hashes, open addressing, at most three quarters full; 0 is never in it. */
 struct hash_set {
 	uint64_t *slots;
 	size_t capacity, count; /* capacity: a power of two, or 0 */

@@ -3,6 +3,7 @@
 #include "tests/correlate/gate_scene.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 START_TEST(one_outsider_fails_nobody)
@@ -186,6 +187,47 @@ START_TEST(bucket_by_bucket_is_the_same)
 }
 END_TEST
 
+/* More routes, principals and buckets than are kept. */
+START_TEST(at_every_cap_it_stays_below_a_mebibyte)
+{
+	enum { MANY = 2400, SHOWN = 64, PEOPLE = COHORT_CULPRITS_MAX };
+	static char names[SHOWN][COHORT_NAME_MAX];
+	static struct text routes[SHOWN];
+	static struct stratum strata[SHOWN];
+	static struct culprit culprits[PEOPLE];
+	struct gate_evidence *evidence = NULL;
+	ck_assert_int_eq(gate_evidence_new(&scene.query, &evidence, NULL), OK);
+	for (int i = 0; i < MANY; i++) {
+		struct bucket bucket = scene.buckets[0];
+		struct arm_count arms[] = {bucket.arms[0], bucket.arms[1]};
+		size_t route_count = i < 4 ? SHOWN : 1; /* the names of four buckets are 256 */
+		for (size_t k = 0; k < SHOWN; k++) {
+			(void)snprintf(names[k], sizeof names[k], "%0250zu",
+				       (size_t)i % 4 * 64 + k);
+			routes[k] = text_of(names[k]);
+			strata[k] = arms[0].strata[0];
+			strata[k].route = (unsigned)k;
+		}
+		for (uint64_t k = 0; k < PEOPLE; k++)
+			culprits[k] = (struct culprit){((uint64_t)i * PEOPLE + k + 1) *
+							       UINT64_C(0x9e3779b97f4a7c15),
+						       OUTCOME_HTTP_5XX, 0};
+		arms[0].strata = strata;
+		arms[0].stratum_count = route_count;
+		bucket.start_us = scene.buckets[0].start_us + i * (int64_t)COHORT_BUCKET_US;
+		bucket.arms = arms;
+		bucket.routes = routes;
+		bucket.route_count = route_count;
+		bucket.culprits = culprits;
+		bucket.culprit_count = i < 200 ? PEOPLE : 0;
+		ck_assert_int_eq(gate_evidence_add(evidence, &bucket, NULL, 0), OK);
+	}
+	ck_assert_uint_le(gate_evidence_bytes(evidence), 1 << 20);
+	ck_assert_uint_ge(gate_evidence_bytes(evidence), 800000); /* they were reached */
+	gate_evidence_free(&evidence);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("correlate/evidence");
@@ -199,6 +241,7 @@ int main(void)
 	tcase_add_test(tests, split_and_coverage_hold_a_pass_back);
 	tcase_add_test(tests, one_bad_instance_is_named);
 	tcase_add_test(tests, bucket_by_bucket_is_the_same);
+	tcase_add_test(tests, at_every_cap_it_stays_below_a_mebibyte);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);

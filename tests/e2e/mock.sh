@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # picket from end to end, on librdkafka's mock cluster (real protocol, not a Kafka) and on files.
 #
-#   tests/e2e/mock.sh [PART...]     parts: demo kill wal input faults disk scan reload api alerting controllers install drills; all
+#   tests/e2e/mock.sh [PART...]     parts: demo kill wal input faults disk scan reload api alerting controllers nezha install drills; all
 #
 # PICKET_BUILD is the folder with the programs (build/release). E2E_KEEP=1 keeps the files,
 # E2E_SEED=N repeats the moments of the SIGKILLs.
@@ -32,6 +32,19 @@ part_controllers() {
 	assert_ok "their contracts hold" python3 "$here/controllers.py" "$e2e_build/picket" "$work/controllers"
 	grep WRONG "$work/out"
 	return 0
+}
+
+part_nezha() {
+	section "recorded services with injected faults before the gate"
+	local code
+	python3 "$here/nezha.py" "$e2e_build/picket" "$work/nezha" >"$work/out" 2>&1
+	code=$?
+	if [ $code -eq 2 ]; then
+		skip "Nezha TrainTicket: PICKET_DATA does not hold it"
+	else
+		assert_equal "none passes with a fault, none fails without" 0 $code
+		grep -E 'canaries|FAIL|PASS' "$work/out"
+	fi
 }
 
 part_install() {
