@@ -151,7 +151,8 @@ START_TEST(evidence_grows_with_the_buckets)
 	api_done(&api);
 	api_init(&api);
 	struct json_object *again = ask(QUESTION, NULL, 200);
-	ck_assert(strcmp(json_object_to_json_string(after), json_object_to_json_string(again)) == 0);
+	ck_assert(strcmp(json_object_to_json_string(after), json_object_to_json_string(again)) ==
+		  0);
 	json_object_put(before);
 	json_object_put(after);
 	json_object_put(again);
@@ -328,27 +329,37 @@ static int by_value(const void *left, const void *right)
 	return (a > b) - (a < b);
 }
 
+/* Milliseconds of a clock. */
+static double ms_of(clockid_t clock)
+{
+	struct timespec now;
+	(void)clock_gettime(clock, &now);
+	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
 START_TEST(an_answer_comes_from_memory)
 {
 	enum { QUESTIONS = 300 };
 	static double took_ms[QUESTIONS];
+	static double cpu_ms[QUESTIONS];
 	play();
 	verdict_is(QUESTION, "PASS"); /* reads everything */
 	for (int i = 0; i < QUESTIONS; i++) {
-		struct timespec before;
-		struct timespec after;
 		if (i % 10 == 0)
 			play_on(1, 0);
-		(void)clock_gettime(CLOCK_MONOTONIC, &before);
+		double before = ms_of(CLOCK_MONOTONIC);
+		double cpu_before = ms_of(CLOCK_THREAD_CPUTIME_ID);
 		struct json_object *answer = ask(QUESTION, NULL, 200);
-		(void)clock_gettime(CLOCK_MONOTONIC, &after);
+		cpu_ms[i] = ms_of(CLOCK_THREAD_CPUTIME_ID) - cpu_before;
+		took_ms[i] = ms_of(CLOCK_MONOTONIC) - before;
 		json_object_put(answer);
-		took_ms[i] = (double)(after.tv_sec - before.tv_sec) * 1e3 +
-			     (double)(after.tv_nsec - before.tv_nsec) / 1e6;
 	}
 	qsort(took_ms, QUESTIONS, sizeof *took_ms, by_value);
-	printf("gate answer: p50 %.2f ms, p99 %.2f ms (bar 5 ms in a release build)\n",
-	       took_ms[QUESTIONS / 2], took_ms[QUESTIONS * 99 / 100]);
+	qsort(cpu_ms, QUESTIONS, sizeof *cpu_ms, by_value);
+	printf("gate answer: p50 %.2f ms, p99 %.2f ms; of CPU p50 %.2f ms, p99 %.2f ms (bar 5 ms in "
+	       "a release build)\n",
+	       took_ms[QUESTIONS / 2], took_ms[QUESTIONS * 99 / 100], cpu_ms[QUESTIONS / 2],
+	       cpu_ms[QUESTIONS * 99 / 100]);
 	/* With sanitizers and on a busy machine: only what reading everything again would break. */
 	ck_assert_double_le(took_ms[QUESTIONS / 2], 200);
 }

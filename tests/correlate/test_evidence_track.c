@@ -115,7 +115,7 @@ static void draw(int i)
 					      &split[i][1].outcomes[USED[u]],
 					      &scene.strata[i][1].outcomes[USED[u]]};
 		for (int k = 0; k < 3; k++) {
-			of[k]->clusters = dice(3) + (k == 1 ? dice(6) : 0);
+			of[k]->clusters = dice(3) + (k > 0 ? dice(4) : 0);
 			of[k]->bad = of[k]->clusters + dice(2);
 		}
 	}
