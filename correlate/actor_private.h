@@ -1,16 +1,17 @@
-/* actor_private - the actor's state, shared by actor.c (feeding and folding), changes.c (closing an
- * epoch) and checkpoint.c (saving and restoring).
+/* actor_private - the actor's state, shared by actor.c (feeding), fold.c (folding), changes.c
+ * (closing an epoch) and checkpoint.c (saving and restoring).
  *
- * Why: these three read and write the same cells at different moments of an epoch.
+ * Why: these read and write the same cells at different moments of an epoch.
  *
  * Invariant: between close and the next feed no cell is touched, every cell is settled at the
- * actor's watermark, no episode is `changed`, and a cell's timer is due no later than the first
- * moment at which something of it ends. Owner: the actor's thread. Limits: see actor.h. */
+ * actor's watermark, no episode is `changed`, and one of a cell's deadlines comes no later than the
+ * first moment at which something of it ends. Owner: the actor's thread. Limits: see actor.h. */
 #ifndef PICKET_CORRELATE_ACTOR_PRIVATE_H
 #define PICKET_CORRELATE_ACTOR_PRIVATE_H
 
 #include "correlate/actor.h"
 #include "correlate/cells.h"
+#include "correlate/deadlines.h"
 #include "correlate/episode.h"
 #include "correlate/gated.h"
 #include "correlate/plan_private.h"
@@ -23,25 +24,29 @@ struct quota {
 	struct cell_key key;
 	uint64_t state_id;
 	uint64_t cells;
-	bool refused; /* a group was refused since the last alert that said so */
-	struct text tenant;
+	uint8_t virtual_partition;
+	bool refused;       /* a group was refused since the last alert that said so */
+	struct text tenant; /* behind the struct */
 };
 
+/* One group of one unit. A cell is small, because there are millions and each record finds another
+ * one: what its group counts lies behind it. */
 struct cell {
-	struct timer timer; /* first: a timer is its cell */
 	struct cell_key key;
 	const struct unit *unit;
-	struct quota *quota;
-	struct window window; /* of a unit that counts events */
-	struct trail *trail;  /* of a unit with a condition over values; else NULL */
-	struct gated *gated;  /* of a gated unit; else NULL */
+	struct quota *quota; /* NULL: buried, and only here because deadlines point to it */
+	union {
+		struct window window; /* of a unit that counts events */
+		struct trail *trail;  /* of a unit with a condition over values: cell_trail() */
+		struct gated *gated;  /* of a gated unit: cell_gated() */
+	};
 	struct episodes episodes;
-	struct text tenant, group; /* behind the struct */
-	size_t bytes;              /* as counted in cell_bytes */
-	struct cell *next_grave;
-	int64_t kept_us; /* gated: until when something of it may matter; INT64_MIN: nothing does */
-	uint8_t virtual_partition;
+	int64_t due_us;     /* its earliest deadline, INT64_MAX without one */
+	uint32_t deadlines; /* how many point to it */
+	uint32_t bytes;     /* as counted in cell_bytes */
+	uint32_t group_size;
 	bool touched; /* stands in actor->touched */
+	char group[]; /* a sequence of texts, cell_group() */
 };
 
 struct partition {
@@ -52,7 +57,10 @@ struct partition {
 /* One record fed and not yet folded. */
 struct fed {
 	struct match_record record;
-	struct text raw; /* its bytes: the last tie-break */
+	struct text raw;         /* its bytes: the last tie-break */
+	const struct unit *unit; /* fold.c: NULL when there is none, or when it is missed */
+	struct cell *cell;       /* fold.c: NULL when the group had none yet */
+	struct cell_key key;
 };
 
 /* A copy of what one actor_feed() brought. */
@@ -70,7 +78,7 @@ struct actor {
 	int64_t watermark_us;
 	bool has_closed;
 	struct partition partitions[VIRTUAL_PARTITIONS];
-	struct timers timers;
+	struct deadlines deadlines;                     /* of all cells */
 	struct timers gates[RULES_CHAIN_DEPTH_MAX + 1]; /* of gated cells, by depth */
 	unsigned rounds;                                /* of this epoch, so far */
 	bool members_watched; /* every member of a list has a cell (gates.c) */
@@ -85,11 +93,36 @@ struct actor {
 	struct alert_change *changes;
 	size_t change_count;
 	size_t change_capacity;
-	struct arena *arena;      /* what the changes point to */
-	struct cell *cell_graves; /* ended, but the changes still point to them */
+	struct arena *arena; /* what the changes point to */
 	struct episode *episode_graves;
 	struct actor_counters counters;
 };
+
+static inline struct trail *cell_trail(const struct cell *cell)
+{
+	return cell->unit->judged == JUDGED_TRAIL ? cell->trail : NULL;
+}
+
+static inline struct gated *cell_gated(const struct cell *cell)
+{
+	return cell->unit->gated ? cell->gated : NULL;
+}
+
+/* Ask for the memory of a cell that will be used soon, then for what it remembers, and then for
+ * what that points to. */
+static inline void cell_prefetch(const struct cell *cell)
+{
+	__builtin_prefetch(cell);
+	__builtin_prefetch((const char *)cell + 64);
+}
+
+void cell_prefetch_memory(const struct cell *cell);
+void cell_prefetch_ends(const struct cell *cell);
+
+static inline struct text cell_group(const struct cell *cell)
+{
+	return (struct text){cell->group, cell->group_size};
+}
 
 struct window_shape unit_shape(const struct unit *unit);
 struct trail_shape unit_trail_shape(const struct unit *unit);
@@ -106,17 +139,20 @@ enum status cell_gate(struct actor *actor, struct cell *cell);
 enum status gates_open(struct actor *actor, unsigned depth, uint64_t epoch, int64_t watermark_us,
 		       const struct record_sink *exchange);
 
-/* actor.c: what the news says goes into the cell's episodes and to the unit's parents. `like` has
+/* fold.c: what the news says goes into the cell's episodes and to the unit's parents. `like` has
  * what an item has not: state, tenant, group, flags, and origin and context without a proof. */
 enum status fold_news(struct actor *actor, struct cell *cell, const struct match_record *like,
 		      uint64_t epoch, const struct record_sink *exchange);
 enum status cell_touch(struct actor *actor, struct cell *cell);
+/* Folds all that was fed, in order of (time, origin, unit, bytes). */
+enum status fold_fed(struct actor *actor, uint64_t epoch, const struct record_sink *exchange);
 
 /* A cell for a group that has none, counted in the quota but not checked against the share. */
 enum status cell_new(struct actor *actor, const struct unit *unit, struct quota *quota,
 		     const struct match_record *record, struct cell **ret_cell);
 void cell_free(struct cell **cell);
-size_t cell_size(const struct cell *cell); /* memory, about */
+/* Counts anew how much memory the cell takes, about. */
+void cell_weigh(struct actor *actor, struct cell *cell);
 
 /* The quota a cell belongs to, made when there is none. */
 enum status quota_of(struct actor *actor, uint64_t state_id, uint8_t virtual_partition,
@@ -125,8 +161,10 @@ enum status quota_of(struct actor *actor, uint64_t state_id, uint8_t virtual_par
 /* The episode is over when the watermark has passed this. */
 int64_t cell_episode_end(const struct cell *cell, const struct episode *episode);
 
-/* When the cell has something to do next; INT64_MAX also when time would overflow. */
-int64_t cell_deadline(const struct cell *cell);
+/* Sees to it that the cell comes out of the deadlines when it has something to do next. */
+enum status cell_schedule(struct actor *actor, struct cell *cell);
+/* Out of the quota and the tables; freed when no deadline points to it any more. */
+void cell_bury(struct actor *actor, struct cell *cell);
 
 /* Frees what the last changes pointed to. */
 void changes_clear(struct actor *actor);

@@ -91,9 +91,9 @@ enum status cell_gate(struct actor *actor, struct cell *cell)
 enum status cell_remember(struct actor *actor, struct cell *cell, const struct match_record *record,
 			  struct proof *proof)
 {
-	if (cell->gated != NULL)
+	if (cell_gated(cell) != NULL)
 		return gated_remember(actor, cell, record, proof);
-	if (cell->trail == NULL) {
+	if (cell_trail(cell) == NULL) {
 		struct window_shape shape = unit_shape(cell->unit);
 		return window_add(&cell->window, &shape, proof, &actor->news);
 	}
@@ -113,12 +113,12 @@ enum status cell_remember(struct actor *actor, struct cell *cell, const struct m
 
 void cell_forget(struct cell *cell, int64_t watermark_us)
 {
-	if (cell->gated != NULL) {
-		cell->kept_us =
+	if (cell_gated(cell) != NULL) {
+		cell->gated->kept_us =
 			machine_of(cell->unit)->forget(cell->gated, cell->unit, watermark_us);
 		return;
 	}
-	if (cell->trail == NULL) {
+	if (cell_trail(cell) == NULL) {
 		struct window_shape shape = unit_shape(cell->unit);
 		window_settle(&cell->window, &shape, watermark_us);
 		return;
@@ -129,9 +129,9 @@ void cell_forget(struct cell *cell, int64_t watermark_us)
 
 bool cell_remembers(const struct cell *cell)
 {
-	if (cell->gated != NULL)
-		return cell->kept_us != INT64_MIN;
-	return cell->trail != NULL ? cell->trail->count > 0 : cell->window.count > 0;
+	if (cell_gated(cell) != NULL)
+		return cell->gated->kept_us != INT64_MIN;
+	return cell_trail(cell) != NULL ? cell->trail->count > 0 : cell->window.count > 0;
 }
 
 /* One byte of the virtual partition stands where a group would: quotas have a table of their own.
@@ -153,7 +153,10 @@ enum status quota_of(struct actor *actor, uint64_t state_id, uint8_t virtual_par
 	char *name = (char *)(quota + 1);
 	if (tenant.size > 0)
 		memcpy(name, tenant.data, tenant.size);
-	*quota = (struct quota){.key = key, .state_id = state_id, .tenant = {name, tenant.size}};
+	*quota = (struct quota){.key = key,
+				.state_id = state_id,
+				.virtual_partition = virtual_partition,
+				.tenant = {name, tenant.size}};
 	if (cells_add(quotas, &key, quota) != OK) {
 		free(quota);
 		return ENOMEMORY;
@@ -166,31 +169,28 @@ enum status cell_new(struct actor *actor, const struct unit *unit, struct quota 
 		     const struct match_record *record, struct cell **ret_cell)
 {
 	assert(unit->state_id == record->state_id && quota->state_id == record->state_id);
-	struct cell *cell = malloc(sizeof *cell + record->tenant.size + record->group.size);
+	if (record->group.size > UINT32_MAX)
+		return ELIMIT;
+	struct cell *cell = malloc(sizeof *cell + record->group.size);
 	if (cell == NULL)
 		return ENOMEMORY;
-	char *texts = (char *)(cell + 1);
-	if (record->tenant.size > 0)
-		memcpy(texts, record->tenant.data, record->tenant.size);
-	if (record->group.size > 0)
-		memcpy(texts + record->tenant.size, record->group.data, record->group.size);
 	*cell = (struct cell){
 		.key = record_cell_key(plan_hash_key(actor->plan), record->state_id, record->tenant,
 				       record->group),
 		.unit = unit,
 		.quota = quota,
-		.tenant = {texts, record->tenant.size},
-		.group = {texts + record->tenant.size, record->group.size},
-		.virtual_partition = record->virtual_partition,
+		.due_us = INT64_MAX,
+		.group_size = (uint32_t)record->group.size,
 	};
-	if (unit->judged == JUDGED_TRAIL)
-		cell->trail = calloc(1, sizeof *cell->trail);
+	if (record->group.size > 0)
+		memcpy(cell->group, record->group.data, record->group.size);
+	bool complete = true;
 	if (unit->gated)
-		cell->gated = gated_new(cell);
-	bool complete = (unit->judged != JUDGED_TRAIL || cell->trail != NULL) &&
-			(!unit->gated || cell->gated != NULL);
+		complete = (cell->gated = gated_new(cell)) != NULL;
+	else if (unit->judged == JUDGED_TRAIL)
+		complete = (cell->trail = calloc(1, sizeof *cell->trail)) != NULL;
 	if (!complete ||
-	    cells_add(&actor->partitions[cell->virtual_partition].cells, &cell->key, cell) != OK) {
+	    cells_add(&actor->partitions[quota->virtual_partition].cells, &cell->key, cell) != OK) {
 		cell_free(&cell);
 		return ENOMEMORY;
 	}
@@ -205,46 +205,106 @@ void cell_free(struct cell **cell)
 	struct cell *freed = TAKE(*cell);
 	if (freed == NULL)
 		return;
-	window_done(&freed->window);
-	if (freed->trail != NULL)
-		trail_done(freed->trail);
-	free(freed->trail);
-	gated_free(&freed->gated, freed->unit);
+	if (freed->unit->gated) {
+		gated_free(&freed->gated, freed->unit);
+	} else if (freed->unit->judged == JUDGED_TRAIL) {
+		if (freed->trail != NULL)
+			trail_done(freed->trail);
+		free(freed->trail);
+	} else {
+		window_done(&freed->window);
+	}
 	episodes_done(&freed->episodes);
 	free(freed);
 }
 
-size_t cell_size(const struct cell *cell)
+void cell_bury(struct actor *actor, struct cell *cell)
 {
-	size_t size = sizeof *cell + cell->tenant.size + cell->group.size;
-	size += window_bytes(&cell->window);
-	if (cell->trail != NULL) {
+	struct quota *quota = cell->quota;
+	struct partition *partition = &actor->partitions[quota->virtual_partition];
+	cells_remove(&partition->cells, &cell->key);
+	if (cell_gated(cell) != NULL)
+		timers_remove(&actor->gates[cell->unit->depth], &cell->gated->gate);
+	assert(quota->cells > 0 && actor->counters.cells > 0);
+	actor->counters.cells--;
+	actor->counters.cell_bytes -= cell->bytes;
+	if (--quota->cells == 0 && !quota->refused) {
+		cells_remove(&partition->quotas, &quota->key);
+		free(quota);
+	}
+	cell->quota = NULL;
+	if (cell->deadlines == 0)
+		cell_free(&cell);
+}
+
+static size_t cell_size(const struct cell *cell)
+{
+	size_t size = sizeof *cell + cell->group_size;
+	if (cell_gated(cell) != NULL) {
+		size += gated_bytes(cell->gated, cell->unit);
+	} else if (cell_trail(cell) != NULL) {
 		struct trail_shape shape = unit_trail_shape(cell->unit);
 		size += sizeof *cell->trail + trail_bytes(cell->trail, &shape);
+	} else {
+		size += window_bytes(&cell->window);
 	}
-	if (cell->gated != NULL)
-		size += gated_bytes(cell->gated, cell->unit);
 	for (const struct episode *e = cell->episodes.open; e != NULL; e = e->next)
 		size += episode_bytes(e);
 	return size;
 }
 
+void cell_weigh(struct actor *actor, struct cell *cell)
+{
+	size_t size = cell_size(cell);
+	uint32_t bytes = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+	actor->counters.cell_bytes += bytes;
+	actor->counters.cell_bytes -= cell->bytes;
+	cell->bytes = bytes;
+}
+
+void cell_prefetch_memory(const struct cell *cell)
+{
+	if (cell_gated(cell) != NULL)
+		__builtin_prefetch(cell->gated);
+	else if (cell_trail(cell) != NULL)
+		__builtin_prefetch(cell->trail);
+	else if (cell->window.entries != NULL)
+		__builtin_prefetch(&cell->window.entries[cell->window.count]);
+	const struct episode *episode = cell->episodes.open;
+	if (episode == NULL)
+		return;
+	__builtin_prefetch(episode);
+	__builtin_prefetch(&episode->evidence[ALERT_EVIDENCE_EDGE]);
+}
+
+/* Of an episode: the evidence that a new event pushes out. */
+void cell_prefetch_ends(const struct cell *cell)
+{
+	if (cell_gated(cell) != NULL && cell->gated->entries != NULL)
+		__builtin_prefetch(&cell->gated->entries[cell->gated->count]);
+	else if (cell_trail(cell) != NULL && cell->trail->entries != NULL)
+		__builtin_prefetch(&cell->trail->entries[cell->trail->count]);
+	const struct episode *episode = cell->episodes.open;
+	if (episode != NULL && episode->evidence_count == EPISODE_EVIDENCE_MAX)
+		__builtin_prefetch(episode->evidence[ALERT_EVIDENCE_EDGE]);
+}
+
 static size_t cell_entry_count(const struct cell *cell)
 {
-	if (cell->gated != NULL)
+	if (cell_gated(cell) != NULL)
 		return cell->gated->count;
-	return cell->trail != NULL ? cell->trail->count : cell->window.count;
+	return cell_trail(cell) != NULL ? cell->trail->count : cell->window.count;
 }
 
 /* The time of an event that is remembered. */
 static int64_t cell_entry(const struct cell *cell, size_t at, bool *ret_contributes)
 {
 	assert(at < cell_entry_count(cell));
-	if (cell->gated != NULL) {
+	if (cell_gated(cell) != NULL) {
 		*ret_contributes = cell->gated->entries[at].contributes;
 		return cell->gated->entries[at].time_us;
 	}
-	if (cell->trail != NULL) {
+	if (cell_trail(cell) != NULL) {
 		*ret_contributes = cell->trail->entries[at].contributes;
 		return cell->trail->entries[at].time_us;
 	}
@@ -259,7 +319,7 @@ int64_t cell_episode_end(const struct cell *cell, const struct episode *episode)
 	int64_t span_us = cell->unit->quiet_us;
 	int64_t last_us = episode->last_us;
 	int64_t delay_us = 0;
-	if (cell->gated != NULL && cell->gated->memory != NULL &&
+	if (cell_gated(cell) != NULL && cell->gated->memory != NULL &&
 	    machine_of(cell->unit)->waiting_us != NULL) {
 		int64_t waiting_us =
 			machine_of(cell->unit)->waiting_us(cell->gated, episode->last_us, span_us);
@@ -279,12 +339,13 @@ int64_t cell_episode_end(const struct cell *cell, const struct episode *episode)
 	return time_after(time_after(last_us, span_us), delay_us);
 }
 
-int64_t cell_deadline(const struct cell *cell)
+/* When the cell has something to do next; INT64_MAX also when time would overflow. */
+static int64_t cell_deadline(const struct cell *cell)
 {
 	int64_t deadline = INT64_MAX;
 	bool contributes = false;
-	if (cell->gated != NULL)
-		deadline = cell_remembers(cell) ? cell->kept_us : INT64_MAX;
+	if (cell_gated(cell) != NULL)
+		deadline = cell_remembers(cell) ? cell->gated->kept_us : INT64_MAX;
 	else if (cell_remembers(cell))
 		deadline = time_after(cell_entry(cell, 0, &contributes), cell->unit->timespan_us);
 	if (cell->episodes.open != NULL) { /* they ascend: the first ends first */
@@ -292,4 +353,17 @@ int64_t cell_deadline(const struct cell *cell)
 		deadline = end < deadline ? end : deadline;
 	}
 	return deadline;
+}
+
+enum status cell_schedule(struct actor *actor, struct cell *cell)
+{
+	int64_t deadline_us = cell_deadline(cell);
+	if (cell->deadlines > 0 && deadline_us >= cell->due_us)
+		return OK;
+	enum status status = deadlines_add(&actor->deadlines, deadline_us, cell);
+	if (status != OK)
+		return status;
+	cell->deadlines++;
+	cell->due_us = deadline_us;
+	return OK;
 }

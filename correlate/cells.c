@@ -22,6 +22,12 @@ static size_t probe(const struct cells *cells, const struct cell_key *key)
 	return at;
 }
 
+void cells_prefetch(const struct cells *cells, const struct cell_key *key)
+{
+	if (cells->count > 0)
+		__builtin_prefetch(&cells->slots[home(cells, key)]);
+}
+
 void *cells_find(const struct cells *cells, const struct cell_key *key)
 {
 	return cells->count == 0 ? NULL : cells->slots[probe(cells, key)].item;

@@ -22,6 +22,8 @@ struct cells {
 	size_t count;
 };
 
+/* Asks for the memory that cells_find() will look at. */
+void cells_prefetch(const struct cells *cells, const struct cell_key *key);
 void *cells_find(const struct cells *cells, const struct cell_key *key); /* NULL: none */
 /* The key must not be there yet. */
 enum status cells_add(struct cells *cells, const struct cell_key *key, void *item);

@@ -5,13 +5,15 @@
  * enough: by the rule's suppress period of event time, or to twice the count last announced. So one
  * epoch makes at most one revision of an alert.
  *
- * The changes are views into cells and episodes. Those that are over are not freed but put into
- * graves until the next feed. */
+ * The changes are views into episodes. Those that are over are not freed but put into graves until
+ * the next feed. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "correlate/actor_private.h"
+
+enum { SETTLE_AHEAD = 6 }; /* how far ahead memory is asked for (fold.c) */
 
 void changes_clear(struct actor *actor)
 {
@@ -19,11 +21,6 @@ void changes_clear(struct actor *actor)
 		struct episode *next = actor->episode_graves->next;
 		episode_free(&actor->episode_graves);
 		actor->episode_graves = next;
-	}
-	while (actor->cell_graves != NULL) {
-		struct cell *next = actor->cell_graves->next_grave;
-		cell_free(&actor->cell_graves);
-		actor->cell_graves = next;
 	}
 	actor->change_count = 0;
 	arena_reset(actor->arena);
@@ -39,10 +36,11 @@ static void print_id(const unsigned char id[EPISODE_ID_BYTES], char to[ALERT_ID_
 static void put_group(const struct cell *cell, struct bytes *to)
 {
 	if (unit_is_of_entities(cell->unit)) { /* a field and its value already */
-		bytes_put(to, cell->group.data, cell->group.size);
+		struct text group = cell_group(cell);
+		bytes_put(to, group.data, group.size);
 		return;
 	}
-	struct cursor from = cursor_of(cell->group);
+	struct cursor from = cursor_of(cell_group(cell));
 	for (size_t i = 0; i < cell->unit->group_by_count; i++) {
 		struct text value = cursor_text(&from);
 		if (value.size == 0 && cell->unit->depth == 0)
@@ -72,7 +70,8 @@ static enum status alert_make(struct actor *actor, const struct cell *cell,
 			      const struct alert **ret_alert)
 {
 	struct alert *alert = arena_alloc(actor->arena, sizeof *alert);
-	if (alert == NULL)
+	struct text tenant = arena_copy(actor->arena, cell->quota->tenant);
+	if (alert == NULL || (tenant.data == NULL && cell->quota->tenant.size > 0))
 		return ENOMEMORY;
 	const struct rule *rule = cell->unit->rule;
 	*alert = (struct alert){
@@ -86,7 +85,7 @@ static enum status alert_make(struct actor *actor, const struct cell *cell,
 		.rule_title = rule->title,
 		.rule_key = rule->key,
 		.level = rule->level,
-		.tenant = cell->tenant,
+		.tenant = tenant,
 		.count = episode->count,
 		.threshold = unit_threshold(cell->unit),
 		.timespan_us = cell->unit->timespan_us,
@@ -172,26 +171,6 @@ static enum status settle_episodes(struct actor *actor, struct cell *cell)
 	return status;
 }
 
-static void cell_bury(struct actor *actor, struct cell *cell)
-{
-	struct partition *partition = &actor->partitions[cell->virtual_partition];
-	cells_remove(&partition->cells, &cell->key);
-	timers_remove(&actor->timers, &cell->timer);
-	if (cell->gated != NULL)
-		timers_remove(&actor->gates[cell->unit->depth], &cell->gated->gate);
-	struct quota *quota = cell->quota;
-	assert(quota->cells > 0 && actor->counters.cells > 0);
-	actor->counters.cells--;
-	if (--quota->cells == 0 && !quota->refused) {
-		cells_remove(&partition->quotas, &quota->key);
-		free(quota);
-	}
-	actor->counters.cell_bytes -= cell->bytes;
-	cell->quota = NULL;
-	cell->next_grave = actor->cell_graves;
-	actor->cell_graves = cell;
-}
-
 /* Brings a cell up to the actor's watermark; it may be gone afterwards. */
 static enum status cell_settle(struct actor *actor, struct cell *cell)
 {
@@ -204,10 +183,8 @@ static enum status cell_settle(struct actor *actor, struct cell *cell)
 		cell_bury(actor, cell);
 		return OK;
 	}
-	size_t bytes = cell_size(cell);
-	actor->counters.cell_bytes += bytes - cell->bytes; /* modulo 2^64: may go down */
-	cell->bytes = bytes;
-	return timers_set(&actor->timers, &cell->timer, cell_deadline(cell));
+	cell_weigh(actor, cell);
+	return cell_schedule(actor, cell);
 }
 
 static int change_compare(const void *a, const void *b)
@@ -217,20 +194,37 @@ static int change_compare(const void *a, const void *b)
 	return memcmp(left->alert->id, right->alert->id, ALERT_ID_SIZE);
 }
 
-/* Settles what was touched, then what is due. A settled cell is not due any more. */
-static enum status settle_all(struct actor *actor)
+static enum status settle_touched(struct actor *actor)
 {
 	enum status status = OK;
 	for (size_t i = 0; status == OK && i < actor->touched_count; i++) {
+		if (i + 2 * SETTLE_AHEAD < actor->touched_count)
+			cell_prefetch(actor->touched[i + 2 * SETTLE_AHEAD]);
+		if (i + SETTLE_AHEAD < actor->touched_count)
+			cell_prefetch_memory(actor->touched[i + SETTLE_AHEAD]);
 		actor->touched[i]->touched = false;
 		status = cell_settle(actor, actor->touched[i]);
 	}
 	actor->touched_count = 0;
-	struct timer *due = timers_first(&actor->timers);
-	while (status == OK && due != NULL && time_passed(due->at_us, 0, actor->watermark_us)) {
-		struct cell *cell = (struct cell *)(void *)due;
-		status = cell_settle(actor, cell);
-		due = timers_first(&actor->timers);
+	return status;
+}
+
+/* A cell that was buried by then is freed with its last deadline; one whose time was put off since
+ * is put back. */
+static enum status settle_due(struct actor *actor)
+{
+	void *due = NULL;
+	enum status status = deadlines_take(&actor->deadlines, actor->watermark_us, &due);
+	while (status == OK && due != NULL) {
+		struct cell *cell = due;
+		cell->deadlines--;
+		cell->due_us = INT64_MAX;
+		if (cell->quota != NULL)
+			status = cell_settle(actor, cell);
+		else if (cell->deadlines == 0)
+			cell_free(&cell);
+		if (status == OK)
+			status = deadlines_take(&actor->deadlines, actor->watermark_us, &due);
 	}
 	return status;
 }
@@ -316,12 +310,11 @@ enum status actor_close(struct actor *actor, uint64_t epoch, int64_t watermark_u
 	(void)epoch; /* part of the contract; openings got theirs when they were folded */
 	assert(actor->fed_count == 0); /* every feed is followed by a round */
 	actor->rounds = 0;
-	static_assert(offsetof(struct cell, timer) == 0);
 	changes_clear(actor);
 	actor->has_closed = true;
 	if (watermark_us > actor->watermark_us)
 		actor->watermark_us = watermark_us;
-	if (settle_all(actor) != OK)
+	if (settle_touched(actor) != OK || settle_due(actor) != OK)
 		return error_set(err, ENOMEMORY, "no memory to close an epoch");
 	changes_sort(actor);
 	return OK;

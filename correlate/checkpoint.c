@@ -29,12 +29,12 @@ static void cell_encode(const struct cell *cell, struct bytes *to)
 	for (const struct episode *e = cell->episodes.open; e != NULL; e = e->next)
 		episode_count++;
 	bytes_put_u64le(to, cell->unit->state_id);
-	bytes_put_text(to, cell->tenant);
-	bytes_put_text(to, cell->group);
+	bytes_put_text(to, cell->quota->tenant);
+	bytes_put_text(to, cell_group(cell));
 	bytes_put_varint(to, cell->unit->at_least);
-	if (cell->gated != NULL)
+	if (cell_gated(cell) != NULL)
 		gated_encode(cell->gated, cell->unit, to);
-	else if (cell->trail != NULL)
+	else if (cell_trail(cell) != NULL)
 		trail_encode(cell->trail, to);
 	else
 		window_encode(&cell->window, to);
@@ -164,9 +164,9 @@ static enum status memory_decode(struct cursor *from, struct cell *cell)
 	if (from->failed || at_least == 0)
 		return ECORRUPT;
 	enum status status = OK;
-	if (cell->gated != NULL)
+	if (cell_gated(cell) != NULL)
 		status = gated_decode(from, unit, cell->gated);
-	else if (cell->trail != NULL)
+	else if (cell_trail(cell) != NULL)
 		status = trail_take(from, unit, at_least, cell->trail);
 	else
 		status = window_take(from, unit, at_least, &cell->window);
@@ -219,13 +219,12 @@ static enum status cell_decode(struct actor *actor, uint8_t virtual_partition, i
 		status = cell_new(actor, unit, quota, &record, &cell);
 	if (status == OK)
 		status = memory_decode(&from, cell);
-	if (status == OK && cell->gated != NULL)
+	if (status == OK && cell_gated(cell) != NULL)
 		status = gate_restore(actor, cell, watermark_us);
 	if (status != OK)
 		return status;
-	cell->bytes = cell_size(cell);
-	actor->counters.cell_bytes += cell->bytes;
-	return timers_set(&actor->timers, &cell->timer, cell_deadline(cell));
+	cell_weigh(actor, cell);
+	return cell_schedule(actor, cell);
 }
 
 enum status actor_restore(struct actor *actor, struct text checkpoint, struct error *err)

@@ -44,6 +44,12 @@ static void episode_identify(struct episode *episode, const struct opening *open
 	(void)crypto_generichash_final(&hash, episode->id, EPISODE_ID_BYTES);
 }
 
+static void evidence_release(struct episode *episode, struct proof **proof)
+{
+	episode->evidence_bytes -= (*proof)->size;
+	proof_release(proof);
+}
+
 /* Takes a reference of its own when it keeps the proof. */
 static void evidence_add(struct episode *episode, struct proof *proof)
 {
@@ -57,17 +63,18 @@ static void evidence_add(struct episode *episode, struct proof *proof)
 		memmove(at + 1, at, (episode->evidence_count - place) * sizeof *at);
 		episode->evidence_count++;
 	} else if (place < ALERT_EVIDENCE_EDGE) {
-		proof_release(&episode->evidence[ALERT_EVIDENCE_EDGE - 1]);
+		evidence_release(episode, &episode->evidence[ALERT_EVIDENCE_EDGE - 1]);
 		memmove(at + 1, at, (ALERT_EVIDENCE_EDGE - 1 - place) * sizeof *at);
 	} else if (place > ALERT_EVIDENCE_EDGE) {
 		struct proof **half = &episode->evidence[ALERT_EVIDENCE_EDGE];
-		proof_release(half);
+		evidence_release(episode, half);
 		memmove(half, half + 1, (place - 1 - ALERT_EVIDENCE_EDGE) * sizeof *half);
 		at--;
 	} else {
 		return;
 	}
 	*at = proof_hold(proof);
+	episode->evidence_bytes += proof->size;
 	assert(episode->evidence_count <= EPISODE_EVIDENCE_MAX);
 }
 
@@ -186,10 +193,7 @@ void episodes_done(struct episodes *episodes)
 
 size_t episode_bytes(const struct episode *episode)
 {
-	size_t size = sizeof *episode;
-	for (size_t i = 0; i < episode->evidence_count; i++)
-		size += episode->evidence[i]->size;
-	return size;
+	return sizeof *episode + episode->evidence_bytes;
 }
 
 void episode_encode(const struct episode *episode, struct bytes *to)
@@ -253,6 +257,7 @@ enum status episode_decode(struct cursor *from, struct episode **ret_episode)
 		if (status != OK)
 			return status;
 		episode->evidence_count++;
+		episode->evidence_bytes += episode->evidence[i]->size;
 		if (i > 0 && proof_compare(episode->evidence[i - 1], episode->evidence[i]) > 0)
 			return ECORRUPT;
 	}

@@ -28,6 +28,7 @@ struct episode {
 	bool took_over;           /* an episode that had been announced was merged into it */
 	struct proof *evidence[EPISODE_EVIDENCE_MAX]; /* by (time, origin) */
 	size_t evidence_count;
+	size_t evidence_bytes;
 	char detail[NEWS_DETAIL_BYTES_MAX]; /* what was measured last, in words, or "" */
 };
 

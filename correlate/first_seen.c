@@ -62,6 +62,16 @@ static bool is_known(const struct first_seen *memory, const struct unit *unit, u
 	       time_within(memory->values[at].last_us, time_us, unit->timespan_us);
 }
 
+/* How many are known at that time: not how many have not been forgotten yet, since that depends on
+ * when the cell was looked at. */
+static size_t known_count(const struct first_seen *memory, const struct unit *unit, int64_t time_us)
+{
+	size_t known = 0;
+	for (size_t i = 0; i < memory->count; i++)
+		known += time_within(memory->values[i].last_us, time_us, unit->timespan_us);
+	return known;
+}
+
 static void forget_oldest(struct first_seen *memory)
 {
 	size_t oldest = 0;
@@ -179,7 +189,7 @@ static enum status tell_new(struct gated *gated, const struct unit *unit, size_t
 	}
 	(void)snprintf(news->detail, sizeof news->detail, "%zu new %s, %zu known", count,
 		       count == 1 ? "value" : "values",
-		       ((const struct first_seen *)gated->memory)->count);
+		       known_count(gated->memory, unit, gated->entries[0].time_us));
 	return status;
 }
 

@@ -41,6 +41,7 @@ struct gated {
 	size_t decided_count;
 	int64_t owed_us; /* aligned windows: the one that is judged even if it is empty */
 	int64_t cut_us;  /* INT64_MIN: nothing was cut */
+	int64_t kept_us; /* until when something of it may matter; INT64_MIN: nothing does */
 	void *memory;    /* of the machine, NULL before the first event */
 };
 

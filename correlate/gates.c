@@ -79,10 +79,10 @@ static enum status gate_decide(struct actor *actor, struct cell *cell, uint64_t 
 			       int64_t watermark_us, const struct record_sink *exchange)
 {
 	const struct match_record like = {
-		.virtual_partition = cell->virtual_partition,
+		.virtual_partition = cell->quota->virtual_partition,
 		.state_id = cell->unit->state_id,
-		.tenant = cell->tenant,
-		.group = cell->group,
+		.tenant = cell->quota->tenant,
+		.group = cell_group(cell),
 	};
 	window_news_clear(&actor->news);
 	enum status status = machine_of(cell->unit)

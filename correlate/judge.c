@@ -40,7 +40,7 @@ static enum status slots_grow(struct judge *judge)
 enum status judge_slot_get(struct judge *judge, uint64_t value, struct judge_slot **ret_slot,
 			   bool *ret_made)
 {
-	if (2 * (judge->different + 1) > judge->capacity) {
+	if (judge->different + 1 > judge->capacity / 4 * 3) {
 		enum status status = slots_grow(judge);
 		if (status != OK)
 			return status;

@@ -24,13 +24,12 @@ struct judge_rule {
 
 struct judge_slot {
 	uint64_t value;
-	size_t count;     /* 0: free */
-	int64_t kept_us;  /* trail_compact.c: the last entry of the value that stays */
-	size_t candidate; /* trail_compact.c: the entry behind it */
+	uint32_t count;     /* 0: free */
+	uint32_t candidate; /* trail_compact.c: the last entry of the value so far */
 };
 
 struct judge {
-	struct judge_slot *slots; /* open addressing, at most 1/2 full */
+	struct judge_slot *slots; /* open addressing, at most 3/4 full */
 	size_t capacity;
 	size_t different;
 	uint64_t seen; /* TEMPORAL: the rules that are in, as bits */

@@ -15,10 +15,10 @@ static struct text append(char **at, struct text t)
 struct proof *proof_new(const struct evidence *evidence)
 {
 	size_t size = sizeof(struct proof) + evidence->origin.topic.size + evidence->context.size;
-	struct proof *proof = malloc(size);
+	struct proof *proof = size > UINT32_MAX ? NULL : malloc(size);
 	if (proof == NULL)
 		return NULL;
-	*proof = (struct proof){.references = 1, .size = size, .evidence = *evidence};
+	*proof = (struct proof){.references = 1, .size = (uint32_t)size, .evidence = *evidence};
 	char *at = (char *)(proof + 1);
 	proof->evidence.origin.topic = append(&at, evidence->origin.topic);
 	proof->evidence.context = append(&at, evidence->context);

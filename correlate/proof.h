@@ -11,8 +11,8 @@
 #include "correlate/alert.h"
 
 struct proof {
-	unsigned references;
-	size_t size; /* of the whole allocation */
+	uint32_t references;
+	uint32_t size; /* of the whole allocation */
 	struct evidence evidence;
 };
 

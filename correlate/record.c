@@ -15,6 +15,7 @@
 enum {
 	DIGEST_BYTES = crypto_shorthash_siphashx24_BYTES,
 	STATE_BYTES = 8,
+	KEY_SHORT_BYTES_MAX = 128,
 };
 
 static_assert(HASH_KEY_BYTES == crypto_shorthash_siphashx24_KEYBYTES);
@@ -35,15 +36,32 @@ static void digest_group(const struct hash_key *key, struct text tenant, struct 
 	digest(key, group, to + DIGEST_BYTES);
 }
 
+/* The parts of a cell's identity behind one another: the state, the size of the tenant, the tenant
+ * and the group, when they are short (they nearly always are: one hash instead of three). Otherwise
+ * a size that no tenant has here, and both digests. */
 struct cell_key record_cell_key(const struct hash_key *key, uint64_t state_id, struct text tenant,
 				struct text group)
 {
-	unsigned char parts[STATE_BYTES + 2 * DIGEST_BYTES];
+	unsigned char parts[STATE_BYTES + 1 + KEY_SHORT_BYTES_MAX];
+	static_assert(KEY_SHORT_BYTES_MAX >= 2 * DIGEST_BYTES && KEY_SHORT_BYTES_MAX < UINT8_MAX);
+	bool fits = tenant.size <= KEY_SHORT_BYTES_MAX &&
+		    group.size <= KEY_SHORT_BYTES_MAX - tenant.size;
+	size_t size = 2 * DIGEST_BYTES;
 	for (unsigned i = 0; i < STATE_BYTES; i++)
 		parts[i] = (unsigned char)(state_id >> (8 * i));
-	digest_group(key, tenant, group, parts + STATE_BYTES);
+	parts[STATE_BYTES] = fits ? (unsigned char)tenant.size : UINT8_MAX;
+	unsigned char *rest = parts + STATE_BYTES + 1;
+	if (fits) {
+		size = tenant.size + group.size;
+		if (tenant.size > 0)
+			memcpy(rest, tenant.data, tenant.size);
+		if (group.size > 0)
+			memcpy(rest + tenant.size, group.data, group.size);
+	} else {
+		digest_group(key, tenant, group, rest);
+	}
 	struct cell_key cell;
-	digest(key, (struct text){(const char *)parts, sizeof parts}, cell.bytes);
+	digest(key, (struct text){(const char *)parts, STATE_BYTES + 1 + size}, cell.bytes);
 	return cell;
 }
 

@@ -20,9 +20,17 @@
 
 enum { TRAIL_SMALL = 32 }; /* so few entries are judged again rather than remembered as judged */
 
-static enum status entry_contribute(struct trail_entry *entry, const struct trail_shape *shape,
+void trail_release(struct trail *trail, struct trail_entry *entry)
+{
+	if (entry->proof != NULL)
+		trail->proof_bytes -= entry->proof->size;
+	proof_release(&entry->proof);
+}
+
+static enum status entry_contribute(struct trail *trail, size_t at, const struct trail_shape *shape,
 				    struct window_news *news)
 {
+	struct trail_entry *entry = &trail->entries[at];
 	if (entry->contributes)
 		return OK;
 	entry->contributes = true;
@@ -30,7 +38,7 @@ static enum status entry_contribute(struct trail_entry *entry, const struct trai
 		return OK;
 	enum status status = window_items_push(&news->contributed, entry->time_us, entry->proof);
 	if (!shape->keeps_proofs)
-		proof_release(&entry->proof);
+		trail_release(trail, entry);
 	return status;
 }
 
@@ -49,7 +57,7 @@ static enum status trail_fire(struct trail *trail, size_t q, const struct trail_
 		enum status status = window_items_push(&news->fired, time_us, entry->proof);
 		if (status != OK)
 			return status;
-		proof_release(&entry->proof); /* it contributes: both are told */
+		trail_release(trail, entry); /* it contributes: both are told */
 	}
 	return OK;
 }
@@ -108,7 +116,7 @@ static enum status recheck_newest(struct trail *trail, size_t p, const struct tr
 	while (first > trail->judged_from && !trail->entries[first - 1].contributes)
 		first--;
 	for (size_t i = first; status == OK && i < trail->count; i++)
-		status = entry_contribute(&trail->entries[i], shape, news);
+		status = entry_contribute(trail, i, shape, news);
 	return status == OK ? trail_fire(trail, trail->count - 1, shape, news) : status;
 }
 
@@ -139,7 +147,7 @@ static enum status recheck_around(struct trail *trail, size_t p, const struct tr
 		if (!judge_holds(&trail->judge, &shape->rule))
 			continue;
 		for (marked = marked > from ? marked : from; status == OK && marked <= q; marked++)
-			status = entry_contribute(&entries[marked], shape, news);
+			status = entry_contribute(trail, marked, shape, news);
 		if (status == OK)
 			status = trail_fire(trail, q, shape, news);
 	}
@@ -183,6 +191,7 @@ static enum status trail_insert(struct trail *trail, size_t p, const struct trai
 			.proof = i == 0 ? proof_hold(event->proof) : NULL,
 			.secondary = i > 0,
 		};
+	trail->proof_bytes += event->proof->size;
 	trail->count = needed;
 	return OK;
 }
@@ -195,10 +204,10 @@ static void trail_thin_proofs(struct trail *trail, size_t p, size_t added)
 		return;
 	size_t end = trail->count - WINDOW_PROOFS_EDGE;
 	for (size_t i = 0; i < added; i++) {
-		proof_release(&trail->entries[WINDOW_PROOFS_EDGE + i].proof);
-		proof_release(&trail->entries[end - 1 - i].proof);
+		trail_release(trail, &trail->entries[WINDOW_PROOFS_EDGE + i]);
+		trail_release(trail, &trail->entries[end - 1 - i]);
 		if (p + i >= WINDOW_PROOFS_EDGE && p + i < end)
-			proof_release(&trail->entries[p + i].proof);
+			trail_release(trail, &trail->entries[p + i]);
 	}
 }
 
@@ -228,7 +237,7 @@ void trail_settle(struct trail *trail, const struct trail_shape *shape, int64_t 
 	       time_passed(trail->entries[gone].time_us, shape->rule.timespan_us, watermark_us)) {
 		if (trail->judged && gone >= trail->judged_from)
 			judge_pop(&trail->judge, &shape->rule, trail->entries[gone].value);
-		proof_release(&trail->entries[gone].proof);
+		trail_release(trail, &trail->entries[gone]);
 		gone++;
 	}
 	trail->count -= gone;
@@ -257,8 +266,6 @@ void trail_done(struct trail *trail)
 
 size_t trail_bytes(const struct trail *trail, const struct trail_shape *shape)
 {
-	size_t size = trail->capacity * sizeof *trail->entries;
-	for (size_t i = 0; i < trail->count; i++)
-		size += trail->entries[i].proof == NULL ? 0 : trail->entries[i].proof->size;
-	return size + judge_bytes(&trail->judge, &shape->rule);
+	return trail->capacity * sizeof *trail->entries + trail->proof_bytes +
+	       judge_bytes(&trail->judge, &shape->rule);
 }

@@ -32,15 +32,17 @@ struct trail_entry {
 	bool fired;          /* the window that ends at its time holds */
 	bool secondary;      /* a further value of the event before it */
 	bool doomed;         /* trail_compact.c: goes */
+	uint32_t kept; /* trail_compact.c: the entry of its value before it that stays, or itself */
 };
 
 struct trail {
 	struct trail_entry *entries;
 	size_t count;
 	size_t capacity;
-	size_t compact_at; /* the count at which to look for what may be forgotten */
-	bool cut;          /* entries went that might still have mattered */
-	bool judged;       /* judge stands for entries[judged_from .. count) */
+	size_t compact_at;  /* the count at which to look for what may be forgotten */
+	size_t proof_bytes; /* of the proofs of its entries */
+	bool cut;           /* entries went that might still have mattered */
+	bool judged;        /* judge stands for entries[judged_from .. count) */
 	size_t judged_from;
 	struct judge judge;
 };
@@ -59,6 +61,8 @@ enum status trail_add(struct trail *trail, const struct trail_shape *shape,
 /* Forgets what cannot matter at this watermark. */
 void trail_settle(struct trail *trail, const struct trail_shape *shape, int64_t watermark_us);
 
+/* The entry's proof is not needed any more. */
+void trail_release(struct trail *trail, struct trail_entry *entry);
 /* trail_compact.c: forgets what the rest stands for. */
 enum status trail_compact(struct trail *trail, const struct trail_shape *shape);
 size_t trail_entries_max(const struct trail_shape *shape);

@@ -114,6 +114,7 @@ enum status trail_decode(struct cursor *from, const struct trail_shape *shape, s
 		if (status != OK)
 			return status;
 		trail->count++;
+		trail->proof_bytes += entry->proof == NULL ? 0 : entry->proof->size;
 		if (entry->value > value_max)
 			return ECORRUPT;
 	}

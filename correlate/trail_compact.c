@@ -117,21 +117,18 @@ static enum status doom_repeats(struct trail *trail, const struct trail_shape *s
 		enum status status = judge_slot_get(&trail->judge, entry->value, &slot, &made);
 		if (status != OK)
 			return status;
-		if (made) {
-			slot->kept_us = entry->time_us;
-			slot->candidate = i;
-			continue;
-		}
+		entry->kept = (uint32_t)i;
 		struct trail_entry *candidate = &trail->entries[slot->candidate];
-		bool first = slot->count == 1; /* the candidate is the first of its value */
-		bool goes = !first && (all || has_said_all(candidate, shape)) &&
-			    time_within(slot->kept_us, entry->time_us, shape->rule.timespan_us);
-		slot->count = 2;
-		candidate->doomed = goes;
-		trail->cut = trail->cut || (goes && !has_said_all(candidate, shape));
-		if (!goes)
-			slot->kept_us = candidate->time_us;
-		slot->candidate = i;
+		bool first = made || candidate->kept == slot->candidate;
+		if (!made) {
+			int64_t kept_us = trail->entries[candidate->kept].time_us;
+			bool goes = !first && (all || has_said_all(candidate, shape)) &&
+				    time_within(kept_us, entry->time_us, shape->rule.timespan_us);
+			candidate->doomed = goes;
+			trail->cut = trail->cut || (goes && !has_said_all(candidate, shape));
+			entry->kept = goes ? candidate->kept : slot->candidate;
+		}
+		slot->candidate = (uint32_t)i;
 	}
 	return OK;
 }
@@ -141,7 +138,7 @@ static void bury_doomed(struct trail *trail)
 	size_t kept = 0;
 	for (size_t i = 0; i < trail->count; i++) {
 		if (trail->entries[i].doomed)
-			proof_release(&trail->entries[i].proof);
+			trail_release(trail, &trail->entries[i]);
 		else
 			trail->entries[kept++] = trail->entries[i];
 	}

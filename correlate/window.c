@@ -79,16 +79,24 @@ void window_news_done(struct window_news *news)
 	*news = (struct window_news){0};
 }
 
-/* The entry contributes from now on. */
-static enum status entry_contribute(struct window_entry *entry, const struct window_shape *shape,
-				    struct window_news *news)
+static void entry_release(struct window *window, struct window_entry *entry)
 {
+	if (entry->proof != NULL)
+		window->proof_bytes -= entry->proof->size;
+	proof_release(&entry->proof);
+}
+
+/* The entry contributes from now on. */
+static enum status entry_contribute(struct window *window, size_t at,
+				    const struct window_shape *shape, struct window_news *news)
+{
+	struct window_entry *entry = &window->entries[at];
 	if (entry->contributes)
 		return OK;
 	entry->contributes = true;
 	enum status status = window_items_push(&news->contributed, entry->time_us, entry->proof);
 	if (!shape->keeps_proofs)
-		proof_release(&entry->proof);
+		entry_release(window, entry);
 	return status;
 }
 
@@ -144,7 +152,7 @@ static enum status recheck_newest(struct window *window, const struct window_sha
 	bool run = entries[first].gap_before || (first > 0 && entries[first - 1].holds);
 	enum status status = OK;
 	for (size_t i = run ? window->count - 1 : first; status == OK && i < window->count; i++)
-		status = entry_contribute(&entries[i], shape, news);
+		status = entry_contribute(window, i, shape, news);
 	return status == OK ? window_fire(window, window->count - 1, shape, news) : status;
 }
 
@@ -166,10 +174,10 @@ static enum status recheck_around(struct window *window, size_t p, const struct 
 		entries[i].holds = true;
 		size_t end = i + reach + 1 < window->count ? i + reach + 1 : window->count;
 		for (marked = marked > i ? marked : i; status == OK && marked < end; marked++)
-			status = entry_contribute(&entries[marked], shape, news);
+			status = entry_contribute(window, marked, shape, news);
 	}
 	if (status == OK && run_before)
-		status = entry_contribute(&entries[p], shape, news);
+		status = entry_contribute(window, p, shape, news);
 	if (status == OK && run_before)
 		status = window_fire(window, p, shape, news);
 	for (size_t q = p; status == OK && q <= p + reach && q < window->count; q++)
@@ -198,7 +206,7 @@ static size_t window_place(const struct window *window, int64_t time_us)
 static enum status window_insert(struct window *window, size_t p, struct proof *proof)
 {
 	if (window->count == window->capacity) {
-		size_t capacity = window->capacity == 0 ? 4 : window->capacity * 2;
+		uint32_t capacity = window->capacity == 0 ? 2 : window->capacity * 2;
 		struct window_entry *grown = realloc(window->entries, capacity * sizeof *grown);
 		if (grown == NULL)
 			return ENOMEMORY;
@@ -209,6 +217,7 @@ static enum status window_insert(struct window *window, size_t p, struct proof *
 		(window->count - p) * sizeof *window->entries);
 	window->entries[p] = (struct window_entry){.time_us = proof->evidence.time_us,
 						   .proof = proof_hold(proof)};
+	window->proof_bytes += proof->size;
 	window->count++;
 	return OK;
 }
@@ -220,16 +229,16 @@ static void window_thin_proofs(struct window *window, size_t p)
 	if (window->count <= 2 * WINDOW_PROOFS_EDGE)
 		return;
 	size_t last = window->count - 1 - WINDOW_PROOFS_EDGE;
-	proof_release(&window->entries[WINDOW_PROOFS_EDGE].proof);
-	proof_release(&window->entries[last].proof);
+	entry_release(window, &window->entries[WINDOW_PROOFS_EDGE]);
+	entry_release(window, &window->entries[last]);
 	if (p >= WINDOW_PROOFS_EDGE && p <= last)
-		proof_release(&window->entries[p].proof);
+		entry_release(window, &window->entries[p]);
 }
 
 /* Drops inner entries (see above): `streak` counts how many windows up to here hold in a row. */
 static void window_forget_inner(struct window *window, size_t at_least)
 {
-	size_t kept = 0;
+	uint32_t kept = 0;
 	size_t streak = 0;
 	bool gap = false;
 	for (size_t i = 0; i < window->count; i++) {
@@ -239,7 +248,7 @@ static void window_forget_inner(struct window *window, size_t at_least)
 		streak = entry->holds ? streak + 1 : 0;
 		if (streak >= at_least) {
 			assert(entry->contributes && i + 1 < window->count);
-			proof_release(&entry->proof);
+			entry_release(window, entry);
 			gap = true;
 			continue;
 		}
@@ -283,10 +292,10 @@ enum status window_add(struct window *window, const struct window_shape *shape, 
 void window_settle(struct window *window, const struct window_shape *shape, int64_t watermark_us)
 {
 	window_forget_inner(window, shape->at_least);
-	size_t gone = 0;
+	uint32_t gone = 0;
 	while (gone < window->count &&
 	       time_passed(window->entries[gone].time_us, shape->timespan_us, watermark_us)) {
-		proof_release(&window->entries[gone].proof);
+		entry_release(window, &window->entries[gone]);
 		gone++;
 	}
 	window->count -= gone;
@@ -321,10 +330,7 @@ void window_done(struct window *window)
 
 size_t window_bytes(const struct window *window)
 {
-	size_t size = window->capacity * sizeof *window->entries;
-	for (size_t i = 0; i < window->count; i++)
-		size += window->entries[i].proof == NULL ? 0 : window->entries[i].proof->size;
-	return size;
+	return window->capacity * sizeof *window->entries + window->proof_bytes;
 }
 
 enum { ENTRY_HOLDS = 1, ENTRY_CONTRIBUTES = 2, ENTRY_FIRED = 4, ENTRY_GAP = 8, ENTRY_PROOF = 16 };
@@ -416,19 +422,21 @@ enum status window_decode(struct cursor *from, const struct window_shape *shape,
 {
 	assert(window->count == 0 && window->entries == NULL);
 	uint64_t count = cursor_varint(from);
-	if (from->failed || count > cursor_left(from))
+	if (from->failed || count > cursor_left(from) || count > UINT32_MAX)
 		return ECORRUPT;
 	if (count == 0)
 		return OK;
 	window->entries = calloc(count, sizeof *window->entries);
 	if (window->entries == NULL)
 		return ENOMEMORY;
-	window->capacity = count;
+	window->capacity = (uint32_t)count;
 	for (size_t i = 0; i < count; i++) {
 		const struct window_entry *before = i == 0 ? NULL : &window->entries[i - 1];
 		enum status status = entry_decode(from, before, &window->entries[i]);
 		if (status != OK)
 			return status;
+		struct proof *proof = window->entries[i].proof;
+		window->proof_bytes += proof == NULL ? 0 : proof->size;
 		window->count++;
 	}
 	return window_is_sound(window, shape) ? OK : ECORRUPT;

@@ -33,8 +33,9 @@ struct window_entry {
 
 struct window {
 	struct window_entry *entries;
-	size_t count;
-	size_t capacity;
+	uint32_t count;
+	uint32_t capacity;
+	size_t proof_bytes; /* of the proofs of its entries */
 };
 
 /* Events that began to contribute, or to fire, because of one more event. */

@@ -131,24 +131,7 @@ void bytes_put_be64(struct bytes *bytes, uint64_t value)
 	bytes_put(bytes, encoded, sizeof encoded);
 }
 
-struct text cursor_take(struct cursor *cursor, size_t size)
-{
-	if (cursor->failed || size > cursor_left(cursor)) {
-		cursor->failed = true;
-		return (struct text){0};
-	}
-	struct text taken = {(const char *)cursor->at, size};
-	cursor->at += size;
-	return taken;
-}
-
-uint8_t cursor_u8(struct cursor *cursor)
-{
-	struct text one = cursor_take(cursor, 1);
-	return one.size == 0 ? 0 : (uint8_t)one.data[0];
-}
-
-uint64_t cursor_varint(struct cursor *cursor)
+uint64_t cursor_varint_long(struct cursor *cursor)
 {
 	uint64_t value = 0;
 	for (unsigned i = 0; i < VARINT_BYTES_MAX; i++) {
@@ -167,12 +150,6 @@ int64_t cursor_signed(struct cursor *cursor)
 {
 	uint64_t value = cursor_varint(cursor);
 	return (int64_t)((value >> 1) ^ (0 - (value & 1)));
-}
-
-struct text cursor_text(struct cursor *cursor)
-{
-	uint64_t size = cursor_varint(cursor);
-	return cursor_take(cursor, size);
 }
 
 static uint64_t cursor_fixed(struct cursor *cursor, unsigned size, bool big_endian)

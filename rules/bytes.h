@@ -68,11 +68,41 @@ static inline size_t cursor_left(const struct cursor *cursor)
 	return (size_t)(cursor->end - cursor->at);
 }
 
-uint8_t cursor_u8(struct cursor *cursor);
-uint64_t cursor_varint(struct cursor *cursor);
+/* The next size bytes, a view. */
+static inline struct text cursor_take(struct cursor *cursor, size_t size)
+{
+	if (cursor->failed || size > cursor_left(cursor)) {
+		cursor->failed = true;
+		return (struct text){0};
+	}
+	struct text taken = {(const char *)cursor->at, size};
+	cursor->at += size;
+	return taken;
+}
+
+static inline uint8_t cursor_u8(struct cursor *cursor)
+{
+	struct text one = cursor_take(cursor, 1);
+	return one.size == 0 ? 0 : (uint8_t)one.data[0];
+}
+
+uint64_t cursor_varint_long(struct cursor *cursor);
+
+/* Nearly all are of one byte: those are read here. */
+static inline uint64_t cursor_varint(struct cursor *cursor)
+{
+	bool one = !cursor->failed && cursor->at < cursor->end && *cursor->at < 0x80;
+	return one ? *cursor->at++ : cursor_varint_long(cursor);
+}
+
+/* A view into the bytes read. */
+static inline struct text cursor_text(struct cursor *cursor)
+{
+	uint64_t size = cursor_varint(cursor);
+	return cursor_take(cursor, size);
+}
+
 int64_t cursor_signed(struct cursor *cursor);
-struct text cursor_text(struct cursor *cursor);              /* a view into the bytes read */
-struct text cursor_take(struct cursor *cursor, size_t size); /* the next size bytes */
 uint32_t cursor_u32le(struct cursor *cursor);
 uint64_t cursor_u64le(struct cursor *cursor);
 double cursor_double(struct cursor *cursor);

@@ -1,0 +1,272 @@
+/* Folding: what an epoch's records make of the cells. They are folded in the order (time, origin,
+ * unit, bytes), so that neither the interleaving of workers nor the number of actors shows in
+ * anything, not even in alert ids. What a rule makes of an event is decided in window.c, trail.c,
+ * gated.c and episode.c.
+ *
+ * With millions of groups nothing of a cell is in any cache when its record comes: its slot in the
+ * table, the cell, and what it remembers are three trips to memory, each waiting for the one
+ * before. So records are folded in a line: while one is folded, the slot of a record FOLD_AHEAD * 4
+ * places behind it is asked for, the cell of one FOLD_AHEAD * 3 behind, and so on. Memory works on
+ * several requests at once, so what was waited for has come by then. Between close and close no
+ * cell is freed: a cell that was found ahead is still there. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "correlate/actor_private.h"
+
+enum { FOLD_AHEAD = 6, FOLD_STAGES = 5 };
+
+/* A record's place in the order: the time is enough to compare most of them. */
+struct place {
+	int64_t time_us;
+	struct fed *fed;
+};
+
+static void order_free(struct place **order)
+{
+	free(*order);
+	*order = NULL;
+}
+
+static int place_compare(const void *a, const void *b)
+{
+	const struct place *left_place = a;
+	const struct place *right_place = b;
+	if (left_place->time_us != right_place->time_us)
+		return left_place->time_us < right_place->time_us ? -1 : 1;
+	const struct fed *left = left_place->fed;
+	const struct fed *right = right_place->fed;
+	int order = origin_compare(&left->record.origin, &right->record.origin);
+	if (order != 0)
+		return order;
+	if (left->record.state_id != right->record.state_id)
+		return left->record.state_id < right->record.state_id ? -1 : 1;
+	return text_compare(left->raw, right->raw);
+}
+
+enum status cell_touch(struct actor *actor, struct cell *cell)
+{
+	if (cell->touched)
+		return OK;
+	if (actor->touched_count == actor->touched_capacity) {
+		size_t capacity = actor->touched_capacity == 0 ? 64 : actor->touched_capacity * 2;
+		struct cell **grown = realloc(actor->touched, capacity * sizeof(struct cell *));
+		if (grown == NULL)
+			return ENOMEMORY;
+		actor->touched = grown;
+		actor->touched_capacity = capacity;
+	}
+	actor->touched[actor->touched_count++] = cell;
+	cell->touched = true;
+	return OK;
+}
+
+/* What began to contribute goes into episodes, where the unit alerts. */
+static enum status fold_episodes(struct actor *actor, struct cell *cell,
+				 const struct match_record *like, uint64_t epoch)
+{
+	const struct window_news *news = &actor->news;
+	bool opened = false;
+	bool cut = news->degraded || (cell_trail(cell) != NULL && cell->trail->cut);
+	for (size_t i = 0; i < news->contributed.count; i++) {
+		const struct window_item *item = &news->contributed.items[i];
+		unsigned flags = like->flags | item->flags;
+		bool own = cell_gated(cell) != NULL && item->proof != NULL;
+		struct opening opening = {
+			.state_id = like->state_id,
+			.tenant = like->tenant,
+			.group = like->group,
+			.origin = own ? &item->proof->evidence.origin : &like->origin,
+			.time_us = cell_gated(cell) != NULL ? item->time_us : like->time_us,
+			.epoch = epoch,
+			.detail = news->detail,
+			.flags = ((flags & RECORD_BACKFILL) != 0 ? ALERT_BACKFILL : 0u) |
+				 (cell->unit->rule->shadow ? ALERT_SHADOW : 0u) |
+				 (cell->quota->refused ? ALERT_DEGRADED : 0u),
+			.join_flags = ((flags & RECORD_LATE) != 0 ? ALERT_LATE : 0u) |
+				      (cut ? ALERT_DEGRADED : 0u) |
+				      (news->approximate ? ALERT_APPROXIMATE : 0u),
+		};
+		enum status status = episodes_add(&cell->episodes, item->time_us, item->proof,
+						  cell->unit->quiet_us, &opening);
+		if (status != OK)
+			return status;
+		opened = opened || opening.opened;
+	}
+	if (opened)
+		cell->quota->refused = false;
+	return OK;
+}
+
+/* What began to fire goes to the unit's parents, as an event of its own time. */
+static enum status fold_firings(struct actor *actor, const struct cell *cell,
+				const struct match_record *like, const struct record_sink *exchange)
+{
+	for (size_t i = 0; i < actor->news.fired.count; i++) {
+		const struct window_item *item = &actor->news.fired.items[i];
+		struct match_record firing = *like;
+		firing.time_us = item->time_us;
+		/* An event of before the parent was there may have no proof: then this one stands.
+		 */
+		if (item->proof != NULL) {
+			firing.origin = item->proof->evidence.origin;
+			firing.context = item->proof->evidence.context;
+		}
+		enum status status = plan_route_firing(actor->plan, cell->unit, &firing, exchange);
+		if (status != OK)
+			return status;
+	}
+	return OK;
+}
+
+enum status fold_news(struct actor *actor, struct cell *cell, const struct match_record *like,
+		      uint64_t epoch, const struct record_sink *exchange)
+{
+	enum status status = cell->unit->alerts ? fold_episodes(actor, cell, like, epoch) : OK;
+	return status == OK ? fold_firings(actor, cell, like, exchange) : status;
+}
+
+static enum status fold_into(struct actor *actor, struct cell *cell,
+			     const struct match_record *record, uint64_t epoch,
+			     const struct record_sink *exchange)
+{
+	assert(cell->unit->state_id == record->state_id);
+	struct evidence evidence = {record->origin, record->time_us, record->context};
+	struct proof *proof cleanup(proof_release) = proof_new(&evidence);
+	if (proof == NULL)
+		return ENOMEMORY;
+	window_news_clear(&actor->news);
+	enum status status = cell_remember(actor, cell, record, proof);
+	if (status == ECORRUPT) { /* of another shape of the rule: nothing to judge */
+		actor->counters.unknown_state++;
+		return cell_touch(actor, cell);
+	}
+	if (status == OK)
+		status = cell_gated(cell) != NULL ? cell_gate(actor, cell)
+						  : fold_news(actor, cell, record, epoch, exchange);
+	return status == OK ? cell_touch(actor, cell) : status;
+}
+
+/* The first record of a group: a new cell, or ELIMIT when the tenant's share is used up. */
+static enum status cell_admit(struct actor *actor, const struct fed *fed, struct cell **ret_cell)
+{
+	const struct match_record *record = &fed->record;
+	struct quota *quota = NULL;
+	enum status status = quota_of(actor, record->state_id, record->virtual_partition,
+				      record->tenant, &quota);
+	if (status != OK)
+		return status;
+	if (quota->cells >= actor->share) {
+		quota->refused = true;
+		return ELIMIT;
+	}
+	return cell_new(actor, fed->unit, quota, record, ret_cell);
+}
+
+/* Fills in what the fed record is for; the unit stays NULL when nobody wants it any more. */
+static void fed_address(struct actor *actor, struct fed *fed)
+{
+	const struct match_record *record = &fed->record;
+	assert(record->virtual_partition % actor->actor_count == actor->index);
+	const struct unit *unit = plan_find(actor->plan, record->state_id);
+	if (unit == NULL) {
+		actor->counters.unknown_state++;
+		return;
+	}
+	bool missed =
+		unit->gated ? (record->flags & RECORD_LATE) != 0 ||
+				      time_passed(record->time_us, 0, actor->watermark_us)
+			    : time_passed(record->time_us, unit->timespan_us, actor->watermark_us);
+	if (missed) {
+		actor->counters.late_dropped++;
+		return;
+	}
+	fed->unit = unit;
+	fed->key = record_cell_key(plan_hash_key(actor->plan), record->state_id, record->tenant,
+				   record->group);
+	cells_prefetch(&actor->partitions[record->virtual_partition].cells, &fed->key);
+}
+
+static void fed_find(const struct actor *actor, struct fed *fed)
+{
+	if (fed->unit == NULL)
+		return;
+	fed->cell = cells_find(&actor->partitions[fed->record.virtual_partition].cells, &fed->key);
+	if (fed->cell != NULL)
+		cell_prefetch(fed->cell);
+}
+
+struct fold_to {
+	uint64_t epoch;
+	const struct record_sink *exchange;
+};
+
+static enum status fold(struct actor *actor, struct fed *fed, const struct fold_to *to)
+{
+	const struct match_record *record = &fed->record;
+	if (fed->unit == NULL)
+		return OK;
+	if (fed->cell == NULL) /* perhaps a record just before made it */
+		fed->cell =
+			cells_find(&actor->partitions[record->virtual_partition].cells, &fed->key);
+	enum status status = OK;
+	if (fed->cell == NULL)
+		status = cell_admit(actor, fed, &fed->cell);
+	if (status == ELIMIT) {
+		actor->counters.cells_refused++;
+		return OK;
+	}
+	if (status != OK)
+		return status;
+	actor->counters.records++;
+	if ((record->flags & RECORD_LATE) != 0)
+		actor->counters.late_counted++;
+	return fold_into(actor, fed->cell, record, to->epoch, to->exchange);
+}
+
+/* Does for the record at `at` what stage says, the last of which is to fold it. */
+static enum status fold_stage(struct actor *actor, struct fed *fed, unsigned stage,
+			      const struct fold_to *to)
+{
+	switch (stage) {
+	case 0:
+		fed_address(actor, fed);
+		return OK;
+	case 1:
+		fed_find(actor, fed);
+		return OK;
+	case 2:
+		if (fed->cell != NULL)
+			cell_prefetch_memory(fed->cell);
+		return OK;
+	case 3:
+		if (fed->cell != NULL)
+			cell_prefetch_ends(fed->cell);
+		return OK;
+	default:
+		return fold(actor, fed, to);
+	}
+}
+
+enum status fold_fed(struct actor *actor, uint64_t epoch, const struct record_sink *exchange)
+{
+	size_t count = actor->fed_count;
+	struct place *order cleanup(order_free) = calloc(count, sizeof *order);
+	if (order == NULL)
+		return ENOMEMORY;
+	bool sorted = true;
+	for (size_t i = 0; i < count; i++) {
+		order[i] = (struct place){actor->fed[i].record.time_us, &actor->fed[i]};
+		sorted = sorted && (i == 0 || place_compare(&order[i - 1], &order[i]) <= 0);
+	}
+	if (!sorted)
+		qsort(order, count, sizeof *order, place_compare);
+	const struct fold_to to = {epoch, exchange};
+	enum status status = OK;
+	for (size_t i = 0; status == OK && i < count + (FOLD_STAGES - 1) * FOLD_AHEAD; i++)
+		for (unsigned stage = 0; status == OK && stage < FOLD_STAGES; stage++)
+			if (i >= stage * FOLD_AHEAD && i - stage * FOLD_AHEAD < count)
+				status = fold_stage(actor, order[i - stage * FOLD_AHEAD].fed, stage,
+						    &to);
+	return status;
+}
