@@ -111,6 +111,9 @@ enum status gate_ask(struct api *api, const struct gate_question *question, stru
 	struct gate_question now = *question;
 	struct gate_session *session = NULL;
 	enum status status = facts_collect(api, &now.query, facts, err);
+	if (status == OK)
+		status = gate_read_expect(question, facts, &facts->expect, err);
+	now.query.expect = &facts->expect;
 	if (status == OK && now.at_us != INT64_MIN)
 		return judge_past(api, &now, facts, ret_result, err);
 	if (status == OK)
@@ -190,6 +193,15 @@ enum status gate_read_share(const struct api_call *call, double *ret_share, stru
 				 TEXT_ARG(share));
 	*ret_share = percent / PERCENT;
 	return OK;
+}
+
+enum status gate_read_expect(const struct gate_question *question, struct facts *facts,
+			     struct gate_manifest *ret_manifest, struct error *err)
+{
+	if (question->expect.size == 0)
+		return OK;
+	return gate_manifest_read(question->expect, "expect", question->query.service, facts->arena,
+				  ret_manifest, err);
 }
 
 static bool read_flag(const struct api_call *call, const char *name, bool *ret_flag,
@@ -284,7 +296,9 @@ static enum status read_wait(const struct api_call *call, int64_t *ret_wait_us, 
 enum status gate_question_read(const struct api_call *call, struct gate_question *ret_question,
 			       struct error *err)
 {
-	struct gate_question question = {0};
+	struct gate_question question = {.expect = api_parameter(call, "expect")};
+	if (question.expect.size == 0 && text_equal(call->request->path, TEXT("/v1/gate")))
+		question.expect = call->request->body;
 	if (!read_flag(call, "dry", &question.dry, err) ||
 	    !read_flag(call, "brief", &question.brief, err))
 		return EINVALID;
@@ -313,6 +327,14 @@ static void write_brief(const struct gate_query *query, const struct gate_result
 	json_write_close(&json, '}');
 }
 
+static void write_answer(const struct gate_query *query, const struct facts *facts,
+			 const struct gate_result *result, struct bytes *to)
+{
+	struct gate_query asked = *query;
+	asked.expect = &facts->expect;
+	gate_json(&asked, result, to);
+}
+
 enum status api_gate(const struct api_call *call, struct api_response *response, struct error *err)
 {
 	struct gate_question question;
@@ -335,7 +357,7 @@ enum status api_gate(const struct api_call *call, struct api_response *response,
 		if (question.brief)
 			write_brief(&question.query, &result, &response->body);
 		else
-			gate_json(&question.query, &result, &response->body);
+			write_answer(&question.query, &facts, &result, &response->body);
 		verdict = result.verdict;
 		bool final = verdict != VERDICT_WAIT && verdict != VERDICT_STALE;
 		if (final || wait_us <= 0 || question.at_us != INT64_MIN ||

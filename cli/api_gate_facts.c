@@ -69,6 +69,16 @@ static enum status take_row(struct facts *facts, char kind, struct text key, str
 		return finding == NULL ? ENOMEMORY
 				       : finding_decode(kept, facts->arena, finding, err);
 	}
+	if (kind == 't') {
+		struct trait trait;
+		enum status status = trait_decode(kept, &trait, err);
+		if (status != OK) /* of another build: its signals are not ours */
+			return status == ENOTFOUND ? OK : status;
+		struct trait *into = rows_add(&facts->traits, facts->arena, sizeof *into);
+		if (into != NULL)
+			*into = trait;
+		return into == NULL ? ENOMEMORY : OK;
+	}
 	assert(kind == 'i');
 	struct instance *instance = rows_add(&facts->instances, facts->arena, sizeof *instance);
 	return instance == NULL ? ENOMEMORY : instance_decode(kept, facts->arena, instance, err);
@@ -88,6 +98,39 @@ static enum status take_rows(struct api *api, struct facts *facts, char kind, st
 		status = take_row(facts, kind, key, value, err);
 	if (status == ENOMEMORY)
 		return error_set(err, status, "the service has too many canary rows");
+	return status == OK ? store_scan_status(scan, err) : status;
+}
+
+/* The canaries of the service whose FAIL nobody has overridden. */
+static enum status take_failed(struct api *api, struct facts *facts, struct error *err)
+{
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct bytes prefix cleanup(bytes_done) = {0};
+	struct bytes keep cleanup(bytes_done) = {0};
+	struct text key = {0};
+	struct text value = {0};
+	registry_key('v', &facts->service, 1, -1, &prefix);
+	enum status status = store_scan_new(api->store, FAMILY_REGISTRY, bytes_text(&prefix),
+					    bytes_text(&prefix), &scan, err);
+	while (status == OK && store_scan_next(scan, &key, &value)) {
+		struct gate_query query = {.service = facts->service};
+		struct gate_latch latch;
+		struct text names[2];
+		char kind = 0;
+		int64_t time_us = 0;
+		status = registry_key_decode(key, &kind, names, 2, &time_us, err);
+		if (status == OK)
+			status = arm_query_parse(names[1], &query.canary, err);
+		if (status == OK)
+			status = gate_latch_read(api, &query, &keep, &latch, err);
+		if (status != OK || latch.failed_us == INT64_MIN)
+			continue;
+		struct arm_query *failed = rows_add(&facts->failed, facts->arena, sizeof *failed);
+		query.canary.value = arena_copy(facts->arena, query.canary.value);
+		if (failed == NULL || query.canary.value.data == NULL)
+			return error_set(err, ENOMEMORY, "no memory for the gate");
+		*failed = query.canary;
+	}
 	return status == OK ? store_scan_status(scan, err) : status;
 }
 
@@ -182,6 +225,10 @@ enum status facts_collect(struct api *api, const struct gate_query *query, struc
 		status = take_rows(api, facts, 'f', err);
 	if (status == OK)
 		status = take_rows(api, facts, 'm', err);
+	if (status == OK)
+		status = take_rows(api, facts, 't', err);
+	if (status == OK)
+		status = take_failed(api, facts, err);
 	if (status != OK)
 		return status;
 	facts->known = (struct gate_facts){
@@ -191,6 +238,10 @@ enum status facts_collect(struct api *api, const struct gate_query *query, struc
 		.instance_count = facts->instances.count,
 		.gaps = facts->gaps.items,
 		.gap_count = facts->gaps.count,
+		.traits = facts->traits.items,
+		.trait_count = facts->traits.count,
+		.failed = facts->failed.items,
+		.failed_count = facts->failed.count,
 		.watermark_us = facts->view.status.watermark_us,
 		.latched_us = INT64_MIN,
 	};

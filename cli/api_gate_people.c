@@ -360,6 +360,7 @@ static enum status ask_for_flagger(const struct api_call *call, enum verdict *re
 		{"baseline", json_path_text(body, "metadata.baseline")},
 		{"policy", json_path_text(body, "metadata.policy")},
 		{"share", json_path_text(body, "metadata.share")},
+		{"expect", json_path_text(body, "metadata.expect")},
 	};
 	status = body_question(call, pairs, sizeof pairs / sizeof *pairs, &question, err);
 	if (status == OK)

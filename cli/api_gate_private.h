@@ -23,11 +23,13 @@ struct rows {
 struct facts {
 	struct text service;
 	struct arena *arena;
-	struct rows findings, instances, gaps;
+	struct rows findings, instances, gaps, traits;
+	struct rows failed; /* struct arm_query */
 	struct text stale[GATE_REASONS], doubt[GATE_REASONS];
 	size_t stale_count, doubt_count;
 	struct api_view view;
 	struct gate_facts known;
+	struct gate_manifest expect;
 };
 enum status facts_collect(struct api *api, const struct gate_query *query, struct facts *facts,
 			  struct error *err);
@@ -42,6 +44,7 @@ int64_t facts_first_heard(const struct facts *facts, const struct gate_query *qu
 struct gate_question {
 	struct gate_query query;
 	int64_t at_us; /* a replay: as of then; INT64_MIN = now */
+	struct text expect; /* the manifest of the release, YAML; "" = none */
 	bool dry, brief;
 };
 enum status gate_question_read(const struct api_call *call, struct gate_question *ret_question,
@@ -49,6 +52,9 @@ enum status gate_question_read(const struct api_call *call, struct gate_question
 
 enum status gate_read_policy(const struct api_call *call, struct gate_policy *ret_policy,
 			     struct error *err);
+/* Into *ret_manifest, in the facts' arena; nothing when the question has none. */
+enum status gate_read_expect(const struct gate_question *question, struct facts *facts,
+			     struct gate_manifest *ret_manifest, struct error *err);
 /* NaN when it is not said. */
 enum status gate_read_share(const struct api_call *call, double *ret_share, struct error *err);
 

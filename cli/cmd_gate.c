@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/gate_expect.h"
 #include "cli/json_reader.h"
 #include "cli/wall.h"
 #include "correlate/gate.h"
@@ -28,6 +29,7 @@ static const struct option gate_options[] = {
 	{"share", 0, "PERCENT", "of the requests that the canary should get: checked"},
 	{"wait", 0, "DURATION", "ask until the verdict is final, at most so long (default 0)"},
 	{"policy", 0, "NAME", "what a PASS must prove (picket gate policy list)"},
+	{"expect", 0, "FILE", "what this release declares to do for the first time (docs/GATE.md)"},
 	{"at", 0, "TIME", "replay: the verdict as it was then, from the stored buckets"},
 	{"explain", 0, NULL, "also say what each number means"},
 	{"deadline", 0, "DURATION", "after so long in a step WAIT becomes INCONCLUSIVE"},
@@ -190,6 +192,69 @@ static void print_progress(FILE *to, struct json_object *answer)
 	output_spark(to, values, count, log(1 / alpha));
 }
 
+static const struct column finding_columns[] = {
+	{"CLASS", "class", CELL_TEXT, COLUMN_WHOLE},
+	{"SIGNAL", "signal", CELL_TEXT, COLUMN_WHOLE},
+	{"WHAT", "key", CELL_TEXT, COLUMN_CUT},
+	{"TIMES", "count", CELL_COUNT, COLUMN_WHOLE},
+	{"STANDING", "standing", CELL_TEXT, COLUMN_WHOLE},
+	{"LINE", "declared_in_line", CELL_COUNT, COLUMN_MINOR},
+	{"FIRST", "first", CELL_TIME, COLUMN_MINOR},
+};
+
+static const struct column signal_columns[] = {
+	{"SIGNAL", "name", CELL_TEXT, COLUMN_WHOLE},
+	{"LEVEL", "level", CELL_TEXT, COLUMN_WHOLE},
+	{"STATE", "state", CELL_STATE, COLUMN_WHOLE},
+	{"CANARY", "canary", CELL_COUNT, COLUMN_WHOLE},
+	{"BASELINE", "baseline", CELL_COUNT, COLUMN_WHOLE},
+	{"KNOWN", "known", CELL_COUNT, COLUMN_WHOLE},
+	{"NEEDS", "needs", CELL_TEXT, COLUMN_CUT},
+};
+
+/* Those of the list that hold the member, or hold it as said; NULL when there are none. */
+static struct json_object *select_members(struct json_object *list, const char *member,
+					  const char *value)
+{
+	struct json_object *chosen = json_object_new_array();
+	for (size_t i = 0; list != NULL && i < json_object_array_length(list); i++) {
+		struct json_object *one = json_object_array_get_idx(list, i);
+		const char *is = json_path_text(one, member);
+		if (value == NULL ? is[0] != '\0' : strcmp(is, value) == 0)
+			json_object_array_add(chosen, json_object_get(one));
+	}
+	if (chosen != NULL && json_object_array_length(chosen) > 0)
+		return chosen;
+	json_object_put(chosen);
+	return NULL;
+}
+
+/* What the canary does that nobody did before, what of that was declared, and what was not used. */
+static enum status print_signals(struct session *session, struct json_object *answer,
+				 struct error *err)
+{
+	struct json_object *found cleanup(session_json_done) =
+		select_members(json_path(answer, "findings"), "signal", NULL);
+	struct json_object *unused cleanup(session_json_done) =
+		select_members(json_path(answer, "expected"), "used", "false");
+	enum status status = OK;
+	if (found != NULL)
+		status = output_table(&session->output, finding_columns,
+				      sizeof finding_columns / sizeof *finding_columns, found, err);
+	for (size_t i = 0; unused != NULL && i < json_object_array_length(unused); i++) {
+		struct json_object *one = json_object_array_get_idx(unused, i);
+		print_member(session->output.to, "declared in line ", one, "line");
+		print_member(session->output.to, " and not seen: ", one, "kind");
+		print_member(session->output.to, " ", one, "value");
+		output_text(session->output.to, "\n");
+	}
+	if (status == OK && arguments_has(&session->arguments, "explain"))
+		status = output_table(&session->output, signal_columns,
+				      sizeof signal_columns / sizeof *signal_columns,
+				      json_path(answer, "signals"), err);
+	return status;
+}
+
 static enum status print_text(struct session *session, struct json_object *answer,
 			      struct error *err)
 {
@@ -209,6 +274,8 @@ static enum status print_text(struct session *session, struct json_object *answe
 	}
 	if (arguments_has(&session->arguments, "watch"))
 		print_progress(to, answer);
+	if (status == OK)
+		status = print_signals(session, answer, err);
 	if (arguments_has(&session->arguments, "explain"))
 		print_explanation(to, answer);
 	(void)fflush(to);
@@ -323,6 +390,10 @@ static int run_gate(struct session *session)
 					     "share",   "deadline", "policy",   "at"};
 	const char *wait = arguments_get(&session->arguments, "wait");
 	const char *format = arguments_get(&session->arguments, "format");
+	const char *expect = arguments_get(&session->arguments, "expect");
+	const char *service = arguments_get(&session->arguments, "service");
+	struct bytes manifest cleanup(bytes_done) = {0};
+	struct error err = {0};
 	int64_t wait_us = 0;
 	struct question question;
 	if (!arguments_has(&session->arguments, "service") ||
@@ -335,7 +406,12 @@ static int run_gate(struct session *session)
 				    wait);
 	if (format != NULL && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
 		return session_fail(session, EXIT_USAGE, "--format is text or json");
-	question_init(&question, "GET", TEXT("/v1/gate"));
+	if (expect != NULL && gate_expect_read(expect, text_of(service), &manifest, &err) != OK) {
+		(void)session_fail_error(session, &err);
+		return EXIT_USAGE;
+	}
+	question_init(&question, expect == NULL ? "GET" : "POST", TEXT("/v1/gate"));
+	question.request.body = bytes_text(&manifest);
 	for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
 		question_add(&question, passed[i], arguments_get(&session->arguments, passed[i]));
 	if (arguments_has(&session->arguments, "dry-run"))
@@ -374,6 +450,7 @@ const struct command command_gate = {
 	.examples = "  picket gate --service orders --canary 2.1.0 --baseline 2.0.0 --wait 30m\n"
 		    "  picket gate --service orders --canary 2.1.0 --step 20 --format json\n"
 		    "  picket gate --service orders --canary picket.deploy.id=85d557f47b\n"
+		    "  picket gate --service orders --canary 2.1.0 --expect release.yaml\n"
 		    "  picket gate --service orders --canary 2.1.0 --at 2026-11-22T10:00:00Z\n",
 	.run = run_gate,
 };

@@ -120,6 +120,7 @@ static enum status entry_new(const struct gate_query *query, const struct bytes 
 		own->canary.value = arena_copy(entry->arena, query->canary.value);
 		own->baseline.value = arena_copy(entry->arena, query->baseline.value);
 		own->step = (struct text){0};
+		own->expect = NULL;
 		if (own->service.data == NULL || own->canary.value.data == NULL ||
 		    own->baseline.value.data == NULL)
 			status = ENOMEMORY;

@@ -244,6 +244,19 @@ static enum status missing_visit(struct turn *turn, const struct row *row)
 	return turn_drop(turn, ROW_KIND_INSTANCES, row, false);
 }
 
+/* What a version did teaches for SIGNAL_MEMORY_US, or as long as the operator says. */
+static enum status trait_visit(struct turn *turn, const struct row *row)
+{
+	struct trait trait;
+	enum status status = trait_decode(row->value, &trait, turn->err);
+	if (status != OK)
+		return turn_survive(turn, ROW_KIND_INSTANCES, status);
+	if (trait.met_last_us >= turn_before(turn, ROW_KIND_INSTANCES) ||
+	    turn_is_over(turn, ROW_KIND_INSTANCES))
+		return OK;
+	return turn_drop(turn, ROW_KIND_INSTANCES, row, false);
+}
+
 static enum status instance_visit(struct turn *turn, const struct row *row, struct bytes *seek,
 				  void *context)
 {
@@ -254,6 +267,8 @@ static enum status instance_visit(struct turn *turn, const struct row *row, stru
 	bool held = false;
 	if (service->mark == 'm')
 		return missing_visit(turn, row);
+	if (service->mark == 't')
+		return trait_visit(turn, row);
 	arena_reset(service->scratch);
 	enum status status = instance_decode(row->value, service->scratch, &instance, turn->err);
 	if (status != OK)
@@ -387,7 +402,7 @@ enum status gate_walk(struct turn *turn)
 	} walks[] = {
 		{ROW_KIND_VERDICTS, 's'},  {ROW_KIND_VERDICTS, 'v'},  {ROW_KIND_BUCKETS, 'b'},
 		{ROW_KIND_FINDINGS, 'f'},  {ROW_KIND_VERDICTS, 'h'},  {ROW_KIND_VERDICTS, 'o'},
-		{ROW_KIND_INSTANCES, 'm'}, {ROW_KIND_INSTANCES, 'i'},
+		{ROW_KIND_INSTANCES, 'm'}, {ROW_KIND_INSTANCES, 't'}, {ROW_KIND_INSTANCES, 'i'},
 	};
 	struct service service cleanup(service_done) = {.arena = arena_new(SERVICE_BYTES_MAX),
 							.scratch = arena_new(ROW_BYTES_MAX)};

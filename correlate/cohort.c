@@ -8,7 +8,7 @@
 /* Checkpoint of one virtual partition: u8 VERSION, signed watermark, items (tally_codec.c) in the
  * order of their keys. The watermark belongs to it: without it a late request would open a closed
  * bucket again after a restart. */
-enum { VERSION = 2 };
+enum { VERSION = 3 };
 
 static const size_t CHANGES_BYTES_MAX = (size_t)1 << 30;
 
@@ -16,14 +16,14 @@ static const size_t CHANGES_BYTES_MAX = (size_t)1 << 30;
  * gate looks at tens of seconds. */
 static const int64_t HEARTBEAT_STEP_US = 1000000;
 
-/* An instance that has been silent so long is forgotten: pods come with a new name each, for ever.
- * Its stored row stays. One that speaks again is a new one, so this is longer than any canary. */
-static const int64_t FORGET_US = (int64_t)7 * 24 * 3600 * 1000000;
+/* A trait that was shown before is given out again after this much, for its counts. */
+static const int64_t TRAIT_STEP_US = COHORT_BUCKET_US;
 
 struct cohort {
 	unsigned index, actor_count;
 	int64_t watermark_us; /* INT64_MIN: none yet */
 	struct tally tally;
+	struct tally traits; /* apart: there are many, and few of them change in an epoch */
 	struct arena *arena; /* of the changes */
 	struct cohort_changes changes;
 	struct bytes scratch;
@@ -38,6 +38,7 @@ enum status cohort_new(unsigned index, unsigned actor_count, struct cohort **ret
 		cohort->arena = arena_new(CHANGES_BYTES_MAX);
 	if (cohort == NULL || cohort->arena == NULL)
 		return error_set(err, ENOMEMORY, "cohort: out of memory");
+	cohort->traits.forgotten_us = INT64_MIN / 2;
 	cohort->index = index;
 	cohort->actor_count = actor_count;
 	cohort->watermark_us = INT64_MIN;
@@ -50,6 +51,7 @@ void cohort_free(struct cohort **cohort)
 	if (*cohort == NULL)
 		return;
 	tally_done(&(*cohort)->tally);
+	tally_done(&(*cohort)->traits);
 	arena_free(&(*cohort)->arena);
 	bytes_done(&(*cohort)->scratch);
 	free(*cohort);
@@ -69,60 +71,14 @@ static bool is_closed(const struct cohort *cohort, int64_t start_us)
 	       start_us <= cohort->watermark_us - COHORT_BUCKET_US;
 }
 
-/* A node of the cohort's own making (late, roster). There are as many as services and versions, and
- * their hash never leaves this program: an unkeyed one will do. */
-static enum status own_node(struct cohort *cohort, struct tally_place place, enum tally_kind kind,
-			    struct text names, struct tally_node **ret_node)
-{
-	assert(kind == TALLY_LATE || kind == TALLY_ROSTER);
-	struct bytes *key = &cohort->scratch;
-	bytes_clear(key);
-	bytes_put_u8(key, (uint8_t)kind);
-	bytes_put(key, names.data, names.size);
-	if (key->failed)
-		return ENOMEMORY;
-	place.key = bytes_text(key);
-	place.hash = XXH3_64bits(key->data, key->size);
-	return tally_get(&cohort->tally, &place, ret_node, NULL);
-}
-
-/* The encoded names of a key, as many as name_count: behind its kind, before its last part. */
-static struct text key_names(struct text key, size_t name_count)
-{
-	struct cursor cursor = cursor_of(text_cut(key, 1));
-	for (size_t i = 0; i < name_count; i++)
-		(void)cursor_text(&cursor);
-	size_t size = cursor.failed ? 0 : key.size - 1 - cursor_left(&cursor);
-	return (struct text){key.data + 1, size};
-}
-
 /* Late requests are not added to what was closed; the next bucket of the service tells them. */
 static enum status merge_late(struct cohort *cohort, const struct tally_item *item)
 {
 	struct tally_node *late = NULL;
-	enum status status =
-		own_node(cohort, item->place, TALLY_LATE, key_names(item->place.key, 1), &late);
+	enum status status = roster_own_node(&cohort->tally, item->place, TALLY_LATE, 1, &late);
 	if (status == OK)
 		tally_add(&late->late.count, tally_item_requests(item));
 	return status;
-}
-
-/* ELIMIT when the version has its COHORT_INSTANCES_MAX and this is another one. */
-static enum status count_instance(struct cohort *cohort, const struct tally_item *item)
-{
-	enum { NAMES_OF_ARM = 3 };
-	if (tally_find(&cohort->tally, &item->place) != NULL)
-		return OK;
-	struct tally_node *roster = NULL;
-	enum status status = own_node(cohort, item->place, TALLY_ROSTER,
-				      key_names(item->place.key, NAMES_OF_ARM), &roster);
-	if (status != OK)
-		return status;
-	roster->roster.refused |= roster->roster.instance_count == COHORT_INSTANCES_MAX;
-	if (roster->roster.instance_count == COHORT_INSTANCES_MAX)
-		return ELIMIT;
-	roster->roster.instance_count++;
-	return OK;
 }
 
 static bool item_is_late(const struct cohort *cohort, const struct tally_item *item)
@@ -138,12 +94,17 @@ static bool item_is_late(const struct cohort *cohort, const struct tally_item *i
 static enum status merge(struct cohort *cohort, const struct tally_item *item, struct error *err)
 {
 	if (item->place.key.data[0] == TALLY_INSTANCE) {
-		enum status status = count_instance(cohort, item);
+		enum status status = roster_admit_instance(&cohort->tally, item);
 		if (status != OK)
 			return status == ELIMIT ? OK : error_set(err, status, "cohort");
 	}
 	struct tally_node *node = NULL;
-	return tally_item_merge(&cohort->tally, item, &node, err);
+	bool is_trait = item->place.key.data[0] == TALLY_TRAIT;
+	struct tally_item placed = *item;
+	struct bytes other cleanup(bytes_done) = {0};
+	if (is_trait && roster_admit_trait(&cohort->tally, &cohort->traits, &placed, &other) != OK)
+		return error_set(err, ENOMEMORY, "cohort: out of memory");
+	return tally_item_merge(is_trait ? &cohort->traits : &cohort->tally, &placed, &node, err);
 }
 
 enum status cohort_feed(struct cohort *cohort, struct text aggregates, struct error *err)
@@ -212,6 +173,15 @@ static bool instance_is_due(const struct cohort *cohort, const struct tally_node
 	return node->kind == TALLY_INSTANCE && node->changed &&
 	       (node->given_last_us == INT64_MIN || cohort->watermark_us == INT64_MAX ||
 		node->instance.last_us - node->given_last_us >= HEARTBEAT_STEP_US);
+}
+
+/* The first time it was shown must be told at once, the counts behind it in steps. */
+static bool trait_is_due(const struct cohort *cohort, const struct tally_node *node)
+{
+	return node->changed &&
+	       (node->given_last_us == INT64_MIN || cohort->watermark_us == INT64_MAX ||
+		node->given_shown != (node->trait->shown.count > 0) ||
+		node->trait->met_last_us - node->given_last_us >= TRAIT_STEP_US);
 }
 
 static int by_service_and_start(const void *left, const void *right)
@@ -321,31 +291,37 @@ static enum status give_instances(struct cohort *cohort)
 	return OK;
 }
 
-/* Instances that have been silent for FORGET_US and are stored as they are; then rosters of
- * nobody. */
-static enum status forget_instances(struct cohort *cohort)
+/* Those that are due, in the order of their keys; the others stay touched until they are. */
+static enum status give_traits(struct cohort *cohort)
 {
-	if (cohort->watermark_us == INT64_MAX || cohort->watermark_us < INT64_MIN + FORGET_US)
-		return OK;
-	enum { NAMES_OF_ARM = 3 };
+	size_t count = 0;
 	struct tally_node *node = NULL;
-	struct tally_node *next = NULL;
-	HASH_ITER (hh, cohort->tally.nodes, node, next) {
-		if (node->kind != TALLY_INSTANCE || node->changed ||
-		    node->instance.last_us > cohort->watermark_us - FORGET_US)
+	for (node = cohort->traits.touched; node != NULL; node = node->next_touched)
+		count += trait_is_due(cohort, node);
+	struct tally_node **due = arena_alloc(cohort->arena, count * sizeof(struct tally_node *));
+	struct trait *traits = arena_alloc(cohort->arena, count * sizeof *traits);
+	if (due == NULL || traits == NULL)
+		return ENOMEMORY;
+	size_t at = 0;
+	for (struct tally_node **link = &cohort->traits.touched; *link != NULL;) {
+		node = *link;
+		if (!trait_is_due(cohort, node)) {
+			link = &node->next_touched;
 			continue;
-		struct tally_node *roster = NULL;
-		struct tally_place place = {.virtual_partition = node->virtual_partition};
-		enum status status = own_node(cohort, place, TALLY_ROSTER,
-					      key_names(node->key, NAMES_OF_ARM), &roster);
-		if (status != OK)
-			return status;
-		roster->roster.instance_count -= roster->roster.instance_count > 0;
-		tally_remove(&cohort->tally, node);
+		}
+		*link = node->next_touched;
+		node->is_touched = node->changed = false;
+		due[at++] = node;
 	}
-	HASH_ITER (hh, cohort->tally.nodes, node, next)
-		if (node->kind == TALLY_ROSTER && node->roster.instance_count == 0)
-			tally_remove(&cohort->tally, node);
+	if (count > 1)
+		qsort(due, count, sizeof(struct tally_node *), by_key);
+	for (size_t i = 0; i < count; i++) {
+		traits[i] = *due[i]->trait;
+		due[i]->given_last_us = traits[i].met_last_us;
+		due[i]->given_shown = traits[i].shown.count > 0;
+	}
+	cohort->changes.traits = traits;
+	cohort->changes.trait_count = count;
 	return OK;
 }
 
@@ -358,9 +334,11 @@ enum status cohort_close(struct cohort *cohort, int64_t watermark_us, struct err
 	if (status == OK)
 		status = give_findings(cohort);
 	if (status == OK)
-		status = forget_instances(cohort);
+		status = roster_forget(&cohort->tally, &cohort->traits, cohort->watermark_us);
 	if (status == OK)
 		status = give_instances(cohort);
+	if (status == OK)
+		status = give_traits(cohort);
 	return status == OK ? OK : error_set(err, status, "cohort: out of memory");
 }
 
@@ -369,22 +347,33 @@ struct cohort_changes cohort_changes(const struct cohort *cohort)
 	return cohort->changes;
 }
 
-enum status cohort_checkpoint(const struct cohort *cohort, uint8_t virtual_partition,
-			      struct bytes *to)
+static size_t nodes_of(const struct tally *tally, uint8_t virtual_partition,
+		       struct tally_node **nodes)
 {
 	size_t count = 0;
 	struct tally_node *node = NULL;
-	for (node = cohort->tally.nodes; node != NULL; node = node->hh.next)
-		count += node->virtual_partition == virtual_partition;
+	for (node = tally->nodes; node != NULL; node = node->hh.next) {
+		if (node->virtual_partition != virtual_partition)
+			continue;
+		if (nodes != NULL)
+			nodes[count] = node;
+		count++;
+	}
+	return count;
+}
+
+enum status cohort_checkpoint(const struct cohort *cohort, uint8_t virtual_partition,
+			      struct bytes *to)
+{
+	size_t count = nodes_of(&cohort->tally, virtual_partition, NULL) +
+		       nodes_of(&cohort->traits, virtual_partition, NULL);
 	if (count == 0 && cohort->watermark_us == INT64_MIN)
 		return OK;
 	struct tally_node **nodes = calloc(count + 1, sizeof(struct tally_node *));
 	if (nodes == NULL)
 		return ENOMEMORY;
-	size_t at = 0;
-	for (node = cohort->tally.nodes; node != NULL; node = node->hh.next)
-		if (node->virtual_partition == virtual_partition)
-			nodes[at++] = node;
+	size_t at = nodes_of(&cohort->tally, virtual_partition, nodes);
+	(void)nodes_of(&cohort->traits, virtual_partition, nodes + at);
 	qsort(nodes, count, sizeof(struct tally_node *), by_key);
 	bytes_put_u8(to, VERSION);
 	bytes_put_signed(to, cohort->watermark_us);

@@ -95,6 +95,8 @@ struct culprit {
 	unsigned arm; /* index */
 };
 
+struct trait; /* what a version does: correlate/signal.h */
+
 enum bucket_flags {
 	BUCKET_DEGRADED = 1 << 0,     /* a limit above was hit */
 	BUCKET_NO_PRINCIPAL = 1 << 1, /* some bad outcome had neither user, client nor trace */
@@ -115,7 +117,7 @@ struct bucket {
 	size_t culprit_count;
 };
 
-/* A HARD finding: a rule with picket.gate block matched an event of this version. */
+/* A rule with picket.gate block matched an event of this version. */
 struct finding {
 	struct text service;
 	struct arm arm;
@@ -152,10 +154,10 @@ struct cohort_counter;
 enum status cohort_counter_new(const struct hash_key *key, struct cohort_counter **ret_counter,
 			       struct error *err);
 void cohort_counter_free(struct cohort_counter **counter);
-/* Counts one event; `blocking` are the rules with picket.gate block that matched it. Events
- * without service.name do not take part. */
+/* Counts one event; `matched` are the rules that matched it and that the gate does not ignore.
+ * Events without service.name do not take part. */
 enum status cohort_count(struct cohort_counter *counter, const struct event *event,
-			 const struct rule *const *blocking, size_t blocking_count);
+			 const struct rule *const *matched, size_t matched_count);
 /* Everything counted since the last flush, as aggregates for their actors; empties the counter. */
 enum status cohort_flush(struct cohort_counter *counter, const struct record_sink *sink);
 
@@ -177,6 +179,8 @@ struct cohort_changes {
 	size_t finding_count;
 	const struct instance *instances;
 	size_t instance_count;
+	const struct trait *traits; /* correlate/signal.h */
+	size_t trait_count;
 };
 struct cohort_changes cohort_changes(const struct cohort *cohort);
 

@@ -25,7 +25,7 @@
  * validated after reading: order, limits, and clusters <= bad <= trials, on which the statistics
  * rest (evalue.h). */
 
-enum { VERSION = 2, FLAGS_ALL = BUCKET_DEGRADED | BUCKET_NO_PRINCIPAL | BUCKET_ROUTES };
+enum { VERSION = 3, FLAGS_ALL = BUCKET_DEGRADED | BUCKET_NO_PRINCIPAL | BUCKET_ROUTES };
 
 static const struct outcome_info OUTCOMES[] = {
 #define OUTCOME(id, name, model, two_sided, weight, doc) \

@@ -10,10 +10,11 @@
  *   service.name                any event with one is a heartbeat of its instance
  *   http.response.status_code   with a service it is a request; >= 500 is http_5xx
  *   other outcomes              outcome_reading.c
- *   event.duration              of a request, into the bins of its stratum
- *   principal                   user.id, else source.ip (the /24 or /64), else trace.id; of the
- *                               outcomes that an outsider causes (authn, authz, tenant) the address
- *                               comes first: a name that is only claimed is nobody
+ *   what it did                 signal_reading.c
+ *   rules that matched          gate: block is a finding; any other that raises alerts is
+ * rule_match event.duration              of a request, into the bins of its stratum principal
+ * user.id, else source.ip (the /24 or /64), else trace.id; of the outcomes that an outsider causes
+ * (authn, authz, tenant, rules) the address comes first: a name that is only claimed is nobody
  *   signature                   outcome, route else url.path, status
  *   route                       "METHOD http.route"; without http.route the method alone
  *
@@ -27,6 +28,7 @@ struct cohort_counter {
 	struct tally tally;
 	struct bytes key_bytes; /* scratch */
 	struct bytes content;   /* scratch */
+	struct bytes keys;      /* scratch, of signals */
 };
 
 enum status cohort_counter_new(const struct hash_key *key, struct cohort_counter **ret_counter,
@@ -48,6 +50,7 @@ void cohort_counter_free(struct cohort_counter **counter)
 	tally_done(&(*counter)->tally);
 	bytes_done(&(*counter)->key_bytes);
 	bytes_done(&(*counter)->content);
+	bytes_done(&(*counter)->keys);
 	free(*counter);
 	*counter = NULL;
 }
@@ -227,6 +230,7 @@ struct sighting {
 	const struct subject *subject;
 	const struct outcome_reading *reading;
 	uint64_t arm, route;
+	struct text rule; /* the first that matched */
 };
 
 static uint64_t cluster_id(struct cohort_counter *counter, const struct sighting *seen,
@@ -244,6 +248,7 @@ static uint64_t cluster_id(struct cohort_counter *counter, const struct sighting
 		bytes_put_text(to, event_text(event, FIELD_LOG_LOGGER));
 		bytes_put_text(to, event_text(event, FIELD_EVENT_ACTION));
 		bytes_put_text(to, event_text(event, FIELD_ERROR_TYPE));
+		bytes_put_text(to, outcome == OUTCOME_RULE_MATCH ? seen->rule : TEXT(""));
 	}
 	if (principal == 0) {
 		bytes_put_text(to, event->origin.topic);
@@ -258,7 +263,7 @@ static enum status count_bad(struct cohort_counter *counter, const struct sighti
 			     struct tally_bucket *bucket, enum outcome outcome)
 {
 	bool outsider = outcome == OUTCOME_AUTHN_FAILURE || outcome == OUTCOME_AUTHZ_DENIED ||
-			outcome == OUTCOME_TENANT_DENIED;
+			outcome == OUTCOME_TENANT_DENIED || outcome == OUTCOME_RULE_MATCH;
 	uint64_t principal = principal_of(counter, seen->event, outsider);
 	struct tally_cluster cluster = {
 		.id = cluster_id(counter, seen, principal, outcome),
@@ -317,7 +322,7 @@ static enum status count_stratum(const struct sighting *seen, struct tally_arm *
 
 static enum status count_outcomes(struct cohort_counter *counter, const struct event *event,
 				  const struct subject *subject,
-				  const struct outcome_reading *reading)
+				  const struct outcome_reading *reading, struct text rule)
 {
 	bytes_clear(&counter->key_bytes);
 	tally_bucket_key(subject->service, bucket_start(event->time_us), &counter->key_bytes);
@@ -327,7 +332,7 @@ static enum status count_outcomes(struct cohort_counter *counter, const struct e
 		return status;
 	struct tally_bucket *bucket = &node->bucket;
 	bool cut_short = subject->cut_short;
-	struct sighting seen = {event, subject, reading, 0, 0};
+	struct sighting seen = {event, subject, reading, 0, 0, rule};
 	struct text route = route_of(counter, event, &cut_short);
 	uint64_t route_hash = keyed_hash(counter, &counter->content);
 	if (route_hash == TALLY_ROUTE_OTHER)
@@ -353,8 +358,52 @@ static enum status count_outcomes(struct cohort_counter *counter, const struct e
 	return status;
 }
 
+/* One thing that the version did, or kept from. */
+static enum status count_signal(struct cohort_counter *counter, const struct subject *subject,
+				const struct event *event, const struct signal_reading *reading)
+{
+	struct text names[] = {subject->service, subject->arm.version, subject->arm.deploy_id,
+			       text_of(signal_info(reading->signal)->name), reading->key};
+	struct tally_node *node = NULL;
+	bytes_clear(&counter->key_bytes);
+	tally_key(TALLY_TRAIT, names, sizeof names / sizeof *names, &counter->key_bytes);
+	enum status status = node_of(counter, subject, &node);
+	if (status != OK)
+		return status;
+	struct trait *trait = node->trait;
+	int64_t time_us = event->time_us;
+	trait->met_first_us = time_us < trait->met_first_us ? time_us : trait->met_first_us;
+	trait->met_last_us = time_us > trait->met_last_us ? time_us : trait->met_last_us;
+	tally_add(&trait->kept, reading->face == FACE_KEPT);
+	tally_add(&trait->refused, reading->face == FACE_REFUSED);
+	if (reading->face != FACE_SHOWN)
+		return OK;
+	struct finding *shown = &trait->shown;
+	tally_add(&shown->count, 1);
+	shown->first_us = time_us < shown->first_us ? time_us : shown->first_us;
+	shown->last_us = time_us > shown->last_us ? time_us : shown->last_us;
+	trait_add_principal(trait, principal_of(counter, event, true));
+	return tally_finding_evidence(shown, time_us, &event->origin);
+}
+
+static enum status count_signals(struct cohort_counter *counter, const struct subject *subject,
+				 const struct event *event, const struct outcome_reading *outcome)
+{
+	struct signal_readings readings;
+	enum status status = signals_read_of(event, outcome, &counter->keys, &readings);
+	for (size_t i = 0; i < readings.count && status == OK; i++)
+		status = count_signal(counter, subject, event, &readings.items[i]);
+	return status;
+}
+
+/* A rule that tells people, and does not decide by itself. */
+static bool speaks(const struct rule *rule)
+{
+	return rule->gate == GATE_WARN && rule->alerts && !rule->shadow;
+}
+
 enum status cohort_count(struct cohort_counter *counter, const struct event *event,
-			 const struct rule *const *blocking, size_t blocking_count)
+			 const struct rule *const *matched, size_t matched_count)
 {
 	/* Beyond any date that is printed, and where the arithmetic of buckets would overflow: only
 	 * a source whose times are trusted can say so, and it says nothing about a canary. */
@@ -364,13 +413,18 @@ enum status cohort_count(struct cohort_counter *counter, const struct event *eve
 	if (subject.service.size == 0)
 		return OK;
 	struct outcome_reading reading = outcomes_read(event);
+	struct text rule = {0};
+	for (size_t i = 0; i < matched_count && rule.size == 0; i++)
+		rule = speaks(matched[i]) ? matched[i]->key : rule;
+	reading.bad |= rule.size > 0 ? UINT32_C(1) << OUTCOME_RULE_MATCH : 0;
 	bool failure = (reading.bad >> OUTCOME_HTTP_5XX & 1) != 0;
 	enum status status = count_heartbeat(counter, &subject, event->time_us, failure);
 	if (status == OK && (reading.trials | reading.bad) != 0)
-		status = count_outcomes(counter, event, &subject, &reading);
-	for (size_t i = 0; i < blocking_count && status == OK; i++)
-		status = count_finding(counter, &subject, event, blocking[i]);
-	return status;
+		status = count_outcomes(counter, event, &subject, &reading, rule);
+	for (size_t i = 0; i < matched_count && status == OK; i++)
+		if (matched[i]->gate == GATE_BLOCK)
+			status = count_finding(counter, &subject, event, matched[i]);
+	return status == OK ? count_signals(counter, &subject, event, &reading) : status;
 }
 
 enum status cohort_flush(struct cohort_counter *counter, const struct record_sink *sink)

@@ -8,7 +8,8 @@
  *   | row | when                                                 | verdict, reason             |
  *   |-----|------------------------------------------------------|-----------------------------|
  *   |  1  | the query names one build twice, or none             | INCONCLUSIVE  IDENTITY      |
- *   |  2  | a HARD finding of the canary                         | FAIL          HARD_FINDING  |
+ *   |  2  | a rule that blocks matched the canary, or it does    | FAIL          HARD_FINDING  |
+ *   |     | what a hard signal proves to be new (gate_signal.c)  |                             |
  *   |  3  | the evidence of a regression became enough (where   | FAIL          REGRESSION    |
  *   |     | and when: evidence.c)                                |                             |
  *   |     | the same while other services fail too               | INCONCLUSIVE  COMMON_CAUSE  |
@@ -17,15 +18,18 @@
  *   |     | the deadline; after it                               | INCONCLUSIVE  IDENTITY      |
  *   |  5  | a build that was seen is both canary and baseline    | INCONCLUSIVE  IDENTITY      |
  *   |  6  | the runtime doubts its data, a bucket is degraded,   | INCONCLUSIVE  DOUBT,        |
- *   |     | over 1 % of the requests came too late to count or of |              DEGRADED, LATE,|
+ *   |     | over 1 % of the requests came too late to count or of|               DEGRADED, LATE,|
  *   |     | the canary's numbered records never came, the        |               GAP,          |
  *   |     | canary's share is not the declared one, or a         |               SPLIT, NOISY_ |
- *   |     | regression shows while the baseline differs in itself|               BASELINE      |
+ *   |     | regression shows while the baseline differs in itself|               BASELINE,     |
+ *   |     | it does something new of which too little is known,  |               LEARNING,     |
+ *   |     | or that a person should see                          |               SOFT_FINDING  |
  *   |  7  | nothing closed yet, lag, a stall, a silent instance, | STALE         LAG, STALLED, |
  *   |     | one whose clock is ahead                             |               SILENT, CLOCK |
  *   |  8  | the bake is over, the routes were exercised, no      | PASS          NI_ACCEPTED   |
- *   |     | outcome is rejected, and every required one that the |                             |
- *   |     | service logs is not inferior                         |                             |
+ *   |     | outcome is rejected, every required one that the     |                             |
+ *   |     | service logs is not inferior, no hard signal is      |                             |
+ *   |     | blind, and something was proven or watched           |                             |
  *   |  9  | the deadline has passed                              | INCONCLUSIVE  DEADLINE      |
  *   | 10  | otherwise                                            | WAIT          BAKE, EVIDENCE|
  *   |     |                                                      |               COVERAGE, ... |
@@ -123,7 +127,8 @@ static bool has_hard_finding(struct judgement *judgement)
 					(unsigned long long)finding->count,
 					finding->count == 1 ? "" : "s"));
 	}
-	return result->finding_count > 0;
+	bool signals = say_hard_signals(judgement);
+	return result->finding_count > 0 || signals;
 }
 
 /* Row 3; where only a minimum is missing, the reason says which. */
@@ -264,7 +269,8 @@ static bool is_doubtful(struct judgement *judgement)
 	bool gaps = has_gaps(judgement);
 	bool split = split_is_wrong(judgement);
 	bool noisy = is_noisy(judgement);
-	return too_late(judgement) || gaps || split || noisy ||
+	bool signals = say_doubtful_signals(judgement);
+	return too_late(judgement) || gaps || split || noisy || signals ||
 	       facts->doubt_reason_count + judgement->result->degraded_count > 0;
 }
 
@@ -338,6 +344,7 @@ static bool is_proven(struct judgement *judgement)
 	const struct gate_result *result = judgement->result;
 	const struct gate_policy *policy = &judgement->query->policy;
 	bool proven = is_baked(judgement);
+	proven &= !say_blind_signals(judgement);
 	for (int i = 0; i < OUTCOME_COUNT; i++) {
 		const struct outcome_result *outcome = &result->outcomes[i];
 		proven &= outcome->state != NI_REJECTED;
@@ -361,10 +368,18 @@ static bool is_proven(struct judgement *judgement)
 			    arena_print(judgement->arena, "%s is not worse than the baseline's",
 					outcome_name((enum outcome)i)));
 	}
-	if (proven && !any)
+	size_t watched = count_signals_on(result);
+	if (proven && !any && watched == 0)
+		give_reason(judgement, TEXT("NO_SIGNAL"),
+			    TEXT("the policy claims nothing about rates, and the logs switch on no "
+				 "signal of security: nothing is proven; see picket doctor"));
+	else if (proven && !any)
 		give_reason(judgement, TEXT("NO_FINDING"),
-			    TEXT("no blocking finding; the policy claims nothing about rates"));
-	return proven;
+			    arena_print(judgement->arena,
+					"no blocking finding, with %zu signals of security on; the "
+					"policy claims nothing about rates",
+					watched));
+	return proven && (any || watched > 0);
 }
 
 /* Every condition that holds leaves its reason, the deciding one first. */

@@ -12,7 +12,7 @@
 #ifndef PICKET_CORRELATE_GATE_H
 #define PICKET_CORRELATE_GATE_H
 
-#include "correlate/cohort.h"
+#include "correlate/gate_manifest.h"
 
 enum verdict {
 	VERDICT_PASS = 0,
@@ -54,6 +54,8 @@ struct gate_policy {
 	double coverage;                /* the baseline's routes with this share of its requests */
 	uint64_t coverage_requests_min; /* need so many of the canary each, for PASS */
 	double split_alpha, split_tolerance; /* sample-ratio check, when the share is declared */
+	int64_t learn_us; /* so long a service is watched before a new destination is one */
+	enum signal_level signals[SIGNAL_COUNT];
 	struct outcome_policy outcomes[OUTCOME_COUNT];
 };
 struct gate_policy gate_policy_default(void);
@@ -69,6 +71,7 @@ struct gate_query {
 	int64_t now_us;
 	double share; /* of the requests that the canary should get, 0 < share < 1; NaN = not said
 		       */
+	const struct gate_manifest *expect; /* what the release declares; NULL: nothing */
 	struct gate_policy policy;
 };
 
@@ -89,6 +92,11 @@ struct gate_facts {
 	size_t instance_count;
 	const struct gate_gap *gaps; /* of the service's instances */
 	size_t gap_count;
+	const struct trait *traits; /* those of one signal and key stand together */
+	size_t trait_count;
+	const struct arm_query
+		*failed; /* builds whose FAIL stands: what they did teaches nothing */
+	size_t failed_count;
 	int64_t watermark_us; /* committed; INT64_MIN = none yet */
 	/* Reasons of the runtime that forbid PASS, in words ("partition logs-a/3 is stalled"):
 	 * STALE when about freshness, INCONCLUSIVE otherwise. */
@@ -123,6 +131,42 @@ struct outcome_result {
 	double odds_ratio;                /* point estimate, NaN when undefined */
 	unsigned principals;              /* of the canary's bad outcomes */
 	enum ni_state state;
+};
+
+/* How far a finding about a trait of the canary has come. */
+enum signal_standing {
+	STANDING_PROVEN,      /* nobody did it before, and it was no accident */
+	STANDING_UNCONFIRMED, /* soft: too few principals yet, or it may be chance */
+	STANDING_UNPROVEN,    /* hard: too little is known of what was done before */
+	STANDING_SHARED,      /* the other versions do it as well, since the canary began */
+	STANDING_DECLARED,    /* the manifest says so */
+};
+const char *signal_standing_name(enum signal_standing standing);
+
+struct signal_finding {
+	struct trait canary;           /* of all its arms; evidence of the first of them */
+	uint64_t shown, kept, refused; /* by the others, in the same case or service */
+	enum signal_level level;
+	enum signal_standing standing;
+	size_t expectation; /* STANDING_DECLARED: its index in the manifest */
+};
+
+/* What can be said of a signal at all. */
+enum signal_state {
+	SIGNAL_IS_OFF,      /* the policy wants to know nothing of it */
+	SIGNAL_IS_ABSENT,   /* neither version logs what it needs */
+	SIGNAL_IS_LEARNING, /* too little of the baseline is known: a finding proves nothing yet */
+	SIGNAL_IS_ON,
+	SIGNAL_IS_BLIND, /* the baseline logs what it needs, and the canary does not */
+	SIGNAL_IS_FULL,  /* more than SIGNAL_KEYS_MAX keys: what is new is not known */
+};
+const char *signal_state_name(enum signal_state state);
+
+struct signal_report {
+	enum signal_state state;
+	uint64_t canary, baseline; /* events that were a case of it */
+	size_t known;              /* keys that were done before; SAME_KEY: that are guarded */
+	size_t findings;           /* of the canary, of any standing but shared */
 };
 
 /* One closed bucket of the window, for a picture of the evidence. */
@@ -171,6 +215,9 @@ struct gate_result {
 	struct outcome_result outcomes[OUTCOME_COUNT];
 	const struct finding *findings; /* of the canary */
 	size_t finding_count;
+	struct signal_report signals[SIGNAL_COUNT];
+	const struct signal_finding *novel; /* the worst first */
+	size_t novel_count;
 	struct gate_reason reasons[GATE_REASONS_MAX];
 	size_t reason_count;
 	struct text summary;

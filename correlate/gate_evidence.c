@@ -193,6 +193,9 @@ enum status evidence_gather(const struct gate_query *query, const struct gate_fa
 	if (status == OK)
 		status = gather_versions(query, facts, arena, result);
 	if (status == OK)
+		status = signals_weigh(query, facts, evidence, gathered.canary_first_us, arena,
+				       result);
+	if (status == OK)
 		*ret_gathered = gathered;
 	return status;
 }

@@ -9,7 +9,8 @@
  * always a string. Times are RFC 3339 or null; numbers that do not exist are null. */
 
 enum { SCORE_PASS = 100, SCORE_OPEN = 50, SCORE_FAIL = 0 };
-enum { HISTORY = 60 }; /* buckets: ten minutes */
+enum { HISTORY = 60 };    /* buckets: ten minutes */
+enum { NOVEL_MAX = 100 }; /* signal findings in the list, the worst first */
 
 static const double US_PER_SECOND = 1e6;
 
@@ -190,6 +191,81 @@ static void put_finding(struct bytes *to, const struct finding *finding)
 	put(to, "}");
 }
 
+/* What a manifest can say of it, and what it would have to say. */
+static void put_signal_finding(struct bytes *to, const struct gate_query *query,
+			       const struct signal_finding *finding)
+{
+	const struct finding *shown = &finding->canary.shown;
+	const struct signal_info *info = signal_info(finding->canary.signal);
+	static const char *const CLASSES[] = {"OFF", "INFO", "SOFT", "HARD"};
+	put(to, "{");
+	put_string(to, "class", text_of(CLASSES[finding->level]));
+	put_string(to, "signal", text_of(info->name));
+	put_string(to, "key", shown->rule_key);
+	put_string(to, "title", text_of(info->doc));
+	put_string(to, "standing", text_of(signal_standing_name(finding->standing)));
+	put_string(to, "version", shown->arm.version);
+	put_string(to, "deploy_id", shown->arm.deploy_id);
+	put_count(to, "count", shown->count);
+	put_count(to, "principals", finding->canary.principal_count);
+	put_count(to, "others_shown", finding->shown);
+	put_count(to, "others_kept", finding->kept);
+	put_count(to, "others_refused", finding->refused);
+	if (finding->standing == STANDING_DECLARED)
+		put_count(to, "declared_in_line", query->expect->items[finding->expectation].line);
+	put_time(to, "first", shown->first_us);
+	put_time(to, "last", shown->last_us);
+	put_evidence(to, shown);
+	put(to, "}");
+}
+
+static void put_signals(struct bytes *to, const struct gate_query *query,
+			const struct gate_result *result)
+{
+	put_name(to, "signals");
+	put(to, "[");
+	for (int i = 0; i < SIGNAL_COUNT; i++) {
+		const struct signal_info *info = signal_info((enum signal)i);
+		const struct signal_report *report = &result->signals[i];
+		put(to, i == 0 ? "{" : ",{");
+		put_string(to, "name", text_of(info->name));
+		put_string(to, "level", text_of(signal_level_name(query->policy.signals[i])));
+		put_string(to, "state", text_of(signal_state_name(report->state)));
+		put_count(to, "canary", report->canary);
+		put_count(to, "baseline", report->baseline);
+		put_count(to, "known", report->known);
+		put_count(to, "findings", report->findings);
+		put_string(to, "needs", text_of(info->needs));
+		put(to, "}");
+	}
+	put(to, "]");
+}
+
+/* What the release declared, and how often each line was of use. */
+static void put_expected(struct bytes *to, const struct gate_manifest *expect,
+			 const struct gate_result *result)
+{
+	put_name(to, "expected");
+	put(to, "[");
+	for (size_t i = 0; expect != NULL && i < expect->count; i++) {
+		const struct expectation *item = &expect->items[i];
+		uint64_t times = 0;
+		for (size_t k = 0; k < result->novel_count; k++)
+			if (result->novel[k].standing == STANDING_DECLARED &&
+			    result->novel[k].expectation == i)
+				times += result->novel[k].canary.shown.count;
+		put(to, i == 0 ? "{" : ",{");
+		put_count(to, "line", item->line);
+		put_string(to, "kind", text_of(item->kind));
+		put_string(to, "value", item->value);
+		put_string(to, "why", item->why);
+		put_boolean(to, "used", times > 0);
+		put_count(to, "times", times);
+		put(to, "}");
+	}
+	put(to, "]");
+}
+
 static void put_texts(struct bytes *to, const char *name, const struct text *texts, size_t count)
 {
 	put_name(to, name);
@@ -226,7 +302,15 @@ static void put_lists(struct bytes *to, const struct gate_query *query,
 		put(to, i == 0 ? "" : ",");
 		put_finding(to, &result->findings[i]);
 	}
+	for (size_t i = 0; i < result->novel_count && i < NOVEL_MAX; i++) {
+		put(to, result->finding_count + i == 0 ? "" : ",");
+		put_signal_finding(to, query, &result->novel[i]);
+	}
 	put(to, "]");
+	put_count(to, "findings_left_out",
+		  result->novel_count > NOVEL_MAX ? result->novel_count - NOVEL_MAX : 0);
+	put_signals(to, query, result);
+	put_expected(to, query->expect, result);
 }
 
 static void put_quality(struct bytes *to, const struct gate_query *query,

@@ -15,6 +15,8 @@
  *     outcomes:
  *       http_5xx: {required: true, psi_tol: 1.5}
  *       latency_p99: {weight: 0}
+ *     signals:
+ *       destination: soft
  *
  * Everything else is as in `default`. Weights are made to sum up to 1 after reading: who takes one
  * away gives its part of alpha to the others. What the numbers cost and buy: docs/GATE.md. */
@@ -38,7 +40,10 @@ struct gate_policy gate_policy_default(void)
 		.coverage_requests_min = 30,
 		.split_alpha = 0.001,
 		.split_tolerance = 0.2,
+		.learn_us = 24 * 3600 * SECOND_US,
 	};
+	for (int i = 0; i < SIGNAL_COUNT; i++)
+		policy.signals[i] = signal_info((enum signal)i)->level;
 	for (int i = 0; i < OUTCOME_COUNT; i++)
 		policy.outcomes[i] =
 			(struct outcome_policy){.weight = outcome_info((enum outcome)i)->weight,
@@ -65,6 +70,8 @@ static struct gate_policy policy_strict(void)
 	policy.bake_us = 600 * SECOND_US;
 	policy.deadline_us = 3600 * SECOND_US;
 	policy.requests_min = 300;
+	policy.signals[SIGNAL_ROUTE] = SIGNAL_SOFT;
+	policy.signals[SIGNAL_INTERNAL_DESTINATION] = SIGNAL_HARD;
 	for (int i = 0; i < OUTCOME_COUNT; i++) {
 		policy.outcomes[i].required = true;
 		policy.outcomes[i].fewer = outcome_info((enum outcome)i)->two_sided;
@@ -91,18 +98,19 @@ bool gate_policy_shipped(size_t index, struct gate_shipped *ret_shipped)
 	if (index == 0)
 		*ret_shipped = (struct gate_shipped){
 			gate_policy_default(),
-			"no blocking finding, and failures, denials and latency proven not to have "
+			"no rule that blocks and no hard signal of security spoke against it, and "
+			"failures, denials and latency proven not to have "
 			"doubled (or to be below 0.1 %), each with 95 %"};
 	else if (index == 1)
 		*ret_shipped = (struct gate_shipped){
 			policy_strict(),
-			"no blocking finding, and every outcome that is logged proven to be below 1.5 "
+			"the same, also about internal destinations, no new route, and every outcome that is logged proven to be below 1.5 "
 			"times the baseline's (or below 0.05 %), each with 99 %; needs much traffic"};
 	else if (index == 2)
 		*ret_shipped = (struct gate_shipped){
 			policy_security_only(),
 			"no blocking finding and no regression seen while the canary was heard and "
-			"asked at least once; it claims NOTHING about error rates or latency. For "
+			"asked at least once, with at least one signal of security on; it claims NOTHING about error rates or latency. For "
 			"services with too little traffic to prove more"};
 	else
 		return false;
@@ -132,6 +140,7 @@ static const struct key POLICY_KEYS[] = {
 	{"coverage_requests_min", KEY_COUNT, offsetof(struct gate_policy, coverage_requests_min), 1,
 	 1e9},
 	{"split_alpha", KEY_NUMBER, offsetof(struct gate_policy, split_alpha), 1e-9, 0.2},
+	{"learn", KEY_DURATION, offsetof(struct gate_policy, learn_us), 0, 30 * 86400e6},
 	{"split_tolerance", KEY_NUMBER, offsetof(struct gate_policy, split_tolerance), 0, 10},
 };
 
@@ -263,6 +272,36 @@ static enum status read_outcomes(const struct yaml_node *node, struct gate_polic
 	return OK;
 }
 
+static enum status read_signals(const struct yaml_node *node, struct gate_policy *policy,
+				struct error *err)
+{
+	const char *names[SIGNAL_COUNT];
+	if (node->kind != YAML_MAPPING)
+		return error_at(err, EINVALID, node->at,
+				"signals is a map\n  fix: write signals: {destination: soft}");
+	for (int k = 0; k < SIGNAL_COUNT; k++)
+		names[k] = signal_info((enum signal)k)->name;
+	for (size_t i = 0; i < node->count; i++) {
+		const struct yaml_node *value = node->values[i];
+		enum signal signal = SIGNAL_COUNT;
+		int level = SIGNAL_HARD;
+		if (!signal_find(node->keys[i]->text, &signal))
+			return refuse_key(node->keys[i], names, SIGNAL_COUNT, "signals", err);
+		while (level >= SIGNAL_OFF &&
+		       !text_equal(value->text,
+				   text_of(signal_level_name((enum signal_level)level))))
+			level--;
+		if (value->kind >= YAML_SEQUENCE || level < SIGNAL_OFF)
+			return error_at(
+				err, EINVALID, value->at,
+				"%s is hard (FAIL), soft (withholds PASS), info or off\n  fix: "
+				"write %s: soft",
+				names[signal], names[signal]);
+		policy->signals[signal] = (enum signal_level)level;
+	}
+	return OK;
+}
+
 static enum status read_name(const struct yaml_node *node, struct arena *arena,
 			     struct gate_policy *policy, struct error *err)
 {
@@ -288,13 +327,13 @@ enum status gate_policy_read(const struct yaml_node *document, struct arena *are
 			     struct gate_policy *ret_policy, struct error *err)
 {
 	struct gate_policy policy = gate_policy_default();
-	const char *names[NAMES_MAX] = {"name", "outcomes"};
+	const char *names[NAMES_MAX] = {"name", "outcomes", "signals"};
 	if (document->kind != YAML_MAPPING)
 		return error_at(err, EINVALID, document->at,
 				"a policy is a map\n  fix: write name: NAME and what differs from "
 				"default");
 	for (size_t k = 0; k < POLICY_KEY_COUNT; k++)
-		names[k + 2] = POLICY_KEYS[k].name;
+		names[k + 3] = POLICY_KEYS[k].name;
 	policy.name = (struct text){0};
 	for (size_t i = 0; i < document->count; i++) {
 		struct text name = document->keys[i]->text;
@@ -307,8 +346,10 @@ enum status gate_policy_read(const struct yaml_node *document, struct arena *are
 			status = read_name(value, arena, &policy, err);
 		else if (text_equal(name, TEXT("outcomes")))
 			status = read_outcomes(value, &policy, err);
+		else if (text_equal(name, TEXT("signals")))
+			status = read_signals(value, &policy, err);
 		else if (k == POLICY_KEY_COUNT)
-			status = refuse_key(document->keys[i], names, POLICY_KEY_COUNT + 2,
+			status = refuse_key(document->keys[i], names, POLICY_KEY_COUNT + 3,
 					    "a policy", err);
 		else
 			status = read_value(&POLICY_KEYS[k], value, &policy, err);
@@ -362,5 +403,15 @@ void gate_policy_print(const struct gate_policy *policy, struct bytes *to)
 			print_value(&OUTCOME_KEYS[k], &policy->outcomes[i], to);
 		}
 		bytes_put(to, "}\n", 2);
+	}
+	bytes_put(to, "signals:\n", 9);
+	for (int i = 0; i < SIGNAL_COUNT; i++) {
+		const char *name = signal_info((enum signal)i)->name;
+		const char *level = signal_level_name(policy->signals[i]);
+		bytes_put(to, "  ", 2);
+		bytes_put(to, name, strlen(name));
+		bytes_put(to, ": ", 2);
+		bytes_put(to, level, strlen(level));
+		bytes_put(to, "\n", 1);
 	}
 }

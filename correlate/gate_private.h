@@ -114,6 +114,11 @@ struct gathered {
 enum status evidence_gather(const struct gate_query *query, const struct gate_facts *facts,
 			    const struct gate_evidence *evidence, struct arena *arena,
 			    struct gate_result *result, struct gathered *ret_gathered);
+/* gate_signal.c: what the canary does that nobody did before; begin_us: when it was first heard.
+ * Fills result->signals and novel. ENOMEMORY. */
+enum status signals_weigh(const struct gate_query *query, const struct gate_facts *facts,
+			  const struct gate_evidence *evidence, int64_t begin_us,
+			  struct arena *arena, struct gate_result *result);
 /* Sample ratio and coverage, once step_start_us is known. */
 void evidence_gather_quality(const struct gate_query *query, const struct gate_evidence *evidence,
 			     struct gate_result *result);
@@ -138,5 +143,10 @@ void say_unconfirmed(struct judgement *judgement, const struct outcome_result *o
 void say_one_instance(struct judgement *judgement);
 /* Instances that are not heard now: silent ones, and those whose clocks are ahead. */
 void say_silent(struct judgement *judgement);
+/* gate_signal_reason.c: each tells whether there was something to say. */
+bool say_hard_signals(struct judgement *judgement);
+bool say_doubtful_signals(struct judgement *judgement);
+bool say_blind_signals(struct judgement *judgement);
+size_t count_signals_on(const struct gate_result *result);
 
 #endif

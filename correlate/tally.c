@@ -43,15 +43,24 @@ static void bucket_done(struct tally_bucket *bucket)
 	free(bucket->clusters);
 }
 
+static void finding_done(struct finding *finding)
+{
+	disown(&finding->rule_title);
+	for (size_t i = 0; i < finding->evidence_count; i++)
+		disown(&finding->evidence[i].topic);
+}
+
 static void node_free(struct tally_node *node)
 {
 	if (node->kind == TALLY_BUCKET)
 		bucket_done(&node->bucket);
 	if (node->kind == TALLY_FINDING && node->finding != NULL) {
-		disown(&node->finding->rule_title);
-		for (size_t i = 0; i < node->finding->evidence_count; i++)
-			disown(&node->finding->evidence[i].topic);
+		finding_done(node->finding);
 		free(node->finding);
+	}
+	if (node->kind == TALLY_TRAIT && node->trait != NULL) {
+		finding_done(&node->trait->shown);
+		free(node->trait);
 	}
 	disown(&node->key);
 	free(node);
@@ -85,6 +94,26 @@ void tally_bucket_key(struct text service, int64_t start_us, struct bytes *to)
 	bytes_put_signed(to, start_us);
 }
 
+/* A trait that nobody showed yet, named by what is left of its key. */
+static enum status trait_new(struct tally_node *node, struct text service, const struct arm *arm,
+			     struct cursor *key)
+{
+	struct trait *trait = calloc(1, sizeof *trait);
+	if (trait == NULL)
+		return ENOMEMORY;
+	struct text name = cursor_text(key);
+	key->failed |= !signal_find(name, &trait->signal);
+	trait->shown = (struct finding){.service = service,
+					.arm = *arm,
+					.rule_key = cursor_text(key),
+					.first_us = INT64_MAX,
+					.last_us = INT64_MIN};
+	trait->met_first_us = INT64_MAX;
+	trait->met_last_us = INT64_MIN;
+	node->trait = trait;
+	return OK;
+}
+
 /* Sets the names of a new node, as views into its own key. */
 static enum status node_name(struct tally_node *node, struct error *err)
 {
@@ -93,7 +122,7 @@ static enum status node_name(struct tally_node *node, struct error *err)
 	struct text service = cursor_text(&cursor);
 	struct arm arm = {0};
 	if (node->kind == TALLY_FINDING || node->kind == TALLY_INSTANCE ||
-	    node->kind == TALLY_ROSTER) {
+	    node->kind == TALLY_ROSTER || node->kind == TALLY_TRAIT) {
 		arm.version = cursor_text(&cursor);
 		arm.deploy_id = cursor_text(&cursor);
 	}
@@ -119,6 +148,10 @@ static enum status node_name(struct tally_node *node, struct error *err)
 						   .name = cursor_text(&cursor),
 						   .first_us = INT64_MAX,
 						   .last_us = INT64_MIN};
+		break;
+	case TALLY_TRAIT:
+		if (trait_new(node, service, &arm, &cursor) != OK)
+			return error_set(err, ENOMEMORY, "cohort: out of memory");
 		break;
 	case TALLY_LATE:
 		node->late.service = service;

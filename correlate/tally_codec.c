@@ -15,7 +15,7 @@
  *              varint bad }, varint bin count, { varint bin, varint count }*
  *     cluster  u8 outcome, u64le id, u64le principal, signed time - start, u64le content,
  *              u64le arm hash, u64le route hash, u8 half
- *   finding, instance   as in the stored rows behind their names (cohort_codec.c)
+ *   finding, instance, trait   as in the stored rows behind their names (cohort_codec.c, signal.c)
  *   late     varint count
  *   roster   u8 refused
  *
@@ -86,6 +86,9 @@ void tally_node_encode(struct tally_node *node, struct bytes *to)
 		break;
 	case TALLY_INSTANCE:
 		instance_body_put(&node->instance, &item);
+		break;
+	case TALLY_TRAIT:
+		trait_body_put(node->trait, &item);
 		break;
 	case TALLY_LATE:
 		bytes_put_varint(&item, node->late.count);
@@ -267,6 +270,20 @@ static enum status finding_merge(struct finding *into, struct cursor *from)
 	return status;
 }
 
+static enum status trait_merge(struct trait *into, struct cursor *from)
+{
+	struct trait more = {.signal = into->signal};
+	trait_body_take(from, &more);
+	if (from->failed)
+		return OK;
+	trait_add(into, &more);
+	enum status status = OK;
+	for (size_t i = 0; i < more.shown.evidence_count && status == OK; i++)
+		status = tally_finding_evidence(&into->shown, more.shown.evidence_us[i],
+						&more.shown.evidence[i]);
+	return status;
+}
+
 static void instance_merge(struct instance *into, struct cursor *from)
 {
 	struct instance more = {0};
@@ -298,6 +315,9 @@ static enum status payload_merge(struct tally_node *node, struct cursor *from)
 	case TALLY_INSTANCE:
 		instance_merge(&node->instance, from);
 		break;
+	case TALLY_TRAIT:
+		status = trait_merge(node->trait, from);
+		break;
 	case TALLY_LATE:
 		tally_add(&node->late.count, cursor_varint(from));
 		break;
@@ -322,6 +342,11 @@ enum status tally_item_merge(struct tally *tally, const struct tally_item *item,
 	if (payload.failed || cursor_left(&payload) != 0)
 		return error_set(err, ECORRUPT, "cohort: a damaged aggregate");
 	node->changed = true;
+	if (node->kind == TALLY_TRAIT && !node->is_touched) {
+		node->is_touched = true;
+		node->next_touched = tally->touched;
+		tally->touched = node;
+	}
 	*ret_node = node;
 	return OK;
 }

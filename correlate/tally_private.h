@@ -16,14 +16,15 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-#include "correlate/cohort.h"
+#include "correlate/signal.h"
 
 enum tally_kind {
 	TALLY_BUCKET = 'b',   /* service, start */
 	TALLY_FINDING = 'f',  /* service, version, deploy id, rule key */
 	TALLY_INSTANCE = 'i', /* service, version, deploy id, instance */
+	TALLY_TRAIT = 't',    /* service, version, deploy id, name of the signal, its key */
 	TALLY_LATE = 'l',     /* service: late requests that wait for the next bucket to close */
-	TALLY_ROSTER = 'r',   /* service, version, deploy id: how many instances it has */
+	TALLY_ROSTER = 'r',   /* service, version, deploy id: how many instances, traits it has */
 };
 
 /* What one half of an arm's instances did on one route. */
@@ -80,6 +81,7 @@ struct tally_roster {
 	struct text service;
 	size_t instance_count;
 	bool refused; /* there were more than COHORT_INSTANCES_MAX */
+	size_t trait_counts[SIGNAL_COUNT];
 };
 
 struct tally_node {
@@ -87,13 +89,18 @@ struct tally_node {
 	enum tally_kind kind;
 	uint8_t virtual_partition;
 	bool changed;          /* since it was last given out */
-	int64_t given_last_us; /* instance: last_us when it was given out; INT64_MIN never */
-	uint64_t hash;         /* keyed hash of key */
-	struct text key;       /* owned */
+	int64_t given_last_us; /* instance, trait: last time when it was given out; INT64_MIN never
+				*/
+	bool given_shown;      /* trait: it had been shown then */
+	bool is_touched;
+	struct tally_node *next_touched;
+	uint64_t hash;   /* keyed hash of key */
+	struct text key; /* owned */
 	union {
 		struct tally_bucket bucket;
 		struct finding *finding; /* owned, as its title and the topics of evidence */
 		struct instance instance;
+		struct trait *trait; /* owned, as a finding */
 		struct {
 			struct text service;
 			uint64_t count;
@@ -104,6 +111,8 @@ struct tally_node {
 
 struct tally {
 	struct tally_node *nodes;
+	struct tally_node *touched; /* traits that changed, until they are given out */
+	int64_t forgotten_us;       /* roster_forget() */
 };
 
 /* outcome_reading.c: what one event says about the outcomes of outcome.def. */
@@ -114,6 +123,10 @@ struct outcome_reading {
 	double duration_us;   /* -1: none */
 };
 struct outcome_reading outcomes_read(const struct event *event);
+
+/* signal_reading.c */
+enum status signals_read_of(const struct event *event, const struct outcome_reading *outcome,
+			    struct bytes *keys, struct signal_readings *ret_readings);
 
 void tally_done(struct tally *tally);
 void tally_remove(struct tally *tally, struct tally_node *node);
@@ -153,10 +166,10 @@ void tally_strata_done(struct tally_arm *arm);
 enum status tally_bucket_cluster(struct tally_bucket *bucket, const struct tally_cluster *cluster);
 /* Sorts clusters by id, keeps the first event of each and at most COHORT_CLUSTERS_MAX. */
 void tally_bucket_settle(struct tally_bucket *bucket);
-/* Keeps the COHORT_EVIDENCE_MAX first by (time, origin); copies the topic. */
 /* tally_close.c: the closed bucket, in the arena. */
 enum status tally_bucket_close(struct tally_bucket *from, struct arena *arena,
 			       struct bucket *ret_bucket);
+/* Keeps the COHORT_EVIDENCE_MAX first by (time, origin); copies the topic. */
 enum status tally_finding_evidence(struct finding *finding, int64_t time_us,
 				   const struct origin *origin);
 enum status tally_finding_title(struct finding *finding, struct text title);
@@ -177,9 +190,27 @@ enum status tally_item_merge(struct tally *tally, const struct tally_item *item,
 /* Requests that a bucket item counts, without merging it; 0 when it is not one. */
 uint64_t tally_item_requests(const struct tally_item *item);
 
+/* roster.c: what a version may have, and what is forgotten. Rosters live in `tally`. */
+static const int64_t ROSTER_STEP_US = INT64_C(3600) * 1000000;
+/* The late or roster node of the first names of a key: of the cohort's own making. There are as
+ * many as services and versions, and their hash never leaves this program: an unkeyed one will do.
+ */
+enum status roster_own_node(struct tally *tally, struct tally_place place, enum tally_kind kind,
+			    size_t name_count, struct tally_node **ret_node);
+/* ELIMIT when the version has its COHORT_INSTANCES_MAX and this is another one. */
+enum status roster_admit_instance(struct tally *tally, const struct tally_item *item);
+/* When the version has its SIGNAL_KEYS_MAX the item becomes one of the key "", written into *key.
+ */
+enum status roster_admit_trait(struct tally *tally, const struct tally *traits,
+			       struct tally_item *item, struct bytes *key);
+enum status roster_forget(struct tally *tally, struct tally *traits, int64_t watermark_us);
+
 /* cohort_codec.c: what follows the names in a stored row and in an item. */
 void finding_body_put(const struct finding *finding, struct bytes *to);
 void finding_body_take(struct cursor *from, struct finding *finding);
+/* signal.c: the same */
+void trait_body_put(const struct trait *trait, struct bytes *to);
+void trait_body_take(struct cursor *from, struct trait *trait);
 void instance_body_put(const struct instance *instance, struct bytes *to);
 void instance_body_take(struct cursor *from, struct instance *instance);
 

@@ -5,7 +5,7 @@
 
 enum {
 	ARENA_BYTES_MAX = 512 * 1024 * 1024, /* of one message: a 16 MiB array of tiny objects */
-	BLOCKING_MAX = 64,                   /* rules with gate: block that one event may match */
+	MATCHED_MAX = 256, /* rules of one event that the gate hears of, those that block first */
 };
 
 struct detect {
@@ -226,15 +226,19 @@ static uint8_t record_flags(const struct detect *detect, struct stream *stream,
 	return flags;
 }
 
-static size_t blocking_rules(const struct detect *detect, const struct matches *matches,
-			     const struct rule *blocking[static BLOCKING_MAX])
+/* The rules that matched and mean something to the gate. */
+static size_t rules_for_gate(const struct detect *detect, const struct matches *matches,
+			     const struct rule *matched[static MATCHED_MAX])
 {
+	static const enum rule_gate GATES[] = {GATE_BLOCK, GATE_WARN};
 	size_t count = 0;
-	for (size_t i = 0; i < matches->count && count < BLOCKING_MAX; i++) {
-		const struct rule *rule = ruleset_rule(detect->options.ruleset, matches->rules[i]);
-		if (rule->gate == GATE_BLOCK)
-			blocking[count++] = rule;
-	}
+	for (size_t k = 0; k < sizeof GATES / sizeof *GATES; k++)
+		for (size_t i = 0; i < matches->count && count < MATCHED_MAX; i++) {
+			const struct rule *rule =
+				ruleset_rule(detect->options.ruleset, matches->rules[i]);
+			if (rule->gate == GATES[k])
+				matched[count++] = rule;
+		}
 	return count;
 }
 
@@ -249,9 +253,9 @@ static enum status hand_over(struct detect *detect, struct stream *stream,
 					flags, &records, &detect->counters.routes);
 	if (status != OK || detect->cohorts == NULL)
 		return status;
-	const struct rule *blocking[BLOCKING_MAX];
-	size_t blocking_count = blocking_rules(detect, matches, blocking);
-	return cohort_count(detect->cohorts, event, blocking, blocking_count);
+	const struct rule *matched[MATCHED_MAX];
+	size_t matched_count = rules_for_gate(detect, matches, matched);
+	return cohort_count(detect->cohorts, event, matched, matched_count);
 }
 
 /* The detections go with the event, behind all that the log said: a search for one of them finds

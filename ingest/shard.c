@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "correlate/signal.h"
 #include "ingest/runtime_private.h"
 
 enum { INBOX_TIMEOUT_MS = 50 };
@@ -228,6 +229,24 @@ void verdicts_put_registry(struct verdicts *to, char kind, const struct text *na
 	to->rows.failed = to->rows.failed || key.failed || value->failed;
 }
 
+/* Rows of one thing that was done stand together, whoever did it. */
+static void put_traits(const struct cohort_changes *changes, struct verdicts *to)
+{
+	struct bytes name cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
+	for (size_t i = 0; i < changes->trait_count; i++) {
+		const struct trait *trait = &changes->traits[i];
+		bytes_clear(&name);
+		bytes_clear(&value);
+		trait_name(trait, &name);
+		trait_encode(trait, &value);
+		struct text names[] = {trait->shown.service, bytes_text(&name),
+				       trait->shown.arm.version, trait->shown.arm.deploy_id};
+		verdicts_put_registry(to, 't', names, 4, -1, &value);
+		to->rows.failed = to->rows.failed || name.failed;
+	}
+}
+
 static void put_cohorts(struct shard *shard, struct verdicts *to)
 {
 	struct bytes value cleanup(bytes_done) = {0};
@@ -254,6 +273,7 @@ static void put_cohorts(struct shard *shard, struct verdicts *to)
 		instance_encode(instance, &value);
 		verdicts_put_registry(to, 'i', names, 4, -1, &value);
 	}
+	put_traits(&changes, to);
 }
 
 /* The state of one kind in one virtual partition. */

@@ -98,8 +98,9 @@ void outbox_key(uint64_t sequence, struct bytes *to);
 
 /* registry: FAMILY_REGISTRY, kind and names -> opaque value. Kinds: 'b' service + bucket start
  * (canary bucket), 'f' service version deploy rule (finding), 'i' service version deploy instance
- * (heartbeat), 'm' service instance (records that are missing), 's' service canary step (first poll
- * of a step), 'v' 'o' 'h' service canary (cli/gate_rows.h). time_us < 0 = no time part. */
+ * (heartbeat), 't' service signal version deploy (trait: correlate/signal.h), 'm' service instance
+ * (records that are missing), 's' service canary step (first poll of a step), 'v' 'o' 'h' service
+ * canary (cli/gate_rows.h). time_us < 0 = no time part. */
 void registry_key(char kind, const struct text *names, size_t name_count, int64_t time_us,
 		  struct bytes *to);
 /* Splits a key again; names point into key. */

@@ -237,7 +237,7 @@ END_TEST
 
 START_TEST(test_wrong_methods)
 {
-	refused("POST /v1/gate", 405, "it has: GET, HEAD");
+	refused("DELETE /v1/gate", 405, "it has: GET, HEAD, POST");
 	refused("DELETE /v1/alerts/ffff", 405, "it has: GET, HEAD, POST");
 	refused("GET /v1/sources/seek", 405, "it has: POST");
 	refused("GET /v1/nothing", 404, "there is no /v1/nothing");

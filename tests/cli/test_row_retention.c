@@ -424,6 +424,32 @@ START_TEST(test_gate_missing)
 }
 END_TEST
 
+static void put_trait(const char *version, int64_t last_us)
+{
+	struct trait trait = {
+		.signal = SIGNAL_EDGE, .met_first_us = ago(99), .met_last_us = last_us};
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
+	struct bytes name cleanup(bytes_done) = {0};
+	trait.shown.service = TEXT("shop");
+	trait.shown.arm.version = text_of(version);
+	trait.shown.rule_key = TEXT("payments");
+	trait_name(&trait, &name);
+	const struct text names[] = {TEXT("shop"), bytes_text(&name), text_of(version), TEXT("")};
+	registry_key('t', names, 4, -1, &key);
+	trait_encode(&trait, &value);
+	put(FAMILY_REGISTRY, &key, bytes_text(&value));
+}
+
+START_TEST(test_gate_traits)
+{
+	put_trait("1.0", ago(70));
+	put_trait("2.0", ago(1));
+	plan_and_enforce();
+	expect(ROW_KIND_INSTANCES, 1, 0);
+}
+END_TEST
+
 /* Rows that cannot be read stay and are counted; those beside them are judged as always. */
 START_TEST(test_damaged)
 {
@@ -479,6 +505,7 @@ int main(void)
 	tcase_add_test(tests, test_gate_override);
 	tcase_add_test(tests, test_gate_instances);
 	tcase_add_test(tests, test_gate_missing);
+	tcase_add_test(tests, test_gate_traits);
 	tcase_add_test(tests, test_damaged);
 	tcase_add_test(tests, test_full_disk);
 	suite_add_tcase(suite, tests);

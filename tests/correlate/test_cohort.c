@@ -30,7 +30,8 @@ struct line {
 	int64_t offset;
 };
 
-static const struct rule RULE = {.key = {"secret-in-log", 13}, .title = {"Secret in a log", 15}};
+static const struct rule RULE = {
+	.key = {"secret-in-log", 13}, .title = {"Secret in a log", 15}, .gate = GATE_BLOCK};
 
 static void add(struct event *event, struct arena *arena, const char *name, const char *value)
 {

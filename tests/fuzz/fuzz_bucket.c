@@ -71,6 +71,21 @@ static void try_instance(struct text input, struct arena *arena)
 	assert(status == OK && again.events == instance.events);
 }
 
+static void try_trait(struct text input)
+{
+	struct trait trait;
+	if (trait_decode(input, &trait, NULL) != OK)
+		return;
+	struct bytes encoded cleanup(bytes_done) = {0};
+	struct bytes again cleanup(bytes_done) = {0};
+	struct trait back;
+	trait_encode(&trait, &encoded);
+	enum status status = trait_decode(bytes_text(&encoded), &back, NULL);
+	assert(status == OK);
+	trait_encode(&back, &again);
+	assert(text_equal(bytes_text(&encoded), bytes_text(&again)));
+}
+
 static void try_cohort(struct text input, bool checkpoint)
 {
 	struct cohort *cohort cleanup(cohort_free) = NULL;
@@ -86,6 +101,13 @@ static void try_cohort(struct text input, bool checkpoint)
 	assert(status == OK || status == ENOMEMORY);
 	struct cohort_changes changes = cohort_changes(cohort);
 	struct arena *arena cleanup(arena_free) = arena_new(ARENA_BYTES);
+	for (size_t i = 0; i < changes.trait_count; i++) {
+		struct bytes row cleanup(bytes_done) = {0};
+		struct trait trait;
+		trait_encode(&changes.traits[i], &row);
+		status = trait_decode(bytes_text(&row), &trait, NULL);
+		assert(status == OK);
+	}
 	for (size_t i = 0; i < changes.bucket_count; i++) {
 		struct bytes row cleanup(bytes_done) = {0};
 		struct bucket bucket;
@@ -110,6 +132,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 'i':
 		try_instance(input, arena);
+		break;
+	case 't':
+		try_trait(input);
 		break;
 	case 'a':
 		try_cohort(input, false);
