@@ -41,6 +41,9 @@
  * SHARED. What the other versions have begun to do as well, since the beginning, is not the
  * build's: a permission that was granted, a new tenant, an attack. */
 
+/* Times stay where months can be added to them (signal.c). */
+static const int64_t TIME_US_MAX = INT64_MAX / 2;
+
 /* All that is summed up of one signal. */
 struct totals {
 	uint64_t canary, baseline, others;
@@ -351,7 +354,7 @@ enum status signals_weigh(const struct gate_query *query, const struct gate_fact
 	struct weighing weighing = {.query = query,
 				    .facts = facts,
 				    .result = result,
-				    .begin_us = begin_us,
+				    .begin_us = begin_us < -TIME_US_MAX ? query->now_us : begin_us,
 				    .share = share_of(evidence)};
 	struct group group;
 	weighing.findings = arena_alloc(arena, facts->trait_count * sizeof *weighing.findings);
@@ -361,7 +364,7 @@ enum status signals_weigh(const struct gate_query *query, const struct gate_fact
 		weighing.totals[i].since_us = INT64_MAX;
 	for (size_t at = 0; group_next(&weighing, &at, &group);)
 		totals_add(&weighing, &group);
-	for (size_t at = 0; begin_us != INT64_MIN && group_next(&weighing, &at, &group);)
+	for (size_t at = 0; begin_us >= -TIME_US_MAX && group_next(&weighing, &at, &group);)
 		weigh(&weighing, &group);
 	confirm_soft(&weighing);
 	if (weighing.finding_count > 1)

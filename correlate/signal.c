@@ -16,6 +16,9 @@
 
 enum { VERSION = 1 };
 
+/* The same as of what is counted (cohort_counter.c): months can be added to any time. */
+static const int64_t TIME_US_MAX = INT64_MAX / 2;
+
 static const struct signal_info SIGNALS[] = {
 #define SIGNAL(id, name, level, judged, kept, refused, doc, needs) \
 	{name, doc, needs, SIGNAL_##level, SIGNAL_##judged, kept, refused},
@@ -113,7 +116,8 @@ void trait_body_take(struct cursor *from, struct trait *trait)
 	uint64_t count = cursor_varint(from);
 	from->failed |= count > SIGNAL_PRINCIPALS_MAX || trait->kept > COHORT_COUNT_MAX ||
 			trait->refused > COHORT_COUNT_MAX ||
-			trait->met_first_us > trait->met_last_us;
+			trait->met_first_us > trait->met_last_us ||
+			trait->met_first_us < -TIME_US_MAX || trait->met_last_us > TIME_US_MAX;
 	for (size_t i = 0; i < count && !from->failed; i++) {
 		trait->principals[i] = cursor_u64le(from);
 		from->failed |= trait->principals[i] == 0 ||

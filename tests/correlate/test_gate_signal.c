@@ -352,6 +352,16 @@ START_TEST(a_canary_that_logs_less_is_blind)
 }
 END_TEST
 
+START_TEST(a_canary_that_was_never_heard_finds_nothing)
+{
+	known_destinations();
+	scene.query.canary = (struct arm_query){ARM_ANY, TEXT("v9")};
+	ck_assert_int_eq(judge(), VERDICT_WAIT);
+	ck_assert(first_reason("IDENTITY"));
+	ck_assert_uint_eq(scene.result.novel_count, 0);
+}
+END_TEST
+
 START_TEST(too_many_keys_are_a_doubt)
 {
 	known_destinations();
@@ -409,6 +419,7 @@ int main(void)
 	tcase_add_test(tests, what_is_declared_is_info);
 	tcase_add_test(tests, an_override_forgives_what_was_seen);
 	tcase_add_test(tests, a_canary_that_logs_less_is_blind);
+	tcase_add_test(tests, a_canary_that_was_never_heard_finds_nothing);
 	tcase_add_test(tests, too_many_keys_are_a_doubt);
 	tcase_add_test(tests, a_pass_needs_something_that_was_watched);
 	suite_add_tcase(suite, tests);
