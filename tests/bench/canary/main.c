@@ -1,11 +1,11 @@
 /* bench_canary - how often each judge is wrong about a canary, and how fast it is right.
  *
- *     bench_canary [--runs N] [--cells TEXT] [--fine] [--alone] [--seed S] [--jobs 1|2] [--list]
+ *     bench_canary [--runs N] [--cells TEXT] [--fine] [--judges N] [--seed S] [--jobs 1|2] [--list]
  *
  * CSV on stdout, a row per cell and judge: `fail` is the share of canaries rolled back within the
  * hour, `*_upper95` its one-sided 95 % Clopper-Pearson bound, the medians are of those that were,
  * `bad_served` is the median of the canary's bad answers up to then. --cells takes those whose name
- * contains TEXT, --fine those made for 20,000 runs; --alone leaves the other judges out. The work
+ * contains TEXT, --fine those made for 20,000 runs; --judges the first N judges alone. The work
  * is shared by processes, run by run; each run has its own dice, so the figures do not depend on
  * their number. */
 #include <assert.h>
@@ -30,7 +30,8 @@ static const char *const SUBJECT_NAMES[SUBJECTS] = {"picket", "picket_psi0_1"};
 struct options {
 	unsigned long runs;
 	const char *cells;
-	bool fine, alone, list;
+	bool fine, list;
+	unsigned long judges;
 	uint64_t seed;
 	unsigned long jobs;
 };
@@ -46,18 +47,19 @@ static struct run run_canary(const struct cell *cell, const struct options *opti
 			     struct arena *arena)
 {
 	struct run run = {0};
-	struct subject subjects[SUBJECTS];
+	int subject_count = options->judges < SUBJECTS ? (int)options->judges : SUBJECTS;
+	struct subject subjects[SUBJECTS] = {0};
 	struct traffic traffic = traffic_of(cell, options->seed, index);
 	struct rivals rivals = rivals_of(index);
 	uint32_t served[TRAFFIC_BUCKETS + 1] = {0}; /* bad answers of the canary up to then */
-	for (int i = 0; i < SUBJECTS; i++)
+	for (int i = 0; i < subject_count; i++)
 		subject_init(&subjects[i], PSI0[i], !cell_is_null(cell), arena);
 	for (int bucket = 0; bucket < TRAFFIC_BUCKETS; bucket++) {
 		struct draw draw = traffic_draw(&traffic, bucket);
 		served[bucket + 1] = served[bucket] + (uint32_t)draw.raw.x_c;
-		for (int i = 0; i < SUBJECTS; i++)
+		for (int i = 0; i < subject_count; i++)
 			subject_see(&subjects[i], bucket, &draw);
-		if (!options->alone)
+		if (options->judges > SUBJECTS)
 			rivals_see(&rivals, bucket, &draw);
 	}
 	for (int i = 0; i < JUDGES; i++)
@@ -65,7 +67,7 @@ static struct run run_canary(const struct cell *cell, const struct options *opti
 							   : rivals.failed_at[i - SUBJECTS]);
 	for (int i = 0; i < JUDGES; i++)
 		run.bad_served[i] = served[run.failed_at[i]];
-	for (int i = 0; i < SUBJECTS; i++) {
+	for (int i = 0; i < subject_count; i++) {
 		run.passed_at[i] = (uint16_t)subjects[i].passed_at;
 		run.flips += (uint16_t)subjects[i].flips;
 		subject_done(&subjects[i]);
@@ -175,7 +177,7 @@ static bool simulate(const struct cell *cell, const struct options *options)
 	int status = 0;
 	while (wait(&status) > 0)
 		whole = whole && status == 0;
-	int judges = options->alone ? SUBJECTS : JUDGES;
+	int judges = (int)options->judges;
 	for (int judge = 0; whole && judge < judges; judge++)
 		report(cell, runs, options->runs, judge, children_cpu_ms() - before);
 	(void)fflush(stdout);
@@ -188,7 +190,7 @@ static bool parse(int argc, char **argv, struct options *options)
 {
 	static const struct option LONG[] = {
 		{"runs", required_argument, NULL, 'n'}, {"cells", required_argument, NULL, 'c'},
-		{"fine", no_argument, NULL, 'f'},       {"alone", no_argument, NULL, 'a'},
+		{"fine", no_argument, NULL, 'f'},       {"judges", required_argument, NULL, 'a'},
 		{"seed", required_argument, NULL, 's'}, {"jobs", required_argument, NULL, 'j'},
 		{"list", no_argument, NULL, 'l'},       {NULL, 0, NULL, 0}};
 	for (int c = 0; (c = getopt_long(argc, argv, "", LONG, NULL)) != -1;) {
@@ -203,22 +205,24 @@ static bool parse(int argc, char **argv, struct options *options)
 		else if (c == 'f')
 			options->fine = true;
 		else if (c == 'a')
-			options->alone = true;
+			options->judges = strtoul(optarg, NULL, 10);
 		else if (c == 'l')
 			options->list = true;
 		else
 			return false;
 	}
 	return optind == argc && options->runs > 0 && options->runs <= RUNS_MAX &&
-	       options->jobs > 0 && options->jobs <= 2;
+	       options->jobs > 0 && options->jobs <= 2 && options->judges > 0 &&
+	       options->judges <= JUDGES;
 }
 
 int main(int argc, char **argv)
 {
-	struct options options = {.runs = 400, .cells = "", .seed = 20261122, .jobs = 1};
+	struct options options = {
+		.runs = 400, .cells = "", .judges = JUDGES, .seed = 20261122, .jobs = 1};
 	if (!parse(argc, argv, &options)) {
 		(void)fprintf(stderr, "usage: bench_canary [--runs N] [--cells TEXT] [--fine] "
-				      "[--alone] [--seed S] [--jobs 1|2] [--list]\n");
+				      "[--judges N] [--seed S] [--jobs 1|2] [--list]\n");
 		return EX_USAGE;
 	}
 	if (!options.list)

@@ -4,10 +4,10 @@
  * gate_evidence_add() and a question through gate_judge_evidence(), policy and all. In the default
  * policy http_5xx, the one outcome that goes wrong here, has 30 % of alpha.
  *
- * An eager subject is asked at every bucket until its first PASS or FAIL, then, as one that is not
- * eager always, once a minute: a FAIL that happens between two questions is dated by the evidence
- * itself, only a PASS may come some seconds later. `flips` counts questions after a FAIL that were
- * answered otherwise.
+ * It is asked once a minute, an eager one at every bucket, until its first PASS or FAIL; after a
+ * FAIL once a minute, after a PASS only at the end, for a FAIL is dated by the evidence itself. A
+ * PASS may so be seen some seconds late by one that is not eager. `flips` counts questions after a
+ * FAIL that were answered otherwise.
  *
  * Invariant: passed_at is the first PASS and stands before any FAIL. Owner: subject_done().
  * Thread: one per run. Units: buckets of 10 s, counted from 1; 0 = never. */
