@@ -62,11 +62,17 @@ def too_often(row, what, limit):
 def false_alarms(rows):
     """P(FAIL | good canary) <= alpha in every null cell."""
     missed = []
-    print("| good canary | runs | " + OURS + " | bound | psi0 1 | bound | P(PASS) | minutes |")
-    print("|---|---|---|---|---|---|---|---|")
+    runs = failures = cells = 0
+    print("| good canary | runs | P(FAIL) | bound | psi0 1: runs | P(FAIL) | bound "
+          "| P(PASS) | minutes |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for (cell, judge), row in rows.items():
         if judge != OURS or not is_null(row):
             continue
+        if cell.startswith("grid"):
+            cells += 1
+            runs += row["runs"]
+            failures += round(row["fail"] * row["runs"])
         other = rows.get((cell, "picket_psi0_1"))
         strict = other is not None and is_null(other)
         for one in [row, other] if strict else [row]:
@@ -74,11 +80,14 @@ def false_alarms(rows):
                 missed.append(f"{cell} ({one['judge']}): {percent(one['fail'])}, bound "
                               f"{percent(one['fail_upper95'])} of {one['runs']:.0f}")
         if not cell.startswith("grid"):
+            second = [f"{other['runs']:.0f}", percent(other["fail"]),
+                      percent(other["fail_upper95"])] if strict else ["-"] * 3
             print(f"| {cell} | {row['runs']:.0f} | {percent(row['fail'])} "
-                  f"| {percent(row['fail_upper95'])} "
-                  f"| {percent(other['fail']) if strict else '-'} "
-                  f"| {percent(other['fail_upper95']) if strict else '-'} "
-                  f"| {percent(row['pass'])} | {minutes(row['pass_median_min'])} |")
+                  f"| {percent(row['fail_upper95'])} | " + " | ".join(second)
+                  + f" | {percent(row['pass'])} | {minutes(row['pass_median_min'])} |")
+    if runs > 0:
+        print(f"\n{cells} good cells of the grid together: {failures} of {runs:.0f} failed "
+              f"({percent(failures / runs)}, bound {percent(bound(failures / runs, runs, 1))}).")
     return missed
 
 
