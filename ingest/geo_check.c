@@ -241,7 +241,9 @@ bool geo_check_tree(const MMDB_s *database, bool *ret_memory)
 		.node_count = database->metadata.node_count};
 	size_t nodes = tree.node_count;
 	*ret_memory = true;
-	if (nodes == 0)
+	/* The library multiplies them in 32 bits: a count that overflows there would pass as small,
+	 * and ask for gigabytes here. */
+	if (nodes == 0 || nodes > (size_t)database->file_size / database->full_record_byte_size)
 		return false;
 	tree.seen = calloc(nodes / 8 + 1, 1);
 	tree.checked = calloc(tree.data.size / 8 + 1, 1);

@@ -6,6 +6,13 @@
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+const char *__asan_default_options(void);
+
+/* As libFuzzer has it: no input of the corpus may ask for gigabytes. */
+const char *__asan_default_options(void)
+{
+	return "max_allocation_size_mb=2048";
+}
 
 static void replay_file(const char *path)
 {
