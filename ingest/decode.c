@@ -15,6 +15,7 @@ void decoder_free(struct decoder **decoder)
 	json_items_done(&(*decoder)->outer);
 	json_items_done(&(*decoder)->inner);
 	json_items_done(&(*decoder)->attributes);
+	json_tape_done(&(*decoder)->tape);
 	if ((*decoder)->reader != NULL)
 		json_reader_free(&(*decoder)->reader);
 	formats_free(&(*decoder)->own);

@@ -59,6 +59,7 @@ struct decoder {
 	struct json_options keep;
 	struct json_items outer, inner, attributes;
 	struct otlp otlp;
+	struct json_tape tape; /* of an OTLP message in JSON */
 	struct draft *draft;
 	struct arena *arena; /* of the message */
 	struct origin origin;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "ingest/format_private.h"
+#include "rules/number.h"
 
 static bool set_text(struct value *value, struct text text)
 {
@@ -126,23 +127,15 @@ static bool boolean_of(struct value *value)
 	return true;
 }
 
-/* Digits by hand: printf costs more than the rest of a mapping. */
 static bool print_integer(struct mapping *mapping, int64_t number, struct value *value)
 {
-	enum { DIGITS_MAX = 20 };
-	char *text = arena_alloc(mapping->arena, DIGITS_MAX);
-	uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-	size_t at = DIGITS_MAX;
+	char *text = arena_alloc(mapping->arena, NUMBER_PRINT_MAX);
 	mapping->failed |= text == NULL;
 	if (text == NULL)
 		return false;
-	do
-		text[--at] = (char)('0' + left % 10);
-	while ((left /= 10) > 0);
-	if (number < 0)
-		text[--at] = '-';
-	*value = (struct value){
-		.type = VALUE_INTEGER, .integer = number, .text = {text + at, DIGITS_MAX - at}};
+	*value = (struct value){.type = VALUE_INTEGER,
+				.integer = number,
+				.text = number_print_integer(number, text)};
 	return true;
 }
 

@@ -15,7 +15,8 @@
  * Owner: names and texts are views into the record or live in the arena; items belong to the
  * caller (json_items_done). Thread: a reader belongs to one.
  * Limits: JSON_DEPTH_MAX levels (deeper values stay JSON text), JSON_NAME_MAX bytes a name,
- * JSON_ITEMS_MAX values (beyond it only names that `keep` wants, up to as many again). */
+ * JSON_ITEMS_MAX values (beyond it only names that `keep` wants, up to as many again),
+ * JSON_NODES_MAX nodes of a tape. */
 #ifndef PICKET_INGEST_JSON_H
 #define PICKET_INGEST_JSON_H
 
@@ -32,6 +33,7 @@ enum {
 	JSON_DEPTH_MAX = 32,
 	JSON_NAME_MAX = 512,
 	JSON_ITEMS_MAX = 1024,
+	JSON_NODES_MAX = 4 * 1024 * 1024,
 	JSON_PADDING = 64, /* readable bytes that must follow a record given to json_walk() */
 };
 
@@ -88,6 +90,22 @@ bool json_utf8(struct text text, size_t *ret_offset);
 /* Checks the one JSON value at the beginning of text (blanks before it are skipped), of any depth.
  * JSON_OK: *ret_end is the offset behind it. It does not look at UTF-8: see json_utf8(). */
 enum json_result json_check(struct text text, size_t *ret_end, struct json_problem *ret_problem);
+
+/* The same, and where every value and every key of it lies, in the order in which they begin: what
+ * a container holds follows it (of an object: key, value, key, value), up to its own `next`. The
+ * first one is node 1: 0 can say "none". JSON_MEMORY beyond JSON_NODES_MAX. */
+struct json_node {
+	uint32_t begin, size; /* bytes of the text; a string's with its quotes */
+	uint32_t next;        /* the node behind it and all that it holds */
+};
+struct json_tape {
+	struct text text;
+	struct json_node *nodes;
+	size_t count, capacity;
+};
+enum json_result json_index(struct text text, struct json_tape *tape, size_t *ret_end,
+			    struct json_problem *ret_problem);
+void json_tape_done(struct json_tape *tape);
 
 /* Checks a number, true, false or null; false when `token` is none of them, as a whole. */
 bool json_number_valid(struct text token, bool *ret_integer);

@@ -1,16 +1,17 @@
 /* The OpenTelemetry protocol as JSON (its protobuf-JSON mapping): lowerCamelCase keys, 64-bit
  * integers as numbers or as texts, trace and span ids in hexadecimal, unknown keys ignored.
  *
- * The message is checked as a whole first (json_check), so that the cursor below meets only good
- * JSON: a value is a span of bytes, an object or array is walked by finding where each member ends.
- * Of a key given twice the last one counts, as everywhere. */
+ * The message is checked and indexed as a whole first (json_index): one pass over its bytes, of
+ * which nothing comes out when it is broken further on. From then on a value is a node of the tape,
+ * and what is not asked for is stepped over. Node 0 is "there is none". Of a key given twice the
+ * last one counts, as everywhere. */
 #include <assert.h>
 
 #include "ingest/otlp_private.h"
 #include "rules/number.h"
 
-/* Objects nest no deeper than this on the way to a record, and each span is walked once a level. */
-enum { LEVELS = 3 };
+/* Objects nest no deeper than this on the way to a record. */
+enum { LEVELS = 3, KEEP_NODES_MAX = 128 * 1024 };
 
 static size_t skip_blanks(struct text t, size_t at)
 {
@@ -19,96 +20,58 @@ static size_t skip_blanks(struct text t, size_t at)
 	return at;
 }
 
-/* Behind the closing quote of the string that opens at t[at]. */
-static size_t string_end(struct text t, size_t at)
+/* The bytes of a value. */
+static struct text span(const struct json_tape *tape, uint32_t node)
 {
-	for (at++;;) {
-		const char *quote = memchr(t.data + at, '"', t.size - at);
-		assert(quote != NULL); /* the message has been checked */
-		size_t end = (size_t)(quote - t.data);
-		size_t slashes = 0;
-		while (t.data[end - slashes - 1] == '\\')
-			slashes++;
-		at = end + 1;
-		if (slashes % 2 == 0)
-			return at;
-	}
+	const struct json_node *at = &tape->nodes[node];
+	return (struct text){tape->text.data + at->begin, at->size};
 }
 
-/* The value at t[at]: its span, and where it ends. Only brackets and strings matter for that: the
- * message has been checked. */
-static struct text value_at(struct text t, size_t at, size_t *ret_end)
+static bool is_kind(const struct json_tape *tape, uint32_t node, char first)
 {
-	size_t depth = 0;
-	size_t end = at;
-	do {
-		char c = t.data[end];
-		if (c == '"') {
-			end = string_end(t, end);
-			continue;
-		}
-		depth += c == '{' || c == '[';
-		depth -= c == '}' || c == ']';
-		end++;
-	} while (depth > 0);
-	if (t.data[at] != '"' && t.data[at] != '{' && t.data[at] != '[')
-		while (end < t.size && t.data[end] != ',' && t.data[end] != '}' &&
-		       t.data[end] != ']' && !json_blank(t.data[end]))
-			end++;
-	*ret_end = end;
-	return (struct text){t.data + at, end - at};
+	return node != 0 && tape->text.data[tape->nodes[node].begin] == first;
 }
 
-/* The next element of an array; *at begins at 0. */
-static bool element_next(struct text array, size_t *at, struct text *ret_value)
+/* The next element of an array, 0 behind the last; *at begins at 0. Nothing else has elements. */
+static uint32_t element_next(const struct json_tape *tape, uint32_t array, uint32_t *at)
 {
-	size_t here = skip_blanks(array, *at == 0 ? 1 : *at);
-	if (here < array.size && array.data[here] == ',')
-		here = skip_blanks(array, here + 1);
-	if (here >= array.size || array.data[here] == ']')
-		return false;
-	*ret_value = value_at(array, here, at);
-	return true;
+	uint32_t node = *at == 0 ? array + 1 : *at;
+	if (!is_kind(tape, array, '[') || node >= tape->nodes[array].next)
+		return 0;
+	*at = tape->nodes[node].next;
+	return node;
 }
 
-/* The next member of an object: the key without its quotes, still escaped. */
-static bool member_next(struct text object, size_t *at, struct text *ret_key,
-			struct text *ret_value)
+/* The next member of an object: the key without its quotes, still escaped; its value, or 0. */
+static uint32_t member_next(const struct json_tape *tape, uint32_t object, uint32_t *at,
+			    struct text *ret_key)
 {
-	size_t here = skip_blanks(object, *at == 0 ? 1 : *at);
-	if (here < object.size && object.data[here] == ',')
-		here = skip_blanks(object, here + 1);
-	if (here >= object.size || object.data[here] != '"')
-		return false;
-	struct text key = value_at(object, here, &here);
+	uint32_t node = *at == 0 ? object + 1 : *at;
+	if (!is_kind(tape, object, '{') || node >= tape->nodes[object].next)
+		return 0;
+	struct text key = span(tape, node);
 	*ret_key = (struct text){key.data + 1, key.size - 2};
-	here = skip_blanks(object, here);
-	assert(here < object.size && object.data[here] == ':');
-	*ret_value = value_at(object, skip_blanks(object, here + 1), at);
-	return true;
+	*at = tape->nodes[node + 1].next;
+	return node + 1;
 }
 
-static bool is_kind(struct text value, char first)
+/* The last member of this name, 0 when there is none. */
+static uint32_t member(const struct json_tape *tape, uint32_t object, struct text name)
 {
-	return value.size > 0 && value.data[0] == first;
-}
-
-/* The last member of this name, empty when there is none. */
-static struct text member(struct text object, struct text name)
-{
-	struct text found = {0};
+	uint32_t found = 0;
+	uint32_t at = 0;
 	struct text key = {0};
-	struct text value = {0};
-	for (size_t at = 0; is_kind(object, '{') && member_next(object, &at, &key, &value);)
+	for (uint32_t value = 0; (value = member_next(tape, object, &at, &key)) != 0;)
 		if (text_equal(key, name))
 			found = value;
 	return found;
 }
 
 /* A string's bytes; a number's digits; else nothing. */
-static struct text text_value(struct otlp_list *list, struct text value)
+static struct text text_value(struct otlp_list *list, const struct json_tape *tape, uint32_t node)
 {
-	if (!is_kind(value, '"')) {
+	struct text value = node == 0 ? (struct text){0} : span(tape, node);
+	if (!is_kind(tape, node, '"')) {
 		bool integer = false;
 		return json_number_valid(value, &integer) ? value : (struct text){0};
 	}
@@ -147,7 +110,12 @@ enum reject otlp_json_begin(struct otlp *otlp)
 	struct json_problem problem = {"bytes behind the object", 0};
 	size_t end = 0;
 	struct text t = otlp->message;
-	bool good = json_check(t, &end, &problem) == JSON_OK;
+	if (otlp->tape->capacity > KEEP_NODES_MAX) /* one huge message pins no memory for ever */
+		json_tape_done(otlp->tape);
+	enum json_result result = json_index(t, otlp->tape, &end, &problem);
+	if (result == JSON_MEMORY)
+		return REJECT_MEMORY;
+	bool good = result == JSON_OK;
 	if (good) {
 		problem.offset = end;
 		good = skip_blanks(t, end) == t.size;
@@ -161,49 +129,53 @@ enum reject otlp_json_begin(struct otlp *otlp)
 		otlp->detail = arena_print(otlp->record.arena, "not UTF-8 at byte %zu", end);
 		return REJECT_NOT_UTF8;
 	}
-	otlp->arrays[0] = member(text_cut(t, skip_blanks(t, 0)), TEXT("resourceLogs"));
+	otlp->record.utf8 = otlp->envelope.utf8 = true;
+	otlp->arrays[0] = member(otlp->tape, 1, TEXT("resourceLogs"));
 	otlp->detail = TEXT("`resourceLogs` is no array: not a message of the OpenTelemetry "
 			    "protocol");
-	return is_kind(otlp->arrays[0], '[') ? ACCEPTED : REJECT_BROKEN_OTLP;
+	return is_kind(otlp->tape, otlp->arrays[0], '[') ? ACCEPTED : REJECT_BROKEN_OTLP;
 }
 
-static void put_attributes(struct otlp_list *list, struct otlp_place parent, struct text array);
-static void put_value(struct otlp_list *list, struct otlp_place place, struct text any);
+/* What is being read: a tape, and the list that its values go to. */
+struct reading {
+	const struct json_tape *tape;
+	struct otlp_list *list;
+};
 
-static void put_array(struct otlp_list *list, struct otlp_place place, struct text any)
+static void put_attributes(struct reading to, struct otlp_place parent, uint32_t array);
+static void put_value(struct reading to, struct otlp_place place, uint32_t any);
+
+static void put_array(struct reading to, struct otlp_place place, uint32_t any)
 {
-	struct text values = member(any, TEXT("values"));
-	struct text value = {0};
+	uint32_t values = member(to.tape, any, TEXT("values"));
+	uint32_t at = 0;
 	bool empty = true;
 	if (place.depth >= JSON_DEPTH_MAX) {
-		otlp_put_deep(list, place, any, false);
+		otlp_put_deep(to.list, place, span(to.tape, any), false);
 		return;
 	}
-	place = otlp_array(list, place);
-	for (size_t at = 0; is_kind(values, '[') && element_next(values, &at, &value);
-	     empty = false)
-		put_value(list, place, value);
+	place = otlp_array(to.list, place);
+	for (uint32_t value = 0; (value = element_next(to.tape, values, &at)) != 0; empty = false)
+		put_value(to, place, value);
 	if (empty)
-		otlp_put_empty(list, place);
+		otlp_put_empty(to.list, place);
 }
 
-static void put_kvlist(struct otlp_list *list, struct otlp_place place, struct text any)
+static void put_kvlist(struct reading to, struct otlp_place place, uint32_t any)
 {
-	struct text values = member(any, TEXT("values"));
-	struct text value = {0};
-	size_t at = 0;
+	uint32_t values = member(to.tape, any, TEXT("values"));
+	uint32_t at = 0;
 	if (place.depth >= JSON_DEPTH_MAX)
-		otlp_put_deep(list, place, any, false);
-	else if (is_kind(values, '[') && element_next(values, &at, &value))
-		put_attributes(list, place, values);
+		otlp_put_deep(to.list, place, span(to.tape, any), false);
+	else if (element_next(to.tape, values, &at) != 0)
+		put_attributes(to, place, values);
 	else if (place.name.size > 0)
-		otlp_put_empty(list, place);
+		otlp_put_empty(to.list, place);
 }
 
-static void put_integer(struct otlp_list *list, struct otlp_place place, struct text given)
+static void put_integer(struct otlp_list *list, struct otlp_place place, struct text text)
 {
 	struct number number;
-	struct text text = text_value(list, given);
 	if (number_parse(text, &number) && number.is_integer)
 		otlp_put_integer(list, place, number.integer);
 	else
@@ -211,10 +183,9 @@ static void put_integer(struct otlp_list *list, struct otlp_place place, struct 
 }
 
 /* A double may be written as "NaN" or "Infinity". */
-static void put_real(struct otlp_list *list, struct otlp_place place, struct text given)
+static void put_real(struct otlp_list *list, struct otlp_place place, struct text text)
 {
 	struct number number;
-	struct text text = text_value(list, given);
 	if (number_parse(text, &number))
 		otlp_put_real(list, place, number.real);
 	else if (text_equal(text, TEXT("Infinity")) || text_equal(text, TEXT("-Infinity")))
@@ -224,152 +195,162 @@ static void put_real(struct otlp_list *list, struct otlp_place place, struct tex
 		otlp_put_null(list, place);
 }
 
-static void put_value(struct otlp_list *list, struct otlp_place place, struct text any)
+static void put_value(struct reading to, struct otlp_place place, uint32_t any)
 {
 	struct text key = {0};
-	struct text found = {0};
-	struct text value = {0};
-	struct text last = {0};
-	for (size_t at = 0; is_kind(any, '{') && member_next(any, &at, &key, &found);) {
-		last = key;
-		value = found;
-	}
-	if (text_equal(last, TEXT("stringValue")) || text_equal(last, TEXT("bytesValue")))
-		otlp_put_text(list, place, text_value(list, value));
-	else if (text_equal(last, TEXT("boolValue")))
-		otlp_put_boolean(list, place, text_equal(value, TEXT("true")));
-	else if (text_equal(last, TEXT("intValue")))
-		put_integer(list, place, value);
-	else if (text_equal(last, TEXT("doubleValue")))
-		put_real(list, place, value);
-	else if (text_equal(last, TEXT("arrayValue")))
-		put_array(list, place, value);
-	else if (text_equal(last, TEXT("kvlistValue")))
-		put_kvlist(list, place, value);
+	uint32_t value = 0;
+	uint32_t at = 0;
+	for (uint32_t next = 0; (next = member_next(to.tape, any, &at, &key)) != 0;)
+		value = next; /* the last one counts */
+	if (text_equal(key, TEXT("stringValue")) || text_equal(key, TEXT("bytesValue")))
+		otlp_put_text(to.list, place, text_value(to.list, to.tape, value));
+	else if (text_equal(key, TEXT("boolValue")))
+		otlp_put_boolean(to.list, place, text_equal(span(to.tape, value), TEXT("true")));
+	else if (text_equal(key, TEXT("intValue")))
+		put_integer(to.list, place, text_value(to.list, to.tape, value));
+	else if (text_equal(key, TEXT("doubleValue")))
+		put_real(to.list, place, text_value(to.list, to.tape, value));
+	else if (text_equal(key, TEXT("arrayValue")))
+		put_array(to, place, value);
+	else if (text_equal(key, TEXT("kvlistValue")))
+		put_kvlist(to, place, value);
 	else
-		otlp_put_null(list, place);
+		otlp_put_null(to.list, place);
 }
 
-static void put_attributes(struct otlp_list *list, struct otlp_place parent, struct text array)
+static void put_attributes(struct reading to, struct otlp_place parent, uint32_t array)
 {
-	struct text pair = {0};
-	for (size_t at = 0; is_kind(array, '[') && element_next(array, &at, &pair);) {
-		struct text name = {0};
-		struct text given = {0};
+	uint32_t pair = 0;
+	for (uint32_t at = 0; (pair = element_next(to.tape, array, &at)) != 0;) {
+		uint32_t name = 0;
+		uint32_t given = 0;
+		uint32_t inner = 0;
 		struct text key = {0};
-		struct text value = {0};
-		for (size_t inner = 0;
-		     is_kind(pair, '{') && member_next(pair, &inner, &key, &value);)
+		for (uint32_t value = 0; (value = member_next(to.tape, pair, &inner, &key)) != 0;)
 			if (text_equal(key, TEXT("key")))
 				name = value;
 			else if (text_equal(key, TEXT("value")))
 				given = value;
-		put_value(list, otlp_member(list, parent, text_value(list, name)), given);
+		put_value(to, otlp_member(to.list, parent, text_value(to.list, to.tape, name)),
+			  given);
 	}
 }
 
 static void put_envelope(struct otlp *otlp)
 {
 	struct otlp_list *list = &otlp->envelope;
+	const struct reading to = {otlp->tape, list};
 	const struct otlp_place root = {0};
 	otlp_list_begin(list, list->items, 0);
-	put_attributes(list, root, member(otlp->resource, TEXT("attributes")));
-	struct text name = text_value(list, member(otlp->scope, TEXT("name")));
-	struct text version = text_value(list, member(otlp->scope, TEXT("version")));
+	put_attributes(to, root, member(to.tape, otlp->resource, TEXT("attributes")));
+	struct text name = text_value(list, to.tape, member(to.tape, otlp->scope, TEXT("name")));
+	struct text version =
+		text_value(list, to.tape, member(to.tape, otlp->scope, TEXT("version")));
 	if (name.size > 0)
 		otlp_put_text(list, (struct otlp_place){.name = TEXT("scope.name")}, name);
 	if (version.size > 0)
 		otlp_put_text(list, (struct otlp_place){.name = TEXT("scope.version")}, version);
-	put_attributes(list, root, member(otlp->scope, TEXT("attributes")));
+	put_attributes(to, root, member(to.tape, otlp->scope, TEXT("attributes")));
 }
 
-/* Opens what comes next until an array of records has one; false when all is read. */
-static bool open_next(struct otlp *otlp, struct text *ret_record)
+/* Opens what comes next until an array of records has one; 0 when all is read. */
+static uint32_t open_next(struct otlp *otlp)
 {
 	static const struct text inner[LEVELS] = {
 		{"resourceLogs", 12}, {"scopeLogs", 9}, {"logRecords", 10}};
 	static const struct text about[LEVELS] = {{"", 0}, {"resource", 8}, {"scope", 5}};
 	for (int level = LEVELS - 1; level >= 0;) {
-		struct text element = {0};
-		if (!is_kind(otlp->arrays[level], '[') ||
-		    !element_next(otlp->arrays[level], &otlp->at[level], &element)) {
-			otlp->arrays[level] = (struct text){0};
+		uint32_t element = element_next(otlp->tape, otlp->arrays[level], &otlp->at[level]);
+		if (element == 0) {
+			otlp->arrays[level] = 0;
 			level--;
 			continue;
 		}
-		if (level == LEVELS - 1) {
-			*ret_record = element;
-			return true;
-		}
+		if (level == LEVELS - 1)
+			return element;
 		level++;
-		otlp->arrays[level] = member(element, inner[level]);
+		otlp->arrays[level] = member(otlp->tape, element, inner[level]);
 		otlp->at[level] = 0;
-		*(level == 1 ? &otlp->resource : &otlp->scope) = member(element, about[level]);
+		*(level == 1 ? &otlp->resource : &otlp->scope) =
+			member(otlp->tape, element, about[level]);
 		otlp->fresh = true;
 	}
-	return false;
+	return 0;
 }
 
-static uint64_t unsigned_value(struct otlp_list *list, struct text value)
+static uint64_t unsigned_of(struct text text)
 {
 	struct number number;
-	struct text text = text_value(list, value);
 	return number_parse(text, &number) && number.is_integer && number.integer > 0
 		       ? (uint64_t)number.integer
 		       : 0;
 }
 
-static void put_record(struct otlp_list *list, struct text record)
+/* A member of a record that is neither its body nor its attributes. */
+static void take_field(struct reading from, struct text key, uint32_t value,
+		       struct otlp_fields *fields)
+{
+	const struct {
+		struct text key;
+		uint64_t *number;
+		struct text *text;
+	} known[] = {{{"timeUnixNano", 12}, &fields->time_unix_nano, NULL},
+		     {{"observedTimeUnixNano", 20}, &fields->observed_time_unix_nano, NULL},
+		     {{"severityNumber", 14}, &fields->severity_number, NULL},
+		     {{"severityText", 12}, NULL, &fields->severity_text},
+		     {{"eventName", 9}, NULL, &fields->event_name},
+		     {{"traceId", 7}, NULL, &fields->trace_id},
+		     {{"spanId", 6}, NULL, &fields->span_id}};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		if (!text_equal(key, known[i].key))
+			continue;
+		struct text text = text_value(from.list, from.tape, value);
+		if (known[i].number != NULL)
+			*known[i].number = unsigned_of(text);
+		else
+			*known[i].text = text;
+		return;
+	}
+}
+
+static void put_record(struct reading to, uint32_t record)
 {
 	const struct otlp_place root = {0};
 	struct otlp_fields fields = {0};
 	struct text key = {0};
-	struct text value = {0};
-	struct text body = {0};
-	struct text attributes = {0};
-	for (size_t at = 0; member_next(record, &at, &key, &value);) {
-		if (text_equal(key, TEXT("timeUnixNano")))
-			fields.time_unix_nano = unsigned_value(list, value);
-		else if (text_equal(key, TEXT("observedTimeUnixNano")))
-			fields.observed_time_unix_nano = unsigned_value(list, value);
-		else if (text_equal(key, TEXT("severityNumber")))
-			fields.severity_number = (int64_t)unsigned_value(list, value);
-		else if (text_equal(key, TEXT("severityText")))
-			fields.severity_text = text_value(list, value);
-		else if (text_equal(key, TEXT("eventName")))
-			fields.event_name = text_value(list, value);
-		else if (text_equal(key, TEXT("traceId")))
-			fields.trace_id = text_value(list, value);
-		else if (text_equal(key, TEXT("spanId")))
-			fields.span_id = text_value(list, value);
-		else if (text_equal(key, TEXT("body")))
+	uint32_t body = 0;
+	uint32_t attributes = 0;
+	uint32_t at = 0;
+	for (uint32_t value = 0; (value = member_next(to.tape, record, &at, &key)) != 0;)
+		if (text_equal(key, TEXT("body")))
 			body = value;
 		else if (text_equal(key, TEXT("attributes")))
 			attributes = value;
-	}
-	otlp_put_fields(list, &fields);
-	struct text map = member(body, TEXT("kvlistValue"));
-	if (map.size > 0)
-		put_kvlist(list, root, map);
-	else if (body.size > 0)
-		put_value(list, (struct otlp_place){.name = TEXT("body")}, body);
-	put_attributes(list, root, attributes);
+		else
+			take_field(to, key, value, &fields);
+	otlp_put_fields(to.list, &fields);
+	uint32_t map = member(to.tape, body, TEXT("kvlistValue"));
+	if (map != 0)
+		put_kvlist(to, root, map);
+	else if (body != 0)
+		put_value(to, (struct otlp_place){.name = TEXT("body")}, body);
+	put_attributes(to, root, attributes);
 }
 
 bool otlp_json_next(struct otlp *otlp, struct text *ret_raw, enum reject *ret_why)
 {
-	struct text record = {0};
-	if (!open_next(otlp, &record))
+	uint32_t record = open_next(otlp);
+	if (record == 0)
 		return false;
 	if (otlp->fresh)
 		put_envelope(otlp);
 	otlp->fresh = false;
 	otlp_list_begin(&otlp->record, otlp->record.items, otlp->envelope.arrays);
-	*ret_raw = record;
+	*ret_raw = span(otlp->tape, record);
 	*ret_why = REJECT_BROKEN_OTLP;
-	if (!is_kind(record, '{'))
+	if (!is_kind(otlp->tape, record, '{'))
 		return true;
-	put_record(&otlp->record, record);
+	put_record((struct reading){otlp->tape, &otlp->record}, record);
 	*ret_why = otlp->record.why != ACCEPTED ? otlp->record.why : otlp->envelope.why;
 	return true;
 }

@@ -58,7 +58,7 @@ static struct json_item *item_new(struct otlp_list *list, struct otlp_place plac
 static bool check_utf8(struct otlp_list *list, struct text text)
 {
 	size_t offset = 0;
-	return json_utf8(text, &offset) || fail(list, REJECT_NOT_UTF8);
+	return list->utf8 || json_utf8(text, &offset) || fail(list, REJECT_NOT_UTF8);
 }
 
 struct otlp_place otlp_member(struct otlp_list *list, struct otlp_place parent, struct text key)
@@ -123,12 +123,13 @@ void otlp_put_integer(struct otlp_list *list, struct otlp_place place, int64_t i
 	struct json_item *item = item_new(list, place);
 	if (item == NULL)
 		return;
-	struct text text = arena_print(list->arena, "%lld", (long long)integer);
-	if (text.data == NULL)
+	char *buffer = arena_alloc(list->arena, NUMBER_PRINT_MAX);
+	if (buffer == NULL)
 		(void)fail(list, REJECT_MEMORY);
+	else
+		item->value.text = number_print_integer(integer, buffer);
 	item->value.type = VALUE_INTEGER;
 	item->value.integer = integer;
-	item->value.text = text;
 }
 
 /* JSON has no infinity and no NaN: they become the largest number, and null. */
@@ -223,24 +224,25 @@ struct text otlp_hex(struct otlp_list *list, struct text bytes)
 
 static void put_time(struct otlp_list *list, struct text name, uint64_t nanoseconds)
 {
-	char second[32];
+	enum { FRACTION = 9, TIME_BYTES = 32 + 1 + FRACTION };
+	char *time = nanoseconds == 0 ? NULL : arena_alloc(list->arena, TIME_BYTES);
 	if (nanoseconds == 0)
 		return;
-	struct text time = time_print((int64_t)(nanoseconds / 1000000000) * 1000000, second);
-	char digits[16];
-	(void)snprintf(digits, sizeof digits, ".%09u", (unsigned)(nanoseconds % 1000000000));
-	size_t size = 10;
-	while (size > 1 && digits[size - 1] == '0')
-		size--;
-	if (size == 1)
-		size = 0;
-	assert(time.size > 0 && time.data[time.size - 1] == 'Z');
-	struct text text = arena_print(list->arena, "%.*s%.*sZ", (int)time.size - 1, time.data,
-				       (int)size, digits);
-	if (text.data == NULL)
+	if (time == NULL) {
 		(void)fail(list, REJECT_MEMORY);
-	else
-		otlp_put_text(list, (struct otlp_place){.name = name}, text);
+		return;
+	}
+	size_t size = time_print((int64_t)(nanoseconds / 1000000000) * 1000000, time).size - 1;
+	assert(time[size] == 'Z');
+	size_t end = size + 1 + FRACTION;
+	time[size] = '.';
+	for (uint64_t at = end, left = nanoseconds; at > size + 1; left /= 10)
+		time[--at] = (char)('0' + left % 10);
+	while (time[end - 1] == '0')
+		end--;
+	end -= time[end - 1] == '.';
+	time[end++] = 'Z';
+	otlp_put_text(list, (struct otlp_place){.name = name}, (struct text){time, end});
 }
 
 static void put_named(struct otlp_list *list, struct text name, struct text text)
@@ -256,7 +258,7 @@ void otlp_put_fields(struct otlp_list *list, const struct otlp_fields *fields)
 	put_named(list, TEXT("log.level"), fields->severity_text);
 	if (fields->severity_number != 0)
 		otlp_put_integer(list, (struct otlp_place){.name = TEXT("severity_number")},
-				 fields->severity_number);
+				 (int64_t)fields->severity_number);
 	put_named(list, TEXT("trace.id"), fields->trace_id);
 	put_named(list, TEXT("span.id"), fields->span_id);
 	put_named(list, TEXT("event_name"), fields->event_name);

@@ -30,6 +30,7 @@ struct otlp_list {
 	struct arena *arena;
 	const struct json_options *options; /* keep() */
 	uint32_t arrays;                    /* outermost arrays seen */
+	bool utf8;                          /* the message has been checked as a whole */
 	enum reject why;                    /* sticky: REJECT_MEMORY, REJECT_NOT_UTF8 */
 };
 
@@ -55,8 +56,7 @@ void otlp_put_deep(struct otlp_list *list, struct otlp_place place, struct text 
 
 /* The fields of a record that are no attributes; those that are missing are empty or 0. */
 struct otlp_fields {
-	uint64_t time_unix_nano, observed_time_unix_nano;
-	int64_t severity_number;
+	uint64_t time_unix_nano, observed_time_unix_nano, severity_number;
 	struct text severity_text, event_name;
 	struct text trace_id, span_id; /* in hexadecimal */
 };
@@ -71,12 +71,12 @@ struct otlp {
 	struct text detail; /* of a reject */
 	/* protobuf: what is open */
 	struct otlp_proto *proto;
-	/* JSON: the arrays that are open, outermost first; data == NULL: not open */
-	struct text arrays[3];
-	size_t at[3];
-	struct text scope, resource; /* spans of the objects of the open elements */
-	bool fresh;                  /* the envelope must be read anew */
-	size_t envelope_count;       /* of its values */
+	/* JSON: nodes of the arrays that are open, outermost first; 0: not open */
+	struct json_tape *tape; /* lent */
+	uint32_t arrays[3], at[3];
+	uint32_t scope, resource; /* of the open elements */
+	bool fresh;               /* the envelope must be read anew */
+	size_t envelope_count;    /* of its values */
 };
 
 /* Does the message look like one of the protocol? Strict enough that no text does by accident. */

@@ -23,6 +23,7 @@ bool otlp_begin(struct decoder *decoder, struct text padded)
 		return false;
 	*otlp = (struct otlp){.binary = binary,
 			      .message = padded,
+			      .tape = &decoder->tape,
 			      .envelope = {.items = &decoder->outer,
 					   .arena = decoder->arena,
 					   .options = &decoder->keep},

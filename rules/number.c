@@ -157,3 +157,15 @@ struct text number_print(double real, char buffer[static NUMBER_PRINT_MAX])
 	assert(size > 0 && size < NUMBER_PRINT_MAX);
 	return (struct text){buffer, (size_t)size};
 }
+
+struct text number_print_integer(int64_t integer, char buffer[static NUMBER_PRINT_MAX])
+{
+	uint64_t left = integer < 0 ? 0 - (uint64_t)integer : (uint64_t)integer;
+	size_t at = NUMBER_PRINT_MAX;
+	do
+		buffer[--at] = (char)('0' + left % 10);
+	while ((left /= 10) > 0);
+	if (integer < 0)
+		buffer[--at] = '-';
+	return (struct text){buffer + at, NUMBER_PRINT_MAX - at};
+}

@@ -34,5 +34,7 @@ uint64_t number_hash(const struct number *number);
 /* The canonical text of a real: digits only when it is whole (4688 for 4688.0 and 1000 for 1e3),
  * else the shortest that reads back the same. */
 struct text number_print(double real, char buffer[static NUMBER_PRINT_MAX]);
+/* Its digits, somewhere in the buffer. printf would cost more than mapping a field does. */
+struct text number_print_integer(int64_t integer, char buffer[static NUMBER_PRINT_MAX]);
 
 #endif

@@ -83,6 +83,32 @@ static void decode(struct text payload, uint8_t choice)
 	assert(count > 0);
 }
 
+/* A tape is made of what json_check() accepts; each of its nodes is a value that ends where it
+ * says, and whatever it holds lies in it. */
+static void check_tape(struct text text)
+{
+	static struct json_tape tape;
+	struct json_problem problem = {0};
+	size_t end = 0;
+	size_t indexed_end = 0;
+	enum json_result checked = json_check(text, &end, &problem);
+	assert(json_index(text, &tape, &indexed_end, &problem) == checked);
+	assert(checked != JSON_OK || (indexed_end == end && tape.nodes[1].next == tape.count));
+	for (uint32_t i = 1; checked == JSON_OK && i < tape.count; i++) {
+		const struct json_node *node = &tape.nodes[i];
+		struct text value = {text.data + node->begin, node->size};
+		assert(node->next > i && node->next <= tape.count);
+		assert(node->begin + node->size <= end);
+		for (uint32_t in = i + 1; in < node->next; in = tape.nodes[in].next)
+			assert(tape.nodes[in].begin > node->begin &&
+			       tape.nodes[in].begin + tape.nodes[in].size <
+				       node->begin + node->size);
+		if (i <= 64) /* all of them would be the square of a nesting bomb */
+			assert(json_check(value, &indexed_end, &problem) == JSON_OK &&
+			       indexed_end == value.size);
+	}
+}
+
 static void check_verdicts(struct text text)
 {
 	static struct arena *arena;
@@ -108,6 +134,7 @@ static void check_verdicts(struct text text)
 		end++;
 	good = good && end == text.size && json_utf8(text, &offset);
 	assert(good == (result == JSON_OK));
+	check_tape(text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

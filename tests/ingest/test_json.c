@@ -7,6 +7,7 @@
 
 #include "ingest/json.h"
 #include "rules/arena.h"
+#include "rules/bytes.h"
 
 static struct json_reader *reader;
 static struct arena *arena;
@@ -151,6 +152,57 @@ START_TEST(strings)
 	check_text("d", VALUE_STRING, "");
 	check_text("e", VALUE_STRING, "key");
 	check_text("f", VALUE_STRING, "\\");
+}
+END_TEST
+
+START_TEST(a_tape_says_where_all_lies)
+{
+	static const char json[] =
+		" {\"a\\\"b\" : [1, {}, [\"x\"]],\n\"c\":{\"d\":null}, \"e\":-1.5} ";
+	static const struct {
+		const char *text;
+		uint32_t next;
+	} nodes[] = {{"{\"a\\\"b\" : [1, {}, [\"x\"]],\n\"c\":{\"d\":null}, \"e\":-1.5}", 14},
+		     {"\"a\\\"b\"", 3},
+		     {"[1, {}, [\"x\"]]", 8},
+		     {"1", 5},
+		     {"{}", 6},
+		     {"[\"x\"]", 8},
+		     {"\"x\"", 8},
+		     {"\"c\"", 9},
+		     {"{\"d\":null}", 12},
+		     {"\"d\"", 11},
+		     {"null", 12},
+		     {"\"e\"", 13},
+		     {"-1.5", 14}};
+	struct json_tape tape = {0};
+	size_t end = 0;
+	ck_assert_int_eq(json_index(text_of(json), &tape, &end, &problem), JSON_OK);
+	ck_assert_uint_eq(end, sizeof json - 2);
+	ck_assert_uint_eq(tape.count, sizeof nodes / sizeof *nodes + 1);
+	for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) {
+		const struct json_node *node = &tape.nodes[i + 1];
+		ck_assert(text_equal((struct text){json + node->begin, node->size},
+				     text_of(nodes[i].text)));
+		ck_assert_uint_eq(node->next, nodes[i].next);
+	}
+	ck_assert_int_eq(json_index(TEXT("[1,{\"a\":]"), &tape, &end, &problem), JSON_BROKEN);
+	json_tape_done(&tape);
+}
+END_TEST
+
+START_TEST(a_tape_has_an_end)
+{
+	struct json_tape tape = {0};
+	struct bytes json cleanup(bytes_done) = {0};
+	size_t end = 0;
+	bytes_put(&json, "[0", 2);
+	for (size_t i = 0; i < JSON_NODES_MAX; i++)
+		bytes_put(&json, ",0", 2);
+	bytes_put(&json, "]", 1);
+	ck_assert_int_eq(json_check(bytes_text(&json), &end, &problem), JSON_OK);
+	ck_assert_int_eq(json_index(bytes_text(&json), &tape, &end, &problem), JSON_MEMORY);
+	json_tape_done(&tape);
 }
 END_TEST
 
@@ -311,6 +363,8 @@ int main(void)
 	tcase_add_test(tests, both_values_of_a_duplicate_key_are_seen);
 	tcase_add_test(tests, numbers);
 	tcase_add_test(tests, strings);
+	tcase_add_test(tests, a_tape_says_where_all_lies);
+	tcase_add_test(tests, a_tape_has_an_end);
 	tcase_add_test(tests, a_nul_in_a_key_stays_and_is_flagged);
 	tcase_add_test(tests, broken_records_are_refused);
 	tcase_add_test(tests, the_place_of_a_mistake_is_told);
