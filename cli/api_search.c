@@ -200,8 +200,10 @@ static enum status read_order(struct text word, enum search_order *ret_order, st
 		*ret_order = SEARCH_NEWEST;
 	else if (text_equal(word, TEXT("oldest")))
 		*ret_order = SEARCH_OLDEST;
+	else if (text_equal(word, TEXT("origin")))
+		*ret_order = SEARCH_BY_ORIGIN;
 	else
-		return error_set(err, EINVALID, "sort=%.*s; it is newest or oldest",
+		return error_set(err, EINVALID, "sort=%.*s; it is newest, oldest or origin",
 				 TEXT_ARG(word));
 	return OK;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/api_private.h"
+#include "cli/row_check.h"
 #include "storage/verify.h"
 
 enum { VERIFY_US_MAX = 20 * 1000000 };
@@ -32,6 +33,7 @@ static void write_report(struct json_writer *json, const struct verify_report *r
 	json_write_count(json, "merged_blocks", report->merged_blocks);
 	json_write_count(json, "blooms", report->blooms);
 	json_write_count(json, "events", report->events);
+	json_write_count(json, "rows", report->rows);
 	json_write_count(json, "damaged", report->damaged);
 	json_write_open(json, "problems", '[');
 	for (size_t i = 0; i < report->problem_count; i++)
@@ -47,8 +49,9 @@ enum status api_store_verify(const struct api_call *call, struct api_response *r
 {
 	struct text word = api_parameter(call, "after");
 	struct patience patience = {call, api_now(call->api) + VERIFY_US_MAX};
+	const struct verify_options options = {row_check, is_time, &patience};
 	struct bytes next cleanup(bytes_done) = {0};
-	unsigned char after[STORE_KEY_MAX];
+	unsigned char after[STORE_KEY_MAX + 1];
 	size_t size = 0;
 	if (word.size > 0 &&
 	    sodium_hex2bin(after, sizeof after, word.data, word.size, NULL, &size, NULL) != 0)
@@ -58,8 +61,8 @@ enum status api_store_verify(const struct api_call *call, struct api_response *r
 	char *digits = NULL;
 	enum status status = report == NULL ? error_set(err, ENOMEMORY, "no memory to verify") : OK;
 	if (status == OK)
-		status = store_verify(call->api->store, (struct text){(char *)after, size}, is_time,
-				      &patience, report, &next, err);
+		status = store_verify(call->api->store, (struct text){(char *)after, size},
+				      &options, report, &next, err);
 	if (status == OK && next.size > 0) {
 		digits = malloc(2 * next.size + 1);
 		if (digits == NULL)

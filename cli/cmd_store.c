@@ -9,7 +9,8 @@
 
 enum { KEY_DIGITS_MAX = 2 * 4096 + 1, PATH_BYTES = 4096 };
 
-static const char *const sums[] = {"row_blocks", "merged_blocks", "blooms", "events", "damaged"};
+static const char *const sums[] = {"row_blocks", "merged_blocks", "blooms",
+				   "events",     "rows",          "damaged"};
 enum { SUMS = sizeof sums / sizeof *sums };
 
 /* One stretch of the store; *after is where to go on, "" at the end. */
@@ -65,8 +66,8 @@ static int run_verify(struct session *session)
 	if (totals[SUMS - 1] > 0)
 		return session_fail(
 			session, EXIT_INCOMPLETE,
-			"damaged blocks: searches over them say \"incomplete\"; restore "
-			"a backup, or let picket read the topics again");
+			"damaged: searches over such blocks say \"incomplete\"; restore a "
+			"backup, or let picket read the topics again");
 	return EXIT_OK;
 }
 
@@ -75,7 +76,7 @@ const struct command command_store_verify = {
 	.verb = "verify",
 	.words = "",
 	.takes = TAKES_OUTPUT | TAKES_SERVER,
-	.summary = "reads every block of the store and counts what cannot be read",
+	.summary = "reads every row of the store and counts what cannot be read",
 	.details =
 		"Ends with 2 when something is damaged. Takes about a second for a million events.\n",
 	.examples = "  picket store verify\n  picket store verify --data /backup/picket\n",
@@ -116,8 +117,7 @@ const struct command command_store_backup = {
 	.summary = "a copy of the store, while the daemon runs",
 	.details =
 		"FOLDER is made on the machine of the daemon. On the same disk files are linked, so it\n"
-		"takes a moment. To restore: stop picket, move its data_dir away, and put the copy\n"
-		"(cp -a) in its place; what came after the backup is read from Kafka again.\n",
+		"takes a moment. `picket store restore` puts it back.\n",
 	.examples = "  picket store backup /backup/picket-2026-11-22\n",
 	.run = run_backup,
 };

@@ -26,6 +26,7 @@
  * Locks: RocksDB's LOCK keeps a second writer away but not a reader, whose view would tear while
  * the writer compacts. So picket.lock in the folder is flock()ed, exclusively by a writer and
  * shared by readers; the kernel drops it with the process. */
+#include "storage/restore.h"
 #include "storage/rocks_private.h"
 
 #include <assert.h>
@@ -111,8 +112,20 @@ static bool store_is_there(const char *path)
 	return current != NULL && access(current, F_OK) == 0;
 }
 
+/* A store that is being restored is none yet, and nobody may begin a new one among its files. */
+static bool is_being_restored(const char *path)
+{
+	char *restoring cleanup(string_free) = path_in(path, RESTORE_FOLDER);
+	return restoring != NULL && access(restoring, F_OK) == 0 && !store_is_there(path);
+}
+
 static enum status folder_make(const struct store_options *options, struct error *err)
 {
+	if (is_being_restored(options->path))
+		return error_set(err, EINVALID,
+				 "a restore into %s was interrupted: run `picket store restore` "
+				 "again, or empty the folder",
+				 options->path);
 	if (options->create && !options->read_only) {
 		if (mkdir(options->path, 0700) != 0 && errno != EEXIST)
 			return error_set(

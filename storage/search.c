@@ -1,42 +1,15 @@
 /* How a search goes: one view of the store; the summaries of all blocks that may hold an answer
  * become a list; the list is sorted by the order of the answer and its blocks are read until no
  * block that is left can have anything better. Blocks that are not merged yet are read row by row,
- * and their times are all that is known of them.
- *
- * Classes and days come first in the keys of merged blocks, so a search over an hour walks over the
- * summaries of that day only. A block that cannot be read is passed over, and the report says
- * "incomplete" and why: the rest of the answer is still worth having. */
+ * and their times are all that is known of them. A block that cannot be read is passed over, and
+ * the report says "incomplete" and why: the rest of the answer is still worth having. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "storage/key_private.h"
 #include "storage/search_private.h"
 
 enum { SEARCH_ARENA_BYTES = 256 * 1024 * 1024, KEYS_BYTES_MAX = 1 << 30 };
-
-/* A block that may hold an answer. */
-struct candidate {
-	struct text key;
-	int64_t first_time_us, last_time_us;
-	bool merged;
-};
-
-struct search {
-	const struct search_options *options;
-	const struct query_node *root;
-	struct store_view *view;
-	struct retention *retention;
-	struct arena *keys;  /* of candidates */
-	struct arena *arena; /* of one event */
-	struct candidate *candidates;
-	size_t count, capacity;
-	struct query_scratch scratch;
-	struct hits hits;
-	struct tally *tally;
-	struct search_report report;
-	struct error *err;
-};
 
 static const struct query_node everything = {.kind = QUERY_ALL};
 
@@ -61,7 +34,7 @@ static void incomplete(struct search *search, const struct error *problem)
 }
 
 /* Damage makes the answer incomplete; anything else ends the search. */
-static enum status survive(struct search *search, enum status status)
+enum status search_survive(struct search *search, enum status status)
 {
 	if (status != ECORRUPT && status != EINCOMPLETE && status != ENOTFOUND)
 		return status;
@@ -69,200 +42,16 @@ static enum status survive(struct search *search, enum status status)
 	return OK;
 }
 
-static enum status no_memory(struct search *search)
+enum status search_no_memory(struct search *search)
 {
 	return error_set(search->err, ENOMEMORY, "no memory for a search");
-}
-
-static bool range_fits(const struct search_place *place, struct text topic, int32_t partition,
-		       const int64_t offsets[2])
-{
-	if (place->topic.size > 0 && !text_equal(place->topic, topic))
-		return false;
-	if (place->partition >= 0 && place->partition != partition)
-		return false;
-	return offsets[1] >= place->first_offset && offsets[0] <= place->last_offset;
 }
 
 static bool origin_fits(const struct search_place *place, const struct origin *origin)
 {
 	const int64_t offsets[2] = {origin->offset, origin->offset};
-	return range_fits(place, origin->topic, origin->partition, offsets) &&
+	return search_range_fits(place, origin->topic, origin->partition, offsets) &&
 	       (place->index < 0 || place->index == origin->index);
-}
-
-static bool anywhere(const struct search_place *place)
-{
-	return place->topic.size == 0 && place->partition < 0 && place->first_offset <= 0 &&
-	       place->last_offset == INT64_MAX && place->index < 0;
-}
-
-static bool times_fit(const struct search_options *options, int64_t first_us, int64_t last_us)
-{
-	return last_us >= options->since_us && first_us <= options->until_us;
-}
-
-static enum status candidate_add(struct search *search, struct text key, int64_t first_us,
-				 int64_t last_us, bool merged)
-{
-	if (search->count == search->capacity) {
-		size_t capacity = search->capacity == 0 ? 256 : 2 * search->capacity;
-		struct candidate *grown =
-			realloc(search->candidates, capacity * sizeof *search->candidates);
-		if (grown == NULL)
-			return no_memory(search);
-		search->candidates = grown;
-		search->capacity = capacity;
-	}
-	key = arena_copy(search->keys, key);
-	if (key.data == NULL)
-		return no_memory(search);
-	search->candidates[search->count++] = (struct candidate){key, first_us, last_us, merged};
-	return OK;
-}
-
-static bool place_may_fit(const struct search_place *place, const struct summary *summary)
-{
-	struct cursor ranges = summary->ranges;
-	struct summary_range range;
-	if (!summary->ranges_known || anywhere(place))
-		return true;
-	while (summary_range_next(&ranges, &range)) {
-		const int64_t offsets[2] = {range.first_offset, range.last_offset};
-		if (range_fits(place, range.topic, range.partition, offsets))
-			return true;
-	}
-	return ranges.failed;
-}
-
-static enum status merged_consider(struct search *search, struct text key, struct text value,
-				   const struct text *owner_key)
-{
-	const struct search_options *options = search->options;
-	struct columnar_key parsed;
-	struct summary summary;
-	search->report.blocks++;
-	enum status status = columnar_key_decode(key, &parsed, search->err);
-	if (status != OK)
-		return status;
-	if (owner_key != NULL && !text_equal(parsed.owner, *owner_key)) {
-		search->report.by_tenant++;
-		return OK;
-	}
-	status = summary_open(value, &summary, search->err);
-	if (status != OK)
-		return status;
-	if (!times_fit(options, summary.first_time_us, summary.last_time_us)) {
-		search->report.by_time++;
-		return OK;
-	}
-	if (summary.last_time_us < retention_floor(search->retention, parsed.owner, parsed.class)) {
-		search->report.by_retention++;
-		return OK;
-	}
-	if (!place_may_fit(&options->place, &summary)) {
-		search->report.by_place++;
-		return OK;
-	}
-	bool may = true;
-	bool by_bloom = false;
-	status = search_may_hold(search->view, key, &summary, search->root, &search->report, &may,
-				 &by_bloom, search->err);
-	if (status != OK)
-		return status;
-	if (!may) {
-		search->report.by_bloom += by_bloom;
-		search->report.by_value += !by_bloom;
-		return OK;
-	}
-	return candidate_add(search, key, summary.first_time_us, summary.last_time_us, true);
-}
-
-/* The summaries of a class, from the first day that matters to the last. */
-static enum status class_consider(struct search *search, enum data_class class,
-				  const struct text *owner_key)
-{
-	const struct search_options *options = search->options;
-	struct store_scan *scan cleanup(store_scan_free) = NULL;
-	struct bytes prefix cleanup(bytes_done) = {0};
-	struct bytes first cleanup(bytes_done) = {0};
-	struct text key = {0};
-	struct text value = {0};
-	int64_t first_day = day_of_time(options->since_us);
-	int64_t last_day = day_of_time(options->until_us);
-	columnar_key_prefix(class, NULL, NULL, &prefix);
-	columnar_key_prefix(class, &first_day, NULL, &first);
-	if (prefix.failed || first.failed)
-		return no_memory(search);
-	enum status status = store_view_scan(search->view, FAMILY_BLOCKMETA, bytes_text(&prefix),
-					     bytes_text(&first), &scan, search->err);
-	while (status == OK && store_scan_next(scan, &key, &value)) {
-		struct columnar_key parsed;
-		status = columnar_key_decode(key, &parsed, search->err);
-		if (status == OK && parsed.day > last_day)
-			return OK;
-		if (status == OK)
-			status = merged_consider(search, key, value, owner_key);
-		status = survive(search, status);
-	}
-	if (status == OK)
-		status = survive(search, store_scan_status(scan, search->err));
-	return status;
-}
-
-static bool meta_may_fit(const struct search_place *place, struct text key,
-			 const struct block_meta *meta)
-{
-	struct origin origin;
-	struct cursor from = cursor_of(key);
-	const int64_t offsets[2] = {meta->first_offset, meta->last_offset};
-	key_take_origin(&from, &origin);
-	return from.failed || range_fits(place, origin.topic, origin.partition, offsets);
-}
-
-/* Whether the block may hold events of the tenant that was asked for. */
-static bool owners_may_fit(const struct search_options *options, const struct block_meta *meta)
-{
-	struct cursor owners = cursor_of(meta->owners);
-	struct block_owner owner;
-	if (!options->scoped || meta->owners.size == 0)
-		return true;
-	while (block_owner_next(&owners, &owner))
-		if (text_equal(owner.name, options->tenant))
-			return true;
-	return false;
-}
-
-/* Blocks that are not merged: their keys come before all others. */
-static enum status rows_consider(struct search *search)
-{
-	const struct search_options *options = search->options;
-	struct store_scan *scan cleanup(store_scan_free) = NULL;
-	struct text key = {0};
-	struct text value = {0};
-	enum status status = store_view_scan(search->view, FAMILY_BLOCKMETA, TEXT(""), TEXT(""),
-					     &scan, search->err);
-	while (status == OK && store_scan_next(scan, &key, &value)) {
-		struct block_meta meta;
-		if (key.size == 0 || key.data[0] >= BLOOM_MARK)
-			break;
-		search->report.blocks++;
-		search->report.row_blocks++;
-		status = block_meta_decode(value, &meta, search->err);
-		if (status == OK && !times_fit(options, meta.first_time_us, meta.last_time_us))
-			search->report.by_time++;
-		else if (status == OK && !meta_may_fit(&options->place, key, &meta))
-			search->report.by_place++;
-		else if (status == OK && !owners_may_fit(options, &meta))
-			search->report.by_tenant++;
-		else if (status == OK)
-			status = candidate_add(search, key, meta.first_time_us, meta.last_time_us,
-					       false);
-		status = survive(search, status);
-	}
-	if (status == OK)
-		status = survive(search, store_scan_status(scan, search->err));
-	return status;
 }
 
 static int candidate_compare(const void *a, const void *b, void *context)
@@ -274,14 +63,25 @@ static int candidate_compare(const void *a, const void *b, void *context)
 		return x->last_time_us > y->last_time_us ? -1 : 1;
 	if (order == SEARCH_OLDEST && x->first_time_us != y->first_time_us)
 		return x->first_time_us < y->first_time_us ? -1 : 1;
+	if (order == SEARCH_BY_ORIGIN) { /* those of which it is not known come first */
+		bool x_known = x->first.topic.data != NULL;
+		bool y_known = y->first.topic.data != NULL;
+		int compared = x_known && y_known ? origin_compare(&x->first, &y->first)
+						  : (int)x_known - (int)y_known;
+		if (compared != 0)
+			return compared;
+	}
 	return text_compare(x->key, y->key);
 }
 
 /* Nothing in this block, and in those behind it, is better than what there is. */
 static bool is_beaten(const struct search *search, const struct candidate *candidate)
 {
-	if (search->tally != NULL || !search->hits.full || search->hits.order == SEARCH_BY_ORIGIN)
+	if (search->tally != NULL || !search->hits.full)
 		return false;
+	if (search->hits.order == SEARCH_BY_ORIGIN)
+		return candidate->first.topic.data != NULL &&
+		       origin_compare(&candidate->first, &search->hits.worst.origin) > 0;
 	return search->hits.order == SEARCH_NEWEST
 		       ? candidate->last_time_us < search->hits.worst.time_us
 		       : candidate->first_time_us > search->hits.worst.time_us;
@@ -300,7 +100,7 @@ static enum status event_take(struct search *search, const struct event *event)
 {
 	const struct search_options *options = search->options;
 	if (!hits_add(&search->hits, event, options->fields, options->field_count))
-		return no_memory(search);
+		return search_no_memory(search);
 	return OK;
 }
 
@@ -340,11 +140,11 @@ static enum status rows_read(struct search *search, const struct candidate *cand
 		search->report.matched++;
 		struct search_hit place = {.time_us = event.time_us, .origin = event.origin};
 		if (search->tally != NULL)
-			status = tally_event(search->tally, &event) ? OK : no_memory(search);
+			status = tally_event(search->tally, &event) ? OK : search_no_memory(search);
 		else if (is_wanted(search, &place))
 			status = event_take(search, &event);
 	}
-	return search->scratch.failed ? no_memory(search) : status;
+	return search->scratch.failed ? search_no_memory(search) : status;
 }
 
 /* Takes out of the set what is not visible. */
@@ -352,7 +152,7 @@ static enum status rows_restrict(struct search *search, struct columnar_reader *
 				 int64_t floor_us, struct row_set *rows)
 {
 	const struct search_options *options = search->options;
-	bool everywhere = anywhere(&options->place);
+	bool everywhere = search_is_anywhere(&options->place);
 	for (size_t row = 0; row < columnar_count(reader); row++) {
 		if (!row_set_has(rows, row))
 			continue;
@@ -452,29 +252,6 @@ static bool may_go_on(struct search *search)
 	return false;
 }
 
-static enum status candidates_find(struct search *search)
-{
-	const struct search_options *options = search->options;
-	struct bytes owner cleanup(bytes_done) = {0};
-	struct text owner_key = {0};
-	if (options->scoped) { /* as it stands in keys */
-		struct columnar_key key = {.owner = options->tenant, .first.topic = TEXT("-")};
-		struct columnar_key parsed;
-		columnar_key_encode(&key, &owner);
-		if (owner.failed)
-			return no_memory(search);
-		enum status status = columnar_key_decode(bytes_text(&owner), &parsed, search->err);
-		if (status != OK)
-			return status;
-		owner_key = parsed.owner;
-	}
-	enum status status = rows_consider(search);
-	for (unsigned i = 0; status == OK && i < CLASS_COUNT; i++)
-		status = class_consider(search, (enum data_class)i,
-					options->scoped ? &owner_key : NULL);
-	return status;
-}
-
 static enum status candidates_read(struct search *search)
 {
 	enum search_order order = search->hits.order;
@@ -487,8 +264,8 @@ static enum status candidates_read(struct search *search)
 		if (is_beaten(search, candidate) || !may_go_on(search))
 			break;
 		search->report.opened++;
-		status = survive(search, candidate->merged ? merged_read(search, candidate)
-							   : rows_read(search, candidate));
+		status = search_survive(search, candidate->merged ? merged_read(search, candidate)
+								  : rows_read(search, candidate));
 	}
 	return status;
 }
@@ -503,11 +280,11 @@ static enum status search_begin(struct search *search)
 	search->keys = arena_new(KEYS_BYTES_MAX);
 	search->arena = arena_new(SEARCH_ARENA_BYTES);
 	if (search->keys == NULL || search->arena == NULL)
-		return no_memory(search);
+		return search_no_memory(search);
 	if (options->query != NULL && options->query->output != OUTPUT_EVENTS) {
 		search->tally = tally_new(options->query);
 		if (search->tally == NULL)
-			return no_memory(search);
+			return search_no_memory(search);
 	}
 	enum status status = store_view_new(options->store, &search->view, search->err);
 	if (status == OK)
@@ -524,7 +301,7 @@ enum status search_run(const struct search_options *options, struct search_resul
 	struct search_result result = {0};
 	enum status status = search_begin(&search);
 	if (status == OK && options->since_us <= options->until_us)
-		status = candidates_find(&search);
+		status = search_find(&search);
 	if (status == OK)
 		status = candidates_read(&search);
 	if (status == OK && search.tally != NULL)

@@ -1,6 +1,7 @@
-/* search_private - what the files of a search share: search.c drives it, search_prune.c passes over
- * blocks, search_block.c evaluates a query on the columns of one, search_hits.c keeps the best
- * events, search_tally.c counts.
+/* search_private - what the files of a search share: search.c drives it, search_find.c finds the
+ * blocks that may hold an answer, search_prune.c passes over those whose summaries deny one,
+ * search_block.c evaluates a query on the columns of one, search_hits.c keeps the best events,
+ * search_tally.c counts.
  *
  * Why: one question, four concerns. Invariant: as in storage/search.h. */
 #ifndef PICKET_STORAGE_SEARCH_PRIVATE_H
@@ -56,6 +57,41 @@ void hits_finish(struct hits *hits);
 void hits_done(struct hits *hits);
 
 struct tally;
+
+/* A block that may hold an answer. */
+struct candidate {
+	struct text key;
+	int64_t first_time_us, last_time_us;
+	struct origin first; /* the smallest in it; topic.data NULL: not known */
+	bool merged;
+};
+
+struct search {
+	const struct search_options *options;
+	const struct query_node *root;
+	struct store_view *view;
+	struct retention *retention;
+	struct arena *keys;  /* of candidates */
+	struct arena *arena; /* of one event */
+	struct candidate *candidates;
+	size_t count, capacity;
+	struct query_scratch scratch;
+	struct hits hits;
+	struct tally *tally;
+	struct search_report report;
+	struct error *err;
+};
+
+/* Damage makes the answer incomplete; anything else ends the search. */
+enum status search_survive(struct search *search, enum status status);
+enum status search_no_memory(struct search *search);
+/* Whether the place is any place, and whether offsets of a partition are in it. */
+bool search_is_anywhere(const struct search_place *place);
+bool search_range_fits(const struct search_place *place, struct text topic, int32_t partition,
+		       const int64_t offsets[2]);
+/* Fills in search->candidates. */
+enum status search_find(struct search *search);
+
 struct tally *tally_new(const struct query *query); /* NULL: out of memory */
 void tally_free(struct tally **tally);
 /* False: out of memory. */

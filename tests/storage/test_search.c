@@ -533,6 +533,22 @@ START_TEST(test_explain)
 	result = run("*", (struct search_options){.limit = 1});
 	ck_assert_uint_lt(result.report.opened, result.report.blocks);
 	search_result_done(&result);
+	for (int order = SEARCH_NEWEST; order <= SEARCH_BY_ORIGIN; order++) {
+		/* The last page costs what the last page is, not all that came before it. */
+		struct search_options options = {.order = (enum search_order)order};
+		result = run("*", options);
+		struct search_hit last = result.hits[result.hit_count - 2];
+		options.after = &last;
+		options.limit = 10;
+		struct search_result page = run("*", options);
+		ck_assert_uint_eq(page.hit_count, 1);
+		ck_assert_uint_lt(page.report.opened, result.report.opened);
+		search_result_done(&page);
+		search_result_done(&result);
+	}
+	result = run("*", (struct search_options){.order = SEARCH_BY_ORIGIN, .limit = 5});
+	ck_assert_uint_lt(result.report.opened, result.report.blocks);
+	search_result_done(&result);
 	result = run("*", (struct search_options){.since_us = 1, .until_us = 2});
 	ck_assert_uint_eq(result.report.by_time,
 			  2); /* the days of merged blocks are not even seen */
