@@ -4,42 +4,13 @@
  * shapes, the heads. block_next() runs one cursor per column and stream. Values are views into the
  * decompressed content; only what is stored packed (numbers, hexadecimal digits) is written out in
  * the arena. Behind the last row every cursor must stand at its end. */
-#include "storage/block_private.h"
+#include "storage/block_reader_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
 #include "storage/key_private.h"
-
-struct name {
-	struct text text;
-	enum field_id id;
-};
-
-/* The fields of one shape: keys[start .. start + count). */
-struct shape {
-	size_t start, count;
-};
-
-struct head {
-	struct text owner;
-	struct logsource logsource;
-};
-
-struct block_reader {
-	struct text key;
-	struct origin origin; /* of the last row; topic and partition of all */
-	int64_t time_us;      /* of the last row */
-	uint32_t rows_left;
-	unsigned char *content;
-	struct cursor sections[SECTION_COUNT];
-	struct name *names;
-	struct shape *shapes;
-	uint32_t *keys;
-	struct head *heads;
-	size_t name_count, shape_count, head_count;
-};
 
 static enum status corrupt(const struct block_reader *reader, const char *what, struct error *err)
 {
@@ -188,81 +159,26 @@ enum status block_open(struct text key, struct text value, struct block_reader *
 	return OK;
 }
 
-static struct text text_read(struct block_reader *reader)
+/* Two digits a byte. False: out of memory. */
+static bool hex_print(struct text packed, struct arena *arena, struct text *ret_text)
 {
-	uint64_t size = cursor_varint(&reader->sections[SECTION_SIZES]);
-	return cursor_take(&reader->sections[SECTION_TEXTS], size);
-}
-
-/* False: out of memory. A failed cursor is found by the caller. */
-static bool hex_read(struct block_reader *reader, struct arena *arena, struct text *ret_text)
-{
-	static const char digits[] = "0123456789abcdef";
-	uint64_t size = cursor_varint(&reader->sections[SECTION_SIZES]);
-	struct text packed = cursor_take(&reader->sections[SECTION_HEXES], size);
 	char *text = arena_alloc(arena, packed.size == 0 ? 1 : 2 * packed.size);
 	if (text == NULL)
 		return false;
-	for (size_t i = 0; i < packed.size; i++) {
-		unsigned char byte = (unsigned char)packed.data[i];
-		text[2 * i] = digits[byte >> 4];
-		text[2 * i + 1] = digits[byte & 15];
-	}
+	block_hex_unpack(packed, text);
 	*ret_text = (struct text){text, 2 * packed.size};
 	return true;
 }
 
-static bool integer_read(struct block_reader *reader, struct arena *arena, struct value *ret_value)
+static bool integer_value(int64_t number, struct arena *arena, struct value *ret_value)
 {
-	ret_value->type = VALUE_INTEGER;
-	ret_value->integer = cursor_signed(&reader->sections[SECTION_NUMBERS]);
 	char *digits = arena_alloc(arena, INTEGER_PRINT_BYTES);
 	if (digits == NULL)
 		return false;
-	ret_value->text = (struct text){digits, integer_print(ret_value->integer, digits)};
+	ret_value->type = VALUE_INTEGER;
+	ret_value->integer = number;
+	ret_value->text = (struct text){digits, integer_print(number, digits)};
 	return true;
-}
-
-/* False: out of memory. */
-static bool value_read(struct block_reader *reader, enum value_tag tag, struct arena *arena,
-		       struct value *ret_value)
-{
-	struct cursor *numbers = &reader->sections[SECTION_NUMBERS];
-	switch (tag) {
-	case TAG_NULL:
-		ret_value->type = VALUE_NULL;
-		return true;
-	case TAG_EMPTY:
-		ret_value->type = VALUE_EMPTY;
-		return true;
-	case TAG_BOOLEAN:
-		ret_value->type = VALUE_BOOLEAN;
-		ret_value->boolean = cursor_u8(numbers) != 0;
-		ret_value->text = ret_value->boolean ? TEXT("true") : TEXT("false");
-		return true;
-	case TAG_INTEGER:
-		return integer_read(reader, arena, ret_value);
-	case TAG_INTEGER_AS:
-		ret_value->type = VALUE_INTEGER;
-		ret_value->integer = cursor_signed(numbers);
-		ret_value->text = text_read(reader);
-		return true;
-	case TAG_REAL:
-		ret_value->type = VALUE_REAL;
-		ret_value->real = cursor_double(numbers);
-		ret_value->text = text_read(reader);
-		return true;
-	case TAG_STRING:
-		ret_value->type = VALUE_STRING;
-		ret_value->text = text_read(reader);
-		return true;
-	case TAG_HEX:
-		ret_value->type = VALUE_STRING;
-		return hex_read(reader, arena, &ret_value->text);
-	case TAG_COUNT:
-		break;
-	}
-	assert(false && "shape_read() let a tag pass that is none");
 }
 
 static bool sections_failed(const struct block_reader *reader)
@@ -287,12 +203,18 @@ static int64_t sum(int64_t a, int64_t b)
 	return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
-/* The columns of the next row; its shape is left to the caller. */
-static enum status row_read(struct block_reader *reader, struct event *ret_event,
-			    struct shape *ret_shape, struct error *err)
+enum status block_row_next(struct block_reader *reader, struct block_row *ret_row, bool *ret_more,
+			   struct error *err)
 {
 	struct cursor *sections = reader->sections;
-	assert(reader->rows_left > 0);
+	if (sections_failed(reader)) /* by the values of the row before */
+		return corrupt(reader, "a value", err);
+	if (reader->rows_left == 0) {
+		enum status status = reader_end(reader, err);
+		if (status == OK)
+			*ret_more = false;
+		return status;
+	}
 	uint64_t head = cursor_varint(&sections[SECTION_HEAD]);
 	uint64_t shape = cursor_varint(&sections[SECTION_SHAPE]);
 	reader->time_us = sum(reader->time_us, cursor_signed(&sections[SECTION_TIME]));
@@ -306,50 +228,85 @@ static enum status row_read(struct block_reader *reader, struct event *ret_event
 	    quality >= 1u << QUALITY_COUNT || sections_failed(reader))
 		return corrupt(reader, "a row", err);
 	reader->origin.index = (uint32_t)index;
-	*ret_event = (struct event){
-		.time_us = reader->time_us,
-		.record_time_us = record_time_us,
-		.origin = reader->origin,
-		.owner = reader->heads[head].owner,
-		.logsource = reader->heads[head].logsource,
-		.quality = (uint32_t)quality,
-	};
-	*ret_shape = reader->shapes[shape];
+	reader->rows_left--;
+	*ret_row = (struct block_row){reader->time_us, record_time_us,    reader->origin.offset,
+				      (uint32_t)index, (uint32_t)quality, (uint32_t)head,
+				      (uint32_t)shape};
+	*ret_more = true;
 	return OK;
+}
+
+/* False: out of memory. */
+static bool value_print(const struct block_value *stored, struct arena *arena,
+			struct value *ret_value)
+{
+	ret_value->text = stored->text;
+	switch (stored->tag) {
+	case TAG_NULL:
+		ret_value->type = VALUE_NULL;
+		return true;
+	case TAG_EMPTY:
+		ret_value->type = VALUE_EMPTY;
+		return true;
+	case TAG_BOOLEAN:
+		ret_value->type = VALUE_BOOLEAN;
+		ret_value->boolean = stored->number != 0;
+		ret_value->text = ret_value->boolean ? TEXT("true") : TEXT("false");
+		return true;
+	case TAG_INTEGER:
+		return integer_value(stored->number, arena, ret_value);
+	case TAG_INTEGER_AS:
+		ret_value->type = VALUE_INTEGER;
+		ret_value->integer = stored->number;
+		return true;
+	case TAG_REAL:
+		ret_value->type = VALUE_REAL;
+		memcpy(&ret_value->real, &stored->number, sizeof ret_value->real);
+		return true;
+	case TAG_STRING:
+		ret_value->type = VALUE_STRING;
+		return true;
+	case TAG_HEX:
+		ret_value->type = VALUE_STRING;
+		return hex_print(stored->text, arena, &ret_value->text);
+	case TAG_COUNT:
+		break;
+	}
+	assert(false && "shape_read() let a tag pass that is none");
 }
 
 enum status block_next(struct block_reader *reader, struct arena *arena, struct event *ret_event,
 		       bool *ret_more, struct error *err)
 {
-	if (reader->rows_left == 0) {
-		enum status status = reader_end(reader, err);
-		if (status == OK)
-			*ret_more = false;
+	struct block_row row;
+	enum status status = block_row_next(reader, &row, ret_more, err);
+	if (status != OK || !*ret_more)
 		return status;
-	}
-	struct event event;
-	struct shape shape = {0};
-	enum status status = row_read(reader, &event, &shape, err);
-	if (status != OK)
-		return status;
-	event.field_capacity = shape.count;
-	event.fields = arena_alloc(arena, (shape.count + 1) * sizeof *event.fields);
+	const struct shape *shape = &reader->shapes[row.shape];
+	struct event event = {
+		.time_us = row.time_us,
+		.record_time_us = row.record_time_us,
+		.origin = reader->origin,
+		.owner = reader->heads[row.head].owner,
+		.logsource = reader->heads[row.head].logsource,
+		.quality = row.quality,
+	};
+	event.field_capacity = shape->count;
+	event.fields = arena_alloc(arena, (shape->count + 1) * sizeof *event.fields);
 	bool memory = event.fields != NULL;
-	for (; memory && event.field_count < shape.count; event.field_count++) {
-		uint32_t key = reader->keys[shape.start + event.field_count];
+	for (; memory && event.field_count < shape->count; event.field_count++) {
+		uint32_t key = reader->keys[shape->start + event.field_count];
 		struct field *field = &event.fields[event.field_count];
 		field->name = reader->names[key >> TAG_BITS].text;
 		field->id = reader->names[key >> TAG_BITS].id;
-		memory = value_read(reader, (enum value_tag)(key & ((1u << TAG_BITS) - 1)), arena,
-				    &field->value);
+		struct block_value stored = block_value_next(reader, key);
+		memory = value_print(&stored, arena, &field->value);
 	}
 	if (!memory)
 		return error_set(err, ENOMEMORY, "no memory for an event of %zu fields",
-				 shape.count);
+				 shape->count);
 	if (sections_failed(reader))
 		return corrupt(reader, "a value", err);
-	reader->rows_left--;
 	*ret_event = event;
-	*ret_more = true;
 	return OK;
 }

@@ -17,11 +17,11 @@
  * and cost nothing, which zstd cannot see while the low ones stand between them.
  *
  * Strings: u8 codec, then its own form (columnar_private.h). What is tried, in this order:
- *   all the same; 16-byte ids in hexadecimal or with dashes, IPv4 addresses, times - each only if
- *   every value would come back byte for byte; up to 256 different values, or more as long as one
- *   comes four times; templates: the text with its runs of digits taken out ("GET /v1/users/0 in 0
- *   us" and two columns of integers - the idea of CLP, Rodrigues et al., OSDI 2021, without its
- *   schema); and plain.
+ *   times; all the same; a dictionary, when a value comes four times on average or there are hardly
+ *   any; ids in hexadecimal or with dashes, IPv4 addresses - each only if every value would come
+ *   back byte for byte; templates: the text with its runs of digits taken out ("GET /v1/users/0 in
+ *   0 us" and two columns of integers - the idea of CLP, Rodrigues et al., OSDI 2021, without its
+ *   schema); a dictionary whose values come twice; and plain.
  *
  * In a template a digit is a hole, because no other digits are left in it: '0' a number without
  * leading zeros, '1' and a letter (a = no digit, b = 1 digit, ...) a number of just so many. A run
@@ -31,11 +31,13 @@
 #include <xxhash.h>
 
 #include "storage/columnar_private.h"
+#include "storage/summary.h"
 
 enum {
-	PLAIN_DISTINCT_MAX = 256,
-	REPEATS_MIN = 4, /* of each entry of a dictionary beyond that */
+	DISTINCT_FREE = 64, /* before a dictionary may be given up */
+	REPEATS_MIN = 4,    /* of each entry of a dictionary that is not a last resort */
 	FREE_SLOT = 0,
+	SLOTS_MIN = 64,
 	PROBES_MAX = 64,
 };
 
@@ -165,7 +167,7 @@ static bool scratch_reserve(struct column_encoder *encoder, size_t count)
 	struct text *entries = realloc(encoder->entries, count * sizeof *entries);
 	if (entries != NULL)
 		encoder->entries = entries;
-	size_t slot_count = 1024;
+	size_t slot_count = SLOTS_MIN;
 	while (slot_count < 2 * count && slot_count < 4 * (size_t)DICTIONARY_ENTRIES_MAX)
 		slot_count *= 2;
 	uint32_t *slots = realloc(encoder->slots, slot_count * sizeof *slots);
@@ -191,6 +193,17 @@ static bool hex_byte(const char *digits, unsigned char *ret_byte)
 	unsigned low = digit_values[(unsigned char)digits[1]];
 	*ret_byte = (unsigned char)((high - 1) << 4 | (low - 1));
 	return high != 0 && low != 0;
+}
+
+/* Values that are packed already. */
+static void strings_packed(const struct column_content *content, struct bytes *to)
+{
+	bytes_put_u8(to, STRINGS_HEX);
+	bytes_put_varint(to, content->packed_bytes);
+	if (!bytes_reserve(to, content->count * content->packed_bytes))
+		return;
+	for (size_t i = 0; i < content->count; i++, to->size += content->packed_bytes)
+		memcpy(to->data + to->size, content->texts[i].data, content->packed_bytes);
 }
 
 static bool strings_hex(const struct text *texts, size_t count, struct bytes *to)
@@ -307,9 +320,12 @@ static bool strings_stamp(struct column_encoder *encoder, const struct text *tex
 static bool dictionary_build(struct column_encoder *encoder, const struct text *texts, size_t count,
 			     size_t *ret_entry_count)
 {
-	size_t mask = encoder->slot_count - 1;
+	size_t slot_count = SLOTS_MIN;
 	size_t entry_count = 0;
-	memset(encoder->slots, 0, encoder->slot_count * sizeof *encoder->slots);
+	while (slot_count < 2 * count && slot_count < encoder->slot_count)
+		slot_count *= 2;
+	size_t mask = slot_count - 1;
+	memset(encoder->slots, FREE_SLOT, slot_count * sizeof *encoder->slots);
 	for (size_t i = 0; i < count; i++) {
 		if (i > 0 && text_equal(texts[i], texts[i - 1])) {
 			encoder->codes[i] = encoder->codes[i - 1];
@@ -324,7 +340,7 @@ static bool dictionary_build(struct column_encoder *encoder, const struct text *
 			slot = (slot + 1) & mask;
 		}
 		if (encoder->slots[slot] == FREE_SLOT) {
-			if (entry_count >= PLAIN_DISTINCT_MAX && entry_count * REPEATS_MIN > i)
+			if (entry_count >= DISTINCT_FREE && entry_count * 2 > i)
 				return false;
 			if (entry_count == DICTIONARY_ENTRIES_MAX)
 				return false;
@@ -337,16 +353,16 @@ static bool dictionary_build(struct column_encoder *encoder, const struct text *
 	return true;
 }
 
-static void strings_dictionary(struct column_encoder *encoder, size_t count, size_t entry_count,
+static void strings_dictionary(struct column_encoder *encoder, const struct column_content *content,
 			       struct bytes *to)
 {
 	bytes_put_u8(to, STRINGS_DICTIONARY);
-	bytes_put_varint(to, entry_count);
-	for (size_t i = 0; i < entry_count; i++)
-		bytes_put_text(to, encoder->entries[i]);
-	for (size_t i = 0; i < count; i++)
-		encoder->numbers[i] = encoder->codes[i];
-	integers_put(to, encoder->numbers, count);
+	bytes_put_varint(to, content->entry_count);
+	for (size_t i = 0; i < content->entry_count; i++)
+		bytes_put_text(to, content->entries[i]);
+	for (size_t i = 0; i < content->count; i++)
+		encoder->numbers[i] = content->codes[i];
+	integers_put(to, encoder->numbers, content->count);
 }
 
 static bool is_digit(char c)
@@ -444,38 +460,79 @@ static void strings_plain(struct column_encoder *encoder, const struct text *tex
 		bytes_put(to, texts[i].data, texts[i].size);
 }
 
+/* Whether so few texts are worth a dictionary, before anything else is tried. */
+static bool is_few(size_t entry_count, size_t count)
+{
+	return entry_count <= SUMMARY_ENTRIES_MAX || entry_count * REPEATS_MIN <= count;
+}
+
+/* Text by text, from those that are known to be different. */
+static void texts_fill(struct column_content *content)
+{
+	for (size_t i = 0; content->entry_count > 0 && i < content->count; i++)
+		content->texts[i] = content->entries[content->codes[i]];
+}
+
+/* Finds the different texts, as far as there are few. */
+static void entries_find(struct column_encoder *encoder, struct column_content *content)
+{
+	size_t entry_count = 0;
+	if (content->entry_count > 0 ||
+	    !dictionary_build(encoder, content->texts, content->count, &entry_count))
+		return;
+	content->codes = encoder->codes;
+	content->entries = encoder->entries;
+	content->entry_count = entry_count;
+}
+
+static bool strings_stamp_first(struct column_encoder *encoder, struct column_content *content,
+				const int64_t *times, struct bytes *to)
+{
+	struct stamp_cache cache = {0};
+	int64_t time_us = 0;
+	unsigned digits = 0;
+	struct text first = content->entry_count > 0 ? content->entries[0] : content->texts[0];
+	if (!stamp_read(&cache, first, &time_us, &digits))
+		return false;
+	texts_fill(content);
+	return strings_stamp(encoder, content->texts, content->count, times, to);
+}
+
 /* False: out of memory. */
 static bool strings_put(struct column_encoder *encoder, struct column_content *content,
 			const int64_t *times, struct bytes *to)
 {
-	const struct text *texts = content->texts;
 	size_t count = content->count;
-	size_t entry_count = 0;
 	if (!scratch_reserve(encoder, count))
 		return false;
-	bool same = true;
-	for (size_t i = 1; i < count && same; i++)
-		same = text_equal(texts[i], texts[0]);
-	if (same) {
-		bytes_put_u8(to, STRINGS_CONSTANT);
-		bytes_put_text(to, texts[0]);
-		encoder->entries[0] = texts[0];
-		memset(encoder->codes, 0, count * sizeof *encoder->codes);
-		entry_count = 1;
-	} else if (strings_hex(texts, count, to) || strings_uuid(texts, count, to) ||
-		   strings_stamp(encoder, texts, count, times, to)) {
-		entry_count = 0;
-	} else if (dictionary_build(encoder, texts, count, &entry_count)) {
-		strings_dictionary(encoder, count, entry_count, to);
-	} else {
-		entry_count = 0;
-		if (!strings_ipv4(encoder, texts, count, to) &&
-		    !strings_template(encoder, texts, count, to))
-			strings_plain(encoder, texts, count, to);
+	if (content->packed_bytes > 0) {
+		strings_packed(content, to);
+		return !to->failed;
 	}
-	content->codes = encoder->codes;
-	content->entries = encoder->entries;
-	content->entry_count = entry_count;
+	if (strings_stamp_first(encoder, content, times, to))
+		return !to->failed;
+	if (content->entry_count == 0 && strings_hex(content->texts, count, to))
+		return !to->failed;
+	entries_find(encoder, content);
+	if (content->entry_count == 1) {
+		bytes_put_u8(to, STRINGS_CONSTANT);
+		bytes_put_text(to, content->entries[0]);
+		return !to->failed;
+	}
+	bool known = content->entry_count > 0;
+	if (known && is_few(content->entry_count, count)) {
+		strings_dictionary(encoder, content, to);
+		return !to->failed;
+	}
+	texts_fill(content);
+	const struct text *texts = content->texts;
+	if (strings_hex(texts, count, to) || strings_uuid(texts, count, to) ||
+	    strings_ipv4(encoder, texts, count, to) || strings_template(encoder, texts, count, to))
+		return !to->failed;
+	if (known && content->entry_count * 2 <= count)
+		strings_dictionary(encoder, content, to);
+	else
+		strings_plain(encoder, texts, count, to);
 	return !to->failed;
 }
 
@@ -503,7 +560,6 @@ bool column_encode(struct column_encoder *encoder, struct column_content *conten
 {
 	assert(content->count > 0);
 	const int64_t *rows = content->count == time_count ? times : NULL;
-	content->entry_count = 0;
 	switch (content->tag) {
 	case COLUMN_NULL:
 	case COLUMN_EMPTY:

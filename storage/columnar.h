@@ -8,7 +8,8 @@
  * the types and digits it had. Its events are sorted by (time, origin). Whatever is read is checked
  * (checksum, then every length and number) before it is used.
  * Owner: see each call. Thread: one. Limits: BLOCK_EVENTS_MAX events, BLOCK_BYTES_MAX of values
- * unless one event alone is larger, COLUMNS_MAX columns. */
+ * unless one event alone is larger, COLUMNS_MAX columns; a table TABLE_EVENTS_MAX events,
+ * TABLE_BYTES_MAX, TABLE_COLUMNS_MAX and TABLE_GROUPS_MAX. */
 #ifndef PICKET_STORAGE_COLUMNAR_H
 #define PICKET_STORAGE_COLUMNAR_H
 
@@ -17,6 +18,10 @@
 
 enum {
 	COLUMNS_MAX = 4096,
+	TABLE_EVENTS_MAX = 128 * 1024,
+	TABLE_BYTES_MAX = 128 * 1024 * 1024, /* of values, unless one event alone is larger */
+	TABLE_COLUMNS_MAX = 4 * COLUMNS_MAX,
+	TABLE_GROUPS_MAX = 4096, /* (owner, class, day)s */
 	/* Keys of merged blocks begin with it; those of epoch blocks with the size of a topic's
 	 * name, which is smaller. */
 	COLUMNAR_MARK = 'M',
@@ -50,31 +55,37 @@ void columnar_key_prefix(enum data_class class, const int64_t *day, const struct
 /* FAMILY_BLOCKMETA: the bloom of the field called name, of the block with that key. */
 void bloom_key(struct text name, struct text block_key, struct bytes *to);
 
-struct columnar_builder;
-struct columnar_press;
+struct columnar_table;
+struct retention;
 
-struct columnar_builder *columnar_builder_new(void); /* NULL: out of memory */
-void columnar_builder_free(struct columnar_builder **builder);
-/* Copies the event; all events of a block are of one owner, class and day. ELIMIT when the block
- * is full: finish it and add again. */
-enum status columnar_add(struct columnar_builder *builder, const struct event *event);
-size_t columnar_builder_count(const struct columnar_builder *builder);
-/* What the builder holds in memory. */
-size_t columnar_builder_bytes(const struct columnar_builder *builder);
-/* Puts the rows of the block (its parts, its summary, its blooms) into the batch and empties the
- * builder, which must not be empty. */
-enum status columnar_finish(struct columnar_builder *builder, struct columnar_press *press,
-			    struct store_batch *batch, struct error *err);
-
-/* What finishing needs and many blocks share: making it costs more than a small block. */
-struct columnar_press *columnar_press_new(void); /* NULL: out of memory */
-void columnar_press_free(struct columnar_press **press);
+/* Events of any owner, class and day that wait to become blocks. */
+struct columnar_table *columnar_table_new(void); /* NULL: out of memory */
+void columnar_table_free(struct columnar_table **table);
+/* Copies the event. ELIMIT when the table is full: cut it and add again. */
+enum status columnar_add(struct columnar_table *table, const struct event *event);
+/* Adds the rows of a block of an epoch that are left in the reader, without those below their
+ * floor, and counts both. ELIMIT when the table is full: cut it and go on with the same reader.
+ * After another failure some rows have been added already: the table must not be cut any more. */
+struct columnar_intake {
+	uint64_t events, expired;
+};
+enum status columnar_add_block(struct columnar_table *table, struct block_reader *reader,
+			       const struct retention *retention, struct columnar_intake *report,
+			       struct error *err);
+size_t columnar_table_count(const struct columnar_table *table);
+bool columnar_table_is_full(const struct columnar_table *table);
+/* Puts the rows of blocks of all events (parts, summaries, blooms) into the batch and empties the
+ * table; the blocks of one owner, class and day are as large as they can be and as equal. */
+enum status columnar_cut(struct columnar_table *table, struct store_batch *batch,
+			 uint64_t *ret_blocks, struct error *err);
 
 struct columnar_reader;
 
 /* key as in FAMILY_BLOCKMETA; key and view must outlive the reader. ENOTFOUND: no such block. */
 enum status columnar_open(struct store_view *view, struct text key,
 			  struct columnar_reader **ret_reader, struct error *err);
+/* Reads all of it: afterwards every event comes out. */
+enum status columnar_check(struct columnar_reader *reader, struct error *err);
 void columnar_reader_free(struct columnar_reader **reader);
 size_t columnar_count(const struct columnar_reader *reader);
 /* Bytes read from the store, and columns decoded, so far. */

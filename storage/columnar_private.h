@@ -1,6 +1,6 @@
-/* columnar_private - what the files of the columnar format share: columnar.c describes it and takes
- * events, columnar_write.c and column_encode.c write it, columnar_read.c and column_decode.c read
- * it.
+/* columnar_private - what the files of the columnar format share: columnar.c describes it,
+ * columnar_table.c collects events, columnar_write.c and column_encode.c write blocks of them,
+ * columnar_read.c and column_decode.c read those.
  *
  * Why: one format, some files. Invariant: the numbers of tags, codecs and modes are stored: they
  * are never used anew for something else. Owner and thread: as in storage/columnar.h. */
@@ -27,6 +27,7 @@ enum {
 	UUID_TEXT_BYTES = 36,
 	UUID_BYTES = 16,
 	DICTIONARY_ENTRIES_MAX = 65535,
+	TABLE_GROUP_OWNER_AT = 9, /* in an entry of table->groups */
 };
 
 #define COLUMNAR_MAGIC "PCB"
@@ -68,14 +69,13 @@ enum string_codec {
 
 enum integer_mode { INTEGERS_CONSTANT, INTEGERS_OFFSET, INTEGERS_DELTA, INTEGERS_MODE_COUNT };
 
-/* One value while a block is built. STRING: at, size of the text. BOOLEAN, INTEGER: number.
- * INTEGER_AS, REAL: number (of REAL its bits), and the text in the cell behind it. */
-union cell {
-	int64_t number;
-	struct {
-		uint32_t at, size;
-	} text;
+/* What the class of an event is decided by: all its categories, in their order. */
+struct class_evidence {
+	const struct logsource *logsource;
+	bool any, security, access;
 };
+void class_consider(struct class_evidence *evidence, struct text category);
+enum data_class class_decide(const struct class_evidence *evidence);
 
 /* What one column holds, for the encoder, and what came back, from the decoder. */
 struct column_content {
@@ -83,18 +83,21 @@ struct column_content {
 	size_t count;
 	int64_t *numbers;   /* BOOLEAN, INTEGER, INTEGER_AS; REAL: bits */
 	struct text *texts; /* INTEGER_AS, REAL, STRING */
-	/* STRING, when a dictionary was used: texts[i] = entries[codes[i]]. */
+	/* STRING, when the different texts are known: text i is entries[codes[i]]. */
 	uint16_t *codes;
 	struct text *entries;
-	size_t entry_count; /* 0: no dictionary */
+	size_t entry_count; /* 0: they are not */
+	/* Writing only: texts are the bytes of hexadecimal digits, all of them so many; 0: no. */
+	size_t packed_bytes;
 };
 
 struct column_encoder;
 struct column_encoder *column_encoder_new(void); /* NULL: out of memory */
 void column_encoder_free(struct column_encoder **encoder);
-/* Appends the payload of the column to `to`. times: of all rows, for stamps. Sets codes, entries
- * and entry_count of content where a dictionary was used; they are the encoder's until its next
- * call. False: out of memory. */
+/* Appends the payload of the column to `to`. times: of all rows, for stamps. When the different
+ * texts are known, texts is room for all of them and is filled when that is needed; when they are
+ * not and the encoder finds them, it sets codes, entries and entry_count, which are its own until
+ * the next call. False: out of memory. */
 bool column_encode(struct column_encoder *encoder, struct column_content *content,
 		   const int64_t *times, size_t time_count, struct bytes *to);
 void integers_put(struct bytes *to, const int64_t *values, size_t count);
@@ -118,48 +121,93 @@ bool stamp_read(struct stamp_cache *cache, struct text t, int64_t *ret_time_us,
 size_t stamp_write(struct stamp_cache *cache, int64_t time_us, unsigned digits,
 		   char to[static STAMP_TEXT_MAX]);
 
-struct build_column {
-	struct text name; /* in builder->arena */
+/* A text of a table: where it stands in table->texts, or the number of a choice of its column. */
+struct text_cell {
+	uint32_t at, size; /* size: with CELL_PACKED when only the bytes of its digits are there */
+};
+#define CELL_PACKED (1u << 31)
+
+/* All values of one name and tag. */
+struct table_column {
+	struct text name; /* in table->arena */
 	enum field_id id;
 	enum column_tag tag;
-	union cell *cells;
-	uint32_t count, capacity; /* of cells */
+	bool coded; /* few texts come again and again: cells hold numbers of choices */
+	uint32_t count;
+	int64_t *numbers;        /* BOOLEAN, INTEGER, INTEGER_AS; REAL: bits */
+	struct text_cell *cells; /* INTEGER_AS, REAL, STRING */
+	size_t number_capacity, cell_capacity;
+	struct dictionary choices;
+	uint64_t *hashes; /* of choices, for blooms; 0 = not made yet */
+	size_t hash_count;
 };
 
-struct build_row {
+struct table_shape {
+	uint32_t start, count; /* in table->shape_columns */
+};
+
+struct table_row {
 	int64_t time_us, record_time_us, offset;
-	uint32_t index, quality, head, shape;
-	uint32_t first_place; /* in builder->places */
+	uint32_t index, quality, head, shape, group;
+	uint32_t bytes;       /* of its values */
+	uint32_t first_place; /* in table->places */
 };
 
-struct columnar_builder {
-	struct build_row *rows;
+struct columnar_table {
+	struct table_row *rows;
 	size_t count, row_capacity;
-	struct build_column *columns;
+	struct table_column *columns;
 	size_t column_count, column_capacity;
 	uint32_t column_of[FIELD_COUNT][COLUMN_TAG_COUNT]; /* + 1, 0 = none; known fields */
 	struct dictionary others; /* names of other fields with their tag -> other_columns */
 	uint32_t *other_columns;
 	size_t other_capacity;
-	struct dictionary shapes; /* varint count, varint columns */
-	struct dictionary heads;  /* topic, be32 partition, category, product, service */
+	struct dictionary shapes; /* columns of an event in their order, be32 each */
+	struct table_shape *shape_list;
+	uint32_t *shape_columns;
+	size_t shape_capacity, shape_column_count, shape_column_capacity;
+	struct dictionary heads;  /* topic, varint partition, category, product, service */
+	struct dictionary groups; /* class, be64 day, owner: what a block is of */
 	uint32_t *places;         /* row by row: index of each value in its column */
 	size_t place_count, place_capacity;
-	size_t cell_count; /* of all columns */
-	struct bytes texts, owner, scratch;
-	struct arena *arena;
-	enum data_class class;
-	int64_t day;
+	struct bytes texts, scratch;
+	size_t bytes;        /* of values */
+	struct arena *arena; /* names */
+	struct press *press; /* columnar_write.c */
 };
 
-/* Cells that a value of the tag takes. */
-static inline unsigned cells_of(enum column_tag tag)
-{
-	if (tag == COLUMN_NULL || tag == COLUMN_EMPTY)
-		return 0;
-	return tag == COLUMN_INTEGER_AS || tag == COLUMN_REAL ? 2 : 1;
-}
+/* What a press keeps from block to block. */
+struct press *press_new(void); /* NULL: out of memory */
+void press_free(struct press **press);
 
-void columnar_builder_clear(struct columnar_builder *builder);
+/* A value on its way into a column. number: BOOLEAN, INTEGER, INTEGER_AS; REAL: its bits. text:
+ * INTEGER_AS, REAL, STRING. */
+struct table_value {
+	int64_t number;
+	struct text text;
+	bool packed; /* text is the bytes that hexadecimal digits stand for */
+};
+
+/* Filling a table, piece by piece; all false when out of memory: the table is then good for nothing
+ * but columnar_table_free(). */
+bool table_row_reserve(struct columnar_table *table, size_t field_count);
+bool table_column_find(struct columnar_table *table, const struct field *field, enum column_tag tag,
+		       uint32_t *ret_column);
+bool table_value_put(struct columnar_table *table, struct table_column *column,
+		     const struct table_value *value);
+bool table_shape_put(struct columnar_table *table, const uint32_t *columns, size_t count,
+		     uint32_t *ret_shape);
+bool table_head_put(struct columnar_table *table, const struct origin *origin,
+		    const struct logsource *logsource, uint32_t *ret_head);
+bool table_group_put(struct columnar_table *table, enum data_class class, int64_t day,
+		     struct text owner, uint32_t *ret_group);
+
+struct text table_text(const struct columnar_table *table, const struct table_column *column,
+		       size_t value, bool *ret_packed);
+
+/* Writes a block of rows[0 .. *count), which are in order, into the batch; of fewer, and *count
+ * says of how many, when they are too large for one. */
+enum status columnar_write(struct columnar_table *table, const uint32_t *rows, size_t *count,
+			   struct store_batch *batch, struct error *err);
 
 #endif

@@ -255,3 +255,15 @@ enum status columnar_project(struct columnar_reader *reader, size_t row, const s
 		*ret_event = event;
 	return status;
 }
+
+enum status columnar_check(struct columnar_reader *reader, struct error *err)
+{
+	enum status status = OK;
+	struct column_values values;
+	struct event event;
+	for (size_t i = 0; status == OK && i < reader->column_count; i++)
+		status = columnar_values(reader, i, &values, err);
+	for (size_t i = 0; status == OK && i < reader->count; i++)
+		status = columnar_head(reader, i, &event, err);
+	return status;
+}

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 #include "storage/columnar.h"
-#include "storage/dictionary_private.h"
 #include "storage/retention.h"
 #include "storage/summary.h"
 
@@ -29,26 +28,20 @@ struct step {
 	struct store_view *view;
 	struct store_batch *batch;
 	struct retention *retention;
-	struct arena *arena;      /* of one event */
-	struct dictionary owners; /* keys of builders */
-	struct columnar_builder **builders;
-	struct columnar_press *press;
-	size_t capacity;
+	struct arena *arena; /* of one event */
+	struct columnar_table *table;
+	struct bytes value; /* of the block that is read */
 	uint64_t events;
-	size_t bytes; /* in builders */
-	struct bytes key;
+	struct bytes *tainted; /* keys (text each) of blocks to leave alone; of all turns */
+	bool again;            /* it has got one more */
 	struct merge_report report;
 	struct error *err;
 };
 
 static void step_done(struct step *step)
 {
-	for (size_t i = 0; i < step->owners.count && i < step->capacity; i++)
-		columnar_builder_free(&step->builders[i]);
-	free(step->builders);
-	columnar_press_free(&step->press);
-	dictionary_done(&step->owners);
-	bytes_done(&step->key);
+	columnar_table_free(&step->table);
+	bytes_done(&step->value);
 	arena_free(&step->arena);
 	retention_free(&step->retention);
 	store_batch_free(&step->batch);
@@ -60,13 +53,14 @@ static enum status no_memory(struct step *step)
 	return error_set(step->err, ENOMEMORY, "no memory to merge blocks");
 }
 
-static enum status step_begin(struct step *step, struct store *store, struct error *err)
+static enum status step_begin(struct step *step, struct store *store, struct bytes *tainted,
+			      struct error *err)
 {
-	*step = (struct step){.store = store, .err = err};
+	*step = (struct step){.store = store, .tainted = tainted, .err = err};
 	step->batch = store_batch_new(store);
 	step->arena = arena_new(EVENT_ARENA_BYTES);
-	step->press = columnar_press_new();
-	if (step->batch == NULL || step->arena == NULL || step->press == NULL)
+	step->table = columnar_table_new();
+	if (step->batch == NULL || step->arena == NULL || step->table == NULL)
 		return no_memory(step);
 	enum status status = store_view_new(store, &step->view, err);
 	if (status == OK)
@@ -74,94 +68,30 @@ static enum status step_begin(struct step *step, struct store *store, struct err
 	return status;
 }
 
-/* The builder of the event's owner, class and day; NULL: out of memory. */
-static struct columnar_builder *builder_of(struct step *step, const struct event *event,
-					   enum data_class class)
+static enum status table_cut(struct step *step)
 {
-	uint32_t number = 0;
-	bytes_clear(&step->key);
-	bytes_put_u8(&step->key, (uint8_t) class);
-	bytes_put_be64(&step->key, (uint64_t)day_of_time(event->time_us));
-	bytes_put(&step->key, event->owner.data, event->owner.size);
-	if (step->owners.count == step->capacity) {
-		size_t capacity = step->capacity == 0 ? 64 : 2 * step->capacity;
-		struct columnar_builder **grown =
-			realloc(step->builders, capacity * sizeof(struct columnar_builder *));
-		if (grown == NULL)
-			return NULL;
-		memset(grown + step->capacity, 0,
-		       (capacity - step->capacity) * sizeof(struct columnar_builder *));
-		step->builders = grown;
-		step->capacity = capacity;
-	}
-	if (step->key.failed || !dictionary_number(&step->owners, bytes_text(&step->key), &number))
-		return NULL;
-	if (step->builders[number] == NULL)
-		step->builders[number] = columnar_builder_new();
-	return step->builders[number];
-}
-
-static enum status builder_finish(struct step *step, struct columnar_builder *builder)
-{
-	step->bytes -= columnar_builder_bytes(builder);
-	step->report.blocks_written++;
-	return columnar_finish(builder, step->press, step->batch, step->err);
+	uint64_t blocks = 0;
+	enum status status = columnar_cut(step->table, step->batch, &blocks, step->err);
+	step->report.blocks_written += blocks;
+	return status;
 }
 
 static enum status event_add_to(struct step *step, const struct event *event)
 {
-	enum data_class class = data_class_of(event);
-	if (event->time_us < retention_floor(step->retention, event->owner, class)) {
+	if (event->time_us < retention_floor(step->retention, event->owner, data_class_of(event))) {
 		step->report.expired++;
 		return OK;
 	}
-	struct columnar_builder *builder = builder_of(step, event, class);
-	if (builder == NULL)
-		return no_memory(step);
-	size_t before = columnar_builder_bytes(builder);
-	enum status status = columnar_add(builder, event);
+	enum status status = columnar_add(step->table, event);
 	if (status == ELIMIT) {
-		status = builder_finish(step, builder);
-		before = 0;
+		status = table_cut(step);
 		if (status == OK)
-			status = columnar_add(builder, event);
+			status = columnar_add(step->table, event);
 	}
 	if (status != OK)
 		return no_memory(step);
-	step->bytes += columnar_builder_bytes(builder) - before;
 	step->events++;
 	return OK;
-}
-
-/* Every event is checked once before the first is added: what is in a builder cannot be taken out
- * again, and a damaged block must stay whole. */
-static enum status rows_check(struct step *step, struct text key, struct text value)
-{
-	struct block_reader *reader cleanup(block_reader_free) = NULL;
-	struct event event;
-	bool more = true;
-	enum status status = block_open(key, value, &reader, step->err);
-	while (status == OK && more) {
-		arena_reset(step->arena);
-		status = block_next(reader, step->arena, &event, &more, step->err);
-	}
-	return status;
-}
-
-static enum status rows_add(struct step *step, struct text key, struct text value)
-{
-	struct block_reader *reader cleanup(block_reader_free) = NULL;
-	bool more = true;
-	enum status status = block_open(key, value, &reader, step->err);
-	while (status == OK) {
-		struct event event;
-		arena_reset(step->arena);
-		status = block_next(reader, step->arena, &event, &more, step->err);
-		if (status != OK || !more)
-			break;
-		status = event_add_to(step, &event);
-	}
-	return status;
 }
 
 static bool is_damage(enum status status)
@@ -169,20 +99,54 @@ static bool is_damage(enum status status)
 	return status == ECORRUPT || status == ENOTFOUND;
 }
 
+/* A block whose checksum is right and whose rows are not was written wrongly; some of its events
+ * are in the table already and cannot be taken out. It is remembered, and the step begins again
+ * without it. */
+static enum status step_taint(struct step *step, struct text key)
+{
+	bytes_put_text(step->tainted, key);
+	step->again = true;
+	return step->tainted->failed ? no_memory(step) : ECORRUPT;
+}
+
+static bool is_tainted(const struct step *step, struct text key)
+{
+	struct cursor keys = cursor_of(bytes_text(step->tainted));
+	while (cursor_left(&keys) > 0)
+		if (text_equal(cursor_text(&keys), key))
+			return true;
+	return false;
+}
+
+static enum status rows_add(struct step *step, struct text key, struct block_reader *reader)
+{
+	struct columnar_intake intake = {0};
+	enum status status;
+	do {
+		status = columnar_add_block(step->table, reader, step->retention, &intake,
+					    step->err);
+		if (status == ELIMIT && table_cut(step) != OK)
+			return no_memory(step);
+	} while (status == ELIMIT);
+	step->events += intake.events;
+	step->report.expired += intake.expired;
+	return is_damage(status) ? step_taint(step, key) : status;
+}
+
 static enum status rows_merge(struct step *step, struct text key)
 {
-	struct bytes value cleanup(bytes_done) = {0};
-	enum status status = store_view_get(step->view, FAMILY_BLOCK, key, &value, step->err);
-	/* The checksum is over all of it: a block that opens and has it is whole but for a fault of
-	 * our own, which the second pass would find too late. */
+	struct block_reader *reader cleanup(block_reader_free) = NULL;
+	enum status status = is_tainted(step, key) ? ECORRUPT : OK;
 	if (status == OK)
-		status = rows_check(step, key, bytes_text(&value));
+		status = store_view_get(step->view, FAMILY_BLOCK, key, &step->value, step->err);
+	if (status == OK)
+		status = block_open(key, bytes_text(&step->value), &reader, step->err);
 	if (is_damage(status)) {
 		step->report.damaged++;
 		return OK;
 	}
 	if (status == OK)
-		status = rows_add(step, key, bytes_text(&value));
+		status = rows_add(step, key, reader);
 	if (status != OK)
 		return status;
 	store_batch_delete(step->batch, FAMILY_BLOCK, key);
@@ -193,17 +157,13 @@ static enum status rows_merge(struct step *step, struct text key)
 
 static bool step_is_full(const struct step *step)
 {
-	return step->events >= MERGE_EVENTS_MAX || step->bytes >= MERGE_BYTES_MAX ||
-	       step->owners.count >= MERGE_OWNERS_MAX ||
+	return step->events >= MERGE_EVENTS_MAX || columnar_table_is_full(step->table) ||
 	       store_batch_bytes(step->batch) >= BATCH_BYTES_MAX;
 }
 
 static enum status step_commit(struct step *step, struct merge_report *report)
 {
-	enum status status = OK;
-	for (size_t i = 0; status == OK && i < step->owners.count; i++)
-		if (step->builders[i] != NULL && columnar_builder_count(step->builders[i]) > 0)
-			status = builder_finish(step, step->builders[i]);
+	enum status status = table_cut(step);
 	step->report.events = step->events;
 	if (status == OK && step->report.blocks_read > 0)
 		status = store_batch_commit(step->batch, false, step->err);
@@ -222,23 +182,39 @@ static bool is_row_key(struct text key)
 	return key.size > 0 && (unsigned char)key.data[0] < BLOOM_MARK;
 }
 
-enum status merge_rows(struct store *store, struct merge_report *report, struct error *err)
+/* Takes blocks of epochs until the step is full. */
+static enum status rows_run(struct step *step)
 {
-	struct step step cleanup(step_done) = {0};
 	struct store_scan *scan cleanup(store_scan_free) = NULL;
 	struct text key = {0};
 	struct text value = {0};
-	enum status status = step_begin(&step, store, err);
-	if (status == OK)
-		status = store_view_scan(step.view, FAMILY_BLOCKMETA, TEXT(""), TEXT(""), &scan,
-					 err);
-	while (status == OK && !step_is_full(&step) && store_scan_next(scan, &key, &value) &&
+	enum status status =
+		store_view_scan(step->view, FAMILY_BLOCKMETA, TEXT(""), TEXT(""), &scan, step->err);
+	while (status == OK && !step_is_full(step) && store_scan_next(scan, &key, &value) &&
 	       is_row_key(key))
-		status = rows_merge(&step, key);
-	if (status == OK)
-		status = store_scan_status(scan, err);
-	store_scan_free(&scan);
-	return status == OK ? step_commit(&step, report) : status;
+		status = rows_merge(step, key);
+	return status == OK ? store_scan_status(scan, step->err) : status;
+}
+
+/* One step, begun again as long as it finds another block that must be left alone. */
+static enum status step_run(enum status (*run)(struct step *), struct store *store,
+			    struct merge_report *report, struct error *err)
+{
+	struct bytes tainted cleanup(bytes_done) = {0};
+	for (;;) {
+		struct step step cleanup(step_done) = {0};
+		enum status status = step_begin(&step, store, &tainted, err);
+		if (status == OK)
+			status = run(&step);
+		if (status == ECORRUPT && step.again)
+			continue;
+		return status == OK ? step_commit(&step, report) : status;
+	}
+}
+
+enum status merge_rows(struct store *store, struct merge_report *report, struct error *err)
+{
+	return step_run(rows_run, store, report, err);
 }
 
 enum status merge_backlog(struct store *store, uint64_t *ret_blocks, uint64_t *ret_events,
@@ -293,28 +269,35 @@ static void run_done(struct run *run)
 		bytes_done(&run->keys[i]);
 }
 
+static enum status columns_add(struct step *step, struct text key, struct columnar_reader *reader)
+{
+	enum status status = OK;
+	for (size_t i = 0; status == OK && i < columnar_count(reader); i++) {
+		struct event event;
+		arena_reset(step->arena);
+		status = columnar_event(reader, i, step->arena, &event, step->err);
+		if (status == OK)
+			status = event_add_to(step, &event);
+	}
+	return is_damage(status) ? step_taint(step, key) : status;
+}
+
 static enum status block_merge(struct step *step, struct text key)
 {
 	struct columnar_reader *reader cleanup(columnar_reader_free) = NULL;
-	struct event event;
-	enum status status = columnar_open(step->view, key, &reader, step->err);
-	size_t count = status == OK ? columnar_count(reader) : 0;
-	for (size_t i = 0; status == OK && i < count; i++) { /* as rows_check() */
-		arena_reset(step->arena);
-		status = columnar_event(reader, i, step->arena, &event, step->err);
-	}
+	enum status status = is_tainted(step, key) ? ECORRUPT : OK;
+	if (status == OK)
+		status = columnar_open(step->view, key, &reader, step->err);
+	if (status == OK)
+		status = columnar_check(reader, step->err);
 	if (is_damage(status)) {
 		step->report.damaged++;
 		return OK;
 	}
 	if (status == OK)
 		status = columnar_delete(step->view, key, step->batch, step->err);
-	for (size_t i = 0; status == OK && i < count; i++) {
-		arena_reset(step->arena);
-		status = columnar_event(reader, i, step->arena, &event, step->err);
-		if (status == OK)
-			status = event_add_to(step, &event);
-	}
+	if (status == OK)
+		status = columns_add(step, key, reader);
 	step->report.blocks_read += status == OK;
 	return status;
 }
@@ -379,19 +362,18 @@ static enum status runs_merge(struct step *step, struct store_scan *scan, struct
 	return status == OK ? run_merge(step, run) : status;
 }
 
+static enum status small_run(struct step *step)
+{
+	struct run run cleanup(run_done) = {0};
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	enum status status = store_view_scan(step->view, FAMILY_BLOCKMETA, TEXT("M"), TEXT("M"),
+					     &scan, step->err);
+	return status == OK ? runs_merge(step, scan, &run) : status;
+}
+
 enum status merge_small(struct store *store, struct merge_report *report, struct error *err)
 {
-	struct step step cleanup(step_done) = {0};
-	struct run run cleanup(run_done) = {0};
-	enum status status = step_begin(&step, store, err);
-	struct store_scan *scan = NULL;
-	if (status == OK)
-		status = store_view_scan(step.view, FAMILY_BLOCKMETA, TEXT("M"), TEXT("M"), &scan,
-					 err);
-	if (status == OK)
-		status = runs_merge(&step, scan, &run);
-	store_scan_free(&scan);
-	return status == OK ? step_commit(&step, report) : status;
+	return step_run(small_run, store, report, err);
 }
 
 enum status merge_all(struct store *store, bool (*cancelled)(void *context), void *context,

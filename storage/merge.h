@@ -8,8 +8,8 @@
  * other. A block that cannot be read stays where it is, and is counted. What is below a floor of
  * retention.h is left out. The same blocks give the same bytes.
  * Owner: none. Thread: one at a time for a store; beside any readers and the committer.
- * Limits: MERGE_EVENTS_MAX events and MERGE_BYTES_MAX of their values a step, MERGE_OWNERS_MAX
- * (owner, class, day)s. */
+ * Limits: a step takes no further block when it has MERGE_EVENTS_MAX events or its table is full
+ * (columnar.h). */
 #ifndef PICKET_STORAGE_MERGE_H
 #define PICKET_STORAGE_MERGE_H
 
@@ -17,8 +17,6 @@
 
 enum {
 	MERGE_EVENTS_MAX = 128 * 1024,
-	MERGE_BYTES_MAX = 128 * 1024 * 1024,
-	MERGE_OWNERS_MAX = 4096,
 	MERGE_RUN_MIN = 8, /* small blocks of one size that are worth cutting again */
 };
 

@@ -61,6 +61,13 @@ void summary_finish(const struct summary_writer *writer, const struct summary *h
 	to->failed |= body.failed || writer->ranges.failed || writer->columns.failed;
 }
 
+void summary_writer_clear(struct summary_writer *writer)
+{
+	bytes_clear(&writer->ranges);
+	bytes_clear(&writer->columns);
+	writer->range_count = 0;
+}
+
 void summary_writer_done(struct summary_writer *writer)
 {
 	bytes_done(&writer->ranges);

@@ -66,6 +66,7 @@ void summary_put_column(struct summary_writer *writer, const struct summary_colu
 			const struct text *entries);
 void summary_finish(const struct summary_writer *writer, const struct summary *head,
 		    struct bytes *to);
+void summary_writer_clear(struct summary_writer *writer); /* keeps the memory */
 void summary_writer_done(struct summary_writer *writer);
 
 #endif

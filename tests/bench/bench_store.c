@@ -264,6 +264,29 @@ static void merge(struct store *store, uint64_t count)
 	       report.blocks_written, (double)report.events / (double)count);
 }
 
+static void write_all(struct store *store, uint64_t count, const char *what)
+{
+	uint64_t sample = count < 500000 ? count : 500000;
+	double begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
+	write_events(NULL, sample, false);
+	double making = (seconds(CLOCK_PROCESS_CPUTIME_ID) - begin) / (double)sample;
+	seed = 7;
+	begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
+	write_events(store, count, strcmp(what, "events") == 0);
+	printf("%s: %.2f us CPU an event, over %.2f us to make it\n", what,
+	       ((seconds(CLOCK_PROCESS_CPUTIME_ID) - begin) / (double)count - making) * 1e6,
+	       making * 1e6);
+}
+
+static void ask_all(struct store *store)
+{
+	ask(store, "trace.id: 00112233445566778899aabbccddeeff", NULL);
+	ask(store, "trace.id: 00112233445566778899aabbccddeeff", "t-0001");
+	ask(store, "user.id: u-00401", "t-0001");
+	ask(store, "| count by event.action over 1h", NULL);
+	ask(store, "*failed*/v1/orders/1234*", NULL);
+}
+
 static void say_bytes(const char *folder, uint64_t count)
 {
 	struct store *store = open_store(folder);
@@ -282,35 +305,22 @@ static void say_bytes(const char *folder, uint64_t count)
 int main(int argc, char **argv)
 {
 	if (argc < 3) {
-		(void)fprintf(stderr, "bench_store COUNT FOLDER [events|rows|blocks]\n");
+		(void)fprintf(stderr, "bench_store COUNT FOLDER [events|rows|merge|ask]...\n");
 		return 64;
 	}
 	uint64_t count = strtoull(argv[1], NULL, 10);
-	const char *how = argc > 3 ? argv[3] : "blocks";
-	double begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
-	write_events(NULL, count < 500000 ? count : 500000, false);
-	double making = (seconds(CLOCK_PROCESS_CPUTIME_ID) - begin) /
-			(double)(count < 500000 ? count : 500000);
-	seed = 7;
-	struct store *store = open_store(argv[2]);
-	begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
-	write_events(store, count, how[0] == 'e');
-	printf("%s: %.2f us CPU an event, over %.2f us to make it\n", how,
-	       ((seconds(CLOCK_PROCESS_CPUTIME_ID) - begin) / (double)count - making) * 1e6,
-	       making * 1e6);
-	if (how[0] == 'b')
-		merge(store, count);
-	store_free(&store);
-	say_bytes(argv[2], count);
-	if (how[0] != 'b')
-		return 0;
-	store = open_store(argv[2]);
-	ask(store, "trace.id: 00112233445566778899aabbccddeeff", NULL);
-	ask(store, "trace.id: 00112233445566778899aabbccddeeff", "t-0001");
-	ask(store, "user.id: u-00401", "t-0001");
-	ask(store, "| count by event.action over 1h", NULL);
-	ask(store, "*failed*/v1/orders/1234*", NULL);
-	store_free(&store);
+	for (int i = 3; i < argc; i++) {
+		const char *what = argv[i];
+		struct store *store = open_store(argv[2]);
+		if (strcmp(what, "events") == 0 || strcmp(what, "rows") == 0)
+			write_all(store, count, what);
+		if (strcmp(what, "merge") == 0)
+			merge(store, count);
+		if (strcmp(what, "ask") == 0)
+			ask_all(store);
+		store_free(&store);
+		say_bytes(argv[2], count);
+	}
 	struct rusage usage;
 	(void)getrusage(RUSAGE_SELF, &usage);
 	printf("peak memory: %.0f MiB\n", (double)usage.ru_maxrss / 1024);

@@ -8,19 +8,16 @@
 enum { ARENA_BYTES = 1 << 30, ROUNDS = 30 };
 
 static struct store *store;
-static struct columnar_press *press;
 
 static void setup(void)
 {
 	struct error err = {0};
 	ck_ok(store_open_memory(&store, &err), err);
-	press = columnar_press_new();
 }
 
 static void teardown(void)
 {
 	store_free(&store);
-	columnar_press_free(&press);
 }
 
 /* What the format has a form for, and what only looks like it. */
@@ -136,23 +133,17 @@ static void check_summary(struct text key, struct text value, const struct event
 	}
 }
 
-/* Finds the one block, reads it whole, in order and from the middle. */
-static void check_block(const struct event *events, size_t count)
+/* Reads a block whole, in order and from the middle, and returns how many events it has. */
+static size_t check_block(struct store_view *view, struct text key, struct text value,
+			  const struct event *events)
 {
 	struct error err = {0};
-	struct text key = {0};
-	struct text value = {0};
-	struct store_view *view cleanup(store_view_free) = NULL;
-	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct event event;
 	struct columnar_reader *reader cleanup(columnar_reader_free) = NULL;
 	struct arena *arena cleanup(arena_free) = arena_new(ARENA_BYTES);
-	ck_ok(store_view_new(store, &view, &err), err);
-	ck_ok(store_view_scan(view, FAMILY_BLOCKMETA, TEXT("M"), TEXT(""), &scan, &err), err);
-	ck_assert(store_scan_next(scan, &key, &value));
-	check_summary(key, value, events, count);
 	ck_ok(columnar_open(view, key, &reader, &err), err);
-	ck_assert_uint_eq(columnar_count(reader), count);
-	struct event event;
+	size_t count = columnar_count(reader);
+	check_summary(key, value, events, count);
 	ck_ok(columnar_event(reader, count / 2, arena, &event, &err), err);
 	check_event(&event, &events[count / 2]);
 	for (size_t i = 0; i < count; i++) {
@@ -160,7 +151,26 @@ static void check_block(const struct event *events, size_t count)
 		ck_ok(columnar_event(reader, i, arena, &event, &err), err);
 		check_event(&event, &events[i]);
 	}
-	ck_assert(!store_scan_next(scan, &key, &value));
+	ck_ok(columnar_check(reader, &err), err);
+	return count;
+}
+
+/* All blocks, whose events follow each other; how many blocks there are. */
+static size_t check_blocks(const struct event *events, size_t count)
+{
+	struct error err = {0};
+	struct text key = {0};
+	struct text value = {0};
+	struct store_view *view cleanup(store_view_free) = NULL;
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	size_t blocks = 0;
+	size_t taken = 0;
+	ck_ok(store_view_new(store, &view, &err), err);
+	ck_ok(store_view_scan(view, FAMILY_BLOCKMETA, TEXT("M"), TEXT(""), &scan, &err), err);
+	for (; store_scan_next(scan, &key, &value); blocks++)
+		taken += check_block(view, key, value, events + taken);
+	ck_assert_uint_eq(taken, count);
+	return blocks;
 }
 
 static void clear_store(void)
@@ -179,32 +189,26 @@ static void clear_store(void)
 	ck_ok(store_batch_commit(batch, false, &err), err);
 }
 
-static void round_trip(struct columnar_builder *builder, struct event *events, size_t count)
+static void round_trip(struct columnar_table *table, struct event *events, size_t count)
 {
 	struct error err = {0};
+	uint64_t blocks = 0;
 	struct store_batch *batch cleanup(store_batch_free) = store_batch_new(store);
-	size_t taken = 0;
-	while (taken < count) {
-		enum status status = columnar_add(builder, &events[taken]);
-		if (status == ELIMIT)
-			break;
-		ck_assert_int_eq(status, OK);
-		taken++;
-	}
-	ck_assert_uint_gt(taken, 0);
-	ck_assert_uint_eq(columnar_builder_count(builder), taken);
-	ck_ok(columnar_finish(builder, press, batch, &err), err);
-	ck_assert_uint_eq(columnar_builder_count(builder), 0);
+	for (size_t i = 0; i < count; i++)
+		ck_assert_int_eq(columnar_add(table, &events[i]), OK);
+	ck_assert_uint_eq(columnar_table_count(table), count);
+	ck_ok(columnar_cut(table, batch, &blocks, &err), err);
+	ck_assert_uint_eq(columnar_table_count(table), 0);
 	ck_ok(store_batch_commit(batch, false, &err), err);
-	qsort(events, taken, sizeof *events, event_order);
-	check_block(events, taken);
+	qsort(events, count, sizeof *events, event_order);
+	ck_assert_uint_eq(check_blocks(events, count), blocks);
 	clear_store();
 }
 
 static void run_rounds(bool shaped, size_t rounds, uint64_t seed)
 {
 	struct arena *arena cleanup(arena_free) = arena_new(ARENA_BYTES);
-	struct columnar_builder *builder cleanup(columnar_builder_free) = columnar_builder_new();
+	struct columnar_table *table cleanup(columnar_table_free) = columnar_table_new();
 	for (size_t round = 0; round < rounds; round++) {
 		size_t count = 1 + random_below(&seed, round % 10 == 3 ? 700 : 40);
 		if (shaped && round == 1)
@@ -223,7 +227,7 @@ static void run_rounds(bool shaped, size_t rounds, uint64_t seed)
 							   (int32_t)(i % 3), (uint32_t)(i % 2),
 							   (int64_t)(1000 + count - i)};
 		}
-		round_trip(builder, events, count);
+		round_trip(table, events, count);
 		arena_reset(arena);
 	}
 }
@@ -314,17 +318,19 @@ END_TEST
 START_TEST(test_damage)
 {
 	uint64_t seed = 99;
+	uint64_t blocks = 0;
 	struct error err = {0};
 	struct arena *arena cleanup(arena_free) = arena_new(ARENA_BYTES);
-	struct columnar_builder *builder cleanup(columnar_builder_free) = columnar_builder_new();
+	struct columnar_table *table cleanup(columnar_table_free) = columnar_table_new();
 	struct store_batch *batch cleanup(store_batch_free) = store_batch_new(store);
 	for (size_t i = 0; i < 600; i++) {
 		struct event event = shaped_event(&seed, arena);
 		event.origin = (struct origin){TEXT("logs"), 0, 0, (int64_t)i};
 		event.owner = TEXT("t1");
-		ck_assert_int_eq(columnar_add(builder, &event), OK);
+		ck_assert_int_eq(columnar_add(table, &event), OK);
 	}
-	ck_ok(columnar_finish(builder, press, batch, &err), err);
+	ck_ok(columnar_cut(table, batch, &blocks, &err), err);
+	ck_assert_uint_eq(blocks, 1);
 	ck_ok(store_batch_commit(batch, false, &err), err);
 	size_t rows = 0;
 	struct bytes keys cleanup(bytes_done) = {0};

@@ -74,20 +74,18 @@ static void put_rows(int64_t first, int64_t end, int32_t partition)
 /* The events first <= i < end of one owner and class as a merged block. */
 static void put_columns(int64_t first, int64_t end, const char *owner, enum data_class class)
 {
-	struct columnar_builder *builder = columnar_builder_new();
-	struct columnar_press *press = columnar_press_new();
+	struct columnar_table *table = columnar_table_new();
 	struct store_batch *batch = store_batch_new(store);
+	uint64_t blocks = 0;
 	for (int64_t i = first; i < end; i++) {
 		struct event event = event_of(i);
 		if (text_equal(event.owner, text_of(owner)) && data_class_of(&event) == class)
-			ck_assert_int_eq(columnar_add(builder, &event), OK);
+			ck_assert_int_eq(columnar_add(table, &event), OK);
 	}
-	if (columnar_builder_count(builder) > 0)
-		ck_assert_int_eq(columnar_finish(builder, press, batch, NULL), OK);
+	ck_assert_int_eq(columnar_cut(table, batch, &blocks, NULL), OK);
 	ck_assert_int_eq(store_batch_commit(batch, false, NULL), OK);
 	store_batch_free(&batch);
-	columnar_press_free(&press);
-	columnar_builder_free(&builder);
+	columnar_table_free(&table);
 }
 
 /* The first two thirds are merged, the rest are blocks of epochs. */

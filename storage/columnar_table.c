@@ -1,0 +1,484 @@
+/* Events on their way into merged blocks: a table of many owners' events, by column.
+ *
+ * Why not a builder for each owner: what is the same in the events of all of them (the names of
+ * services, actions, agents) is then looked up once for each value and hashed once for each
+ * different one, for hundreds of blocks; cutting a block is choosing rows and renumbering.
+ *
+ * A column of strings begins *coded*: each different text is a choice with a number, and a value is
+ * a number. When more than a quarter of CHOICES_FREE values or more were new, the column gives that
+ * up, and its values are copied one behind the other. `places` remembers for each value of each row
+ * where it stands in its column. columnar_cut() sorts the rows by (class, day, owner), then by time
+ * and origin, and has columnar_write.c make blocks of them. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "storage/block_reader_private.h"
+#include "storage/columnar_private.h"
+
+enum {
+	ARRAY_FIRST = 16,
+	CHOICES_FREE = 256,
+	CHOICE_REPEATS_MIN = 4, /* of each choice beyond those */
+	CHOICE_BYTES_MAX = 256,
+};
+
+struct columnar_table *columnar_table_new(void)
+{
+	struct columnar_table *table = calloc(1, sizeof *table);
+	if (table == NULL)
+		return NULL;
+	table->arena =
+		arena_new((size_t)(TABLE_COLUMNS_MAX + EVENT_FIELDS_MAX) * EVENT_NAME_MAX * 2);
+	table->press = press_new();
+	if (table->arena == NULL || table->press == NULL)
+		columnar_table_free(&table);
+	return table;
+}
+
+static void column_done(struct table_column *column)
+{
+	free(column->numbers);
+	free(column->cells);
+	free(column->hashes);
+	dictionary_done(&column->choices);
+}
+
+void columnar_table_free(struct columnar_table **table)
+{
+	struct columnar_table *gone = *table;
+	if (gone == NULL)
+		return;
+	for (size_t i = 0; i < gone->column_count; i++)
+		column_done(&gone->columns[i]);
+	struct dictionary *dictionaries[] = {&gone->others, &gone->shapes, &gone->heads,
+					     &gone->groups};
+	for (size_t i = 0; i < sizeof dictionaries / sizeof *dictionaries; i++)
+		dictionary_done(dictionaries[i]);
+	void *arrays[] = {gone->rows,       gone->columns,       gone->other_columns,
+			  gone->shape_list, gone->shape_columns, gone->places};
+	for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+		free(arrays[i]);
+	bytes_done(&gone->texts);
+	bytes_done(&gone->scratch);
+	arena_free(&gone->arena);
+	press_free(&gone->press);
+	free(gone);
+	*table = NULL;
+}
+
+/* Keeps the memory of what every table has; columns go, for the next events may have others. */
+static void table_clear(struct columnar_table *table)
+{
+	for (size_t i = 0; i < table->column_count; i++)
+		column_done(&table->columns[i]);
+	table->column_count = 0;
+	table->count = 0;
+	table->place_count = 0;
+	table->shape_column_count = 0;
+	table->bytes = 0;
+	memset(table->column_of, 0, sizeof table->column_of);
+	dictionary_clear(&table->others);
+	dictionary_clear(&table->shapes);
+	dictionary_clear(&table->heads);
+	dictionary_clear(&table->groups);
+	bytes_clear(&table->texts);
+	arena_reset(table->arena);
+}
+
+static bool is_full(const struct columnar_table *table, size_t field_count, size_t bytes)
+{
+	return table->count == TABLE_EVENTS_MAX || table->bytes + bytes > TABLE_BYTES_MAX ||
+	       table->column_count + field_count > TABLE_COLUMNS_MAX ||
+	       table->groups.count == TABLE_GROUPS_MAX;
+}
+
+bool columnar_table_is_full(const struct columnar_table *table)
+{
+	return is_full(table, EVENT_FIELDS_MAX, 1);
+}
+
+size_t columnar_table_count(const struct columnar_table *table)
+{
+	return table->count;
+}
+
+/* Room for `more` items behind `count` in an array that grows by doubling. */
+static bool array_reserve(void *array, size_t *capacity, size_t count, size_t more, size_t size)
+{
+	if (count + more <= *capacity)
+		return true;
+	size_t wanted = *capacity == 0 ? ARRAY_FIRST : *capacity;
+	while (wanted < count + more)
+		wanted *= 2;
+	void *old = NULL;
+	memcpy(&old, array, sizeof old);
+	void *grown = realloc(old, wanted * size);
+	if (grown == NULL)
+		return false;
+	memcpy(array, &grown, sizeof grown);
+	*capacity = wanted;
+	return true;
+}
+
+static enum column_tag tag_of(const struct value *value)
+{
+	switch (value->type) {
+	case VALUE_NULL:
+		return COLUMN_NULL;
+	case VALUE_EMPTY:
+		return COLUMN_EMPTY;
+	case VALUE_BOOLEAN:
+		return COLUMN_BOOLEAN;
+	case VALUE_INTEGER:
+		return integer_is_plain(value) ? COLUMN_INTEGER : COLUMN_INTEGER_AS;
+	case VALUE_REAL:
+		return COLUMN_REAL;
+	case VALUE_STRING:
+		return COLUMN_STRING;
+	}
+	assert(false && "a value of no type");
+}
+
+static bool column_new(struct columnar_table *table, const struct field *field, enum column_tag tag,
+		       uint32_t *ret_column)
+{
+	if (!array_reserve(&table->columns, &table->column_capacity, table->column_count, 1,
+			   sizeof *table->columns))
+		return false;
+	struct text name = field->id == FIELD_OTHER ? arena_copy(table->arena, field->name)
+						    : schema_info(field->id)->name;
+	if (name.data == NULL)
+		return false;
+	*ret_column = (uint32_t)table->column_count++;
+	/* Stamps follow the time of the row, which costs less than any choice. */
+	bool coded = tag == COLUMN_STRING && field->id != FIELD_TIMESTAMP;
+	table->columns[*ret_column] =
+		(struct table_column){.name = name, .id = field->id, .tag = tag, .coded = coded};
+	return true;
+}
+
+/* The column of a field that the schema does not know. */
+static bool other_column(struct columnar_table *table, const struct field *field,
+			 enum column_tag tag, uint32_t *ret_column)
+{
+	uint32_t number = 0;
+	size_t before = table->others.count;
+	bytes_clear(&table->scratch);
+	bytes_put_u8(&table->scratch, (uint8_t)tag);
+	bytes_put(&table->scratch, field->name.data, field->name.size);
+	if (table->scratch.failed ||
+	    !array_reserve(&table->other_columns, &table->other_capacity, before, 1,
+			   sizeof *table->other_columns) ||
+	    !dictionary_number(&table->others, bytes_text(&table->scratch), &number))
+		return false;
+	if (number < before) {
+		*ret_column = table->other_columns[number];
+		return true;
+	}
+	if (!column_new(table, field, tag, ret_column))
+		return false; /* the table is given up */
+	table->other_columns[number] = *ret_column;
+	return true;
+}
+
+bool table_column_find(struct columnar_table *table, const struct field *field, enum column_tag tag,
+		       uint32_t *ret_column)
+{
+	if (field->id == FIELD_OTHER)
+		return other_column(table, field, tag, ret_column);
+	uint32_t *known = &table->column_of[field->id][tag];
+	if (*known == 0) {
+		if (!column_new(table, field, tag, ret_column))
+			return false;
+		*known = *ret_column + 1;
+	}
+	*ret_column = *known - 1;
+	return true;
+}
+
+static bool text_put(struct columnar_table *table, const struct table_value *value,
+		     struct text_cell *ret_cell)
+{
+	uint32_t packed = value->packed ? CELL_PACKED : 0;
+	*ret_cell = (struct text_cell){(uint32_t)table->texts.size,
+				       (uint32_t)value->text.size | packed};
+	bytes_put(&table->texts, value->text.data, value->text.size);
+	return !table->texts.failed;
+}
+
+/* The values of a column as texts: too many of them are different. */
+static bool column_uncode(struct columnar_table *table, struct table_column *column)
+{
+	for (size_t i = 0; i < column->count; i++) {
+		struct table_value value = {
+			.text = dictionary_entry(&column->choices, column->cells[i].at)};
+		if (!text_put(table, &value, &column->cells[i]))
+			return false;
+	}
+	dictionary_done(&column->choices);
+	column->coded = false;
+	return true;
+}
+
+/* Puts the text among the choices of the column, or gives those up. */
+static bool choice_put(struct columnar_table *table, struct table_column *column,
+		       const struct table_value *value, struct text_cell *cell)
+{
+	size_t known = column->choices.count;
+	struct text text = value->text;
+	bool worthwhile = known < CHOICES_FREE || known * CHOICE_REPEATS_MIN <= column->count;
+	if (value->packed || text.size > CHOICE_BYTES_MAX || !worthwhile)
+		return column_uncode(table, column) && text_put(table, value, cell);
+	const struct text_cell *before = cell - 1;
+	if (column->count > 0 && text_equal(dictionary_entry(&column->choices, before->at), text)) {
+		*cell = *before;
+		return true;
+	}
+	cell->size = 0;
+	return dictionary_number(&column->choices, text, &cell->at);
+}
+
+bool table_value_put(struct columnar_table *table, struct table_column *column,
+		     const struct table_value *value)
+{
+	size_t at = column->count;
+	if (column->tag >= COLUMN_BOOLEAN && column->tag <= COLUMN_REAL) {
+		if (at == column->number_capacity &&
+		    !array_reserve(&column->numbers, &column->number_capacity, at, 1,
+				   sizeof *column->numbers))
+			return false;
+		column->numbers[at] = value->number;
+	}
+	if (column->tag >= COLUMN_INTEGER_AS) {
+		if (at == column->cell_capacity &&
+		    !array_reserve(&column->cells, &column->cell_capacity, at, 1,
+				   sizeof *column->cells))
+			return false;
+		if (!(column->coded ? choice_put(table, column, value, &column->cells[at])
+				    : text_put(table, value, &column->cells[at])))
+			return false;
+	}
+	column->count++;
+	return true;
+}
+
+struct text table_text(const struct columnar_table *table, const struct table_column *column,
+		       size_t value, bool *ret_packed)
+{
+	const struct text_cell *cell = &column->cells[value];
+	*ret_packed = false;
+	if (column->coded)
+		return dictionary_entry(&column->choices, cell->at);
+	*ret_packed = (cell->size & CELL_PACKED) != 0;
+	uint32_t size = cell->size & ~CELL_PACKED;
+	if (size == 0)
+		return TEXT("");
+	return (struct text){(const char *)table->texts.data + cell->at, size};
+}
+
+bool table_head_put(struct columnar_table *table, const struct origin *origin,
+		    const struct logsource *logsource, uint32_t *ret_head)
+{
+	struct bytes *to = &table->scratch;
+	bytes_clear(to);
+	bytes_put_text(to, origin->topic);
+	bytes_put_varint(to, (uint64_t)origin->partition);
+	bytes_put_text(to, logsource->category);
+	bytes_put_text(to, logsource->product);
+	bytes_put_text(to, logsource->service);
+	return !to->failed && dictionary_number(&table->heads, bytes_text(to), ret_head);
+}
+
+bool table_group_put(struct columnar_table *table, enum data_class class, int64_t day,
+		     struct text owner, uint32_t *ret_group)
+{
+	struct bytes *to = &table->scratch;
+	bytes_clear(to);
+	bytes_put_u8(to, (uint8_t) class);
+	bytes_put_be64(to, (uint64_t)day);
+	bytes_put(to, owner.data, owner.size);
+	return !to->failed && dictionary_number(&table->groups, bytes_text(to), ret_group);
+}
+
+bool table_shape_put(struct columnar_table *table, const uint32_t *columns, size_t count,
+		     uint32_t *ret_shape)
+{
+	size_t known = table->shapes.count;
+	struct text shape = {(const char *)columns, count * sizeof *columns};
+	if (!dictionary_number(&table->shapes, shape, ret_shape))
+		return false;
+	if (*ret_shape < known)
+		return true;
+	if (!array_reserve(&table->shape_list, &table->shape_capacity, known, 1,
+			   sizeof *table->shape_list) ||
+	    !array_reserve(&table->shape_columns, &table->shape_column_capacity,
+			   table->shape_column_count, count, sizeof *columns))
+		return false;
+	table->shape_list[known] =
+		(struct table_shape){(uint32_t)table->shape_column_count, (uint32_t)count};
+	if (count > 0)
+		memcpy(table->shape_columns + table->shape_column_count, columns,
+		       count * sizeof *columns);
+	table->shape_column_count += count;
+	return true;
+}
+
+static struct table_value value_of(const struct value *value)
+{
+	struct table_value made = {.text = value->text};
+	if (value->type == VALUE_BOOLEAN)
+		made.number = value->boolean;
+	else if (value->type == VALUE_INTEGER)
+		made.number = value->integer;
+	else if (value->type == VALUE_REAL)
+		memcpy(&made.number, &value->real, sizeof made.number);
+	return made;
+}
+
+/* All values of the event; the shape comes out as a number of the dictionary. */
+static bool fields_put(struct columnar_table *table, const struct event *event, uint32_t *ret_shape)
+{
+	uint32_t shape[EVENT_FIELDS_MAX];
+	assert(event->field_count <= EVENT_FIELDS_MAX);
+	for (size_t i = 0; i < event->field_count; i++) {
+		const struct field *field = &event->fields[i];
+		if (!table_column_find(table, field, tag_of(&field->value), &shape[i]))
+			return false;
+		struct table_column *column = &table->columns[shape[i]];
+		table->places[table->place_count++] = column->count;
+		struct table_value value = value_of(&field->value);
+		if (!table_value_put(table, column, &value))
+			return false;
+	}
+	return table_shape_put(table, shape, event->field_count, ret_shape);
+}
+
+static size_t event_bytes(const struct event *event)
+{
+	size_t bytes = event->field_count * sizeof(struct text_cell);
+	for (size_t i = 0; i < event->field_count; i++)
+		bytes += event->fields[i].value.text.size;
+	return bytes;
+}
+
+bool table_row_reserve(struct columnar_table *table, size_t field_count)
+{
+	return array_reserve(&table->places, &table->place_capacity, table->place_count,
+			     field_count, sizeof *table->places) &&
+	       array_reserve(&table->rows, &table->row_capacity, table->count, 1,
+			     sizeof *table->rows);
+}
+
+enum status columnar_add(struct columnar_table *table, const struct event *event)
+{
+	size_t bytes = event_bytes(event);
+	/* An event alone is always taken, however large: nobody could make it fit by cutting. */
+	if (table->count > 0 && is_full(table, event->field_count, bytes))
+		return ELIMIT;
+	if (!table_row_reserve(table, event->field_count))
+		return ENOMEMORY;
+	struct table_row row = {
+		.time_us = event->time_us,
+		.record_time_us = event->record_time_us,
+		.offset = event->origin.offset,
+		.index = event->origin.index,
+		.quality = event->quality,
+		.bytes = (uint32_t)bytes,
+		.first_place = (uint32_t)table->place_count,
+	};
+	if (!fields_put(table, event, &row.shape) ||
+	    !table_head_put(table, &event->origin, &event->logsource, &row.head) ||
+	    !table_group_put(table, data_class_of(event), day_of_time(event->time_us), event->owner,
+			     &row.group))
+		return ENOMEMORY;
+	table->rows[table->count++] = row;
+	table->bytes += bytes;
+	return OK;
+}
+
+/* Rows of one group: by time, topic, partition, offset, index. */
+static int row_compare(const void *a, const void *b, void *context)
+{
+	const struct columnar_table *table = context;
+	const struct table_row *x = &table->rows[*(const uint32_t *)a];
+	const struct table_row *y = &table->rows[*(const uint32_t *)b];
+	if (x->time_us != y->time_us)
+		return x->time_us < y->time_us ? -1 : 1;
+	if (x->head != y->head) {
+		struct cursor left = cursor_of(dictionary_entry(&table->heads, x->head));
+		struct cursor right = cursor_of(dictionary_entry(&table->heads, y->head));
+		int order = text_compare(cursor_text(&left), cursor_text(&right));
+		if (order != 0)
+			return order;
+		uint64_t here = cursor_varint(&left);
+		uint64_t there = cursor_varint(&right);
+		if (here != there)
+			return here < there ? -1 : 1;
+	}
+	if (x->offset != y->offset)
+		return x->offset < y->offset ? -1 : 1;
+	return (x->index > y->index) - (x->index < y->index);
+}
+
+static void rows_sort(struct columnar_table *table, uint32_t *rows, size_t count)
+{
+	bool sorted = true;
+	for (size_t i = 1; i < count && sorted; i++)
+		sorted = row_compare(&rows[i - 1], &rows[i], table) <= 0;
+	if (!sorted)
+		qsort_r(rows, count, sizeof *rows, row_compare, table);
+}
+
+/* Of the rows that are left as many blocks as are needed get an equal share, so that none is small
+ * without need; columnar_write() takes fewer when a block must not be as large. */
+static size_t share_of(size_t count)
+{
+	size_t blocks = (count + BLOCK_EVENTS_MAX - 1) / BLOCK_EVENTS_MAX;
+	return (count + blocks - 1) / blocks;
+}
+
+static enum status group_cut(struct columnar_table *table, uint32_t *rows, size_t count,
+			     struct store_batch *batch, uint64_t *blocks, struct error *err)
+{
+	enum status status = OK;
+	rows_sort(table, rows, count);
+	while (status == OK && count > 0) {
+		size_t size = share_of(count);
+		status = columnar_write(table, rows, &size, batch, err);
+		rows += size;
+		count -= size;
+		++*blocks;
+	}
+	return status;
+}
+
+enum status columnar_cut(struct columnar_table *table, struct store_batch *batch,
+			 uint64_t *ret_blocks, struct error *err)
+{
+	size_t groups = table->groups.count;
+	uint32_t *rows = malloc((table->count + 1) * sizeof *rows);
+	size_t *ends = calloc(groups + 1, sizeof *ends);
+	enum status status = OK;
+	uint64_t blocks = 0;
+	if (rows == NULL || ends == NULL)
+		status = error_set(err, ENOMEMORY, "no memory to merge %zu events", table->count);
+	for (size_t i = 0; status == OK && i < table->count; i++)
+		ends[table->rows[i].group + 1]++;
+	for (size_t i = 1; status == OK && i <= groups; i++)
+		ends[i] += ends[i - 1];
+	for (size_t i = 0; status == OK && i < table->count; i++)
+		rows[ends[table->rows[i].group]++] = (uint32_t)i;
+	for (size_t i = 0; status == OK && i < groups; i++) {
+		size_t begin = i == 0 ? 0 : ends[i - 1];
+		if (ends[i] > begin)
+			status = group_cut(table, rows + begin, ends[i] - begin, batch, &blocks,
+					   err);
+	}
+	free(rows);
+	free(ends);
+	if (status == OK) {
+		table_clear(table);
+		*ret_blocks = blocks;
+	}
+	return status;
+}
