@@ -148,7 +148,7 @@ static void write_result(const struct search_options *options, const char *schem
 	json_write_count(&json, "matched", result->report.matched);
 	json_write_boolean(&json, "complete", result->report.complete);
 	json_write_boolean(&json, "limited", result->report.limited);
-	if (result->report.limited && result->hit_count > 0)
+	if (result->report.limited && result->hit_count > 0 && options->order <= SEARCH_BY_ORIGIN)
 		write_after(&json, &result->hits[result->hit_count - 1]);
 	if (!result->report.complete)
 		json_write_string(&json, "problem", result->report.problem.text);
@@ -194,18 +194,46 @@ static enum status read_fields(struct text list, struct text fields[static API_S
 	return OK;
 }
 
-static enum status read_order(struct text word, enum search_order *ret_order, struct error *err)
+static bool take_end(struct text *text, struct text end)
 {
-	if (word.size == 0 || text_equal(word, TEXT("newest")))
-		*ret_order = SEARCH_NEWEST;
-	else if (text_equal(word, TEXT("oldest")))
-		*ret_order = SEARCH_OLDEST;
-	else if (text_equal(word, TEXT("origin")))
-		*ret_order = SEARCH_BY_ORIGIN;
-	else
-		return error_set(err, EINVALID, "sort=%.*s; it is newest, oldest or origin",
-				 TEXT_ARG(word));
-	return OK;
+	if (text->size < end.size ||
+	    memcmp(text->data + text->size - end.size, end.data, end.size) != 0)
+		return false;
+	text->size -= end.size;
+	return true;
+}
+
+/* newest, oldest, origin, or a field with :asc (default) or :desc behind it. */
+static enum status read_order(struct text word, struct search_options *options, struct error *err)
+{
+	static const struct {
+		struct text name;
+		enum search_order order;
+	} known[] = {{TEXT(""), SEARCH_NEWEST},
+		     {TEXT("newest"), SEARCH_NEWEST},
+		     {TEXT("oldest"), SEARCH_OLDEST},
+		     {TEXT("origin"), SEARCH_BY_ORIGIN}};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		if (!text_equal(word, known[i].name))
+			continue;
+		options->order = known[i].order;
+		return OK;
+	}
+	struct text written = word;
+	bool down = take_end(&word, TEXT(":desc"));
+	bool up = !down && take_end(&word, TEXT(":asc"));
+	bool by_time = schema_find(word) == FIELD_TIMESTAMP;
+	options->order = by_time ? (down ? SEARCH_NEWEST : SEARCH_OLDEST)
+			 : down  ? SEARCH_BY_FIELD_DOWN
+				 : SEARCH_BY_FIELD_UP;
+	options->sort_field = schema_canonical(word);
+	if (word.size > 0 && (down || up || memchr(word.data, '.', word.size) != NULL ||
+			      schema_find(word) != FIELD_OTHER))
+		return OK;
+	return error_set(err, EINVALID,
+			 "sort=%.*s; it is newest, oldest, origin, or a field, such as "
+			 "event.duration:desc",
+			 TEXT_ARG(written));
 }
 
 enum status api_read_scope(const struct api_call *call, struct search_options *options,
@@ -253,7 +281,7 @@ enum status api_search(const struct api_call *call, struct api_response *respons
 	if (status == OK)
 		status = api_parameter_limit(call, &options.limit, err);
 	if (status == OK)
-		status = read_order(api_parameter(call, "sort"), &options.order, err);
+		status = read_order(api_parameter(call, "sort"), &options, err);
 	if (status == OK)
 		status = read_place(call, &options.place, err);
 	if (status == OK)
@@ -264,6 +292,10 @@ enum status api_search(const struct api_call *call, struct api_response *respons
 	if (status == OK && api_parameter(call, "after").size > 0) {
 		status = read_after(api_parameter(call, "after"), &after, err);
 		options.after = &after;
+		if (status == OK && options.order > SEARCH_BY_ORIGIN)
+			status = error_set(err, EINVALID,
+					   "an answer sorted by a field has one page: raise "
+					   "limit=, or narrow the query");
 	}
 	if (status != OK)
 		return status;

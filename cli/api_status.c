@@ -234,7 +234,10 @@ static void write_source(struct json_writer *json, const struct partition_status
 {
 	int64_t lag = one->lag.end_offset - one->row.next_offset;
 	json_write_open(json, NULL, '{');
+	struct bytes log cleanup(bytes_done) = {0};
+	log_name(one->row.topic, one->row.incarnation, &log);
 	json_write_text(json, "topic", one->row.topic);
+	json_write_text(json, "log", bytes_text(&log));
 	json_write_number(json, "partition", one->row.partition);
 	json_write_string(json, "state", source_state(one, view));
 	json_write_number(json, "next_offset", one->row.next_offset);

@@ -11,7 +11,7 @@ enum { FOLLOW_SECONDS = 1, PAGE_MAX = 10000 };
 
 static const struct option search_options[] = {
 	{"fields", 0, "NAME,...", "only these fields of the events"},
-	{"sort", 0, "ORDER", "newest (default) or oldest first"},
+	{"sort", 0, "ORDER", "newest (default), oldest, origin, or FIELD:asc, FIELD:desc"},
 	{"explain", 0, NULL, "what was read and what was passed over, on standard error"},
 	{"follow", 'f', NULL, "go on with events as they are stored"},
 	{0},
@@ -173,44 +173,86 @@ static int search_pages(struct session *session, struct client *client, const ch
 	}
 }
 
-/* What was stored of one partition between two looks at the positions. */
-static int follow_partition(struct session *session, struct client *client, const char *query,
-			    struct json_object *source, int64_t from)
+/* The next page of what was stored of one log from an offset on, before `to` (-1: to its end). */
+static void ask_about_log(struct question *question, const struct session *session,
+			  struct json_object *source, const char *offsets[static 2])
 {
-	struct json_object *answer cleanup(session_json_done) = NULL;
-	struct question question;
-	char first[24];
-	char last[24];
-	int64_t next = json_object_get_int64(json_path(source, "next_offset"));
-	(void)snprintf(first, sizeof first, "%" PRId64, from);
-	(void)snprintf(last, sizeof last, "%" PRId64, next - 1);
-	question_init(&question, "GET", TEXT("/v1/search"));
-	if (query[0] != '\0')
-		question_add(&question, "q", query);
-	question_add(&question, "fields", arguments_get(&session->arguments, "fields"));
-	question_add(&question, "tenant", arguments_get(&session->arguments, "tenant"));
-	question_add(&question, "topic", json_path_text(source, "topic"));
-	question_add(&question, "partition", json_path_text(source, "partition"));
-	question_add(&question, "from", first);
-	question_add(&question, "to", last);
-	question_add(&question, "limit", "10000");
-	int code = session_ask(session, client, &question, &answer);
-	if (code == EXIT_OK)
-		code = print_answer(session, answer, query);
-	return code == EXIT_OK ? is_complete(session, answer) : code;
+	question_add(question, "fields", arguments_get(&session->arguments, "fields"));
+	question_add(question, "tenant", arguments_get(&session->arguments, "tenant"));
+	question_add(question, "topic", json_path_text(source, "log"));
+	question_add(question, "partition", json_path_text(source, "partition"));
+	question_add(question, "from", offsets[0]);
+	question_add(question, "to", offsets[1]);
+	question_add(question, "sort", "origin");
+	question_add(question, "limit", "10000");
 }
 
-/* The position of the same partition in the list of before; -1 = it was not there. */
-static int64_t position_before(struct json_object *before, struct json_object *source)
+static int follow_log(struct session *session, struct client *client, const char *query,
+		      struct json_object *source, const int64_t offsets[static 2])
 {
-	for (size_t i = 0; before != NULL && i < json_object_array_length(before); i++) {
-		struct json_object *one = json_object_array_get_idx(before, i);
-		if (strcmp(json_path_text(one, "topic"), json_path_text(source, "topic")) == 0 &&
-		    strcmp(json_path_text(one, "partition"), json_path_text(source, "partition")) ==
-			    0)
-			return json_object_get_int64(json_path(one, "next_offset"));
+	char first[24];
+	char last[24];
+	char next[4096] = "";
+	(void)snprintf(first, sizeof first, "%" PRId64, offsets[0]);
+	(void)snprintf(last, sizeof last, "%" PRId64, offsets[1] - 1);
+	for (;;) {
+		struct json_object *answer cleanup(session_json_done) = NULL;
+		struct question question;
+		question_init(&question, "GET", TEXT("/v1/search"));
+		if (query[0] != '\0')
+			question_add(&question, "q", query);
+		ask_about_log(&question, session, source,
+			      (const char *[]){first, offsets[1] < 0 ? NULL : last});
+		question_add(&question, "after", next[0] == '\0' ? NULL : next);
+		int code = session_ask(session, client, &question, &answer);
+		if (code == EXIT_OK)
+			code = print_answer(session, answer, query);
+		if (code == EXIT_OK)
+			code = is_complete(session, answer);
+		const char *behind = json_path_text(answer, "next");
+		if (code != EXIT_OK || behind[0] == '\0' || strlen(behind) >= sizeof next)
+			return code;
+		(void)strcpy(next, behind);
 	}
-	return before == NULL ? -1 : 0;
+}
+
+static struct json_object *find_log(struct json_object *sources, struct json_object *wanted)
+{
+	for (size_t i = 0; i < json_object_array_length(sources); i++) {
+		struct json_object *one = json_object_array_get_idx(sources, i);
+		if (strcmp(json_path_text(one, "log"), json_path_text(wanted, "log")) == 0 &&
+		    strcmp(json_path_text(one, "partition"), json_path_text(wanted, "partition")) ==
+			    0)
+			return one;
+	}
+	return NULL;
+}
+
+static int64_t next_offset(struct json_object *source)
+{
+	return source == NULL ? 0 : json_object_get_int64(json_path(source, "next_offset"));
+}
+
+/* What came between two looks: of each log that is there what is new, and of one that is no more
+ * (its topic was deleted and made again) the rest. */
+static int follow_step(struct session *session, struct client *client, const char *query,
+		       struct json_object *before, struct json_object *sources)
+{
+	int code = EXIT_OK;
+	for (size_t i = 0; code == EXIT_OK && i < json_object_array_length(before); i++) {
+		struct json_object *gone = json_object_array_get_idx(before, i);
+		const int64_t offsets[] = {next_offset(gone), -1};
+		if (find_log(sources, gone) == NULL)
+			code = follow_log(session, client, query, gone, offsets);
+	}
+	for (size_t i = 0; code == EXIT_OK && i < json_object_array_length(sources); i++) {
+		struct json_object *source = json_object_array_get_idx(sources, i);
+		const int64_t offsets[] = {next_offset(find_log(before, source)),
+					   next_offset(source)};
+		if (offsets[0] < offsets[1])
+			code = follow_log(session, client, query, source, offsets);
+	}
+	return code;
 }
 
 /* Follows the positions of the partitions, not the clock: an event that is stored late, or carries
@@ -224,15 +266,8 @@ static int search_follow(struct session *session, struct client *client, const c
 		question_init(&question, "GET", TEXT("/v1/sources"));
 		int code = session_ask(session, client, &question, &answer);
 		struct json_object *sources = code == EXIT_OK ? json_path(answer, "sources") : NULL;
-		for (size_t i = 0;
-		     code == EXIT_OK && sources != NULL && i < json_object_array_length(sources);
-		     i++) {
-			struct json_object *source = json_object_array_get_idx(sources, i);
-			int64_t from = position_before(before, source);
-			if (from >= 0 &&
-			    from < json_object_get_int64(json_path(source, "next_offset")))
-				code = follow_partition(session, client, query, source, from);
-		}
+		if (before != NULL && sources != NULL)
+			code = follow_step(session, client, query, before, sources);
 		if (code != EXIT_OK || ferror(session->output.to))
 			return code;
 		(void)json_object_put(before);

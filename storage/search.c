@@ -74,10 +74,16 @@ static int candidate_compare(const void *a, const void *b, void *context)
 	return text_compare(x->key, y->key);
 }
 
+static bool is_by_field(const struct search *search)
+{
+	return search->hits.order == SEARCH_BY_FIELD_UP ||
+	       search->hits.order == SEARCH_BY_FIELD_DOWN;
+}
+
 /* Nothing in this block, and in those behind it, is better than what there is. */
 static bool is_beaten(const struct search *search, const struct candidate *candidate)
 {
-	if (search->tally != NULL || !search->hits.full)
+	if (search->tally != NULL || !search->hits.full || is_by_field(search))
 		return false;
 	if (search->hits.order == SEARCH_BY_ORIGIN)
 		return candidate->first.topic.data != NULL &&
@@ -96,10 +102,22 @@ static bool is_wanted(const struct search *search, const struct search_hit *plac
 	return hits_want(&search->hits, place);
 }
 
-static enum status event_take(struct search *search, const struct event *event)
+/* Where the event stands in the order; event: with the field that it is sorted by. */
+static enum status place_of(struct search *search, const struct event *event,
+			    struct search_hit *ret_place)
+{
+	*ret_place = (struct search_hit){.time_us = event->time_us, .origin = event->origin};
+	if (is_by_field(search) && !sort_key_of(event, search->options->sort_field,
+						&search->scratch.fold, &ret_place->key))
+		return search_no_memory(search);
+	return OK;
+}
+
+static enum status event_take(struct search *search, const struct event *event,
+			      const struct search_hit *place)
 {
 	const struct search_options *options = search->options;
-	if (!hits_add(&search->hits, event, options->fields, options->field_count))
+	if (!hits_add(&search->hits, event, &place->key, options->fields, options->field_count))
 		return search_no_memory(search);
 	return OK;
 }
@@ -138,11 +156,14 @@ static enum status rows_read(struct search *search, const struct candidate *cand
 		    !query_holds(search->root, &event, &search->scratch))
 			continue;
 		search->report.matched++;
-		struct search_hit place = {.time_us = event.time_us, .origin = event.origin};
-		if (search->tally != NULL)
+		struct search_hit place;
+		if (search->tally != NULL) {
 			status = tally_event(search->tally, &event) ? OK : search_no_memory(search);
-		else if (is_wanted(search, &place))
-			status = event_take(search, &event);
+			continue;
+		}
+		status = place_of(search, &event, &place);
+		if (status == OK && is_wanted(search, &place))
+			status = event_take(search, &event, &place);
 	}
 	return search->scratch.failed ? search_no_memory(search) : status;
 }
@@ -187,15 +208,20 @@ static enum status hits_of_block(struct search *search, struct columnar_reader *
 		if (search->hits.full && search->hits.order == SEARCH_NEWEST &&
 		    columnar_time(reader, row) < search->hits.worst.time_us)
 			break; /* rows are in order of time */
-		status = columnar_head(reader, row, &event, search->err);
-		struct search_hit place = {.time_us = event.time_us, .origin = event.origin};
+		struct search_hit place;
+		arena_reset(search->arena);
+		status = is_by_field(search)
+				 ? columnar_project(reader, row, &options->sort_field, 1,
+						    search->arena, &event, search->err)
+				 : columnar_head(reader, row, &event, search->err);
+		if (status == OK)
+			status = place_of(search, &event, &place);
 		if (status != OK || !is_wanted(search, &place))
 			continue;
-		arena_reset(search->arena);
 		status = columnar_project(reader, row, options->fields, options->field_count,
 					  search->arena, &event, search->err);
 		if (status == OK)
-			status = event_take(search, &event);
+			status = event_take(search, &event, &place);
 	}
 	return status;
 }
@@ -296,6 +322,7 @@ enum status search_run(const struct search_options *options, struct search_resul
 		       struct error *err)
 {
 	assert(options->limit > 0 && options->limit <= SEARCH_HITS_MAX);
+	assert(options->after == NULL || options->order <= SEARCH_BY_ORIGIN);
 	struct error own = {0};
 	struct search search cleanup(search_done) = {.options = options, .err = &own};
 	struct search_result result = {0};

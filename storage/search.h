@@ -21,11 +21,20 @@
 enum {
 	SEARCH_HITS_MAX = 100000,
 	SEARCH_HIT_BYTES_MAX = 64 * 1024 * 1024,
+	SORT_KEY_MAX = 256,
 	TALLY_GROUPS_MAX = 100000,
 	TALLY_BYTES_MAX = 64 * 1024 * 1024,
 };
 
-enum search_order { SEARCH_NEWEST, SEARCH_OLDEST, SEARCH_BY_ORIGIN };
+/* By a field: numbers by number and before texts, texts without case, events without it last; then
+ * the newest first. Every event that holds is looked at, and there are no further pages. */
+enum search_order {
+	SEARCH_NEWEST,
+	SEARCH_OLDEST,
+	SEARCH_BY_ORIGIN,
+	SEARCH_BY_FIELD_UP,
+	SEARCH_BY_FIELD_DOWN,
+};
 
 /* Where events came from; topic "" = anywhere. */
 struct search_place {
@@ -43,6 +52,7 @@ struct search_options {
 	int64_t since_us, until_us; /* inclusive */
 	struct search_place place;
 	enum search_order order;
+	struct text sort_field; /* canonical; of SEARCH_BY_FIELD_* */
 	size_t limit;
 	/* Only events behind this one in the order; NULL: from the beginning. */
 	const struct search_hit *after;
@@ -53,11 +63,19 @@ struct search_options {
 	void *context;
 };
 
+/* What an event is sorted by: a number, a folded text, or nothing. */
+struct sort_key {
+	enum { SORT_NUMBER, SORT_TEXT, SORT_NOTHING } kind;
+	struct number number;
+	struct text text; /* at most SORT_KEY_MAX bytes */
+};
+
 struct search_hit {
 	int64_t time_us;
 	struct origin origin;
 	struct text owner;
-	struct text json; /* the event, as event_json() writes it, with the fields asked for */
+	struct text json;    /* the event, as event_json() writes it, with the fields asked for */
+	struct sort_key key; /* of SEARCH_BY_FIELD_* */
 };
 
 /* One row of count, top or histogram. */

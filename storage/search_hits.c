@@ -5,6 +5,40 @@
 #include <stdlib.h>
 
 #include "storage/search_private.h"
+#include "storage/term.h"
+
+/* Only its value counts: numbers, then texts, then nothing. */
+static int key_compare(const struct sort_key *a, const struct sort_key *b)
+{
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	if (a->kind == SORT_NUMBER)
+		return number_compare(&a->number, &b->number);
+	return a->kind == SORT_TEXT ? text_compare(a->text, b->text) : 0;
+}
+
+bool sort_key_of(const struct event *event, struct text name, struct bytes *scratch,
+		 struct sort_key *ret_key)
+{
+	const struct value *value = NULL;
+	for (size_t i = 0; value == NULL && i < event->field_count; i++)
+		if (text_equal(event->fields[i].name, name))
+			value = &event->fields[i].value;
+	*ret_key = (struct sort_key){.kind = SORT_NOTHING};
+	if (value == NULL || value->type == VALUE_NULL || value->type == VALUE_EMPTY)
+		return true;
+	if (number_parse(value->text, &ret_key->number)) {
+		ret_key->kind = SORT_NUMBER;
+		return true;
+	}
+	struct text text = value->text;
+	ret_key->kind = SORT_TEXT;
+	if (!term_fold(text, scratch, &ret_key->text))
+		return false;
+	if (ret_key->text.size > SORT_KEY_MAX)
+		ret_key->text.size = SORT_KEY_MAX;
+	return true;
+}
 
 int hit_compare(enum search_order order, const struct search_hit *a, const struct search_hit *b)
 {
@@ -13,6 +47,13 @@ int hit_compare(enum search_order order, const struct search_hit *a, const struc
 		return by_origin;
 	int by_time = (a->time_us > b->time_us) - (a->time_us < b->time_us);
 	int both = by_time != 0 ? by_time : by_origin;
+	if (order == SEARCH_BY_FIELD_UP || order == SEARCH_BY_FIELD_DOWN) {
+		int by_key = key_compare(&a->key, &b->key);
+		bool nothing = a->key.kind == SORT_NOTHING || b->key.kind == SORT_NOTHING;
+		if (by_key != 0)
+			return order == SEARCH_BY_FIELD_UP || nothing ? by_key : -by_key;
+		return -both;
+	}
 	return order == SEARCH_NEWEST ? -both : both;
 }
 
@@ -29,7 +70,8 @@ static void item_free(struct search_hit *hit)
 
 static size_t item_bytes(const struct search_hit *hit)
 {
-	return sizeof *hit + hit->origin.topic.size + hit->owner.size + hit->json.size;
+	return sizeof *hit + hit->origin.topic.size + hit->owner.size + hit->json.size +
+	       hit->key.text.size;
 }
 
 /* Sorts and keeps `count` of them. */
@@ -95,8 +137,8 @@ static struct text place_text(char **at, struct text text)
 	return placed;
 }
 
-bool hits_add(struct hits *hits, const struct event *event, const struct text *fields,
-	      size_t field_count)
+bool hits_add(struct hits *hits, const struct event *event, const struct sort_key *key,
+	      const struct text *fields, size_t field_count)
 {
 	struct event shown;
 	bytes_clear(&hits->json);
@@ -106,15 +148,17 @@ bool hits_add(struct hits *hits, const struct event *event, const struct text *f
 	if (shown.fields != event->fields)
 		free(shown.fields);
 	struct text json = bytes_text(&hits->json);
-	char *at = malloc(event->origin.topic.size + event->owner.size + json.size + 1);
+	char *at = malloc(event->origin.topic.size + event->owner.size + json.size +
+			  key->text.size + 1);
 	if (hits->json.failed || at == NULL || !reserve(hits)) {
 		free(at);
 		return false;
 	}
-	struct search_hit hit = {.time_us = event->time_us, .origin = event->origin};
+	struct search_hit hit = {.time_us = event->time_us, .origin = event->origin, .key = *key};
 	hit.origin.topic = place_text(&at, event->origin.topic);
 	hit.owner = place_text(&at, event->owner);
 	hit.json = place_text(&at, json);
+	hit.key.text = place_text(&at, key->text);
 	hits->items[hits->count++] = hit;
 	hits->bytes += item_bytes(&hit);
 	if (hits->bytes > SEARCH_HIT_BYTES_MAX) {

@@ -50,8 +50,11 @@ struct hits {
 /* Whether an event at that place would be kept. */
 bool hits_want(const struct hits *hits, const struct search_hit *place);
 /* Copies the event. False: out of memory. */
-bool hits_add(struct hits *hits, const struct event *event, const struct text *fields,
-	      size_t field_count);
+bool hits_add(struct hits *hits, const struct event *event, const struct sort_key *key,
+	      const struct text *fields, size_t field_count);
+/* By the first value of the field; a view into the event or scratch. False: out of memory. */
+bool sort_key_of(const struct event *event, struct text name, struct bytes *scratch,
+		 struct sort_key *ret_key);
 /* In order, at most limit. */
 void hits_finish(struct hits *hits);
 void hits_done(struct hits *hits);

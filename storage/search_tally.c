@@ -338,6 +338,34 @@ static size_t join_twins(struct search_group *groups, size_t count)
 	return kept;
 }
 
+/* The buckets of a histogram in which nothing was, from the first to the last in which something
+ * was: a gap must be seen as one. Not done when that would be more than TALLY_GROUPS_MAX. */
+static enum status fill_gaps(const struct query *query, struct search_result *result,
+			     struct error *err)
+{
+	const struct search_group *groups = result->groups;
+	size_t count = result->group_count;
+	if (count < 2)
+		return OK;
+	/* Unsigned: times may be as far apart as there is room for. */
+	uint64_t span = (uint64_t)groups[count - 1].bucket_us - (uint64_t)groups[0].bucket_us;
+	uint64_t wanted = span / (uint64_t)query->bucket_us + 1;
+	if (wanted > TALLY_GROUPS_MAX || wanted <= count)
+		return OK;
+	struct search_group *filled = arena_alloc(result->arena, wanted * sizeof *filled);
+	if (filled == NULL)
+		return error_set(err, ENOMEMORY, "no memory to count");
+	for (size_t i = 0, from = 0; i < wanted; i++) {
+		int64_t bucket_us = groups[0].bucket_us + (int64_t)i * query->bucket_us;
+		filled[i] = (struct search_group){.bucket_us = bucket_us};
+		if (groups[from].bucket_us == bucket_us)
+			filled[i] = groups[from++];
+	}
+	result->groups = filled;
+	result->group_count = wanted;
+	return OK;
+}
+
 enum status tally_finish(struct tally *tally, struct search_result *result, struct error *err)
 {
 	const struct query *query = tally->query;
@@ -366,6 +394,8 @@ enum status tally_finish(struct tally *tally, struct search_result *result, stru
 		qsort(result->groups, count, sizeof *result->groups, by_value);
 	result->group_count = join_twins(result->groups, count);
 	result->report.limited |= tally->limited;
+	if (query->output == OUTPUT_HISTOGRAM)
+		return fill_gaps(query, result, err);
 	if (query->output != OUTPUT_TOP)
 		return OK;
 	if (result->group_count > 0)

@@ -229,7 +229,7 @@ START_TEST(test_search)
 	json_object_put(answer);
 	refused("GET /v1/search?q=user.id: (ann", 400, "query:14: the ) of the list is missing");
 	refused("GET /v1/search?q=ann bob", 400, "two words stand side by side");
-	refused("GET /v1/search?sort=random", 400, "newest, oldest or origin");
+	refused("GET /v1/search?sort=random", 400, "newest, oldest, origin, or a field");
 	refused("GET /v1/search?after=12/a", 400, "not what `next` said");
 	refused("GET /v1/search?tenant=", 400, "has no value");
 }

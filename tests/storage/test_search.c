@@ -7,7 +7,14 @@
 #include "storage/merge.h"
 #include "tests/storage/same_event.h"
 
-enum { ARENA_BYTES = 1 << 30, EVENTS = 3000, QUERIES = 5000, QUERIES_LONG = 100000, OWNERS = 6 };
+enum {
+	ARENA_BYTES = 1 << 30,
+	EVENTS = 3000,
+	QUERIES = 5000,
+	QUERIES_LONG = 100000,
+	TENANT_QUERIES = 1500,
+	OWNERS = 6
+};
 
 static const char *const owners[OWNERS] = {"t1", "t10", "T1", "", "t1\x1f", "t"};
 static struct store *store;
@@ -491,6 +498,143 @@ START_TEST(test_projection)
 }
 END_TEST
 
+/* Questions of one tenant: whatever the query says, no event of another is given back or counted,
+ * by events, by groups, in any order. Names that begin alike, separators and nothing included. */
+START_TEST(test_no_foreign_rows)
+{
+	static const char *const asked[] = {"t1", "t10", "T1", "",    "t1\x1f", "t",
+					    "t*", "t2",  "-",  "t1 ", "t1\x1f1"};
+	uint64_t seed = 20261122;
+	struct error err = {0};
+	size_t rounds = getenv("PICKET_LONG") != NULL ? QUERIES_LONG : TENANT_QUERIES;
+	static const struct event *found[EVENTS];
+	struct arena *own cleanup(arena_free) = arena_new(ARENA_BYTES);
+	struct bytes text cleanup(bytes_done) = {0};
+	size_t foreign = 0;
+	size_t some = 0;
+	for (size_t round = 0; round < rounds; round++) {
+		struct query query;
+		struct search_result result;
+		struct search_options options;
+		arena_reset(own);
+		bytes_clear(&text);
+		const struct test *test = tree_make(&seed, own, 2, &text);
+		bool counts = random_below(&seed, 3) == 0;
+		if (counts)
+			bytes_put(&text, " | count by event.action", 24);
+		ck_ok(query_parse(bytes_text(&text), own, &query, &err), err);
+		random_options(&seed, &options);
+		options.query = &query;
+		options.scoped = true;
+		options.tenant = text_of(asked[random_below(&seed, sizeof asked / sizeof *asked)]);
+		options.order = (enum search_order)random_below(&seed, SEARCH_BY_FIELD_DOWN + 1);
+		options.sort_field = TEXT("size");
+		ck_ok(search_run(&options, &result, &err), err);
+		size_t count = oracle(test, &options, found);
+		size_t given = result.hit_count;
+		for (size_t i = 0; i < result.hit_count; i++)
+			foreign += !text_equal(result.hits[i].owner, options.tenant);
+		for (size_t i = 0; i < result.group_count; i++)
+			given += result.groups[i].count;
+		size_t wanted = counts || count < options.limit ? count : options.limit;
+		ck_assert_uint_eq(given, wanted);
+		some += count > 0;
+		search_result_done(&result);
+	}
+	ck_assert_uint_eq(foreign, 0);
+	ck_assert_uint_gt(some, rounds / 5);
+}
+END_TEST
+
+static bool sort_descending;
+
+/* 0 a number, 1 a text, 2 nothing: what the events of the tests have as `size`. */
+static int size_kind(const struct event *event, long *ret_number)
+{
+	for (size_t i = 0; i < event->field_count; i++) {
+		if (!text_equal(event->fields[i].name, TEXT("size")))
+			continue;
+		*ret_number = atol(event->fields[i].value.text.data);
+		return 0;
+	}
+	return 2;
+}
+
+static int size_order(const void *a, const void *b)
+{
+	const struct event *x = *(const struct event *const *)a;
+	const struct event *y = *(const struct event *const *)b;
+	long x_size = 0;
+	long y_size = 0;
+	int kinds = size_kind(x, &x_size) - size_kind(y, &y_size);
+	if (kinds != 0)
+		return kinds;
+	if (x_size != y_size)
+		return (x_size < y_size) != sort_descending ? -1 : 1;
+	return -time_order(a, b);
+}
+
+/* By a field, up and down, the first few of all: as sorting the plain list. */
+START_TEST(test_sorted_by_field)
+{
+	static const struct event *sorted[EVENTS];
+	const struct text fields[] = {TEXT("user.name")};
+	for (int down = 0; down < 2; down++) {
+		for (size_t i = 0; i < EVENTS; i++)
+			sorted[i] = &events[i];
+		sort_descending = down == 1;
+		qsort(sorted, EVENTS, sizeof *sorted, size_order);
+		for (size_t limit = 1; limit <= EVENTS; limit = limit * 7 + 3) {
+			struct search_result result = run(
+				"*", (struct search_options){.order = down ? SEARCH_BY_FIELD_DOWN
+									   : SEARCH_BY_FIELD_UP,
+							     .sort_field = TEXT("size"),
+							     .limit = limit,
+							     .fields = fields,
+							     .field_count = limit % 2});
+			ck_assert_uint_eq(result.hit_count, limit);
+			ck_assert(result.report.limited);
+			ck_assert_uint_eq(result.report.matched, EVENTS);
+			for (size_t i = 0; i < limit; i++)
+				ck_assert_int_eq(
+					origin_compare(&result.hits[i].origin, &sorted[i]->origin),
+					0);
+			search_result_done(&result);
+		}
+	}
+	/* Texts come without case. */
+	struct search_result result =
+		run("user.name: b*", (struct search_options){.order = SEARCH_BY_FIELD_UP,
+							     .sort_field = TEXT("user.name")});
+	for (size_t i = 1; i < result.hit_count; i++)
+		ck_assert_int_ge(result.hits[i - 1].time_us, result.hits[i].time_us);
+	search_result_done(&result);
+}
+END_TEST
+
+/* A histogram has a row for every bucket between its first and its last one. */
+START_TEST(test_histogram_gaps)
+{
+	struct search_result result =
+		run("trace.id: *0 | histogram 1m", (struct search_options){0});
+	uint64_t sum = 0;
+	size_t empty = 0;
+	for (size_t i = 0; i < result.group_count; i++) {
+		sum += result.groups[i].count;
+		empty += result.groups[i].count == 0;
+		if (i > 0)
+			ck_assert_int_eq(result.groups[i].bucket_us -
+						 result.groups[i - 1].bucket_us,
+					 60000000);
+	}
+	ck_assert_uint_eq(sum, result.report.matched);
+	ck_assert_uint_gt(empty, 0);
+	ck_assert_uint_gt(result.groups[0].count, 0);
+	ck_assert_uint_gt(result.groups[result.group_count - 1].count, 0);
+	search_result_done(&result);
+}
+END_TEST
+
 static bool stop(void *context)
 {
 	return --*(int *)context < 0;
@@ -567,6 +711,9 @@ int main(void)
 	tcase_add_test(tests, test_pages);
 	tcase_add_test(tests, test_counts);
 	tcase_add_test(tests, test_projection);
+	tcase_add_test(tests, test_no_foreign_rows);
+	tcase_add_test(tests, test_sorted_by_field);
+	tcase_add_test(tests, test_histogram_gaps);
 	tcase_add_test(tests, test_limits);
 	tcase_add_test(tests, test_explain);
 	suite_add_tcase(suite, tests);
