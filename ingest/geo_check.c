@@ -7,8 +7,11 @@
  * length and upper bits. A map is pairs of a string and a value. A tree node has two records: a
  * number below node_count is a node, equal is "nothing", above is an offset into the data.
  *
- * Nodes are visited once each (a bitmap), so a tree that runs in circles ends; that it cannot in a
- * look-up follows from the number of bits of an address. */
+ * Nodes are visited once each, so that a tree which runs in circles ends here too. It is refused:
+ * an address of 128 bits comes out of a circle wherever its last bit leaves it. Parts of the tree
+ * may be shared (the IPv4 addresses inside IPv6), so "visited before" alone is no circle: nodes are
+ * taken away once all that lead to them are gone, and in a circle none ever goes. A tree that leads
+ * to no data at all is refused as well: it would answer "nowhere" to everything for ever. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -203,10 +206,12 @@ struct tree {
 	const MMDB_s *database;
 	struct text data;
 	uint32_t node_count;
-	unsigned char *seen;    /* a bit per node */
+	uint32_t *leading;      /* to each node: records that lead to it and are not taken away */
 	unsigned char *checked; /* a bit per byte of the data section: a record that begins there */
 	uint32_t *stack;
 	size_t stack_size;
+	size_t reached; /* nodes, the root apart */
+	bool knows;     /* a record with data was reached */
 };
 
 static bool take_bit(unsigned char *bits, size_t at)
@@ -219,8 +224,10 @@ static bool take_bit(unsigned char *bits, size_t at)
 static bool check_tree_record(struct tree *tree, uint64_t record)
 {
 	if (record < tree->node_count) {
-		if (!take_bit(tree->seen, record))
+		if (tree->leading[record]++ == 0 && record != 0) {
 			tree->stack[tree->stack_size++] = (uint32_t)record;
+			tree->reached++;
+		}
 		return true;
 	}
 	if (record == tree->node_count)
@@ -230,7 +237,52 @@ static bool check_tree_record(struct tree *tree, uint64_t record)
 	if (offset < SEPARATOR || offset - SEPARATOR >= tree->data.size)
 		return false;
 	offset -= SEPARATOR;
+	tree->knows = true;
 	return take_bit(tree->checked, offset) || geo_check_record(tree->data, offset);
+}
+
+/* Every node that can be reached, and the records it leads to. */
+static bool check_nodes(struct tree *tree)
+{
+	bool sound = true;
+	tree->stack[tree->stack_size++] = 0;
+	while (sound && tree->stack_size > 0) {
+		MMDB_search_node_s node;
+		uint32_t at = tree->stack[--tree->stack_size];
+		sound = MMDB_read_node(tree->database, at, &node) == MMDB_SUCCESS &&
+			check_tree_record(tree, node.left_record) &&
+			check_tree_record(tree, node.right_record);
+		assert(tree->stack_size <= tree->node_count);
+	}
+	return sound;
+}
+
+static void take_away(struct tree *tree, uint64_t record)
+{
+	if (record >= tree->node_count)
+		return;
+	assert(tree->leading[record] > 0);
+	if (--tree->leading[record] == 0)
+		tree->stack[tree->stack_size++] = (uint32_t)record;
+}
+
+/* After check_nodes(), of a tree that it found sound. */
+static bool runs_in_a_circle(struct tree *tree)
+{
+	size_t taken = 0;
+	assert(tree->stack_size == 0);
+	if (tree->leading[0] > 0)
+		return true;
+	tree->stack[tree->stack_size++] = 0;
+	for (; tree->stack_size > 0; taken++) {
+		MMDB_search_node_s node;
+		if (MMDB_read_node(tree->database, tree->stack[--tree->stack_size], &node) !=
+		    MMDB_SUCCESS)
+			return true;
+		take_away(tree, node.left_record);
+		take_away(tree, node.right_record);
+	}
+	return taken < tree->reached + 1;
 }
 
 bool geo_check_tree(const MMDB_s *database, bool *ret_memory)
@@ -245,22 +297,13 @@ bool geo_check_tree(const MMDB_s *database, bool *ret_memory)
 	 * and ask for gigabytes here. */
 	if (nodes == 0 || nodes > (size_t)database->file_size / database->full_record_byte_size)
 		return false;
-	tree.seen = calloc(nodes / 8 + 1, 1);
+	tree.leading = calloc(nodes, sizeof *tree.leading);
 	tree.checked = calloc(tree.data.size / 8 + 1, 1);
 	tree.stack = calloc(nodes + 1, sizeof *tree.stack);
-	bool sound = tree.seen != NULL && tree.checked != NULL && tree.stack != NULL;
+	bool sound = tree.leading != NULL && tree.checked != NULL && tree.stack != NULL;
 	*ret_memory = sound;
-	if (sound)
-		sound = check_tree_record(&tree, 0);
-	while (sound && tree.stack_size > 0) {
-		MMDB_search_node_s node;
-		uint32_t at = tree.stack[--tree.stack_size];
-		sound = MMDB_read_node(database, at, &node) == MMDB_SUCCESS &&
-			check_tree_record(&tree, node.left_record) &&
-			check_tree_record(&tree, node.right_record);
-		assert(tree.stack_size <= nodes);
-	}
-	free(tree.seen);
+	sound = sound && check_nodes(&tree) && tree.knows && !runs_in_a_circle(&tree);
+	free(tree.leading);
 	free(tree.checked);
 	free(tree.stack);
 	return sound;
