@@ -181,6 +181,8 @@ static void put_engine(struct bytes *to, const struct runtime_status *status)
 		 (double)status->instances.missing},
 		{{"log_records_replayed_total", "counter", "Sequence numbers that came again."},
 		 (double)status->instances.replayed},
+		{{"log_records_copied_total", "counter", "Event ids that came again."},
+		 (double)status->instances.copies},
 		{{"log_instances_silent_total", "counter", "Instances that fell silent."},
 		 (double)status->instances.silences},
 #define ENRICH_COUNTER(member, doc) \

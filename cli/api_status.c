@@ -81,6 +81,8 @@ static void write_counters(struct json_writer *json, const struct runtime_status
 	json_write_count(json, "refused", status->instances.refused);
 	json_write_count(json, "folded_early", status->instances.folded_early);
 	json_write_count(json, "gaps_forgotten", status->instances.gaps_forgotten);
+	json_write_count(json, "copies", status->instances.copies);
+	json_write_count(json, "ids_forgotten", status->instances.ids_forgotten);
 	json_write_close(json, '}');
 	json_write_open(json, "enrichment", '{');
 #define ENRICH_COUNTER(member, doc) json_write_count(json, #member, status->enrich.member);

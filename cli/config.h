@@ -59,7 +59,7 @@ struct config {
 	const char *api_listen, *api_socket, *api_token_file;
 	const char *api_tls_certificate_file, *api_tls_key_file;
 	const char *bindings;
-	int64_t sequences, silent_us;
+	int64_t sequences, silent_us, replay_window_us;
 	struct config_list geoip, threat_lists, networks;
 	int64_t threat_ttl_us, enrichment_reload_us;
 	const char *privacy_key_file;

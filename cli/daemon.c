@@ -181,6 +181,7 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 		.enrich = {daemon->parts.bindings, daemon->wiring.desk, daemon->parts.privacy},
 		.track_instances = config->sequences != 0,
 		.silent_us = config->silent_us,
+		.replay_window_us = config->replay_window_us,
 		.clock = wall_clock_real(),
 		.worker_count = config->worker_count == 0 ? default_workers()
 							  : (unsigned)config->worker_count,

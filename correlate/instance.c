@@ -68,6 +68,8 @@ void instances_free(struct instances **instances)
 		return;
 	HASH_ITER (hh, (*instances)->table, one, next)
 		instance_drop(*instances, one);
+	seen_ids_free(&(*instances)->ids);
+	bytes_done(&(*instances)->copies);
 	free(*instances);
 	*instances = NULL;
 }
@@ -322,6 +324,8 @@ static void gaps_tell(struct instances *instances, struct tracked *instance, int
 enum status instances_see(struct instances *instances, const struct sighting *sighting)
 {
 	struct tracked *instance = NULL;
+	if (sighting->is_id)
+		return seen_ids_see(instances, sighting);
 	enum status status = tracked_of(instances, sighting, &instance);
 	if (status != OK || instance == NULL)
 		return status;
@@ -405,6 +409,7 @@ enum status instances_close(struct instances *instances, int64_t watermark_us, i
 	}
 	int64_t now_us = watermark_us == INT64_MAX ? newest_us(instances) : watermark_us;
 	tell_silence(instances, now_us, silent_us, tell, context);
+	seen_ids_close(instances, now_us, tell, context);
 	return OK;
 }
 

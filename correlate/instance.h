@@ -5,7 +5,8 @@
  * event behind. A producer's counter (event.sequence) tells all three: numbers that never come are
  * a gap, numbers that come again with their old times are a replay, and an instance of which
  * nothing comes while time goes on is silent. A counter that begins again with later times is a
- * restart, no replay.
+ * restart, no replay. Where there is no counter an event.id tells a replay: one of the same
+ * instance that comes again, with a time at most a window away, is a copy.
  *
  * Records are folded in the order of their times once the watermark has passed them, so neither
  * partitions nor threads nor epochs can change what is found. A gap is told when the watermark is
@@ -16,7 +17,9 @@
  * Limits: INSTANCES_MAX instances, the least recently seen silent one goes first, else a new one is
  * refused and counted; INSTANCE_SPANS_MAX runs of numbers wait for the watermark, more are folded
  * before it (counted); INSTANCE_GAPS_MAX gaps are remembered each, the oldest is forgotten first,
- * and numbers that come for it later count as replayed. */
+ * and numbers that come for it later count as replayed; INSTANCE_IDS_MAX event ids are remembered,
+ * the oldest is forgotten first (counted), INSTANCE_COPIES_MAX copies are told an epoch (all are
+ * counted). */
 #ifndef PICKET_CORRELATE_INSTANCE_H
 #define PICKET_CORRELATE_INSTANCE_H
 
@@ -29,6 +32,8 @@ enum {
 	INSTANCE_SPANS_MAX = 4096,
 	INSTANCE_GAPS_MAX = 64,
 	INSTANCE_NAME_MAX = 256,
+	INSTANCE_IDS_MAX = 262144,
+	INSTANCE_COPIES_MAX = 1024,
 	INSTANCE_USUAL_MIN = 20, /* events from which on its usual pause is known */
 };
 #define INSTANCE_SLACK_US ((int64_t)5 * 1000000)
@@ -42,6 +47,8 @@ struct sighting {
 	int64_t first_us, last_us;     /* the times, which do not go back when counted */
 	int64_t pause_us;              /* the longest between two of them */
 	uint64_t events;
+	bool is_id; /* only service, instance, first_us and this count: */
+	uint64_t id;
 };
 /* False when the event names no service. Views into the event. */
 bool sighting_of(const struct event *event, struct sighting *ret_sighting);
@@ -53,7 +60,8 @@ void sighting_encode(const struct sighting *sighting, struct bytes *to);
  */
 enum { SIGHTINGS_SLOTS = 256, SIGHTING_KEY_MAX = 2 * INSTANCE_NAME_MAX };
 struct sightings;
-enum status sightings_new(const struct hash_key *key, struct sightings **ret_sightings);
+/* ids: event ids too. */
+enum status sightings_new(const struct hash_key *key, bool ids, struct sightings **ret_sightings);
 void sightings_free(struct sightings **sightings);
 enum status sightings_see(struct sightings *sightings, const struct event *event,
 			  const struct record_sink *sink);
@@ -72,11 +80,11 @@ struct instance_report {
 	bool silent;
 };
 
-enum instance_finding { INSTANCE_GAP, INSTANCE_REPLAY, INSTANCE_SILENT };
+enum instance_finding { INSTANCE_GAP, INSTANCE_REPLAY, INSTANCE_COPY, INSTANCE_SILENT };
 
 struct instance_news {
 	enum instance_finding finding;
-	const struct instance_report *report;
+	const struct instance_report *report; /* of COPY: the names only */
 	int64_t time_us;    /* of the record beside it; SILENT: of the last event */
 	int64_t low, high;  /* GAP, REPLAY: the numbers */
 	bool whole_service; /* SILENT: no instance of the service is left */
@@ -89,6 +97,9 @@ struct instances;
 enum status instances_new(unsigned index, unsigned actor_count, struct instances **ret_instances);
 void instances_free(struct instances **instances);
 
+/* Remembers event ids from now on: before anything is fed. */
+enum status instances_watch_ids(struct instances *instances, int64_t window_us);
+
 enum status instances_see(struct instances *instances, const struct sighting *sighting);
 /* What struct sightings gathered in one epoch; ECORRUPT when it is none of that. */
 enum status instances_feed(struct instances *instances, struct text gathered, struct error *err);
@@ -98,6 +109,11 @@ enum status instances_checkpoint(const struct instances *instances, uint8_t virt
 				 struct bytes *to);
 enum status instances_restore(struct instances *instances, struct text checkpoint,
 			      struct error *err);
+/* The same for the event ids. */
+enum status instances_ids_checkpoint(const struct instances *instances, uint8_t virtual_partition,
+				     struct bytes *to);
+enum status instances_ids_restore(struct instances *instances, uint8_t virtual_partition,
+				  struct text checkpoint, struct error *err);
 /* Everything up to the watermark is folded; an instance of which nothing came for silent_us of
  * event time, and for twice its longest pause, is silent (silent_us <= 0: nobody is). */
 enum status instances_close(struct instances *instances, int64_t watermark_us, int64_t silent_us,
@@ -112,6 +128,7 @@ void instances_each(const struct instances *instances,
 struct instances_counters {
 	uint64_t refused, folded_early, gaps_forgotten;
 	uint64_t missing, replayed, restarts, silences; /* told since the start */
+	uint64_t copies, ids_forgotten; /* event ids that came again; that had to go */
 };
 struct instances_counters instances_counters(const struct instances *instances);
 

@@ -39,7 +39,16 @@ struct instances {
 	size_t count;
 	unsigned index, actor_count;
 	struct instances_counters counters;
+	struct seen_ids *ids; /* NULL: not watched */
+	struct bytes copies;  /* of this epoch: text service, text instance, signed time */
+	size_t copy_count;
 };
+
+/* instance_id.c */
+void seen_ids_free(struct seen_ids **ids);
+enum status seen_ids_see(struct instances *instances, const struct sighting *sighting);
+void seen_ids_close(struct instances *instances, int64_t watermark_us, instance_tell *tell,
+		    void *context);
 
 /* The instance of a sighting; *ret_tracked stays NULL when there is no room. */
 enum status tracked_of(struct instances *instances, const struct sighting *sighting,

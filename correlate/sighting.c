@@ -2,11 +2,12 @@
  *
  *   gathered     sequence of: u8 virtual partition, text service, text instance, u8 counted,
  *                varint events, signed first_us, varint last - first, varint pause_us,
- *                and when counted: varint low, varint high - low
- *   checkpoint   sequence of instances by name: a sighting of everything so far (not counted), u8
- *                silent and running, varint counted, missing, gaps, replayed, restarts, signed
- * base, highest, run_last_us; varint spans: low, high - low, first, last - first each; varint gaps:
- * low, high - low, time, u8 told each */
+ *                and when counted: varint low, varint high - low; an event's id instead is u8
+ * virtual partition, text service, text instance, u8 2, be64 id, signed time checkpoint   sequence
+ * of instances by name: a sighting of everything so far (not counted), u8 silent and running,
+ * varint counted, missing, gaps, replayed, restarts, signed base, highest, run_last_us; varint
+ * spans: low, high - low, first, last - first each; varint gaps: low, high - low, time, u8 told
+ * each */
 #include <assert.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -21,17 +22,20 @@ struct slot {
 
 struct sightings {
 	struct hash_key key;
+	bool ids;
 	struct slot slots[SIGHTINGS_SLOTS];
 };
 
 enum { SILENT = 1, RUNNING = 2 };
+enum { UNCOUNTED, COUNTED, AN_ID }; /* what a gathered one is */
 
-enum status sightings_new(const struct hash_key *key, struct sightings **ret_sightings)
+enum status sightings_new(const struct hash_key *key, bool ids, struct sightings **ret_sightings)
 {
 	struct sightings *sightings = calloc(1, sizeof *sightings);
 	if (sightings == NULL)
 		return ENOMEMORY;
 	sightings->key = *key;
+	sightings->ids = ids;
 	*ret_sightings = sightings;
 	return OK;
 }
@@ -66,7 +70,12 @@ void sighting_encode(const struct sighting *sighting, struct bytes *to)
 	bytes_put_u8(to, sighting->virtual_partition);
 	bytes_put_text(to, sighting->service);
 	bytes_put_text(to, sighting->instance);
-	bytes_put_u8(to, sighting->counted);
+	bytes_put_u8(to, sighting->is_id ? AN_ID : sighting->counted ? COUNTED : UNCOUNTED);
+	if (sighting->is_id) {
+		bytes_put_be64(to, sighting->id);
+		bytes_put_signed(to, sighting->first_us);
+		return;
+	}
 	bytes_put_varint(to, sighting->events);
 	bytes_put_signed(to, sighting->first_us);
 	bytes_put_varint(to, (uint64_t)sighting->last_us - (uint64_t)sighting->first_us);
@@ -92,16 +101,21 @@ static struct sighting sighting_decode(struct cursor *from)
 	struct sighting sighting = {.virtual_partition = cursor_u8(from)};
 	sighting.service = cursor_text(from);
 	sighting.instance = cursor_text(from);
-	sighting.counted = cursor_u8(from) != 0;
-	sighting.events = cursor_varint(from);
+	uint8_t kind = cursor_u8(from);
+	sighting.is_id = kind == AN_ID;
+	sighting.counted = kind == COUNTED;
+	sighting.id = sighting.is_id ? cursor_be64(from) : 0;
+	sighting.events = sighting.is_id ? 1 : cursor_varint(from);
 	sighting.first_us = cursor_signed(from);
-	sighting.last_us = above(from, sighting.first_us, cursor_varint(from));
-	sighting.pause_us = above(from, 0, cursor_varint(from));
+	if (!sighting.is_id) {
+		sighting.last_us = above(from, sighting.first_us, cursor_varint(from));
+		sighting.pause_us = above(from, 0, cursor_varint(from));
+	}
 	if (sighting.counted) {
 		sighting.low = above(from, 0, cursor_varint(from));
 		sighting.high = above(from, sighting.low, cursor_varint(from));
 	}
-	from->failed = from->failed || sighting.service.size > INSTANCE_NAME_MAX ||
+	from->failed = from->failed || kind > AN_ID || sighting.service.size > INSTANCE_NAME_MAX ||
 		       sighting.instance.size > INSTANCE_NAME_MAX || sighting.service.size == 0 ||
 		       sighting.events == 0 || sighting.high == INT64_MAX;
 	return sighting;
@@ -114,12 +128,33 @@ static enum status emit(const struct sighting *sighting, const struct record_sin
 	return bytes_status(to);
 }
 
+/* Hashes of ids are of one instance: another's equal id is another event. */
+static enum status emit_id(const struct sightings *sightings, const struct sighting *sighting,
+			   struct text id, const struct record_sink *sink)
+{
+	struct bytes whole cleanup(bytes_done) = {0};
+	struct sighting named = *sighting;
+	bytes_put_text(&whole, sighting->service);
+	bytes_put_text(&whole, sighting->instance);
+	bytes_put_text(&whole, id);
+	if (whole.failed)
+		return ENOMEMORY;
+	named.is_id = true;
+	named.id = record_value_hash(&sightings->key, bytes_text(&whole));
+	named.virtual_partition =
+		virtual_partition_of(&sightings->key, TEXT(""), sighting->service);
+	return emit(&named, sink);
+}
+
 enum status sightings_see(struct sightings *sightings, const struct event *event,
 			  const struct record_sink *sink)
 {
 	struct sighting sighting;
 	if (!sighting_of(event, &sighting))
 		return OK;
+	struct text id = sightings->ids ? event_text(event, FIELD_EVENT_ID) : (struct text){0};
+	if (id.size > 0 && emit_id(sightings, &sighting, id, sink) != OK)
+		return ENOMEMORY;
 	XXH64_hash_t hash = XXH3_64bits(sighting.service.data, sighting.service.size);
 	hash = XXH3_64bits_withSeed(sighting.instance.data, sighting.instance.size, hash);
 	struct slot *slot = &sightings->slots[hash % SIGHTINGS_SLOTS];
@@ -264,11 +299,12 @@ enum status instances_restore(struct instances *instances, struct text checkpoin
 	while (status == OK && cursor_left(&from) > 0) {
 		struct tracked *tracked = NULL;
 		struct sighting all = sighting_decode(&from);
-		if (!from.failed)
+		if (!from.failed && !all.is_id)
 			status = instances_see(instances, &all);
-		if (!from.failed && status == OK)
+		if (!from.failed && !all.is_id && status == OK)
 			status = tracked_of(instances, &all, &tracked);
-		if (from.failed || tracked == NULL || tracked->span_count + tracked->gap_count > 0)
+		if (from.failed || all.is_id || tracked == NULL ||
+		    tracked->span_count + tracked->gap_count > 0)
 			return status != OK ? status
 					    : error_set(err, ECORRUPT,
 							"the state of instances is damaged");

@@ -277,6 +277,8 @@ static void status_update(struct runtime *runtime, struct parcel *const *parcels
 		status->instances.refused += seen->refused;
 		status->instances.folded_early += seen->folded_early;
 		status->instances.gaps_forgotten += seen->gaps_forgotten;
+		status->instances.copies += seen->copies;
+		status->instances.ids_forgotten += seen->ids_forgotten;
 		status->alerts_opened += verdicts[i]->alerts_opened;
 		to->records += from->records;
 		to->unknown_state += from->unknown_state;

@@ -97,7 +97,8 @@ enum status detect_new(const struct detect_options *options, struct detect **ret
 	if (status == OK && options->keep_events)
 		status = cohort_counter_new(plan_hash_key(options->plan), &detect->cohorts, err);
 	if (status == OK && options->track_instances)
-		status = sightings_new(plan_hash_key(options->plan), &detect->sightings);
+		status = sightings_new(plan_hash_key(options->plan), options->track_ids,
+				       &detect->sightings);
 	if (status == OK)
 		*ret_detect = TAKE(detect);
 	return status;

@@ -30,6 +30,7 @@ struct detect_options {
 	unsigned actor_count;
 	int64_t lateness_us;
 	bool track_instances; /* gather sightings (correlate/instance.h) */
+	bool track_ids;       /* and event ids with them */
 	bool keep_events;     /* blocks, quarantine rows, counts for the gate; a scan has none */
 	bool only_match;      /* nobody asks for alerts: no match records, cohorts or watermark */
 };

@@ -32,6 +32,7 @@ static enum health_kind kind_of(const struct instance_news *news)
 	case INSTANCE_GAP:
 		return HEALTH_LOG_GAP;
 	case INSTANCE_REPLAY:
+	case INSTANCE_COPY:
 		return HEALTH_LOG_REPLAY;
 	case INSTANCE_SILENT:
 		break;
@@ -39,11 +40,25 @@ static enum health_kind kind_of(const struct instance_news *news)
 	return news->whole_service ? HEALTH_SERVICE_SILENT : HEALTH_LOG_SILENT;
 }
 
+static void put_copy(const struct instance_news *news, char *reason, size_t size)
+{
+	char time[32];
+	(void)time_print(news->time_us, time);
+	(void)snprintf(reason, size,
+		       "an event.id of %.*s that was seen before came again with the time %s: an "
+		       "agent that sends twice, or old records played again",
+		       TEXT_ARG(news->report->service), time);
+}
+
 static void put_reason(const struct instance_news *news, char *reason, size_t size)
 {
 	const struct instance_report *report = news->report;
 	long long low = (long long)news->low;
 	long long high = (long long)news->high;
+	if (news->finding == INSTANCE_COPY) {
+		put_copy(news, reason, size);
+		return;
+	}
 	switch (kind_of(news)) {
 	case HEALTH_LOG_GAP:
 		(void)snprintf(

@@ -85,14 +85,17 @@ enum status recover_positions(struct runtime *runtime, struct error *err)
 	return status != OK ? status : store_scan_status(scan, err);
 }
 
-static enum status restore_cell(struct shard *shard, char kind, struct text value,
-				struct error *err)
+static enum status restore_cell(struct shard *shard, char kind, uint8_t virtual_partition,
+				struct text value, struct error *err)
 {
 	if (kind == 'c')
 		return actor_restore(shard->actor, value, err);
 	if (kind == 'g')
 		return cohort_restore(shard->cohort, value, err);
-	return shard->instances == NULL ? OK : instances_restore(shard->instances, value, err);
+	if (shard->instances == NULL)
+		return OK;
+	return kind == 'n' ? instances_restore(shard->instances, value, err)
+			   : instances_ids_restore(shard->instances, virtual_partition, value, err);
 }
 
 static enum status restore_cells(struct runtime *runtime, struct error *err)
@@ -110,7 +113,8 @@ static enum status restore_cells(struct runtime *runtime, struct error *err)
 			if (status == ENOTFOUND)
 				continue;
 			if (status == OK && value.size > 0)
-				status = restore_cell(shard, *kind, bytes_text(&value), err);
+				status = restore_cell(shard, *kind, (uint8_t)i, bytes_text(&value),
+						      err);
 			if (status != OK)
 				return status;
 		}

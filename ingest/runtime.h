@@ -50,12 +50,13 @@ struct runtime_options {
 	struct enrich_options enrich; /* the desk is lent in any case */
 	struct wall_clock clock;
 	unsigned worker_count, actor_count;
-	unsigned epoch_ms;       /* 0 = 100 */
-	unsigned checkpoint_ms;  /* 0 = 10,000 */
-	int64_t lateness_us;     /* 0 = 10 s */
-	bool track_instances;    /* gaps, replays and silence of instances raise alerts */
-	int64_t silent_us;       /* an instance is silent after this; 0 = none is told */
-	const char *synced_path; /* small file beside the store: last synced epoch; NULL = none */
+	unsigned epoch_ms;        /* 0 = 100 */
+	unsigned checkpoint_ms;   /* 0 = 10,000 */
+	int64_t lateness_us;      /* 0 = 10 s */
+	bool track_instances;     /* gaps, replays and silence of instances raise alerts */
+	int64_t silent_us;        /* an instance is silent after this; 0 = none is told */
+	int64_t replay_window_us; /* an event.id that comes again within this is told; 0 = none */
+	const char *synced_path;  /* small file beside the store: last synced epoch; NULL = none */
 };
 
 enum runtime_state { RUNTIME_RUNNING, RUNTIME_FINISHED, RUNTIME_FAILED };

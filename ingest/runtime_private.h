@@ -138,7 +138,7 @@ struct shard {
 	struct instances *instances; /* NULL: not tracked */
 	uint64_t told[64];           /* recently announced (subject, hour) pairs of instances */
 	unsigned told_next;
-	uint64_t cell_hash[3][VIRTUAL_PARTITIONS]; /* of the last checkpoint: SHARD_CELL_KINDS */
+	uint64_t cell_hash[4][VIRTUAL_PARTITIONS]; /* of the last checkpoint: SHARD_CELL_KINDS */
 };
 
 struct committer {
@@ -196,8 +196,9 @@ void verdicts_put_registry(struct verdicts *to, char kind, const struct text *na
 /* The alerts of the epoch just closed, as rows and announcements. */
 void shard_put_alerts(struct shard *shard, struct verdicts *to);
 
-/* What a shard writes into a checkpoint, one row a kind: correlation, gate, instances. */
-#define SHARD_CELL_KINDS "cgn"
+/* What a shard writes into a checkpoint, one row a kind: correlation, gate, instances, event ids.
+ */
+#define SHARD_CELL_KINDS "cgne"
 
 void *shard_main(void *shard);
 void shard_done(struct shard *shard);

@@ -34,6 +34,8 @@ enum status shard_init(struct shard *shard, struct runtime *runtime, unsigned in
 		status = cohort_new(index, options->actor_count, &shard->cohort, err);
 	if (status == OK && options->track_instances)
 		status = instances_new(index, options->actor_count, &shard->instances);
+	if (status == OK && options->track_instances && options->replay_window_us > 0)
+		status = instances_watch_ids(shard->instances, options->replay_window_us);
 	return status;
 }
 
@@ -286,10 +288,13 @@ static enum status cell_bytes(struct shard *shard, unsigned kind, uint8_t virtua
 	case 'g':
 		return cohort_checkpoint(shard->cohort, virtual_partition, to);
 	default:
-		return shard->instances == NULL
-			       ? OK
-			       : instances_checkpoint(shard->instances, virtual_partition, to);
+		break;
 	}
+	if (shard->instances == NULL)
+		return OK;
+	return SHARD_CELL_KINDS[kind] == 'n'
+		       ? instances_checkpoint(shard->instances, virtual_partition, to)
+		       : instances_ids_checkpoint(shard->instances, virtual_partition, to);
 }
 
 /* The state of every virtual partition of this shard that changed since the last checkpoint. */

@@ -47,6 +47,7 @@ enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned
 		.lateness_us = options->lateness_us,
 		.keep_events = true,
 		.track_instances = options->track_instances,
+		.track_ids = options->replay_window_us > 0,
 	};
 	enum status status = detect_new(&detect, &worker->detect, err);
 	if (status == OK)

@@ -23,7 +23,7 @@ static void teardown(void)
 
 static void on_news(void *context, const struct instance_news *news)
 {
-	static const char *const words[] = {"gap", "replay", "silent"};
+	static const char *const words[] = {"gap", "replay", "copy", "silent"};
 	size_t size = strlen(told);
 	(void)context;
 	(void)snprintf(told + size, sizeof told - size, "%s%.*s/%.*s %s %lld-%lld",
@@ -270,7 +270,7 @@ START_TEST(gathering_and_checkpoints_change_nothing)
 	const struct record_sink sink = {boxes, 2};
 	struct arena *arena = arena_new(1 << 20);
 	struct error err = {0};
-	ck_assert_int_eq(sightings_new(&key, &sightings), OK);
+	ck_assert_int_eq(sightings_new(&key, false, &sightings), OK);
 	for (int64_t i = 1; i <= 1000; i++) {
 		const struct value name = {.type = VALUE_STRING, .text = TEXT("pay")};
 		struct value number = {.type = VALUE_INTEGER, .integer = i, .text = TEXT("n")};

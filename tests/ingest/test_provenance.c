@@ -217,6 +217,36 @@ START_TEST(a43_replayed_records_are_an_alert)
 }
 END_TEST
 
+static void put_ids(int from, int to)
+{
+	for (int i = from; i < to; i++)
+		put(i, "\"service.name\":\"pay\",\"host.name\":\"h1\",\"event.id\":\"id-%d\"}", i);
+}
+
+/* Without a counter: ids tell, through a restart, and only where they are asked for. */
+START_TEST(a43_replayed_ids_are_an_alert)
+{
+	struct runtime_options options = tracking;
+	put_ids(0, 100);
+	put_ids(20, 30);
+	struct runtime_status status = run_dealt(options, 3, message_count);
+	ck_assert_uint_eq(status.instances.copies, 0);
+	ck_assert_uint_eq(memory_alerts(store, "log.replay", reason, sizeof reason), 0);
+
+	store_free(&store);
+	store = memory_store();
+	options.replay_window_us = (int64_t)600 * 1000000;
+	options.worker_count = 2;
+	options.actor_count = 3;
+	status = run_dealt(options, 3, 100);
+	ck_assert_uint_eq(status.instances.copies, 0);
+	status = run_dealt(options, 3, message_count);
+	ck_assert_uint_eq(status.instances.copies, 10);
+	ck_assert_uint_eq(memory_alerts(store, "log.replay", reason, sizeof reason), 1);
+	ck_assert_ptr_nonnull(strstr(reason, "an event.id of pay that was seen before"));
+}
+END_TEST
+
 /* The first half, a restart, all of it: what was read is not read again, and nothing is forgotten.
  */
 START_TEST(a42_a_gap_over_a_restart)
@@ -278,6 +308,7 @@ int main(void)
 	tcase_add_test(tests, a_secret_is_an_alert_and_is_not_stored);
 	tcase_add_test(tests, a42_deleted_records_are_an_alert);
 	tcase_add_test(tests, a43_replayed_records_are_an_alert);
+	tcase_add_test(tests, a43_replayed_ids_are_an_alert);
 	tcase_add_test(tests, a42_a_gap_over_a_restart);
 	tcase_add_test(tests, a41_silence_is_an_alert);
 	tcase_add_test(tests, nothing_is_tracked_unless_asked_for);
