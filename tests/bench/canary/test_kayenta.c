@@ -1,6 +1,7 @@
-/* Kayenta's judge against its own published vectors (ClassifierSuite, StatisticSuite and
- * MannWhitneySuite of spinnaker/spinnaker, folder kayenta) and against what its users printed in
- * spinnaker/spinnaker issues 6278 and 5622 and spinnaker/kayenta issues 426 and 780. */
+/* Kayenta's judge against 27 cases of its ClassifierSuite and two of its StatisticSuite
+ * (spinnaker/spinnaker, folder kayenta), against what its users printed in spinnaker/spinnaker
+ * issues 6278 (also spinnaker/kayenta 780) and 5622 and in spinnaker/kayenta issue 426, and its
+ * interval against an enumeration of all shifts. */
 #include "tests/bench/canary/kayenta.h"
 
 #include <check.h>
