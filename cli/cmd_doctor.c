@@ -80,6 +80,7 @@ static void visit_done(struct visit *visit)
 		ruleset_free(&visit->ruleset);
 	for (size_t i = 0; i < visit->stream_count; i++)
 		free(visit->topics[i]);
+	wiring_done(&visit->wiring);
 	arena_free(&visit->arena);
 	arena_free(&visit->config_arena);
 }

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # picket from end to end, on librdkafka's mock cluster (real protocol, not a Kafka) and on files.
 #
-#   tests/e2e/mock.sh [PART...]     parts: demo kill wal input faults disk store scan reload api alerting controllers nezha install drills; all
+#   tests/e2e/mock.sh [PART...]     parts: demo kill wal input faults disk store scan reload api
+#                                   alerting controllers nezha custody lists bomb loop doctor install
+#                                   drills; all
 #
 # PICKET_BUILD is the folder with the programs (build/release). E2E_KEEP=1 keeps the files,
 # E2E_SEED=N repeats the moments of the SIGKILLs.
@@ -14,10 +16,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/mock_scan.sh"
 . "$here/mock_reload.sh"
 . "$here/mock_alerting.sh"
+. "$here/mock_provenance.sh"
 . "$here/mock_drills.sh"
 . "$here/mock_store.sh"
 
-all_parts=(scan reload faults disk store api alerting controllers drills install input wal kill demo)
+all_parts=(scan reload faults disk store api alerting controllers custody lists bomb loop doctor
+	drills install input wal kill demo)
 
 part_demo() {
 	section "the demo, played in 20 s"

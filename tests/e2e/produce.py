@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends records to a Kafka broker, byte for byte, with librdkafka through ctypes.
 
-    produce.py BROKER [--rate PER_SECOND] < LINES
+    produce.py BROKER [--rate PER_SECOND] [--codec NAME] < LINES
 
 Why not kcat: records here may be empty, absent, binary or 10 MB large, and each goes to the
 partition its line names. Only Python's standard library is needed. A line is a JSON object:
@@ -41,7 +41,7 @@ DELIVERY = ctypes.CFUNCTYPE(
 
 
 class Producer:
-    def __init__(self, broker):
+    def __init__(self, broker, codec):
         name = ctypes.util.find_library("rdkafka") or "librdkafka.so.1"
         self.library = ctypes.CDLL(name)
         for function in ("conf_new", "new", "topic_new"):
@@ -53,6 +53,7 @@ class Producer:
         for key, value in {
             "bootstrap.servers": broker,
             "linger.ms": "5",
+            "compression.codec": codec,
             "message.max.bytes": str(MESSAGE_MAX_BYTES),
             "message.timeout.ms": "20000",
             "log_level": "0",
@@ -111,10 +112,11 @@ def value_of(record):
 
 
 def main(arguments):
-    if len(arguments) not in (1, 3) or (len(arguments) == 3 and arguments[1] != "--rate"):
+    options = dict(zip(arguments[1::2], arguments[2::2]))
+    if len(arguments) % 2 == 0 or not options.keys() <= {"--rate", "--codec"}:
         raise SystemExit(__doc__)
-    rate = float(arguments[2]) if len(arguments) == 3 else 0
-    producer = Producer(arguments[0])
+    rate = float(options.get("--rate", 0))
+    producer = Producer(arguments[0], options.get("--codec", "none"))
     started = time.monotonic()
     count = 0
     for count, line in enumerate(sys.stdin, 1):
