@@ -5,18 +5,18 @@
  * writes.
  *
  *   private key   -----BEGIN ... PRIVATE KEY ... to its END line, or to the end of the text
- *   JWT           eyJ ("{"" in base64), three parts of base64url; a fourth and fifth (JWE) belong
- * to it bearer, basic the scheme's word, blanks, then token68 (RFC 7235); at least one digit or
- * upper case letter, so that "bearer authentication" is a sentence prefix        PREFIX rows: the
- * vendor made it easy credential    key, separator, value in a text: password=x, "password": "x",
- * password: x card          13 to 19 digits in one run or in the usual groups, Luhn's checksum, the
- * first digits of a card issuer, and a context: groups, or a word such as "card" in the name or
- * just before. One number in ten passes Luhn, so the context is what decides. */
+ *   JWT           eyJ ("{" and a quote in base64), three parts of base64url; five for JWE
+ *   bearer, basic the scheme's word, blanks, then token68 (RFC 7235) with a digit or an upper case
+ *                 letter, so that "bearer authentication" is a sentence
+ *   prefix        PREFIX rows of secret.def: the vendor made it easy
+ *   credential    key, separator, value in a text: password=x, "password": "x", password: x
+ *   card          secret_card.c */
 #include "ingest/secret.h"
 
 #include <assert.h>
 #include <stdint.h>
-#include <strings.h>
+
+#include "ingest/secret_private.h"
 
 enum {
 	NAMED_LEAST = 4,
@@ -25,9 +25,6 @@ enum {
 	BASIC_LEAST = 8,
 	JWT_PART_LEAST = 8,
 	PEM_HEADER_MAX = 64,
-	CARD_LEAST = 13,
-	CARD_MOST = 19,
-	CARD_CONTEXT = 40, /* bytes before the number that may hold its context */
 };
 
 static const struct {
@@ -59,19 +56,9 @@ const char *secret_name(enum secret_kind kind)
 	return words[kind];
 }
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool is_word(char c)
-{
-	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 static bool is_of(char c, const char *others)
 {
-	return is_word(c) || (c != '\0' && c != 'w' && strchr(others, c) != NULL);
+	return secret_is_word(c) || (c != '\0' && c != 'w' && strchr(others, c) != NULL);
 }
 
 static size_t run_end(struct text t, size_t at, const char *others)
@@ -84,12 +71,6 @@ static size_t run_end(struct text t, size_t at, const char *others)
 static bool starts(struct text t, size_t at, const char *word)
 {
 	return text_starts(text_cut(t, at), text_of(word));
-}
-
-static bool starts_caseless(struct text t, size_t at, const char *word)
-{
-	size_t size = strlen(word);
-	return t.size - at >= size && strncasecmp(t.data + at, word, size) == 0;
 }
 
 static bool find_private_key(struct text t, size_t at, struct secret_span *ret_span)
@@ -133,15 +114,15 @@ static bool find_jwt(struct text t, size_t at, struct secret_span *ret_span)
 static bool looks_random(struct text t, size_t at, size_t end)
 {
 	for (size_t i = at; i < end; i++)
-		if (is_digit(t.data[i]) || (t.data[i] >= 'A' && t.data[i] <= 'Z'))
+		if (secret_is_digit(t.data[i]) || (t.data[i] >= 'A' && t.data[i] <= 'Z'))
 			return true;
 	return false;
 }
 
 static bool find_scheme(struct text t, size_t at, struct secret_span *ret_span)
 {
-	bool basic = starts_caseless(t, at, "basic");
-	if (!basic && !starts_caseless(t, at, "bearer"))
+	bool basic = secret_starts(t, at, "basic");
+	if (!basic && !secret_starts(t, at, "bearer"))
 		return false;
 	size_t begin = at + (basic ? 5 : 6);
 	size_t gap = begin;
@@ -269,7 +250,7 @@ static bool is_placeholder(struct text t)
 	static const char *const words[] = {"HIDDEN", "REDACTED", "[",     "<",  "null",
 					    "none",   "true",     "false", "${", "{{"};
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		if (starts_caseless(t, 0, words[i]))
+		if (secret_starts(t, 0, words[i]))
 			return true;
 	for (size_t i = 1; i < t.size; i++)
 		if (t.data[i] != t.data[0])
@@ -320,100 +301,9 @@ static size_t value_end(struct text t, size_t at, char quote)
 static bool has_digit_or_sign(struct text t)
 {
 	for (size_t i = 0; i < t.size; i++)
-		if (!is_word(t.data[i]) || is_digit(t.data[i]))
+		if (!secret_is_word(t.data[i]) || secret_is_digit(t.data[i]))
 			return true;
 	return false;
-}
-
-/* Issuers' ranges: Visa, Mastercard, American Express, Diners, Discover, JCB. */
-static bool is_issuer(const char *digits, size_t count)
-{
-	unsigned head = 0;
-	for (int i = 0; i < 4; i++)
-		head = head * 10 + (unsigned)(digits[i] - '0');
-	if (digits[0] == '4')
-		return count == 13 || count == 16 || count == 19;
-	if ((head >= 5100 && head <= 5599) || (head >= 2221 && head <= 2720))
-		return count == 16;
-	if (head / 100 == 34 || head / 100 == 37)
-		return count == 15;
-	if ((head >= 3000 && head <= 3059) || head / 100 == 36 || head / 100 == 38)
-		return count == 14;
-	if (head == 6011 || (head >= 6440 && head <= 6599) || (head >= 3528 && head <= 3589))
-		return count >= 16;
-	return false;
-}
-
-static bool luhn(const char *digits, size_t count)
-{
-	unsigned sum = 0;
-	for (size_t i = 0; i < count; i++) {
-		unsigned digit = (unsigned)(digits[count - 1 - i] - '0');
-		if (i % 2 == 1)
-			digit = digit * 2 > 9 ? digit * 2 - 9 : digit * 2;
-		sum += digit;
-	}
-	return sum % 10 == 0;
-}
-
-static bool has_card_word(struct text t)
-{
-	static const char *const words[] = {"card", "pan",    "credit",     "debit", "visa",
-					    "amex", "cc_num", "mastercard", "ccn"};
-	for (size_t at = 0; at < t.size; at++)
-		for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-			if (starts_caseless(t, at, words[i]))
-				return true;
-	return false;
-}
-
-/* The digits of a number that begins at `at`, with single blanks or dashes between groups. */
-static size_t card_digits(struct text t, size_t at, char digits[static CARD_MOST + 1],
-			  size_t *ret_end, bool *ret_grouped)
-{
-	size_t count = 0;
-	size_t group = 0;
-	char separator = '\0';
-	bool grouped = false;
-	bool even = true; /* groups of four, but for the last; American Express: 4, 6, 5 */
-	size_t i = at;
-	for (; i < t.size && count <= CARD_MOST; i++) {
-		char c = t.data[i];
-		if (is_digit(c)) {
-			digits[count++] = c;
-			group++;
-			*ret_end = i + 1;
-			continue;
-		}
-		bool joins = (c == ' ' || c == '-') && (separator == '\0' || c == separator) &&
-			     i + 1 < t.size && is_digit(t.data[i + 1]) && group >= 4;
-		if (!joins)
-			break;
-		even = even && (group == 4 || (count == 10 && group == 6));
-		separator = c;
-		grouped = true;
-		group = 0;
-	}
-	*ret_grouped = grouped && even;
-	return count;
-}
-
-static bool find_card(struct text name, struct text t, size_t at, struct secret_span *ret_span)
-{
-	char digits[CARD_MOST + 1];
-	size_t end = at;
-	bool grouped = false;
-	size_t count = card_digits(t, at, digits, &end, &grouped);
-	bool bounded = end == t.size || !is_word(t.data[end]);
-	if (count < CARD_LEAST || count > CARD_MOST || !bounded || !is_issuer(digits, count) ||
-	    !luhn(digits, count))
-		return false;
-	size_t before = at < CARD_CONTEXT ? at : CARD_CONTEXT;
-	if (!grouped && !has_card_word(name) &&
-	    !has_card_word((struct text){t.data + at - before, before}))
-		return false;
-	*ret_span = (struct secret_span){at, end, SECRET_PAN};
-	return true;
 }
 
 /* What begins with the word at `at`. */
@@ -422,13 +312,13 @@ static bool find_at(struct text name, struct text t, size_t at, struct secret_sp
 	char c = t.data[at];
 	if (c == '-')
 		return find_private_key(t, at, ret_span);
-	if (is_digit(c))
-		return find_card(name, t, at, ret_span);
+	if (secret_is_digit(c))
+		return secret_find_card(name, t, at, ret_span);
 	if (c == 'e' && find_jwt(t, at, ret_span))
 		return true;
 	if ((c == 'b' || c == 'B') && find_scheme(t, at, ret_span))
 		return true;
-	return is_word(c) && find_prefixed(t, at, ret_span);
+	return secret_is_word(c) && find_prefixed(t, at, ret_span);
 }
 
 /* A key in a text and its value: at is where the key's word begins, `end` behind it. */
@@ -470,7 +360,7 @@ bool secret_find(struct text name, struct text value, size_t from, struct secret
 	bool inside = false; /* of a word: letters, digits, '_' and '-' */
 	for (size_t at = from; at < value.size; at++) {
 		char c = value.data[at];
-		bool word = is_word(c);
+		bool word = secret_is_word(c);
 		if (c == '\\') { /* JSON inside a text: \n and \u0022 are no letters of a word */
 			at = escape_end(value, at);
 			inside = false;
@@ -484,30 +374,6 @@ bool secret_find(struct text name, struct text value, size_t from, struct secret
 				return true;
 		}
 		inside = word || c == '_' || (c == '-' && inside);
-	}
-	return false;
-}
-
-bool secret_may_be_card(struct text value)
-{
-	/* A card number has 13 characters at least, all of them digits, blanks or dashes. */
-	for (size_t at = CARD_LEAST - 1; at < value.size; at += CARD_LEAST) {
-		size_t begin = at;
-		size_t digits = 0;
-		char c = value.data[at];
-		if (!is_digit(c) && c != ' ' && c != '-')
-			continue;
-		while (begin > 0 && at - begin < CARD_LEAST &&
-		       (is_digit(value.data[begin - 1]) || value.data[begin - 1] == ' ' ||
-			value.data[begin - 1] == '-'))
-			begin--;
-		size_t end = begin;
-		while (end < value.size && end - begin < 3 * CARD_LEAST &&
-		       (is_digit(value.data[end]) || value.data[end] == ' ' ||
-			value.data[end] == '-'))
-			digits += is_digit(value.data[end++]);
-		if (digits >= CARD_LEAST)
-			return true;
 	}
 	return false;
 }
