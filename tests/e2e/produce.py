@@ -41,7 +41,7 @@ DELIVERY = ctypes.CFUNCTYPE(
 
 
 class Producer:
-    def __init__(self, broker, codec):
+    def __init__(self, broker, codec="none"):
         name = ctypes.util.find_library("rdkafka") or "librdkafka.so.1"
         self.library = ctypes.CDLL(name)
         for function in ("conf_new", "new", "topic_new"):
