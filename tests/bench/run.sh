@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|formats|correlate|canary|hostile], or
+# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|formats|correlate|canary|gate|hostile], or
 # ./dev bench rules [FOLDER] (tests/bench/rules.sh): without a name the first three. Figures are CPU
 # seconds of the whole process (user + system) and the peak of its memory;
 # the machine and the versions stand above them. What is worth keeping goes to RESULTS.md by hand.
@@ -112,9 +112,11 @@ build_programs() { cmake --build --preset release --target bench_programs >/dev/
 bench_decode() { build_programs && "$bin/bench_decode"; }
 bench_formats() { build_programs && "$bin/bench_formats"; }
 bench_correlate() { build_programs && "$bin/bench_correlate"; }
+bench_gate() { build_programs && "$bin/bench_gate"; }
 
 # The judges of canaries against each other: PICKET_BENCH_RUNS canaries a cell, PICKET_BENCH_CELLS
-# part of the cells' names (named ones: null, pass, worse; or grid). CSV and plot stay in build/.
+# part of the cells' names (named ones: null, pass, worse; or grid); all of them with 400 take ten
+# minutes of CPU. CSV and plot stay in build/.
 bench_canary() {
 	build_programs || return
 	local csv=build/canary.csv
