@@ -70,6 +70,11 @@ static void write_counters(struct json_writer *json, const struct runtime_status
 	json_write_count(json, "cells", status->actors.cells);
 	json_write_count(json, "cells_refused", status->actors.cells_refused);
 	json_write_count(json, "cell_bytes", status->actors.cell_bytes);
+	json_write_count(json, "cells_packed", status->actors.cells_packed);
+	json_write_count(json, "cells_spilled", status->actors.cells_spilled);
+	json_write_count(json, "spills", status->actors.spills);
+	json_write_count(json, "spill_reads", status->actors.spill_reads);
+	json_write_count(json, "spill_failures", status->actors.spill_failures);
 	json_write_count(json, "group_field_missing", status->routes.group_field_missing);
 	json_write_count(json, "group_values_cut", status->routes.group_values_cut);
 	json_write_close(json, '}');

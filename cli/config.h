@@ -41,6 +41,7 @@ struct config {
 	const char *file; /* where it came from */
 	const char *data_dir;
 	int64_t memory_bytes;
+	int64_t correlation_bytes, groups_max;
 	const char *kafka_servers, *kafka_group, *kafka_start;
 	struct config_list kafka_topics;
 	int64_t kafka_stalled_us;

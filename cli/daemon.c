@@ -189,6 +189,8 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 		.epoch_ms = (unsigned)(config->epoch_us / 1000),
 		.checkpoint_ms = (unsigned)(config->checkpoint_us / 1000),
 		.lateness_us = config->lateness_us,
+		.groups_max = (size_t)config->groups_max,
+		.correlation_bytes = (size_t)config->correlation_bytes,
 		.synced_path = synced.data,
 	};
 	daemon->parts = (struct generation_parts){0}; /* the runtime's now */

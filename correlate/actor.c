@@ -20,6 +20,11 @@ enum status actor_new(const struct actor_options *options, struct actor **ret_ac
 	actor->share = (cells_max + VIRTUAL_PARTITIONS - 1) / VIRTUAL_PARTITIONS;
 	actor->watermark_us = INT64_MIN;
 	deadlines_init(&actor->deadlines);
+	actor->memory_max = actor->relief_at = options->memory_max;
+	actor->spill = options->spill;
+	actor->refusals = calloc(ACTOR_REFUSALS_MAX, sizeof *actor->refusals);
+	if (actor->refusals == NULL)
+		return error_set(err, ENOMEMORY, "no memory for an actor");
 	*ret_actor = TAKE(actor);
 	return OK;
 }
@@ -65,6 +70,8 @@ void actor_free(struct actor **actor)
 		timers_done(&freed->gates[i]);
 	window_news_done(&freed->news);
 	arena_free(&freed->arena);
+	bytes_done(&freed->thawing);
+	free(freed->refusals);
 	free(freed->changes);
 	free(freed->touched);
 	free(freed->fed);
@@ -87,7 +94,8 @@ static enum status fed_push(struct actor *actor, const struct match_record *reco
 
 enum status actor_feed(struct actor *actor, struct text records, struct error *err)
 {
-	changes_clear(actor);
+	if (actor->rounds == 0)
+		changes_clear(actor);
 	if (records.size == 0)
 		return OK;
 	struct chunk *chunk = malloc(sizeof *chunk + records.size);
@@ -114,15 +122,29 @@ enum status actor_feed(struct actor *actor, struct text records, struct error *e
 	return OK;
 }
 
+enum status actor_failed(const struct actor *actor, enum status status, const char *missing_for,
+			 struct error *err)
+{
+	if (status == ENOMEMORY || actor->problem.text[0] == '\0')
+		return error_set(err, status, "no memory %s", missing_for);
+	return error_set(err, status, "%s", actor->problem.text);
+}
+
 enum status actor_round(struct actor *actor, uint64_t epoch, int64_t watermark_us,
 			const struct record_sink *exchange, struct error *err)
 {
-	if (actor->fed_count > 0 && fold_fed(actor, epoch, exchange) != OK)
-		return error_set(err, ENOMEMORY, "no memory to correlate");
+	if (actor->rounds == 0) { /* nobody looks at what the epoch before changed any more */
+		changes_clear(actor);
+		tiers_relieve(actor);
+	}
+	enum status status = actor->fed_count > 0 ? fold_fed(actor, epoch, exchange) : OK;
+	if (status != OK)
+		return actor_failed(actor, status, "to correlate", err);
 	actor->rounds++;
 	assert(actor->rounds <= RULES_CHAIN_DEPTH_MAX);
-	if (gates_open(actor, actor->rounds, epoch, watermark_us, exchange) != OK)
-		return error_set(err, ENOMEMORY, "no memory to decide what has passed");
+	status = gates_open(actor, actor->rounds, epoch, watermark_us, exchange);
+	if (status != OK)
+		return actor_failed(actor, status, "to decide what has passed", err);
 	window_news_clear(&actor->news);
 	chunks_free(actor);
 	return OK;
@@ -131,4 +153,10 @@ enum status actor_round(struct actor *actor, uint64_t epoch, int64_t watermark_u
 struct actor_counters actor_counters(const struct actor *actor)
 {
 	return actor->counters;
+}
+
+const struct refusal *actor_refusals(const struct actor *actor, size_t *ret_count)
+{
+	*ret_count = actor->refusal_count;
+	return actor->refusals;
 }

@@ -11,16 +11,19 @@
  * Invariant: state is keyed by virtual partition (record.h), so the number of actors may change
  * between two starts: each restores the partitions that are its own (partition % count == index).
  * Owner: one thread. No clock, lock, log, I/O or randomness.
- * Limits: ACTOR_CELLS_MAX cells per unit and tenant, in equal shares per virtual partition, so that
- * the answer does not depend on the number of actors even then; a new group beyond the share is
- * refused, counted and marks the tenant's next alert of that rule in that partition DEGRADED; never
- * another tenant's cell. */
+ * Limits, in the order in which they are reached:
+ *   memory_max bytes of cells: the coldest are packed, then spilled (tiers.c); no answer changes.
+ *   cells_max groups per unit and tenant, in equal shares per virtual partition, so that the answer
+ *   does not depend on the number of actors even then; a new group beyond the share is refused,
+ *   counted, told (actor_refusals()), and marks the tenant's next alert of that rule in that
+ *   partition DEGRADED; never another tenant's cell. */
 #ifndef PICKET_CORRELATE_ACTOR_H
 #define PICKET_CORRELATE_ACTOR_H
 
 #include "correlate/alert.h"
+#include "correlate/spill.h"
 
-enum { ACTOR_CELLS_MAX = 1000000 };
+enum { ACTOR_CELLS_MAX = 1000000, ACTOR_REFUSALS_MAX = 64 };
 
 struct actor;
 
@@ -28,7 +31,9 @@ struct actor_options {
 	const struct plan *plan; /* lent, must outlive the actor */
 	unsigned index;          /* which of actor_count this is */
 	unsigned actor_count;
-	size_t cells_max; /* 0 = ACTOR_CELLS_MAX */
+	size_t cells_max;          /* 0 = ACTOR_CELLS_MAX */
+	size_t memory_max;         /* bytes of cells, 0 = as many as there are */
+	const struct spill *spill; /* NULL: nowhere; lent, must outlive the actor */
 };
 
 struct actor_counters {
@@ -39,6 +44,11 @@ struct actor_counters {
 	uint64_t cells;         /* live now */
 	uint64_t cells_refused; /* new groups over the limit */
 	uint64_t cell_bytes;    /* memory of the cells, about */
+	uint64_t cells_packed;  /* live now, as bytes in memory */
+	uint64_t cells_spilled; /* live now, with whoever holds what was spilled */
+	uint64_t spills;        /* cells stored there so far */
+	uint64_t spill_reads;   /* cells that were needed again */
+	uint64_t spill_failures;
 };
 
 enum status actor_new(const struct actor_options *options, struct actor **ret_actor,
@@ -64,7 +74,14 @@ enum status actor_close(struct actor *actor, uint64_t epoch, int64_t watermark_u
 enum status actor_retire(struct actor *actor, const struct plan *next, struct error *err);
 
 /* The ids of all alerts that are open, ALERT_ID_SIZE bytes each, in no order. */
-void actor_list_open(const struct actor *actor, struct bytes *to);
+enum status actor_list_open(struct actor *actor, struct bytes *to, struct error *err);
+
+/* Who had a first group refused in the epoch just closed; valid until the next actor_feed(). */
+struct refusal {
+	const struct unit *unit;
+	struct text tenant;
+};
+const struct refusal *actor_refusals(const struct actor *actor, size_t *ret_count);
 
 /* Alerts that changed in the epoch just closed, each once, sorted by id; valid until the next
  * actor_feed(). `announce` tells which of them got a new revision (one outbox row each). */

@@ -9,6 +9,8 @@
 #ifndef PICKET_CORRELATE_ACTOR_PRIVATE_H
 #define PICKET_CORRELATE_ACTOR_PRIVATE_H
 
+#include <assert.h>
+
 #include "correlate/actor.h"
 #include "correlate/cells.h"
 #include "correlate/deadlines.h"
@@ -26,7 +28,16 @@ struct quota {
 	uint64_t cells;
 	uint8_t virtual_partition;
 	bool refused;       /* a group was refused since the last alert that said so */
+	bool told;          /* stands in actor->refusals, or did while it was full */
 	struct text tenant; /* behind the struct */
+};
+
+/* Where a cell's memory is (tiers.c). */
+enum cell_tier { TIER_LIVE, TIER_PACKED, TIER_SPILLED };
+
+struct packed {
+	uint32_t size;
+	unsigned char bytes[];
 };
 
 /* One group of one unit. A cell is small, because there are millions and each record finds another
@@ -36,15 +47,18 @@ struct cell {
 	const struct unit *unit;
 	struct quota *quota; /* NULL: buried, and only here because deadlines point to it */
 	union {
-		struct window window; /* of a unit that counts events */
-		struct trail *trail;  /* of a unit with a condition over values: cell_trail() */
-		struct gated *gated;  /* of a gated unit: cell_gated() */
+		struct window window;  /* of a unit that counts events */
+		struct trail *trail;   /* of a unit with a condition over values: cell_trail() */
+		struct gated *gated;   /* of a gated unit: cell_gated() */
+		struct packed *packed; /* TIER_PACKED, episodes included */
 	};
 	struct episodes episodes;
 	int64_t due_us;     /* its earliest deadline, INT64_MAX without one */
 	uint32_t deadlines; /* how many point to it */
 	uint32_t bytes;     /* as counted in cell_bytes */
 	uint32_t group_size;
+	uint8_t tier;
+	bool used;    /* since the sweep came by */
 	bool touched; /* stands in actor->touched */
 	char group[]; /* a sequence of texts, cell_group() */
 };
@@ -93,18 +107,29 @@ struct actor {
 	struct alert_change *changes;
 	size_t change_count;
 	size_t change_capacity;
-	struct arena *arena; /* what the changes point to */
+	struct refusal *refusals;
+	size_t refusal_count;
+	size_t memory_max;
+	size_t relief_at; /* bytes of cells at which the sweep goes on */
+	const struct spill *spill;
+	unsigned hand_partition; /* where the sweep stands */
+	size_t hand_slot;
+	struct bytes thawing; /* what was fetched of a spilled cell */
+	struct error problem; /* why the last thing failed, when it was not for memory */
+	struct arena *arena;  /* what the changes point to */
 	struct episode *episode_graves;
 	struct actor_counters counters;
 };
 
 static inline struct trail *cell_trail(const struct cell *cell)
 {
+	assert(cell->tier == TIER_LIVE);
 	return cell->unit->judged == JUDGED_TRAIL ? cell->trail : NULL;
 }
 
 static inline struct gated *cell_gated(const struct cell *cell)
 {
+	assert(cell->tier == TIER_LIVE);
 	return cell->unit->gated ? cell->gated : NULL;
 }
 
@@ -126,6 +151,19 @@ static inline struct text cell_group(const struct cell *cell)
 
 struct window_shape unit_shape(const struct unit *unit);
 struct trail_shape unit_trail_shape(const struct unit *unit);
+
+/* tiers.c: all that a cell remembers is in memory and may be used. */
+enum status cell_thaw(struct actor *actor, struct cell *cell);
+void cell_pack(struct actor *actor, struct cell *cell);
+/* Packs and spills cold cells when there are too many bytes of them; between epochs, when no change
+ * points to what they remember. */
+void tiers_relieve(struct actor *actor);
+
+/* checkpoint.c: what the cell remembers, in whatever tier. */
+enum status cell_memory_encode(const struct actor *actor, const struct cell *cell,
+			       struct bytes *to);
+/* Into a new cell. ECORRUPT: the cell may only be freed. */
+enum status cell_memory_decode(struct cursor *from, struct cell *cell);
 
 /* One more event of the cell's group. ECORRUPT: the record does not carry what the unit judges. */
 enum status cell_remember(struct actor *actor, struct cell *cell, const struct match_record *record,
@@ -150,6 +188,8 @@ enum status fold_fed(struct actor *actor, uint64_t epoch, const struct record_si
 /* A cell for a group that has none, counted in the quota but not checked against the share. */
 enum status cell_new(struct actor *actor, const struct unit *unit, struct quota *quota,
 		     const struct match_record *record, struct cell **ret_cell);
+enum status cell_memory_new(struct cell *cell); /* empty, of the kind the unit needs */
+void cell_memory_free(struct cell *cell);
 void cell_free(struct cell **cell);
 /* Counts anew how much memory the cell takes, about. */
 void cell_weigh(struct actor *actor, struct cell *cell);
@@ -165,6 +205,10 @@ int64_t cell_episode_end(const struct cell *cell, const struct episode *episode)
 enum status cell_schedule(struct actor *actor, struct cell *cell);
 /* Out of the quota and the tables; freed when no deadline points to it any more. */
 void cell_bury(struct actor *actor, struct cell *cell);
+
+/* Says what went wrong: memory that was missing for something, or the problem that was noted. */
+enum status actor_failed(const struct actor *actor, enum status status, const char *missing_for,
+			 struct error *err);
 
 /* Frees what the last changes pointed to. */
 void changes_clear(struct actor *actor);

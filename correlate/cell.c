@@ -5,6 +5,9 @@
 #include "correlate/actor_private.h"
 #include "correlate/values_private.h"
 
+/* Of a cell's slot in the table, its deadline, and what the allocator adds. */
+enum { CELL_PLACE_BYTES = 96 };
+
 struct window_shape unit_shape(const struct unit *unit)
 {
 	return (struct window_shape){.at_least = unit->at_least,
@@ -165,6 +168,34 @@ enum status quota_of(struct actor *actor, uint64_t state_id, uint8_t virtual_par
 	return OK;
 }
 
+enum status cell_memory_new(struct cell *cell)
+{
+	cell->tier = TIER_LIVE;
+	if (cell->unit->gated)
+		return (cell->gated = gated_new(cell)) == NULL ? ENOMEMORY : OK;
+	if (cell->unit->judged == JUDGED_TRAIL)
+		return (cell->trail = calloc(1, sizeof *cell->trail)) == NULL ? ENOMEMORY : OK;
+	cell->window = (struct window){0};
+	return OK;
+}
+
+void cell_memory_free(struct cell *cell)
+{
+	if (cell->tier == TIER_PACKED) {
+		free(cell->packed);
+	} else if (cell->tier == TIER_LIVE && cell->unit->gated) {
+		gated_free(&cell->gated, cell->unit);
+	} else if (cell->tier == TIER_LIVE && cell->unit->judged == JUDGED_TRAIL) {
+		if (cell->trail != NULL)
+			trail_done(cell->trail);
+		free(cell->trail);
+	} else if (cell->tier == TIER_LIVE) {
+		window_done(&cell->window);
+	}
+	cell->window = (struct window){0};
+	episodes_done(&cell->episodes);
+}
+
 enum status cell_new(struct actor *actor, const struct unit *unit, struct quota *quota,
 		     const struct match_record *record, struct cell **ret_cell)
 {
@@ -184,12 +215,7 @@ enum status cell_new(struct actor *actor, const struct unit *unit, struct quota 
 	};
 	if (record->group.size > 0)
 		memcpy(cell->group, record->group.data, record->group.size);
-	bool complete = true;
-	if (unit->gated)
-		complete = (cell->gated = gated_new(cell)) != NULL;
-	else if (unit->judged == JUDGED_TRAIL)
-		complete = (cell->trail = calloc(1, sizeof *cell->trail)) != NULL;
-	if (!complete ||
+	if (cell_memory_new(cell) != OK ||
 	    cells_add(&actor->partitions[quota->virtual_partition].cells, &cell->key, cell) != OK) {
 		cell_free(&cell);
 		return ENOMEMORY;
@@ -205,16 +231,7 @@ void cell_free(struct cell **cell)
 	struct cell *freed = TAKE(*cell);
 	if (freed == NULL)
 		return;
-	if (freed->unit->gated) {
-		gated_free(&freed->gated, freed->unit);
-	} else if (freed->unit->judged == JUDGED_TRAIL) {
-		if (freed->trail != NULL)
-			trail_done(freed->trail);
-		free(freed->trail);
-	} else {
-		window_done(&freed->window);
-	}
-	episodes_done(&freed->episodes);
+	cell_memory_free(freed);
 	free(freed);
 }
 
@@ -239,7 +256,10 @@ void cell_bury(struct actor *actor, struct cell *cell)
 
 static size_t cell_size(const struct cell *cell)
 {
-	size_t size = sizeof *cell + cell->group_size;
+	size_t size = sizeof *cell + cell->group_size + CELL_PLACE_BYTES;
+	if (cell->tier != TIER_LIVE)
+		return size +
+		       (cell->tier == TIER_PACKED ? sizeof *cell->packed + cell->packed->size : 0);
 	if (cell_gated(cell) != NULL) {
 		size += gated_bytes(cell->gated, cell->unit);
 	} else if (cell_trail(cell) != NULL) {
@@ -264,7 +284,9 @@ void cell_weigh(struct actor *actor, struct cell *cell)
 
 void cell_prefetch_memory(const struct cell *cell)
 {
-	if (cell_gated(cell) != NULL)
+	if (cell->tier != TIER_LIVE)
+		__builtin_prefetch(cell->tier == TIER_PACKED ? cell->packed : NULL);
+	else if (cell_gated(cell) != NULL)
 		__builtin_prefetch(cell->gated);
 	else if (cell_trail(cell) != NULL)
 		__builtin_prefetch(cell->trail);
@@ -280,6 +302,8 @@ void cell_prefetch_memory(const struct cell *cell)
 /* Of an episode: the evidence that a new event pushes out. */
 void cell_prefetch_ends(const struct cell *cell)
 {
+	if (cell->tier != TIER_LIVE)
+		return;
 	if (cell_gated(cell) != NULL && cell->gated->entries != NULL)
 		__builtin_prefetch(&cell->gated->entries[cell->gated->count]);
 	else if (cell_trail(cell) != NULL && cell->trail->entries != NULL)

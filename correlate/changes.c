@@ -23,6 +23,7 @@ void changes_clear(struct actor *actor)
 		actor->episode_graves = next;
 	}
 	actor->change_count = 0;
+	actor->refusal_count = 0;
 	arena_reset(actor->arena);
 }
 
@@ -219,9 +220,9 @@ static enum status settle_due(struct actor *actor)
 		struct cell *cell = due;
 		cell->deadlines--;
 		cell->due_us = INT64_MAX;
-		if (cell->quota != NULL)
+		if (cell->quota != NULL && (status = cell_thaw(actor, cell)) == OK)
 			status = cell_settle(actor, cell);
-		else if (cell->deadlines == 0)
+		else if (cell->quota == NULL && cell->deadlines == 0)
 			cell_free(&cell);
 		if (status == OK)
 			status = deadlines_take(&actor->deadlines, actor->watermark_us, &due);
@@ -238,12 +239,13 @@ static void changes_sort(struct actor *actor)
 /* All alerts of the cell end, whatever the time, and the cell is gone. */
 static enum status cell_retire(struct actor *actor, struct cell *cell)
 {
-	enum status status = OK;
+	enum status status = cell_thaw(actor, cell);
 	while (status == OK && cell->episodes.open != NULL) {
 		status = publish(actor, cell, cell->episodes.open, ALERT_ENDED);
 		bury(actor, &cell->episodes.open);
 	}
-	cell_bury(actor, cell);
+	if (status == OK)
+		cell_bury(actor, cell);
 	return status;
 }
 
@@ -285,23 +287,32 @@ enum status actor_retire(struct actor *actor, const struct plan *next, struct er
 	}
 	changes_sort(actor);
 	changes_keep_last(actor);
-	return status == OK ? OK : error_set(err, status, "no memory to end alerts");
+	return status == OK ? OK : actor_failed(actor, status, "to end alerts", err);
 }
 
-void actor_list_open(const struct actor *actor, struct bytes *to)
+static void list_episodes(const struct cell *cell, struct bytes *to)
+{
+	for (const struct episode *e = cell->episodes.open; e != NULL; e = e->next) {
+		char id[ALERT_ID_SIZE + 1];
+		print_id(e->id, id);
+		bytes_put(to, id, ALERT_ID_SIZE);
+	}
+}
+
+enum status actor_list_open(struct actor *actor, struct bytes *to, struct error *err)
 {
 	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
 		const struct cells *cells = &actor->partitions[i].cells;
 		for (size_t k = 0; k < cells->capacity; k++) {
-			const struct cell *cell = cells->slots[k].item;
-			const struct episode *episode = cell == NULL ? NULL : cell->episodes.open;
-			for (; episode != NULL; episode = episode->next) {
-				char id[ALERT_ID_SIZE + 1];
-				print_id(episode->id, id);
-				bytes_put(to, id, ALERT_ID_SIZE);
-			}
+			struct cell *cell = cells->slots[k].item;
+			enum status status = cell == NULL ? OK : cell_thaw(actor, cell);
+			if (status != OK)
+				return actor_failed(actor, status, "to list alerts", err);
+			if (cell != NULL)
+				list_episodes(cell, to);
 		}
 	}
+	return OK;
 }
 
 enum status actor_close(struct actor *actor, uint64_t epoch, int64_t watermark_us,
@@ -309,13 +320,17 @@ enum status actor_close(struct actor *actor, uint64_t epoch, int64_t watermark_u
 {
 	(void)epoch; /* part of the contract; openings got theirs when they were folded */
 	assert(actor->fed_count == 0); /* every feed is followed by a round */
+	if (actor->rounds == 0)
+		changes_clear(actor);
 	actor->rounds = 0;
-	changes_clear(actor);
 	actor->has_closed = true;
 	if (watermark_us > actor->watermark_us)
 		actor->watermark_us = watermark_us;
-	if (settle_touched(actor) != OK || settle_due(actor) != OK)
-		return error_set(err, ENOMEMORY, "no memory to close an epoch");
+	enum status status = settle_touched(actor);
+	if (status == OK)
+		status = settle_due(actor);
+	if (status != OK)
+		return actor_failed(actor, status, "to close an epoch", err);
 	changes_sort(actor);
 	return OK;
 }

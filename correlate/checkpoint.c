@@ -22,15 +22,20 @@
 
 enum { CHECKPOINT_VERSION = 2 };
 
-static void cell_encode(const struct cell *cell, struct bytes *to)
+enum status cell_memory_encode(const struct actor *actor, const struct cell *cell, struct bytes *to)
 {
 	assert(!cell->touched && cell->episodes.merged == NULL);
-	size_t episode_count = 0;
-	for (const struct episode *e = cell->episodes.open; e != NULL; e = e->next)
-		episode_count++;
-	bytes_put_u64le(to, cell->unit->state_id);
-	bytes_put_text(to, cell->quota->tenant);
-	bytes_put_text(to, cell_group(cell));
+	if (cell->tier == TIER_SPILLED) {
+		struct bytes fetched cleanup(bytes_done) = {0};
+		enum status status =
+			actor->spill->fetch(actor->spill->context, &cell->key, &fetched, NULL);
+		bytes_put(to, fetched.data, fetched.size);
+		return status == OK ? bytes_status(to) : status;
+	}
+	if (cell->tier == TIER_PACKED) {
+		bytes_put(to, cell->packed->bytes, cell->packed->size);
+		return bytes_status(to);
+	}
 	bytes_put_varint(to, cell->unit->at_least);
 	if (cell_gated(cell) != NULL)
 		gated_encode(cell->gated, cell->unit, to);
@@ -38,9 +43,21 @@ static void cell_encode(const struct cell *cell, struct bytes *to)
 		trail_encode(cell->trail, to);
 	else
 		window_encode(&cell->window, to);
+	size_t episode_count = 0;
+	for (const struct episode *e = cell->episodes.open; e != NULL; e = e->next)
+		episode_count++;
 	bytes_put_varint(to, episode_count);
 	for (const struct episode *e = cell->episodes.open; e != NULL; e = e->next)
 		episode_encode(e, to);
+	return bytes_status(to);
+}
+
+static enum status cell_encode(const struct actor *actor, const struct cell *cell, struct bytes *to)
+{
+	bytes_put_u64le(to, cell->unit->state_id);
+	bytes_put_text(to, cell->quota->tenant);
+	bytes_put_text(to, cell_group(cell));
+	return cell_memory_encode(actor, cell, to);
 }
 
 static void items_free(void ***items)
@@ -87,9 +104,9 @@ enum status actor_checkpoint(const struct actor *actor, uint8_t virtual_partitio
 	bytes_put_varint(to, partition->cells.count);
 	for (size_t i = 0; i < partition->cells.count; i++) {
 		bytes_clear(&one);
-		cell_encode(sorted[i], &one);
-		if (bytes_status(&one) != OK)
-			return ENOMEMORY;
+		status = cell_encode(actor, sorted[i], &one);
+		if (status != OK)
+			return status;
 		bytes_put_text(to, bytes_text(&one));
 	}
 	return bytes_status(to);
@@ -157,7 +174,7 @@ static enum status trail_take(struct cursor *from, const struct unit *unit, uint
 }
 
 /* What the cell remembers, kept under the threshold it had, now under the unit's. */
-static enum status memory_decode(struct cursor *from, struct cell *cell)
+enum status cell_memory_decode(struct cursor *from, struct cell *cell)
 {
 	const struct unit *unit = cell->unit;
 	uint64_t at_least = cursor_varint(from);
@@ -218,13 +235,16 @@ static enum status cell_decode(struct actor *actor, uint8_t virtual_partition, i
 	if (status == OK)
 		status = cell_new(actor, unit, quota, &record, &cell);
 	if (status == OK)
-		status = memory_decode(&from, cell);
+		status = cell_memory_decode(&from, cell);
 	if (status == OK && cell_gated(cell) != NULL)
 		status = gate_restore(actor, cell, watermark_us);
 	if (status != OK)
 		return status;
 	cell_weigh(actor, cell);
-	return cell_schedule(actor, cell);
+	status = cell_schedule(actor, cell);
+	if (actor->memory_max > 0 && actor->counters.cell_bytes > actor->memory_max)
+		cell_pack(actor, cell);
+	return status;
 }
 
 enum status actor_restore(struct actor *actor, struct text checkpoint, struct error *err)

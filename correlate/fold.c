@@ -58,6 +58,7 @@ enum status cell_touch(struct actor *actor, struct cell *cell)
 	}
 	actor->touched[actor->touched_count++] = cell;
 	cell->touched = true;
+	cell->used = true;
 	return OK;
 }
 
@@ -147,6 +148,20 @@ static enum status fold_into(struct actor *actor, struct cell *cell,
 	return status == OK ? cell_touch(actor, cell) : status;
 }
 
+/* Told once until the quota has room again: by alert, and as the refusal of this epoch. */
+static enum status quota_refuse(struct actor *actor, const struct unit *unit, struct quota *quota)
+{
+	quota->refused = true;
+	if (quota->told || actor->refusal_count == ACTOR_REFUSALS_MAX)
+		return ELIMIT;
+	struct text tenant = arena_copy(actor->arena, quota->tenant);
+	if (tenant.data == NULL && quota->tenant.size > 0)
+		return ENOMEMORY;
+	quota->told = true;
+	actor->refusals[actor->refusal_count++] = (struct refusal){unit, tenant};
+	return ELIMIT;
+}
+
 /* The first record of a group: a new cell, or ELIMIT when the tenant's share is used up. */
 static enum status cell_admit(struct actor *actor, const struct fed *fed, struct cell **ret_cell)
 {
@@ -156,10 +171,8 @@ static enum status cell_admit(struct actor *actor, const struct fed *fed, struct
 				      record->tenant, &quota);
 	if (status != OK)
 		return status;
-	if (quota->cells >= actor->share) {
-		quota->refused = true;
-		return ELIMIT;
-	}
+	if (quota->cells >= actor->share)
+		return quota_refuse(actor, fed->unit, quota);
 	return cell_new(actor, fed->unit, quota, record, ret_cell);
 }
 
@@ -216,6 +229,8 @@ static enum status fold(struct actor *actor, struct fed *fed, const struct fold_
 		actor->counters.cells_refused++;
 		return OK;
 	}
+	if (status == OK)
+		status = cell_thaw(actor, fed->cell);
 	if (status != OK)
 		return status;
 	actor->counters.records++;

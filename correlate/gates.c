@@ -50,7 +50,8 @@ static void members_release(const struct actor *actor)
 		const struct cells *cells = &actor->partitions[i].cells;
 		for (size_t k = 0; k < cells->capacity; k++) {
 			const struct cell *cell = cells->slots[k].item;
-			if (cell != NULL && cell->unit->judged == JUDGED_ABSENCE)
+			if (cell != NULL && cell->unit->judged == JUDGED_ABSENCE &&
+			    cell->tier == TIER_LIVE)
 				absence_release(cell->gated);
 		}
 	}

@@ -280,13 +280,7 @@ static void status_update(struct runtime *runtime, struct parcel *const *parcels
 		status->instances.copies += seen->copies;
 		status->instances.ids_forgotten += seen->ids_forgotten;
 		status->alerts_opened += verdicts[i]->alerts_opened;
-		to->records += from->records;
-		to->unknown_state += from->unknown_state;
-		to->late_counted += from->late_counted;
-		to->late_dropped += from->late_dropped;
-		to->cells += from->cells;
-		to->cells_refused += from->cells_refused;
-		to->cell_bytes += from->cell_bytes;
+		actor_counters_add(to, from);
 	}
 	if (finished && status->state == RUNTIME_RUNNING && verdicts[0]->watermark_us == INT64_MAX)
 		status->state = RUNTIME_FINISHED;

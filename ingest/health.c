@@ -27,6 +27,8 @@ static const struct {
 	[HEALTH_SERVICE_SILENT] = {"log.silent", "A service stopped logging", LEVEL_HIGH},
 	[HEALTH_SPOOF] = {"log.spoof", "A log claims an identity that may not write there",
 			  LEVEL_HIGH},
+	[HEALTH_GROUPS] = {"rule.groups", "A rule has more groups of a tenant than it may watch",
+			   LEVEL_HIGH},
 };
 
 static void health_id(const char *rule, struct text subject, int64_t time_us,

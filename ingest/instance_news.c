@@ -16,7 +16,7 @@ struct telling {
 	struct verdicts *to;
 };
 
-static bool already_told(struct shard *shard, uint64_t mark)
+bool shard_told(struct shard *shard, uint64_t mark)
 {
 	size_t count = sizeof shard->told / sizeof mark;
 	for (size_t i = 0; i < count; i++)
@@ -108,8 +108,8 @@ static void tell(void *context, const struct instance_news *news)
 		       TEXT_ARG(news->report->instance));
 	if (kind == HEALTH_LOG_GAP)
 		put_missing(news, telling->to);
-	if (already_told(shard, XXH3_64bits_withSeed(subject, strlen(subject),
-						     hour * HEALTH_KIND_COUNT + (uint64_t)kind)))
+	if (shard_told(shard, XXH3_64bits_withSeed(subject, strlen(subject),
+						   hour * HEALTH_KIND_COUNT + (uint64_t)kind)))
 		return;
 	put_reason(news, reason, sizeof reason);
 	health_alert(&(struct health_note){.kind = kind,

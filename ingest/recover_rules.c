@@ -29,10 +29,13 @@ static int id_compare(const void *a, const void *b)
 }
 
 /* The ids of all alerts that some cell still feeds, sorted. */
-static enum status open_ids(struct runtime *runtime, struct bytes *to)
+static enum status open_ids(struct runtime *runtime, struct bytes *to, struct error *err)
 {
-	for (unsigned i = 0; i < runtime->options.actor_count; i++)
-		actor_list_open(runtime->shards[i].actor, to);
+	for (unsigned i = 0; i < runtime->options.actor_count; i++) {
+		enum status status = actor_list_open(runtime->shards[i].actor, to, err);
+		if (status != OK)
+			return status;
+	}
 	if (to->size > ALERT_ID_SIZE)
 		qsort(to->data, to->size / ALERT_ID_SIZE, ALERT_ID_SIZE, id_compare);
 	return bytes_status(to);
@@ -70,7 +73,7 @@ static enum status end_orphans(struct runtime *runtime, struct verdicts *to, str
 	struct store_scan *scan cleanup(store_scan_free) = NULL;
 	struct text key = {0};
 	struct text value = {0};
-	enum status status = open_ids(runtime, &ids);
+	enum status status = open_ids(runtime, &ids, err);
 	if (status == OK)
 		status = store_scan_new(runtime->options.store, FAMILY_ALERT, TEXT("a"), TEXT("a"),
 					&scan, err);

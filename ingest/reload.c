@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "ingest/runtime_private.h"
+#include "ingest/spill_rows.h"
 
 enum { SWAP_WAIT_SECONDS = 30 };
 
@@ -179,28 +180,6 @@ enum status worker_switch(struct worker *worker, struct generation *next, struct
 	return OK;
 }
 
-/* What was counted goes on; what is there now is the new actor's. */
-static void counters_keep(struct shard *shard)
-{
-	struct actor_counters old = actor_counters(shard->actor);
-	shard->before.records += old.records;
-	shard->before.unknown_state += old.unknown_state;
-	shard->before.late_counted += old.late_counted;
-	shard->before.late_dropped += old.late_dropped;
-	shard->before.cells_refused += old.cells_refused;
-}
-
-struct actor_counters shard_counters(const struct shard *shard)
-{
-	struct actor_counters counters = actor_counters(shard->actor);
-	counters.records += shard->before.records;
-	counters.unknown_state += shard->before.unknown_state;
-	counters.late_counted += shard->before.late_counted;
-	counters.late_dropped += shard->before.late_dropped;
-	counters.cells_refused += shard->before.cells_refused;
-	return counters;
-}
-
 static void actor_done(struct actor **actor)
 {
 	actor_free(actor);
@@ -211,11 +190,10 @@ enum status shard_switch(struct shard *shard, struct generation *next, struct er
 	if (next == shard->rules)
 		return OK;
 	unsigned count = shard->runtime->options.actor_count;
-	struct actor_options options = {
-		.plan = next->plan, .index = shard->index, .actor_count = count};
+	struct spill_rows *spill cleanup(spill_rows_free) = NULL; /* behind the actor's end */
 	struct actor *actor cleanup(actor_done) = NULL;
 	struct bytes cells cleanup(bytes_done) = {0};
-	enum status status = actor_new(&options, &actor, err);
+	enum status status = shard_actor_new(shard, next->plan, &actor, &spill, err);
 	for (unsigned i = shard->index; status == OK && i < VIRTUAL_PARTITIONS; i += count) {
 		bytes_clear(&cells);
 		status = actor_checkpoint(shard->actor, (uint8_t)i, &cells);
@@ -224,9 +202,11 @@ enum status shard_switch(struct shard *shard, struct generation *next, struct er
 	}
 	if (status != OK)
 		return error_wrap(err, status, "taking over the state of the rules before");
-	counters_keep(shard);
+	shard_keep_counters(shard);
 	actor_free(&shard->actor);
+	spill_rows_free(&shard->spill);
 	shard->actor = TAKE(actor);
+	shard->spill = TAKE(spill);
 	generation_drop(&shard->rules);
 	shard->rules = generation_hold(next);
 	return OK;

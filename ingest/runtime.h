@@ -53,6 +53,8 @@ struct runtime_options {
 	unsigned epoch_ms;        /* 0 = 100 */
 	unsigned checkpoint_ms;   /* 0 = 10,000 */
 	int64_t lateness_us;      /* 0 = 10 s */
+	size_t groups_max;        /* per rule and tenant; 0 = ACTOR_CELLS_MAX */
+	size_t correlation_bytes; /* of cells in memory, the rest is spilled; 0 = no limit */
 	bool track_instances;     /* gaps, replays and silence of instances raise alerts */
 	int64_t silent_us;        /* an instance is silent after this; 0 = none is told */
 	int64_t replay_window_us; /* an event.id that comes again within this is told; 0 = none */

@@ -127,6 +127,8 @@ struct shard {
 	bool started;
 	struct queue *inbox;
 	struct actor *actor;
+	struct spill_rows *spill;     /* of the actor */
+	uint32_t spill_serial;        /* of the next actor */
 	struct generation *rules;     /* the actor's; held */
 	struct actor_counters before; /* of actors that other rules had */
 	struct cohort *cohort;
@@ -187,7 +189,18 @@ enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned
 /* reload.c: from now on with these rules; nothing when they are the same. */
 enum status worker_switch(struct worker *worker, struct generation *next, struct error *err);
 enum status shard_switch(struct shard *shard, struct generation *next, struct error *err);
+
+/* shard_actor.c: an actor of the shard's for a plan, with its share of the memory, and the rows it
+ * spills to, which must outlive it. */
+enum status shard_actor_new(struct shard *shard, const struct plan *plan, struct actor **ret_actor,
+			    struct spill_rows **ret_spill, struct error *err);
 struct actor_counters shard_counters(const struct shard *shard);
+/* Whether an alert of this mark (a subject and an hour) was told not long ago; notes it. */
+bool shard_told(struct shard *shard, uint64_t mark);
+void shard_keep_counters(struct shard *shard); /* before the actor is replaced */
+/* Rules that refused a group of a tenant in this epoch, as alerts. */
+void shard_put_refusals(struct shard *shard, int64_t watermark_us, struct verdicts *to);
+void actor_counters_add(struct actor_counters *to, const struct actor_counters *from);
 
 /* A row of the registry (storage/rows.h). */
 void verdicts_put_registry(struct verdicts *to, char kind, const struct text *names, size_t count,
@@ -236,6 +249,7 @@ enum health_kind {
 	HEALTH_STORE_REWOUND,
 	HEALTH_UNDECIDED,
 	HEALTH_SPOOF,
+	HEALTH_GROUPS,
 	HEALTH_LOG_GAP,
 	HEALTH_LOG_REPLAY,
 	HEALTH_LOG_SILENT,

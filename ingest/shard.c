@@ -9,6 +9,7 @@
 
 #include "correlate/signal.h"
 #include "ingest/runtime_private.h"
+#include "ingest/spill_rows.h"
 
 enum { INBOX_TIMEOUT_MS = 50 };
 
@@ -27,9 +28,10 @@ enum status shard_init(struct shard *shard, struct runtime *runtime, unsigned in
 	if (shard->inbox == NULL || shard->parcels == NULL || shard->letters == NULL)
 		return ENOMEMORY;
 	shard->rules = generation_hold(runtime->gate.current);
-	struct actor_options actor = {
-		.plan = shard->rules->plan, .index = index, .actor_count = options->actor_count};
-	enum status status = actor_new(&actor, &shard->actor, err);
+	enum status status = index == 0 ? spill_rows_clear(options->store, err) : OK;
+	if (status == OK)
+		status = shard_actor_new(shard, shard->rules->plan, &shard->actor, &shard->spill,
+					 err);
 	if (status == OK)
 		status = cohort_new(index, options->actor_count, &shard->cohort, err);
 	if (status == OK && options->track_instances)
@@ -51,6 +53,7 @@ static void letter_free(struct letter **letter)
 void shard_done(struct shard *shard)
 {
 	actor_free(&shard->actor);
+	spill_rows_free(&shard->spill);
 	generation_drop(&shard->rules);
 	cohort_free(&shard->cohort);
 	instances_free(&shard->instances);
@@ -355,6 +358,7 @@ static enum status shard_fold(struct shard *shard, struct parcel **row, struct e
 	assert(watermark_us >= shard->watermark_us);
 	shard->watermark_us = watermark_us;
 	shard_put_alerts(shard, verdicts);
+	shard_put_refusals(shard, watermark_us, verdicts);
 	put_cohorts(shard, verdicts);
 	if (row[0]->checkpoint)
 		status = put_cells(shard, verdicts);

@@ -7,6 +7,7 @@
 #ifndef PICKET_TESTS_CORRELATE_STREAM_RUN_H
 #define PICKET_TESTS_CORRELATE_STREAM_RUN_H
 
+#include "tests/correlate/spill_memory.h"
 #include "tests/correlate/stream_oracle.h"
 
 enum { ACTORS_MAX = 4 };
@@ -16,6 +17,8 @@ struct run {
 	const struct setup *setup;
 	struct actor *actors[ACTORS_MAX];
 	unsigned actor_count;
+	size_t memory_max; /* 1: every cell is spilled at every close (spill_memory.h) */
+	struct spill_memory spills[ACTORS_MAX];
 	uint64_t epoch;
 	struct bytes log;   /* every change of every epoch, in order of id */
 	struct bytes *last; /* the newest state of every alert */
@@ -28,7 +31,13 @@ static inline void actors_start(struct run *run, unsigned actor_count)
 	run->actor_count = actor_count;
 	for (unsigned i = 0; i < actor_count; i++) {
 		struct actor_options options = {
-			.plan = run->setup->plan, .index = i, .actor_count = actor_count};
+			.plan = run->setup->plan,
+			.index = i,
+			.actor_count = actor_count,
+			.memory_max = run->memory_max,
+			.spill = &run->spills[i].spill,
+		};
+		spill_memory_init(&run->spills[i]);
 		{
 			enum status status = actor_new(&options, &run->actors[i], NULL);
 			assert(status == OK);
@@ -45,8 +54,10 @@ static inline void actors_restart(struct run *run, unsigned actor_count)
 			actor_checkpoint(run->actors[i % run->actor_count], (uint8_t)i, &saved[i]);
 		assert(status == OK);
 	}
-	for (unsigned i = 0; i < run->actor_count; i++)
+	for (unsigned i = 0; i < run->actor_count; i++) {
 		actor_free(&run->actors[i]);
+		spill_memory_done(&run->spills[i]);
+	}
 	actors_start(run, actor_count);
 	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
 		struct actor *actor = run->actors[i % actor_count];
@@ -233,19 +244,27 @@ static inline void run_stream(struct run *run, const struct stream *stream,
 	}
 }
 
-static inline void run_begin(struct run *run, const struct setup *setup, unsigned actor_count)
+static inline void run_begin_within(struct run *run, const struct setup *setup,
+				    unsigned actor_count, size_t memory_max)
 {
-	*run = (struct run){.setup = setup};
+	*run = (struct run){.setup = setup, .memory_max = memory_max};
 	run->last = calloc(ITEMS_MAX, sizeof *run->last);
 	run->ids = calloc(ITEMS_MAX, sizeof *run->ids);
 	ck_assert(run->last != NULL && run->ids != NULL);
 	actors_start(run, actor_count);
 }
 
+static inline void run_begin(struct run *run, const struct setup *setup, unsigned actor_count)
+{
+	run_begin_within(run, setup, actor_count, 0);
+}
+
 static inline void run_end(struct run *run)
 {
-	for (unsigned i = 0; i < run->actor_count; i++)
+	for (unsigned i = 0; i < run->actor_count; i++) {
 		actor_free(&run->actors[i]);
+		spill_memory_done(&run->spills[i]);
+	}
 	for (size_t i = 0; i < run->alert_count; i++)
 		bytes_done(&run->last[i]);
 	bytes_done(&run->log);
