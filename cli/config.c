@@ -14,7 +14,7 @@
 
 #include "cli/settings_private.h"
 
-enum { PATH_MAX_BYTES = 4096, SETTINGS_MAX = 128, SIBLINGS_MAX = 64, SOCKET_PATH_MAX = 107 };
+enum { PATH_MAX_BYTES = 4096, SETTINGS_MAX = 128, SIBLINGS_MAX = 96, SOCKET_PATH_MAX = 107 };
 
 struct parse {
 	struct arena *arena;
