@@ -209,13 +209,17 @@ static void print_page(const struct page *page)
 	struct json_object *days = json_path(page->object, "days");
 	struct json_object *alerts = json_path(page->object, "alerts");
 	int64_t events = 0;
-	for (size_t i = 0; days != NULL && i < json_object_array_length(days); i++)
-		events += json_object_get_int64(
+	size_t busy_days = 0; /* the histogram has those between them too */
+	for (size_t i = 0; days != NULL && i < json_object_array_length(days); i++) {
+		int64_t count = json_object_get_int64(
 			json_path(json_object_array_get_idx(days, i), "count"));
+		events += count;
+		busy_days += count > 0;
+	}
 	(void)fprintf(to, "%-12s%s\n%-12s%s\n%-12s%lld on %zu days\n", "first seen",
 		      json_path_text(page->object, "first_seen"), "last seen",
 		      json_path_text(page->object, "last_seen"), "events", (long long)events,
-		      days == NULL ? 0 : json_object_array_length(days));
+		      busy_days);
 	for (size_t i = 0; i < sizeof counted / sizeof *counted; i++)
 		print_counts(to, counted[i][0], json_path(page->object, counted[i][0]));
 	for (size_t i = 0; i < json_object_array_length(alerts); i++) {
