@@ -58,6 +58,7 @@ static const struct route routes[] = {
 	 api_search},
 	{"GET", "/v1/store/verify", "after", API_SOCKET_ONLY, api_store_verify},
 	{"POST", "/v1/store/backup", "path", API_SOCKET_ONLY, api_store_backup},
+	{"GET", "/v1/state", "rule tenant group limit", API_SOCKET_ONLY, api_state},
 	{"GET", "/v1/retention", "", API_SOCKET_ONLY, api_retention},
 	{"POST", "/v1/sources/seek", "", API_SOCKET_ONLY, api_seek},
 	{"POST", "/v1/rules/reload", "", API_SOCKET_ONLY, api_rules_reload},

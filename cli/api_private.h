@@ -27,7 +27,7 @@ typedef enum status api_handler(const struct api_call *call, struct api_response
 api_handler api_alerts_list, api_alert_one, api_alert_act;
 api_handler api_gate, api_gate_policies, api_gate_history, api_gate_plan, api_gate_override;
 api_handler api_flagger_confirm, api_flagger_rollback;
-api_handler api_status, api_sources, api_seek, api_services;
+api_handler api_status, api_state, api_sources, api_seek, api_services;
 api_handler api_rules, api_rules_reload, api_coverage;
 api_handler api_metrics, api_livez, api_readyz;
 api_handler api_quarantine_list, api_quarantine_one, api_events;

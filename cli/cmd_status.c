@@ -63,8 +63,79 @@ static int print_status(struct session *session, struct json_object *answer)
 	return EXIT_OK;
 }
 
+static const struct option status_options[] = {
+	{"state", 0, NULL, "what rules remember, by rule and tenant, and the largest groups"},
+	{"group", 0, "TEXT", "with --state: groups of which a value contains this"},
+	{"top", 0, "N", "with --state: so many groups, 20 by default"},
+	{0},
+};
+
+static const struct column state_columns[] = {
+	{"RULE", "title", CELL_TEXT, COLUMN_CUT},
+	{"TENANT", "tenant", CELL_TEXT, COLUMN_WHOLE},
+	{"GROUPS", "groups", CELL_COUNT, COLUMN_WHOLE},
+	{"BYTES", "bytes", CELL_BYTES, COLUMN_WHOLE},
+	{"EVENTS", "events", CELL_COUNT, COLUMN_MINOR},
+	{"OLDEST", "oldest", CELL_TIME, COLUMN_WHOLE},
+	{"REFUSED", "refused", CELL_TEXT, COLUMN_WHOLE},
+};
+
+static const struct column state_group_columns[] = {
+	{"RULE", "title", CELL_TEXT, COLUMN_CUT},
+	{"TENANT", "tenant", CELL_TEXT, COLUMN_WHOLE},
+	{"GROUP", "group", CELL_MAP, COLUMN_WHOLE},
+	{"BYTES", "bytes", CELL_BYTES, COLUMN_WHOLE},
+	{"EVENTS", "events", CELL_COUNT, COLUMN_MINOR},
+	{"OLDEST", "oldest", CELL_TIME, COLUMN_WHOLE},
+};
+
+/* Both lists come in one answer; as JSON it is printed as it is. */
+static int run_state(struct session *session)
+{
+	struct client *client cleanup(session_client_done) = NULL;
+	struct json_object *answer cleanup(session_json_done) = NULL;
+	struct question question;
+	struct error err = {0};
+	const char *top = arguments_get(&session->arguments, "top");
+	if (session_client(session, false, &client, &err) != OK)
+		return session_fail_error(session, &err);
+	question_init(&question, "GET", TEXT("/v1/state"));
+	question_add(&question, "rule",
+		     session->arguments.word_count > 0 ? session->arguments.words[0] : NULL);
+	question_add(&question, "group", arguments_get(&session->arguments, "group"));
+	question_add(&question, "limit", top == NULL ? "20" : top);
+	int code = session_ask(session, client, &question, &answer);
+	if (code != EXIT_OK)
+		return code;
+	if (session->output.format != OUTPUT_TABLE) {
+		output_json(&session->output, answer);
+		return EXIT_OK;
+	}
+	struct json_object *rules = json_path(answer, "rules");
+	if (rules == NULL || json_object_array_length(rules) == 0) {
+		output_text(session->output.to, "no group was remembered at the last checkpoint\n");
+		return EXIT_OK;
+	}
+	if (output_table(&session->output, state_columns,
+			 sizeof state_columns / sizeof *state_columns, rules, &err) != OK)
+		return session_fail_error(session, &err);
+	output_text(session->output.to, "\n");
+	if (output_table(&session->output, state_group_columns,
+			 sizeof state_group_columns / sizeof *state_group_columns,
+			 json_path(answer, "groups"), &err) != OK)
+		return session_fail_error(session, &err);
+	return EXIT_OK;
+}
+
 static int run_status(struct session *session)
 {
+	bool state = arguments_has(&session->arguments, "state");
+	if (!state &&
+	    (session->arguments.word_count > 0 || arguments_has(&session->arguments, "group") ||
+	     arguments_has(&session->arguments, "top")))
+		return session_fail(session, EXIT_USAGE, "RULE, --group and --top go with --state");
+	if (state)
+		return run_state(session);
 	struct client *client cleanup(session_client_done) = NULL;
 	struct question question;
 	struct error err = {0};
@@ -85,14 +156,18 @@ static int run_status(struct session *session)
 
 const struct command command_status = {
 	.noun = "status",
-	.words = "",
+	.words = "[RULE]",
+	.word_max = 1,
+	.options = status_options,
 	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_WATCH,
 	.summary = "what the daemon is doing, and what is wrong",
 	.details =
 		"Says first what is wrong. Records = stored + quarantined, always; what is late is\n"
 		"stored too. Alerts are those of the store, and those opened since the daemon "
-		"started.\n",
-	.examples = "  picket status\n  picket status --data /var/lib/picket   (no daemon runs)\n",
+		"started. --state tells what the rules remember, as of the last checkpoint.\n",
+	.examples =
+		"  picket status\n  picket status --state\n  picket status --state "
+		"brute_force --group alice\n  picket status --data /var/lib/picket   (no daemon runs)\n",
 	.run = run_status,
 };
 

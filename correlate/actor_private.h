@@ -21,6 +21,8 @@
 #include "correlate/trail.h"
 #include "correlate/window.h"
 
+enum { CHECKPOINT_VERSION = 2 }; /* checkpoint.c */
+
 /* Cells of one unit and tenant in one virtual partition. */
 struct quota {
 	struct cell_key key;

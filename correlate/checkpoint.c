@@ -20,8 +20,6 @@
 
 #include "correlate/actor_private.h"
 
-enum { CHECKPOINT_VERSION = 2 };
-
 enum status cell_memory_encode(const struct actor *actor, const struct cell *cell, struct bytes *to)
 {
 	assert(!cell->touched && cell->episodes.merged == NULL);

@@ -117,6 +117,8 @@ PICKET_TEST_SEEDS=20 stage "threads over files and made-up worlds, ThreadSanitiz
 if [ -n "$long" ]; then
 	stage "fuzzing, one minute per target" "20 min" ./dev fuzz 1
 	PICKET_LONG=1 stage "unit tests, long" "20 min" run_ctest release
+	PICKET_TEST_GROUPS=5000000 stage "a flood of 5,000,000 groups beside a slow attack" "1 min" \
+		build/release/test_correlate_tiers
 	PICKET_LONG=1 PICKET_TEST_CASES=1000000 stage "correlation, 1,000,000 cases of every type" \
 		"2 h on two processors" oracles
 fi

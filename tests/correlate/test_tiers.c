@@ -2,6 +2,7 @@
  * spilled stays, and one tenant's flood is nobody else's. That no answer of any type changes is
  * shown by stream_check.h; here is what only happens at the limits. PICKET_TEST_GROUPS: groups of
  * the flood. */
+#include "correlate/survey.h"
 #include "tests/correlate/fixture.h"
 #include "tests/correlate/spill_memory.h"
 
@@ -187,6 +188,44 @@ START_TEST(what_was_lost_is_said)
 }
 END_TEST
 
+/* What a survey says of the checkpoints, whatever tier the cells are in. */
+START_TEST(a_survey_adds_up)
+{
+	struct scene *scene = scene_new(0, 1, true);
+	struct survey *survey cleanup(survey_free) = NULL;
+	struct survey *damaged cleanup(survey_free) = NULL;
+	struct survey_options options = {.plan = scene->setup.plan, .top = 3};
+	few_logins(scene, 100);
+	for (int i = 0; i < 7; i++)
+		login(scene, "other", "zoe", 100 + i);
+	ck_assert_int_eq(close_at(scene, 90, NULL), OK);
+	ck_assert_int_eq(close_at(scene, 91, NULL), OK);
+	ck_assert_int_eq(survey_new(&options, &survey, NULL), OK);
+	ck_assert_int_eq(survey_new(&options, &damaged, NULL), OK);
+	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
+		struct bytes saved cleanup(bytes_done) = {0};
+		ck_assert_int_eq(actor_checkpoint(scene->actor, (uint8_t)i, &saved), OK);
+		ck_assert_int_eq(survey_add(survey, bytes_text(&saved), NULL), OK);
+		struct text cut = {(const char *)saved.data, saved.size - 1};
+		ck_assert_int_eq(survey_add(damaged, cut, NULL), ECORRUPT);
+	}
+	survey_finish(survey);
+	ck_assert_int_eq(survey->watermark_us, 91000000);
+	ck_assert_uint_eq(survey->line_count, 2);
+	ck_assert_uint_eq(survey->lines[0].cells + survey->lines[1].cells, 51);
+	ck_assert_uint_eq(survey->group_count, 3);
+	ck_assert(text_equal(survey->groups[0].tenant, TEXT("other")));
+	ck_assert_uint_eq(survey->groups[0].events, 7);
+	ck_assert_int_eq(survey->groups[0].oldest_us, 100000000);
+	struct bytes group cleanup(bytes_done) = {0};
+	survey_put_group(&survey->groups[0], &group);
+	struct cursor from = cursor_of(bytes_text(&group));
+	ck_assert(text_equal(cursor_text(&from), TEXT("user.id")));
+	ck_assert(text_equal(cursor_text(&from), TEXT("zoe")));
+	scene_free(scene);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = tcase_create("tiers");
@@ -194,5 +233,6 @@ int main(void)
 	tcase_add_test(tests, a_flood_is_spilled_and_hides_nobody);
 	tcase_add_test(tests, what_cannot_be_spilled_stays);
 	tcase_add_test(tests, what_was_lost_is_said);
+	tcase_add_test(tests, a_survey_adds_up);
 	return run_tests("tiers", tests);
 }
