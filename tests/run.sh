@@ -111,9 +111,9 @@ stage "end to end on a real Apache Kafka" "4 min" \
 stage "build, clang with ASan and UBSan" "2 min" build_preset clang all unit_tests
 stage "unit tests, clang with ASan and UBSan" "1 min" run_ctest clang
 stage "build, ThreadSanitizer" "2 min" build_preset tsan test_ingest_runtime test_ingest_reload \
-	test_ingest_queue test_sim_simulation
+	test_ingest_queue test_ingest_knowledge test_sim_simulation
 PICKET_TEST_SEEDS=20 stage "threads over files and made-up worlds, ThreadSanitizer" "1 min" \
-	run_ctest tsan -R 'runtime|reload|queue|simulation'
+	run_ctest tsan -R 'runtime|reload|queue|knowledge|simulation'
 if [ -n "$long" ]; then
 	stage "fuzzing, one minute per target" "20 min" ./dev fuzz 1
 	PICKET_LONG=1 stage "unit tests, long" "20 min" run_ctest release

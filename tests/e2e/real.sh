@@ -209,6 +209,14 @@ real_attacks() {
 	real_idle
 	node_stop svc
 	assert_equal "a graceful stop is one" 0 "$STOP_CODE"
+	real_doctor "$topic" $((good + 1))
+}
+
+real_doctor() { # TOPIC EVENTS
+	assert_exit "the doctor reads the topic to its end, and tells that it could not read all" 2 \
+		"$picket" doctor --topic "$1" -c "$work/svc.yaml" -o ndjson
+	assert_match "how much" '8 records could not be read' "$(cat "$work/err")"
+	assert_equal "every event is in its report" "$2" "$(jq -s 'map(.events) | add' "$work/out")"
 }
 
 # Topics that are silent: time goes on by proof, and what was open closes.
