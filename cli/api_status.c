@@ -152,6 +152,9 @@ static void write_problems(struct json_writer *json, const struct api_call *call
 	if (view->live)
 		reading_problems(json, status, api_now(call->api));
 	api_rules_problems(json, call);
+	if (view->live && status->warming_percent >= 0)
+		problem(json, "new rules are warmed from the store: %d %%",
+			status->warming_percent);
 	if (status->disk_full)
 		json_write_string(json, NULL,
 				  "the disk is full: reading waits until there is room");

@@ -101,6 +101,10 @@ enum status actor_checkpoint(const struct actor *actor, uint8_t virtual_partitio
  * alerts and goes on counting under the new one. ECORRUPT: the actor may only be freed. */
 enum status actor_restore(struct actor *actor, struct text checkpoint, struct error *err);
 
+/* The same for the cells of some units only, into an actor that has none of them. */
+enum status actor_adopt(struct actor *actor, struct text checkpoint,
+			const struct unit_filter *filter, struct error *err);
+
 struct actor_counters actor_counters(const struct actor *actor);
 
 #endif

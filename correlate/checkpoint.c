@@ -111,13 +111,14 @@ enum status actor_checkpoint(const struct actor *actor, uint8_t virtual_partitio
 }
 
 static enum status quotas_decode(struct actor *actor, uint8_t virtual_partition,
-				 struct cursor *from)
+				 const struct unit_filter *filter, struct cursor *from)
 {
 	uint64_t count = cursor_varint(from);
 	for (uint64_t i = 0; i < count && !from->failed; i++) {
 		uint64_t state_id = cursor_u64le(from);
 		struct text tenant = cursor_text(from);
-		if (from->failed || plan_find(actor->plan, state_id) == NULL)
+		if (from->failed || plan_find(actor->plan, state_id) == NULL ||
+		    !unit_filter_takes(filter, state_id))
 			continue;
 		struct quota *quota = NULL;
 		enum status status = quota_of(actor, state_id, virtual_partition, tenant, &quota);
@@ -245,7 +246,22 @@ static enum status cell_decode(struct actor *actor, uint8_t virtual_partition, i
 	return status;
 }
 
+/* The state that a cell belongs to, which its text begins with. */
+static bool cell_is_taken(const struct unit_filter *filter, struct text cell)
+{
+	struct cursor from = cursor_of(cell);
+	uint64_t state_id = cursor_u64le(&from);
+	return from.failed || unit_filter_takes(filter, state_id); /* the damage is told later */
+}
+
 enum status actor_restore(struct actor *actor, struct text checkpoint, struct error *err)
+{
+	static const struct unit_filter all = {.except = true};
+	return actor_adopt(actor, checkpoint, &all, err);
+}
+
+enum status actor_adopt(struct actor *actor, struct text checkpoint,
+			const struct unit_filter *filter, struct error *err)
 {
 	assert(actor->fed_count == 0 && actor->touched_count == 0);
 	if (checkpoint.size == 0)
@@ -259,11 +275,11 @@ enum status actor_restore(struct actor *actor, struct text checkpoint, struct er
 		return error_set(err, ECORRUPT, "a checkpoint is cut off");
 	if (virtual_partition % actor->actor_count != actor->index)
 		return OK;
-	enum status status = quotas_decode(actor, virtual_partition, &from);
+	enum status status = quotas_decode(actor, virtual_partition, filter, &from);
 	uint64_t count = cursor_varint(&from);
 	for (uint64_t i = 0; status == OK && i < count && !from.failed; i++) {
 		struct text cell = cursor_text(&from);
-		if (!from.failed)
+		if (!from.failed && cell_is_taken(filter, cell))
 			status = cell_decode(actor, virtual_partition, watermark_us, cell);
 	}
 	if (status == OK && (from.failed || cursor_left(&from) > 0))

@@ -130,6 +130,10 @@ static void episode_join(struct episode *episode, int64_t time_us, struct proof 
 		episode->last_us = time_us;
 	episode->count++;
 	episode->flags |= opening->join_flags;
+	if ((episode->flags & ~opening->flags & ALERT_BACKFILL) != 0) {
+		episode->flags &= ~(uint32_t)ALERT_BACKFILL; /* it goes on: no history any more */
+		episode->took_over = true;                   /* so people hear of it */
+	}
 	episode->changed = true;
 	evidence_add(episode, proof);
 }

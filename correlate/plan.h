@@ -85,6 +85,22 @@ const struct hash_key *plan_hash_key(const struct plan *plan);
 /* Rounds of exchange between actors that an epoch needs: the longest chain. 0 without chains. */
 unsigned plan_rounds(const struct plan *plan);
 
+/* Some units, by their state. */
+struct unit_filter {
+	const uint64_t *ids; /* ascending */
+	size_t count;
+	bool except; /* all but those */
+};
+bool unit_filter_takes(const struct unit_filter *filter, uint64_t state_id);
+
+/* No rule is warmed with more of the past. */
+static const int64_t HISTORY_MAX_US = INT64_C(30) * 86400 * 1000000;
+
+/* history.c: what the units that `cold` takes must read to be as if they had always been there: how
+ * far back the events of each unit matter (spans_us, one per unit; 0: not at all), and the most of
+ * it. */
+int64_t plan_history(const struct plan *plan, const struct unit_filter *cold, int64_t *spans_us);
+
 struct route_counters {
 	uint64_t records;
 	uint64_t group_field_missing; /* an event without a group-by field does not correlate */

@@ -25,12 +25,24 @@ struct generation_parts {
 /* For parts that nobody took. */
 void generation_parts_free(struct generation_parts *parts);
 
+struct warming;
+
+/* Whether new rules of it wait for what they would remember (warm.h). */
+enum warmth { WARMTH_NONE, WARMTH_PENDING, WARMTH_READY };
+
 struct generation {
 	struct generation_parts parts;
 	bool owned; /* the parts are freed with it; else they are lent */
 	struct plan *plan;
 	uint64_t hash; /* of the rule set */
 	atomic_uint references;
+
+	/* Under the mutex of the epoch gate; the ids from before anybody else has it. */
+	enum warmth warmth;
+	uint64_t *cold; /* state ids of its new rules, ascending */
+	size_t cold_count;
+	struct warming *warming; /* until every shard has taken its own */
+	unsigned takers;         /* shards that have not */
 };
 
 /* One reference. owned: the parts are freed with it, also when this fails. EINVALID with the place

@@ -244,7 +244,10 @@ enum status recover_state(struct runtime *runtime, struct error *err)
 	struct replay replay cleanup(replay_done) = {
 		.runtime = runtime, .closed = runtime->committer.row.checkpoint_epoch};
 	status = replay_rows(&replay, err);
-	if (status == OK && recover_other_rules(runtime))
+	bool warmed = false;
+	if (status == OK)
+		status = recover_warm(runtime, &warmed, err);
+	if (status == OK && (warmed || recover_other_rules(runtime)))
 		status = recover_under_other_rules(runtime, &replay.news, err);
 	return status == OK ? OK : error_wrap(err, status, "replaying match blocks");
 }

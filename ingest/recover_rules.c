@@ -104,7 +104,6 @@ static enum status write_news(struct runtime *runtime, struct verdicts *news, st
 enum status recover_under_other_rules(struct runtime *runtime, struct verdicts *news,
 				      struct error *err)
 {
-	assert(recover_other_rules(runtime));
 	enum status status = write_news(runtime, news, err);
 	if (status == OK)
 		status = end_orphans(runtime, news, err);

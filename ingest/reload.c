@@ -9,10 +9,13 @@
  *                    cells, and becomes what a start from these cells under the new plan would make
  *   committer        commits E: what the old set said, the cells, and the hash of the new set
  *
+ * A rule whose state is new is warmed from the store first (warm.h): most of it is read before the
+ * swap, the rest when E is committed, while the shards wait with E + 1 (reload_warm.c).
+ *
  * So a swap is a restart of the correlation without the restart: a rule whose state id is the same
  * (docs/CORRELATION.md) goes on, with another threshold if it has one; one that is gone takes its
- * cells with it; a new one starts empty. Since E is a checkpoint, no replay ever crosses a swap:
- * after a crash the match rows behind the checkpoint are all of one set.
+ * cells with it; a new one has what it would have. Since E is a checkpoint, no replay ever crosses
+ * a swap: after a crash the match rows behind the checkpoint are all of one set.
  *
  * One swap at a time: the next waits until E is committed, and so does freeing the old set. */
 #include <assert.h>
@@ -21,6 +24,7 @@
 
 #include "ingest/runtime_private.h"
 #include "ingest/spill_rows.h"
+#include "ingest/warm.h"
 
 enum { SWAP_WAIT_SECONDS = 30 };
 
@@ -73,6 +77,8 @@ void generation_drop(struct generation **generation)
 	struct generation *old = TAKE(*generation);
 	if (old == NULL || atomic_fetch_sub(&old->references, 1) != 1)
 		return;
+	warming_free(&old->warming); /* refers to the plan */
+	free(old->cold);
 	if (old->plan != NULL)
 		plan_free(&old->plan);
 	if (old->owned)
@@ -116,8 +122,10 @@ void epoch_gate_committed(struct epoch_gate *gate, uint64_t epoch)
 	struct generation *gone = NULL;
 	(void)pthread_mutex_lock(&gate->mutex);
 	gate->committed++;
-	if (gate->retired != NULL && epoch >= gate->retired_after)
+	if (gate->retired != NULL && epoch >= gate->retired_after) {
 		gone = TAKE(gate->retired);
+		(void)pthread_cond_broadcast(&gate->changed);
+	}
 	(void)pthread_mutex_unlock(&gate->mutex);
 	generation_drop(&gone); /* outside: freeing thousands of rules takes a while */
 }
@@ -151,6 +159,8 @@ enum status runtime_swap(struct runtime *runtime, struct generation_parts *parts
 	*parts = (struct generation_parts){0};
 	if (status != OK)
 		return status;
+	warm_begin(runtime, next);
+	struct generation *own cleanup(generation_drop) = generation_hold(next);
 	(void)pthread_mutex_lock(&gate->mutex);
 	if (gate->pending != NULL) {
 		status = error_set(err, EINUSE, "another reload is under way");
@@ -164,6 +174,10 @@ enum status runtime_swap(struct runtime *runtime, struct generation_parts *parts
 	}
 	(void)pthread_mutex_unlock(&gate->mutex);
 	generation_drop(&next);
+	if (status == OK)
+		warm_finish(runtime, own);
+	else
+		atomic_store(&runtime->warming_percent, -1);
 	return status;
 }
 
@@ -200,6 +214,8 @@ enum status shard_switch(struct shard *shard, struct generation *next, struct er
 		if (status == OK)
 			status = actor_restore(actor, bytes_text(&cells), err);
 	}
+	if (status == OK)
+		status = warm_take(shard, next, actor, err);
 	if (status != OK)
 		return error_wrap(err, status, "taking over the state of the rules before");
 	shard_keep_counters(shard);

@@ -202,6 +202,7 @@ enum status runtime_new(const struct runtime_options *options, struct runtime **
 	if (runtime == NULL)
 		return ENOMEMORY;
 	runtime->options = with_defaults(options);
+	atomic_init(&runtime->warming_percent, -1);
 	int failed = pthread_mutex_init(&runtime->status_mutex, NULL) |
 		     pthread_mutex_init(&runtime->gate.mutex, NULL) |
 		     pthread_cond_init(&runtime->gate.changed, NULL) |
@@ -339,6 +340,7 @@ enum status runtime_status(struct runtime *runtime, struct runtime_status *ret_s
 	struct runtime_status copy cleanup(runtime_status_done) = {0};
 	(void)pthread_mutex_lock(&runtime->status_mutex);
 	copy = runtime->status;
+	copy.warming_percent = atomic_load(&runtime->warming_percent);
 	enum status status = copy_partitions(runtime, &copy);
 	(void)pthread_mutex_unlock(&runtime->status_mutex);
 	if (status != OK)

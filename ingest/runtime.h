@@ -76,6 +76,7 @@ struct runtime_status {
 	int64_t watermark_us;
 	bool rewound; /* the store had lost epochs that were once synced */
 	bool disk_full;
+	int warming_percent;                 /* of rules that a reload brings; -1: none */
 	int64_t committed_us;                /* clock of the last commit */
 	struct partition_status *partitions; /* by (topic, partition) */
 	size_t partition_count;

@@ -141,6 +141,7 @@ struct shard {
 	uint64_t told[64];           /* recently announced (subject, hour) pairs of instances */
 	unsigned told_next;
 	uint64_t cell_hash[4][VIRTUAL_PARTITIONS]; /* of the last checkpoint: SHARD_CELL_KINDS */
+	uint64_t known_hash;                       /* of warm_known_encode() in it */
 };
 
 struct committer {
@@ -165,6 +166,7 @@ struct runtime {
 	struct shard *shards;
 	struct committer committer;
 	atomic_bool stopping;
+	atomic_int warming_percent; /* of the new rules of a reload; -1: none is under way */
 	pthread_mutex_t status_mutex;
 	struct runtime_status status; /* without partitions */
 	struct parcel **latest;       /* per worker: its newest committed parcel, for status */
@@ -194,6 +196,18 @@ enum status shard_switch(struct shard *shard, struct generation *next, struct er
  * spills to, which must outlive it. */
 enum status shard_actor_new(struct shard *shard, const struct plan *plan, struct actor **ret_actor,
 			    struct spill_rows **ret_spill, struct error *err);
+/* reload_warm.c: new rules get what they would remember. What fails leaves them empty and is told
+ * as a problem; warm_begin() before the swap, warm_finish() behind it. */
+void warm_begin(struct runtime *runtime, struct generation *next);
+void warm_finish(struct runtime *runtime, struct generation *next);
+/* Waits for warm_finish(), and takes what belongs to the shard. */
+enum status warm_take(struct shard *shard, struct generation *next, struct actor *actor,
+		      struct error *err);
+/* At a start: rules that the last checkpoint did not know. *ret_warmed: there were such. */
+enum status recover_warm(struct runtime *runtime, bool *ret_warmed, struct error *err);
+/* Which rules' state a checkpoint holds: their ids, as the value of a row. */
+enum status warm_known_encode(const struct plan *plan, struct bytes *to);
+
 struct actor_counters shard_counters(const struct shard *shard);
 /* Whether an alert of this mark (a subject and an hour) was told not long ago; notes it. */
 bool shard_told(struct shard *shard, uint64_t mark);

@@ -325,6 +325,21 @@ static enum status put_cells(struct shard *shard, struct verdicts *to)
 	return OK;
 }
 
+/* Whose state that is: a start warms the others (reload_warm.c). */
+static enum status put_known(struct shard *shard, struct verdicts *to)
+{
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
+	enum status status = warm_known_encode(shard->rules->plan, &value);
+	uint64_t hash = status == OK ? XXH3_64bits(value.data, value.size) : 0;
+	if (status != OK || hash == shard->known_hash)
+		return status;
+	shard->known_hash = hash;
+	cell_row_key('w', 0, &key);
+	rows_put(&to->rows, FAMILY_CELL, bytes_text(&key), bytes_text(&value));
+	return bytes_status(&key);
+}
+
 static void verdicts_free(struct verdicts **verdicts)
 {
 	if (*verdicts == NULL)
@@ -362,6 +377,8 @@ static enum status shard_fold(struct shard *shard, struct parcel **row, struct e
 	put_cohorts(shard, verdicts);
 	if (row[0]->checkpoint)
 		status = put_cells(shard, verdicts);
+	if (status == OK && row[0]->checkpoint && shard->index == 0)
+		status = put_known(shard, verdicts);
 	if (status != OK || verdicts->rows.failed || verdicts->announcements.failed)
 		return status != OK ? status : ENOMEMORY;
 	verdicts->item.kind = ITEM_VERDICTS;
@@ -371,11 +388,11 @@ static enum status shard_fold(struct shard *shard, struct parcel **row, struct e
 	verdicts->counters = shard_counters(shard);
 	if (shard->instances != NULL)
 		verdicts->instances = instances_counters(shard->instances);
-	status = shard_switch(shard, row[0]->next, err); /* the parcel lives until it is pushed */
-	if (status != OK)
-		return status;
+	/* The parcel lives until the verdicts are pushed, and the switch may wait for the commit.
+	 */
+	struct generation *next cleanup(generation_drop) = generation_hold(row[0]->next);
 	queue_push(shard->runtime->committer.inbox, TAKE(verdicts));
-	return OK;
+	return shard_switch(shard, next, err);
 }
 
 void *shard_main(void *argument)

@@ -141,7 +141,7 @@ static enum status first_seen_read(struct loader *loader, const struct yaml_node
 	if (terms == NULL)
 		return loader_exhausted(err);
 	*terms = (struct first_seen_terms){.learn_us = 14 * day_us, .burst_us = 3600 * second_us};
-	enum status status = not_evaluated(map, "backfill", err);
+	enum status status = duration_of(map, "backfill", &terms->backfill_us, err);
 	if (status == OK)
 		status = not_evaluated(map, "peers", err);
 	if (status == OK)

@@ -60,6 +60,7 @@ struct first_seen_terms {
 	uint64_t learn_events; /* ... or for so many events, whichever ends first; 0: no such end */
 	uint64_t at_least;     /* new values ... */
 	int64_t burst_us;      /* ... within so long */
+	int64_t backfill_us;   /* at least so much of the store is read when the rule is new */
 };
 
 enum baseline_season { SEASON_NONE, SEASON_HOUR_OF_DAY, SEASON_HOUR_OF_WEEK };

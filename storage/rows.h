@@ -86,8 +86,8 @@ void match_key(uint64_t epoch, char kind, uint32_t worker, uint32_t actor, struc
 enum status match_key_decode(struct text key, uint64_t *ret_epoch, char *ret_kind,
 			     struct error *err);
 
-/* cell: FAMILY_CELL, kind ('c' correlation, 'g' gate, 'n' instances, 'e' event ids) and virtual partition ->
- * checkpoint. */
+/* cell: FAMILY_CELL, kind ('c' correlation, 'g' gate, 'n' instances, 'e' event ids) and virtual
+ * partition -> checkpoint; 'w' and 0 -> the state ids (u64le) of the rules whose state 'c' is. */
 void cell_row_key(char kind, uint8_t virtual_partition, struct bytes *to);
 
 /* alert: FAMILY_ALERT, 'a' id -> encoded alert; 'u' id -> what people did (opaque). */

@@ -1,12 +1,10 @@
 /* Rule sets swapped while the engine runs. A set swapped with itself, at any epoch, with any number
  * of threads and with crashes in between, changes nothing that anybody could see; a set with other
  * rules ends the alerts of those that are gone and leaves the rest as they were. */
-#include "tests/ingest/running.h"
+#include "tests/ingest/swapping.h"
 
 static uint64_t dice = 0x2545f4914f6cdd1d;
-static unsigned swaps, swaps_before_run;
-static const char *next_rules; /* what meanwhile swaps in */
-static char next_custody;      /* and beside them; '\0': nothing */
+static unsigned swaps_before_run;
 
 /* Without the last rule; the threshold of the first correlation raised; one rule more. */
 static const char other_rules[] =
@@ -22,82 +20,9 @@ static const char other_rules[] =
 	"detection: {s: {event.outcome: success}, condition: s}\nlevel: low\n"
 	"picket: {dedup: {by: [user.id], for: 10m}}\n";
 
-static struct ruleset *parse(const char *text)
-{
-	struct ruleset_options options = {0};
-	struct ruleset *parsed = NULL;
-	struct error err = {0};
-	ck_assert_msg(ruleset_parse(&options, text_of(text), "test", &parsed, &err) == OK, "%s",
-		      err.text);
-	return parsed;
-}
-
-/* A key that is full of the letter, and a tenant called like it for whoever writes. */
-static void custody_of(char letter, struct generation_parts *parts)
-{
-	char key[PRIVACY_KEY_BYTES];
-	char yaml[] = "- {topic: '*', tenants: [?]}";
-	const struct privacy_policy policy = {TEXT("user.id"), PRIVACY_HMAC};
-	const struct privacy_options options = {
-		.key = {key, sizeof key}, .policies = &policy, .policy_count = 1};
-	struct bindings *bindings = NULL;
-	struct privacy *privacy = NULL;
-	struct error err = {0};
-	(void)memset(key, letter, sizeof key);
-	*strchr(yaml, '?') = letter;
-	ck_assert_int_eq(bindings_parse(text_of(yaml), "t", &bindings, &err), OK);
-	ck_assert_int_eq(privacy_new(&options, &privacy, &err), OK);
-	parts->bindings = bindings;
-	parts->privacy = privacy;
-}
-
-static void swap_now(struct runtime *runtime)
-{
-	struct generation_parts next = {.ruleset = parse(next_rules)};
-	struct error err = {0};
-	if (next_custody != '\0')
-		custody_of(next_custody, &next);
-	uint64_t hash = ruleset_hash(next.ruleset), epoch = 0;
-	enum status status = runtime_swap(runtime, &next, &epoch, &err);
-	ck_assert_ptr_null(next.ruleset);
-	if (status == ECLOSED)
-		return; /* it failed meanwhile */
-	ck_assert_msg(status == OK, "%s", err.text);
-	ck_assert_uint_gt(epoch, 0);
-	struct generation *live cleanup(generation_drop) = runtime_rules(runtime);
-	ck_assert_uint_eq(live->hash, hash);
-	swaps++;
-	atomic_store(&held, false);
-}
-
-/* The files wait where they are so far read until the first swap. */
-static enum runtime_state run_held(struct store *store, unsigned workers, unsigned actors,
-				   size_t messages, void (*meanwhile)(struct runtime *runtime))
-{
-	atomic_store(&handed_by_all, 0);
-	atomic_store(&held_at, messages);
-	atomic_store(&held, true);
-	enum runtime_state state = run_with(store, workers, actors, meanwhile);
-	atomic_store(&held, false);
-	return state;
-}
-
 static void swap_sometimes(struct runtime *runtime)
 {
 	if (swaps == swaps_before_run || next_random(&dice) % 4 == 0)
-		swap_now(runtime);
-}
-
-static unsigned events_before_swap;
-
-static void swap_once(struct runtime *runtime)
-{
-	struct runtime_status now cleanup(runtime_status_done) = {0};
-	ck_assert_int_eq(runtime_status(runtime, &now), OK);
-	uint64_t stored = 0;
-	for (size_t i = 0; i < now.partition_count; i++)
-		stored += now.partitions[i].row.stored;
-	if (swaps == 0 && stored > events_before_swap)
 		swap_now(runtime);
 }
 

@@ -189,9 +189,9 @@ START_TEST(mistakes_in_types_of_our_own)
 		 "instead of rules"},
 		{"    type: sequence\n    timespan: 5m\n    steps: [{rule: a, count: {gte: 0}}]\n",
 		 "count of a step"},
-		{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    backfill: 1d\n"
+		{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    peers: {by: [x]}\n"
 		 "    condition: {field: x}\n",
-		 "does not evaluate backfill"},
+		 "does not evaluate peers"},
 		{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    condition: {gte: 1}\n",
 		 "names no field"},
 		{"    type: baseline\n    rules: [a]\n    timespan: 5m\n    history: 10m\n"

@@ -1,0 +1,269 @@
+/* Warming around a swap and at a start (warm.h says what warming is).
+ *
+ *   warm_begin()     before the swap, beside the running engine: what is committed so far
+ *   warm_take()      a shard, behind the last epoch E of the old rules: waits
+ *   warm_finish()    when E is committed: the rest, which is little; the alerts of history are
+ *                    written, and the shards go on
+ *
+ * While the shards wait, up to RUNTIME_EPOCHS_MAX epochs queue up and the polling stops: nothing is
+ * lost, and the pause is as long as it takes to read what was committed since warm_begin().
+ *
+ * A checkpoint says which rules' state it holds. After a crash between the swap and the next
+ * checkpoint, and after a start with other rules, those it does not name are warmed again, from all
+ * that is committed by then; what the replay of the match rows made of them is dropped, since it
+ * begins in the middle. A store whose checkpoints say nothing is older than this: all are known. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "ingest/runtime_private.h"
+#include "ingest/spill_rows.h"
+#include "ingest/warm.h"
+
+enum status warm_known_encode(const struct plan *plan, struct bytes *to)
+{
+	size_t count = 0;
+	uint64_t *ids = state_ids(plan, &count);
+	if (ids == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0; i < count; i++)
+		bytes_put_u64le(to, ids[i]);
+	free(ids);
+	return bytes_status(to);
+}
+
+static void tell_failure(struct runtime *runtime, const struct error *failure)
+{
+	struct wall_clock clock = runtime->options.clock;
+	if (failure->status != ECLOSED)
+		runtime_problem(runtime, text_of(failure->text), clock.now_us(clock.context));
+}
+
+static struct unit_filter cold_of(const struct generation *generation)
+{
+	return (struct unit_filter){.ids = generation->cold, .count = generation->cold_count};
+}
+
+/* The rules of next that `known` does not name; their warming, read as far as it is committed. */
+static enum status warming_start(struct runtime *runtime, struct generation *next,
+				 const struct unit_filter *known, struct error *err)
+{
+	struct warming *warming cleanup(warming_free) = NULL;
+	next->cold = state_ids_new(next->plan, known, &next->cold_count);
+	if (next->cold == NULL)
+		return error_set(err, ENOMEMORY, "no memory to warm rules");
+	const struct unit_filter cold = cold_of(next);
+	const struct warming_options options = {.store = runtime->options.store,
+						.next = next,
+						.cold = cold,
+						.stopping = &runtime->stopping,
+						.percent = &runtime->warming_percent};
+	enum status status = cold.count == 0 ? OK : warming_new(&options, &warming, err);
+	if (status != OK || warming == NULL)
+		return status;
+	atomic_store(&runtime->warming_percent, 0);
+	status = warming_read(warming, err);
+	if (status == OK)
+		next->warming = TAKE(warming);
+	return status;
+}
+
+void warm_begin(struct runtime *runtime, struct generation *next)
+{
+	struct generation *before cleanup(generation_drop) = runtime_rules(runtime);
+	struct error failure = {0};
+	size_t count = 0;
+	uint64_t *ids = state_ids(before->plan, &count);
+	const struct unit_filter known = {.ids = ids, .count = count};
+	enum status status =
+		ids == NULL ? ENOMEMORY : warming_start(runtime, next, &known, &failure);
+	free(ids);
+	if (status != OK)
+		tell_failure(runtime, &failure);
+	if (next->warming == NULL)
+		atomic_store(&runtime->warming_percent, -1);
+	next->warmth = next->warming == NULL ? WARMTH_NONE : WARMTH_PENDING;
+	next->takers = runtime->options.actor_count;
+}
+
+static enum status write_alerts(struct runtime *runtime, const struct warming *warming,
+				struct error *err)
+{
+	struct bytes rows cleanup(bytes_done) = {0};
+	enum status status = warming_alerts(warming, &rows);
+	struct store_batch *batch cleanup(store_batch_free) =
+		store_batch_new(runtime->options.store);
+	if (status != OK || batch == NULL)
+		return error_set(err, ENOMEMORY, "no memory for the alerts of history");
+	struct cursor from = cursor_of(bytes_text(&rows));
+	enum store_family family;
+	struct text key = {0};
+	struct text value = {0};
+	if (rows.size == 0)
+		return OK;
+	while (rows_next(&from, &family, &key, &value))
+		store_batch_put(batch, family, key, value);
+	return store_batch_commit(batch, true, err);
+}
+
+void warm_finish(struct runtime *runtime, struct generation *next)
+{
+	struct epoch_gate *gate = &runtime->gate;
+	struct error failure = {0};
+	if (next->warming == NULL)
+		return;
+	(void)pthread_mutex_lock(&gate->mutex);
+	while (gate->retired != NULL && !gate->failed)
+		(void)pthread_cond_wait(&gate->changed, &gate->mutex);
+	bool failed = gate->failed;
+	(void)pthread_mutex_unlock(&gate->mutex);
+	enum status status = failed ? ECLOSED : warming_finish(next->warming, &failure);
+	if (status != OK && !failed)
+		tell_failure(runtime, &failure);
+	if (status == OK) {
+		status = write_alerts(runtime, next->warming, &failure);
+		if (status != OK)
+			runtime_fail(runtime, &failure); /* as any commit that fails */
+	}
+	(void)pthread_mutex_lock(&gate->mutex);
+	next->warmth = status == OK ? WARMTH_READY : WARMTH_NONE;
+	struct warming *useless cleanup(warming_free) = NULL;
+	if (status != OK)
+		useless = TAKE(next->warming);
+	(void)pthread_cond_broadcast(&gate->changed);
+	(void)pthread_mutex_unlock(&gate->mutex);
+	atomic_store(&runtime->warming_percent, -1);
+}
+
+/* The cells of the shard's partitions. */
+static enum status cells_take(const struct shard *shard, const struct generation *from,
+			      struct actor *to, struct error *err)
+{
+	const struct unit_filter cold = cold_of(from);
+	unsigned step = shard->runtime->options.actor_count;
+	struct bytes cells cleanup(bytes_done) = {0};
+	enum status status = OK;
+	for (unsigned i = shard->index; status == OK && i < VIRTUAL_PARTITIONS; i += step) {
+		bytes_clear(&cells);
+		status = warming_cells(from->warming, (uint8_t)i, &cells);
+		if (status == OK)
+			status = actor_adopt(to, bytes_text(&cells), &cold, err);
+	}
+	return status;
+}
+
+enum status warm_take(struct shard *shard, struct generation *next, struct actor *actor,
+		      struct error *err)
+{
+	struct epoch_gate *gate = &shard->runtime->gate;
+	(void)pthread_mutex_lock(&gate->mutex);
+	while (next->warmth == WARMTH_PENDING && !gate->failed)
+		(void)pthread_cond_wait(&gate->changed, &gate->mutex);
+	bool ready = next->warmth == WARMTH_READY;
+	(void)pthread_mutex_unlock(&gate->mutex);
+	enum status status = ready ? cells_take(shard, next, actor, err) : OK;
+	struct warming *done = NULL;
+	(void)pthread_mutex_lock(&gate->mutex);
+	if (ready && --next->takers == 0)
+		done = TAKE(next->warming);
+	(void)pthread_mutex_unlock(&gate->mutex);
+	warming_free(&done);
+	return status;
+}
+
+/* --- at a start */
+
+static void actor_done(struct actor **actor)
+{
+	actor_free(actor);
+}
+
+/* The shard's actor without the cold rules' cells of the replay, with those of the warming. */
+static enum status shard_warm(struct shard *shard, const struct generation *rules,
+			      struct error *err)
+{
+	struct unit_filter others = cold_of(rules);
+	unsigned step = shard->runtime->options.actor_count;
+	struct bytes cells cleanup(bytes_done) = {0};
+	struct spill_rows *spill cleanup(spill_rows_free) = NULL; /* behind the actor's end */
+	struct actor *actor cleanup(actor_done) = NULL;
+	others.except = true;
+	enum status status = shard_actor_new(shard, rules->plan, &actor, &spill, err);
+	for (unsigned i = shard->index; status == OK && i < VIRTUAL_PARTITIONS; i += step) {
+		bytes_clear(&cells);
+		status = actor_checkpoint(shard->actor, (uint8_t)i, &cells);
+		if (status == OK)
+			status = actor_adopt(actor, bytes_text(&cells), &others, err);
+	}
+	if (status == OK)
+		status = cells_take(shard, rules, actor, err);
+	if (status != OK)
+		return status;
+	actor_free(&shard->actor);
+	spill_rows_free(&shard->spill);
+	shard->actor = TAKE(actor);
+	shard->spill = TAKE(spill);
+	return OK;
+}
+
+static enum status known_read(struct runtime *runtime, struct bytes *row, uint64_t **ret_ids,
+			      size_t *ret_count, struct error *err)
+{
+	struct bytes key cleanup(bytes_done) = {0};
+	cell_row_key('w', 0, &key);
+	enum status status =
+		store_get(runtime->options.store, FAMILY_CELL, bytes_text(&key), row, err);
+	if (status != OK)
+		return status;
+	uint64_t *ids = calloc(row->size / sizeof *ids + 1, sizeof *ids);
+	struct cursor from = cursor_of(bytes_text(row));
+	size_t count = 0;
+	if (ids == NULL)
+		return ENOMEMORY;
+	while (cursor_left(&from) >= sizeof *ids) {
+		ids[count] = cursor_u64le(&from);
+		if (count > 0 && ids[count] <= ids[count - 1])
+			break;
+		count++;
+	}
+	if (cursor_left(&from) > 0) {
+		free(ids);
+		return error_set(err, ECORRUPT,
+				 "the list of rules whose state is stored is damaged");
+	}
+	*ret_ids = ids;
+	*ret_count = count;
+	return OK;
+}
+
+enum status recover_warm(struct runtime *runtime, bool *ret_warmed, struct error *err)
+{
+	struct generation *rules = runtime->gate.current;
+	struct bytes row cleanup(bytes_done) = {0};
+	struct error failure = {0};
+	uint64_t *ids = NULL;
+	size_t count = 0;
+	enum status status = known_read(runtime, &row, &ids, &count, err);
+	bool never = status == ENOTFOUND && runtime->committer.row.checkpoint_epoch == 0 &&
+		     recover_other_rules(runtime); /* killed before its first checkpoint */
+	if (status != OK && !never)
+		return status == ENOTFOUND ? OK : status;
+	const struct unit_filter known = {.ids = ids, .count = count};
+	status = warming_start(runtime, rules, &known, &failure);
+	free(ids);
+	if (status == OK && rules->warming != NULL)
+		status = warming_finish(rules->warming, &failure);
+	atomic_store(&runtime->warming_percent, -1);
+	if (status != OK) { /* they begin with what the replay knows of them */
+		tell_failure(runtime, &failure);
+		warming_free(&rules->warming);
+		return OK;
+	}
+	*ret_warmed = rules->warming != NULL;
+	if (rules->warming != NULL)
+		status = write_alerts(runtime, rules->warming, err);
+	for (unsigned i = 0;
+	     status == OK && rules->warming != NULL && i < runtime->options.actor_count; i++)
+		status = shard_warm(&runtime->shards[i], rules, err);
+	warming_free(&rules->warming);
+	return status;
+}
