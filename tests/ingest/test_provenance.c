@@ -1,4 +1,5 @@
-/* A40 to A44 of the attack list through the whole engine: messages in, alerts in the store. */
+/* A40 to A43 of the attack list through the whole engine: messages in, alerts in the store. (A44,
+ * alerts that come back as logs, needs a receiver: tests/e2e/mock_provenance.sh.) */
 #include <stdarg.h>
 
 #include "decoding.h"
