@@ -116,14 +116,16 @@ static int file_open(struct export *export, bool resumes)
 					      "--resume needs a file, which says where to go on")
 			       : EXIT_OK;
 	}
-	export->to = fopen(export->name, resumes ? "r+e" : "wxe");
+	export->to = resumes ? fopen(export->name, "r+e") : NULL;
+	if (export->to != NULL)
+		return resume(export);
+	if (!resumes || errno == ENOENT) /* killed before it had begun: it begins now */
+		export->to = fopen(export->name, "wxe");
 	if (export->to == NULL && errno == EEXIST)
 		return session_fail(export->session, EXIT_USAGE,
 				    "%s is there already: go on with --resume, or name another",
 				    export->name);
-	if (export->to == NULL)
-		return file_failed(export->session, export->name);
-	return resumes ? resume(export) : EXIT_OK;
+	return export->to == NULL ? file_failed(export->session, export->name) : EXIT_OK;
 }
 
 /* The lines of one answer, on disk before it returns. */
@@ -208,7 +210,8 @@ static int run_export(struct session *session)
 }
 
 static const struct option options[] = {
-	{"resume", 0, NULL, "go on where FILE ends; the other options must be the same"},
+	{"resume", 0, NULL,
+	 "go on where FILE ends, or begin it; the other options must be the same"},
 	{"since", 0, "TIME", "events from then on: a time, or how long ago (1h)"},
 	{"until", 0, "TIME", "events up to then"},
 	{"damaged", 0, NULL, "go on where a block cannot be read; ends with 2"},

@@ -5,8 +5,11 @@
 # export_lines FILE: a line "OFFSET INDEX" for every exported event, in the order of the file.
 export_lines() { jq -r '"\(.topic) \(.partition) \(.offset) \(.index)"' "$1"; }
 
+# grown FILE SIZE: whether it is larger now.
+grown() { [ "$(stat -c %s "$1" 2>/dev/null || echo 0)" -gt "$2" ]; }
+
 part_store() {
-	local records=60000 file=$work/export.ndjson kills=0 pid part
+	local records=60000 file=$work/export.ndjson kills=0 pid part size
 	section "backup, restore, export"
 	python3 - "$work/store-events.ndjson" $records <<-'PYTHON'
 		import json, sys
@@ -32,15 +35,15 @@ part_store() {
 		"$(export_lines "$work/whole.ndjson" | awk '$3 <= last && NR > 1 {print} {last = $3}' | head -n 3)"
 	assert_match "numbers keep their digits" '"big":12345678901234567890123[,}]' "$(head -n 1 "$work/whole.ndjson")"
 	assert_exit "another one does not overwrite it" 64 node store store export "$work/whole.ndjson"
-	"$picket" store export "$file" --server "unix:$work/store.data/picket.sock" 2>/dev/null &
-	pid=$!
-	for part in 0.15 0.15 0.3 0.3; do
-		sleep $part
-		kill -KILL $pid 2>/dev/null && kills=$((kills + 1))
-		wait $pid 2>/dev/null
-		[ -s "$file" ] && head -c -7 "$file" >"$file.cut" && mv "$file.cut" "$file" # as if a page was half on disk
+	for part in 1 2 3 4 5; do
+		size=$(stat -c %s "$file" 2>/dev/null || echo 0)
 		"$picket" store export "$file" --resume --server "unix:$work/store.data/picket.sock" 2>/dev/null &
 		pid=$!
+		[ $part -eq 5 ] && break # this one ends by itself
+		wait_for 20 grown "$file" "$size" || break
+		kill -KILL $pid 2>/dev/null && kills=$((kills + 1))
+		wait $pid 2>/dev/null
+		head -c -7 "$file" >"$file.cut" && mv "$file.cut" "$file" # as if a page was half on disk
 	done
 	wait $pid
 	[ $kills -gt 0 ] && pass "exports were killed" || fail "no export was slow enough to be killed"
