@@ -42,6 +42,7 @@ struct api {
 	void *runtime_context;
 	/* Commits to disk through the runtime, with that context; NULL: straight to the store. */
 	enum status (*commit)(void *context, struct store_batch *batch, struct error *err);
+	int64_t block_after_us; /* gate.block_after; 0: a rule with gate: block blocks at once */
 	const struct gate_policy *policies; /* of files, lent; the shipped ones are always there */
 	size_t policy_count;
 	struct gate_sessions *gate_sessions; /* made by api_init() */

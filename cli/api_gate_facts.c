@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "cli/api_gate_private.h"
+#include "cli/rule_shadow.h"
 #include "rules/ruleset.h"
 
 enum { GATE_BYTES_MAX = 256 * 1024 * 1024 };
@@ -211,6 +212,18 @@ static void rule_reasons(struct facts *facts, const struct ruleset *ruleset)
 	}
 }
 
+/* Which of the findings may block by now. */
+static enum status take_shadows(struct api *api, struct facts *facts,
+				const struct generation *rules, struct error *err)
+{
+	struct finding *findings = facts->findings.items;
+	enum status status = OK;
+	for (size_t i = 0; i < facts->findings.count && status == OK; i++)
+		status = rule_shadow_ends(api->store, rules, findings[i].rule_key,
+					  api->block_after_us, &findings[i].blocks_from_us, err);
+	return status;
+}
+
 enum status facts_collect(struct api *api, const struct gate_query *query, struct facts *facts,
 			  struct error *err)
 {
@@ -248,6 +261,9 @@ enum status facts_collect(struct api *api, const struct gate_query *query, struc
 	runtime_reasons(facts, query->now_us);
 	struct generation *rules cleanup(generation_drop) = api_rules_hold(api);
 	rule_reasons(facts, rules == NULL ? api->ruleset : rules->parts.ruleset);
+	status = take_shadows(api, facts, rules, err);
+	if (status != OK)
+		return status;
 	facts->known.stale_reasons = facts->stale;
 	facts->known.stale_reason_count = facts->stale_count;
 	facts->known.doubt_reasons = facts->doubt;

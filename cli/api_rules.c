@@ -1,11 +1,42 @@
 /* /v1/rules: what is live, and taking what is on disk in its place. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/api_private.h"
 #include "cli/reloader.h"
+#include "cli/rule_shadow.h"
 #include "cli/rules_json.h"
+
+static void times_free(int64_t **times)
+{
+	free(*times);
+}
+
+/* By rule index, when a rule with gate: block will block; INT64_MIN when it does. */
+static enum status read_shadows(const struct api_call *call, int64_t **ret_times, struct error *err)
+{
+	struct generation *rules cleanup(generation_drop) = api_rules_hold(call->api);
+	size_t count = ruleset_count(call->ruleset);
+	int64_t *times cleanup(times_free) = calloc(count + 1, sizeof *times);
+	if (times == NULL)
+		return error_set(err, ENOMEMORY, "no memory for the rules");
+	for (size_t i = 0; i < count; i++) {
+		const struct rule *rule = ruleset_rule(call->ruleset, i);
+		times[i] = INT64_MIN;
+		if (rule->gate != GATE_BLOCK)
+			continue;
+		enum status status = rule_shadow_ends(call->api->store, rules, rule->key,
+						      call->api->block_after_us, &times[i], err);
+		if (status != OK)
+			return status;
+		if (times[i] <= api_now(call->api))
+			times[i] = INT64_MIN;
+	}
+	*ret_times = TAKE(times);
+	return OK;
+}
 
 enum status api_rules(const struct api_call *call, struct api_response *response, struct error *err)
 {
@@ -13,10 +44,14 @@ enum status api_rules(const struct api_call *call, struct api_response *response
 		return error_set(err, EUNAVAILABLE,
 				 "no rules are loaded here; name them with --rules PATH");
 	struct verdicts *verdicts cleanup(verdicts_free) = NULL;
+	int64_t *blocks_from_us cleanup(times_free) = NULL;
 	struct json_writer json = {.to = &response->body};
 	enum status status = verdicts_read(call->api->store, call->ruleset, &verdicts, err);
 	if (status == OK)
-		rules_json(call->ruleset, api_parameter(call, "level"), verdicts, &json);
+		status = read_shadows(call, &blocks_from_us, err);
+	if (status == OK)
+		rules_json(call->ruleset, api_parameter(call, "level"),
+			   &(struct rules_facts){verdicts, blocks_from_us}, &json);
 	return status;
 }
 
@@ -67,6 +102,18 @@ static size_t count_skipped(const struct ruleset *ruleset, size_t *ret_blocking)
 	return skipped;
 }
 
+/* Rules with gate: block that count as gate: warn until they have been watched for long enough. */
+static size_t count_young(const struct api_call *call)
+{
+	int64_t *blocks_from_us cleanup(times_free) = NULL;
+	size_t count = 0;
+	if (read_shadows(call, &blocks_from_us, NULL) != OK)
+		return 0;
+	for (size_t i = 0; i < ruleset_count(call->ruleset); i++)
+		count += blocks_from_us[i] != INT64_MIN;
+	return count;
+}
+
 void api_rules_status(struct json_writer *json, const struct api_call *call)
 {
 	size_t blocking = 0;
@@ -79,6 +126,7 @@ void api_rules_status(struct json_writer *json, const struct api_call *call)
 	json_write_count(json, "loaded", ruleset_count(call->ruleset));
 	json_write_count(json, "skipped", skipped);
 	json_write_count(json, "skipped_that_block_deployments", blocking);
+	json_write_count(json, "too_young_to_block", count_young(call));
 	write_hash(json, "hash", ruleset_hash(call->ruleset));
 	if (call->api->reloader != NULL) {
 		struct reload_report report = reloader_report(call->api->reloader);

@@ -8,6 +8,7 @@
 
 #include "cli/api_private.h"
 #include "cli/config.h"
+#include "cli/rule_shadow.h"
 #include "cli/wall.h"
 
 enum { SECRET_ARENA_BYTES = 256 * 1024 };
@@ -55,6 +56,7 @@ static enum status open_store(struct client *client, const struct client_options
 	if (status != OK)
 		return status;
 	client->api = (struct api){.store = client->store,
+				   .block_after_us = RULE_SHADOW_DEFAULT_US,
 				   .clock = wall_clock_real(),
 				   .read_only = !options->writable};
 	api_init(&client->api);

@@ -20,7 +20,7 @@ static const struct column rule_columns[] = {
 	{"TITLE", "title", CELL_TEXT, true},
 	{"KIND", "kind", CELL_TEXT, false},
 	{"LOGSOURCE", "logsource", CELL_MAP, true},
-	{"GATE", "gate", CELL_TEXT, false},
+	{"GATE", "gate_now", CELL_TEXT, false},
 	{"TESTS", "tests", CELL_COUNT, false},
 	{"PRECISION", "closed.precision", CELL_TEXT, COLUMN_MINOR},
 	{"COST", "cost.summary", CELL_TEXT, COLUMN_MINOR},
@@ -56,7 +56,7 @@ static int get_rules(struct session *session, const char *level, struct json_obj
 	if (code != EXIT_OK)
 		return code;
 	struct json_writer json = {.to = &text};
-	rules_json(ruleset, text_of(level), NULL, &json);
+	rules_json(ruleset, text_of(level), &(struct rules_facts){0}, &json);
 	bytes_put_u8(&text, 0);
 	*ret_answer = text.failed ? NULL : json_tokener_parse((const char *)text.data);
 	return *ret_answer == NULL ? session_fail(session, EXIT_INTERNAL, "out of memory")
@@ -113,6 +113,8 @@ static const struct column rule_fields[] = {
 	{"shadow", "shadow", CELL_TEXT, false},
 	{"cross tenant", "cross_tenant", CELL_TEXT, false},
 	{"gate", "gate", CELL_TEXT, false},
+	{"gate now", "gate_now", CELL_TEXT, false},
+	{"blocks from", "blocks_from", CELL_TIME, false},
 	{"tests", "tests", CELL_TEXT, false},
 	{"cost", "cost.summary", CELL_TEXT, false},
 	{"witness", "witness", CELL_TEXT, false},

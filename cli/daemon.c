@@ -14,6 +14,7 @@
 #include "cli/housekeeper.h"
 #include "cli/http.h"
 #include "cli/reloader.h"
+#include "cli/rule_shadow.h"
 #include "cli/sender.h"
 #include "cli/wall.h"
 #include "cli/wiring.h"
@@ -258,7 +259,8 @@ static enum status open_api(struct daemon *daemon, struct error *err)
 	}
 	if (status != OK)
 		return status;
-	reloader_init(&daemon->reloader, &daemon->wiring, daemon->runtime, daemon->log);
+	reloader_init(&daemon->reloader, &daemon->wiring, daemon->runtime, daemon->store,
+		      daemon->log);
 	daemon->api = (struct api){.store = daemon->store,
 				   .rules = ask_rules,
 				   .reloader = &daemon->reloader,
@@ -268,10 +270,15 @@ static enum status open_api(struct daemon *daemon, struct error *err)
 				   .runtime_status = ask_runtime,
 				   .commit = commit_through_runtime,
 				   .policies = daemon->policies.items,
+				   .block_after_us = config->gate_block_after_us,
 				   .policy_count = daemon->policies.count,
 				   .sender = daemon->sender,
 				   .log = daemon->log,
 				   .runtime_context = daemon->runtime};
+	struct generation *live cleanup(generation_drop) = runtime_rules(daemon->runtime);
+	status = rule_shadow_note(daemon->store, live, wall_now_us(), err);
+	if (status != OK)
+		return status;
 	api_init(&daemon->api);
 	daemon->api_is_up = true;
 	return http_start(&options, &daemon->http, err);

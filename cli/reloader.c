@@ -4,13 +4,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "cli/rule_shadow.h"
 #include "cli/wall.h"
 
 void reloader_init(struct reloader *reloader, const struct wiring *wiring, struct runtime *runtime,
-		   struct log *log)
+		   struct store *store, struct log *log)
 {
-	*reloader = (struct reloader){
-		.wiring = wiring, .runtime = runtime, .log = log, .live_since_us = wall_now_us()};
+	*reloader = (struct reloader){.wiring = wiring,
+				      .runtime = runtime,
+				      .store = store,
+				      .log = log,
+				      .live_since_us = wall_now_us()};
 	int failed = pthread_mutex_init(&reloader->reloading, NULL) |
 		     pthread_mutex_init(&reloader->mutex, NULL);
 	assert(failed == 0); /* a default mutex needs no memory */
@@ -94,7 +98,13 @@ static enum status reload(struct reloader *reloader, struct reloaded *reloaded, 
 	reloaded->bindings = bindings_count(parts.bindings);
 	(void)snprintf(reloaded->privacy_key, sizeof reloaded->privacy_key, "%s",
 		       privacy_key_name(parts.privacy));
-	return runtime_swap(reloader->runtime, &parts, &reloaded->epoch, err);
+	status = runtime_swap(reloader->runtime, &parts, &reloaded->epoch, err);
+	if (status != OK)
+		return status;
+	/* They are live; one that could not be noted does not block, which the gate tells. */
+	struct generation *live cleanup(generation_drop) = runtime_rules(reloader->runtime);
+	(void)!rule_shadow_note(reloader->store, live, wall_now_us(), NULL);
+	return OK;
 }
 
 enum status reloader_run(struct reloader *reloader, struct reloaded *ret_reloaded,

@@ -20,6 +20,7 @@
 struct reloader {
 	const struct wiring *wiring;
 	struct runtime *runtime;
+	struct store *store; /* of the runtime, for the shadows of rules (rule_shadow.h) */
 	struct log *log;
 	pthread_mutex_t reloading; /* one at a time */
 	pthread_mutex_t mutex;     /* of what follows */
@@ -30,7 +31,7 @@ struct reloader {
 };
 
 void reloader_init(struct reloader *reloader, const struct wiring *wiring, struct runtime *runtime,
-		   struct log *log);
+		   struct store *store, struct log *log);
 void reloader_done(struct reloader *reloader);
 
 struct reloaded {

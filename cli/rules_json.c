@@ -55,8 +55,10 @@ static void cost_json(const struct ruleset *ruleset, size_t index, struct json_w
 }
 
 static void rule_json(const struct ruleset *ruleset, const struct rule *rule, struct arena *arena,
-		      const struct verdicts *verdicts, struct json_writer *json)
+		      const struct rules_facts *facts, struct json_writer *json)
 {
+	const struct verdicts *verdicts = facts->verdicts;
+	const int64_t *blocks_from_us = facts->blocks_from_us;
 	json_write_open(json, NULL, '{');
 	json_write_text(json, "key", rule->key);
 	json_write_text(json, "id", rule->id);
@@ -72,6 +74,11 @@ static void rule_json(const struct ruleset *ruleset, const struct rule *rule, st
 	json_write_boolean(json, "shadow", rule->shadow);
 	json_write_boolean(json, "cross_tenant", rule->cross_tenant);
 	json_write_string(json, "gate", gate_word(rule->gate));
+	bool waits = blocks_from_us != NULL && rule->gate == GATE_BLOCK &&
+		     blocks_from_us[rule->index] != INT64_MIN;
+	json_write_string(json, "gate_now", gate_word(waits ? GATE_WARN : rule->gate));
+	if (waits && blocks_from_us[rule->index] != INT64_MAX)
+		json_write_time(json, "blocks_from", blocks_from_us[rule->index]);
 	json_write_open(json, "logsource", '{');
 	json_write_text(json, "category", rule->logsource.category);
 	json_write_text(json, "product", rule->logsource.product);
@@ -113,7 +120,7 @@ static void arena_done(struct arena **arena)
 	arena_free(arena);
 }
 
-void rules_json(const struct ruleset *ruleset, struct text level, const struct verdicts *verdicts,
+void rules_json(const struct ruleset *ruleset, struct text level, const struct rules_facts *facts,
 		struct json_writer *json)
 {
 	struct arena *arena cleanup(arena_done) = arena_new(WITNESS_BYTES_MAX);
@@ -129,7 +136,7 @@ void rules_json(const struct ruleset *ruleset, struct text level, const struct v
 		const struct rule *rule = ruleset_rule(ruleset, i);
 		arena_reset(arena);
 		if (level.size == 0 || text_equal(level, text_of(level_name(rule->level))))
-			rule_json(ruleset, rule, arena, verdicts, json);
+			rule_json(ruleset, rule, arena, facts, json);
 	}
 	json_write_close(json, ']');
 	json_write_open(json, "filters", '[');

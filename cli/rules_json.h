@@ -10,8 +10,13 @@
 #include "cli/verdicts.h"
 #include "rules/ruleset.h"
 
-/* level: only rules of this level, "" = all. verdicts: by rule index; NULL = not known. */
-void rules_json(const struct ruleset *ruleset, struct text level, const struct verdicts *verdicts,
+/* What a store knows of rules, each by rule index; NULL = not known. */
+struct rules_facts {
+	const struct verdicts *verdicts;
+	const int64_t *blocks_from_us; /* of gate: block (rule_shadow.h); INT64_MIN: it does */
+};
+/* level: only rules of this level, "" = all. */
+void rules_json(const struct ruleset *ruleset, struct text level, const struct rules_facts *facts,
 		struct json_writer *json);
 
 /* A member "notes": what loading had to say. */

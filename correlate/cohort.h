@@ -127,6 +127,7 @@ struct finding {
 	struct origin evidence[COHORT_EVIDENCE_MAX]; /* the first, by (time, origin) */
 	int64_t evidence_us[COHORT_EVIDENCE_MAX];
 	size_t evidence_count;
+	int64_t blocks_from_us; /* of a rule, not stored: before, it counts as gate: warn */
 };
 
 /* Heartbeat of one instance: any event counts, request or not. */

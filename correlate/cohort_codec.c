@@ -326,7 +326,7 @@ enum status finding_decode(struct text encoded, struct arena *arena, struct find
 	(void)arena; /* everything is a view so far */
 	struct cursor from = cursor_of(encoded);
 	from.failed |= cursor_u8(&from) != VERSION;
-	struct finding finding = {.service = cursor_text(&from)};
+	struct finding finding = {.service = cursor_text(&from), .blocks_from_us = INT64_MIN};
 	finding.arm.version = cursor_text(&from);
 	finding.arm.deploy_id = cursor_text(&from);
 	finding.rule_key = cursor_text(&from);

@@ -11,12 +11,12 @@
  *   http.response.status_code   with a service it is a request; >= 500 is http_5xx
  *   other outcomes              outcome_reading.c
  *   what it did                 signal_reading.c
- *   rules that matched          gate: block is a finding; any other that raises alerts is
- * rule_match event.duration              of a request, into the bins of its stratum principal
- * user.id, else source.ip (the /24 or /64), else trace.id; of the outcomes that an outsider causes
- * (authn, authz, tenant, rules) the address comes first: a name that is only claimed is nobody
- *   signature                   outcome, route else url.path, status
- *   route                       "METHOD http.route"; without http.route the method alone
+ *   rules that matched          gate: block is a finding; each that raises alerts is rule_match
+ * event.duration              of a request, into the bins of its stratum principal user.id, else
+ * source.ip (the /24 or /64), else trace.id; of the outcomes that an outsider causes (authn, authz,
+ * tenant, rules) the address comes first: a name that is only claimed is nobody signature outcome,
+ * route else url.path, status route                       "METHOD http.route"; without http.route
+ * the method alone
  *
  * One (principal, signature) of a bucket is one cluster: one cause. An event without any principal
  * is a cluster of its own (its origin names it), and the bucket says so. */

@@ -119,8 +119,12 @@ static bool query_is_wrong(struct judgement *judgement)
 static bool has_hard_finding(struct judgement *judgement)
 {
 	const struct gate_result *result = judgement->result;
+	bool blocks = false;
 	for (size_t i = 0; i < result->finding_count; i++) {
 		const struct finding *finding = &result->findings[i];
+		if (finding->last_us < finding->blocks_from_us)
+			continue;
+		blocks = true;
 		give_reason(judgement, TEXT("HARD_FINDING"),
 			    arena_print(judgement->arena, "%.*s (%.*s): %llu event%s of the canary",
 					TEXT_ARG(finding->rule_title), TEXT_ARG(finding->rule_key),
@@ -128,7 +132,7 @@ static bool has_hard_finding(struct judgement *judgement)
 					finding->count == 1 ? "" : "s"));
 	}
 	bool signals = say_hard_signals(judgement);
-	return result->finding_count > 0 || signals;
+	return blocks || signals;
 }
 
 /* Row 3; where only a minimum is missing, the reason says which. */
@@ -462,6 +466,7 @@ enum status gate_judge_evidence(const struct gate_query *query, const struct gat
 	take_time(&judgement, evidence);
 	evidence_gather_quality(query, evidence, result);
 	result->verdict = decide(&judgement);
+	say_shadows(&judgement);
 	result->final = result->verdict == VERDICT_PASS || result->verdict == VERDICT_FAIL ||
 			result->verdict == VERDICT_INCONCLUSIVE;
 	result->summary = summarise(&judgement);

@@ -179,7 +179,12 @@ static void put_evidence(struct bytes *to, const struct finding *finding)
 static void put_finding(struct bytes *to, const struct finding *finding)
 {
 	put(to, "{");
-	put_string(to, "class", TEXT("HARD"));
+	bool blocks = finding->last_us >= finding->blocks_from_us;
+	put_string(to, "class", blocks ? TEXT("HARD") : TEXT("WARN"));
+	if (!blocks)
+		put_time(to, "blocks_from",
+			 finding->blocks_from_us == INT64_MAX ? INT64_MIN
+							      : finding->blocks_from_us);
 	put_string(to, "rule", finding->rule_key);
 	put_string(to, "title", finding->rule_title);
 	put_string(to, "version", finding->arm.version);

@@ -143,6 +143,8 @@ void say_unconfirmed(struct judgement *judgement, const struct outcome_result *o
 void say_one_instance(struct judgement *judgement);
 /* Instances that are not heard now: silent ones, and those whose clocks are ahead. */
 void say_silent(struct judgement *judgement);
+/* Rules that would have blocked, and do not yet: nothing is decided by them. */
+void say_shadows(struct judgement *judgement);
 /* gate_signal_reason.c: each tells whether there was something to say. */
 bool say_hard_signals(struct judgement *judgement);
 bool say_doubtful_signals(struct judgement *judgement);

@@ -89,3 +89,24 @@ void say_silent(struct judgement *judgement)
 		give_reason(judgement, TEXT("SILENT"),
 			    TEXT("no instance of the canary is heard any more"));
 }
+
+void say_shadows(struct judgement *judgement)
+{
+	char buffer[32];
+	const struct gate_result *result = judgement->result;
+	for (size_t i = 0; i < result->finding_count; i++) {
+		const struct finding *finding = &result->findings[i];
+		if (finding->last_us >= finding->blocks_from_us)
+			continue;
+		struct text from = TEXT("a later day");
+		if (finding->blocks_from_us != INT64_MAX)
+			from = time_print(finding->blocks_from_us, buffer);
+		give_reason(
+			judgement, TEXT("SHADOW"),
+			arena_print(judgement->arena,
+				    "%.*s (%.*s), %llu times: it would block, and is too young to: "
+				    "it counts as a warning until %.*s",
+				    TEXT_ARG(finding->rule_title), TEXT_ARG(finding->rule_key),
+				    (unsigned long long)finding->count, TEXT_ARG(from)));
+	}
+}

@@ -163,6 +163,18 @@ static enum status planned_refused(const struct yaml_node *picket, struct error 
 	return OK;
 }
 
+/* A rule that stops releases must have shown that it fires, and when it does not. */
+static enum status block_has_tests(const struct yaml_node *picket, const struct rule *rule,
+				   struct error *err)
+{
+	if (rule->gate != GATE_BLOCK || rule->test_count > 0)
+		return OK;
+	return error_at(
+		err, EINVALID, yaml_get(picket, "gate")->at,
+		"picket.gate block needs tests: a rule that stops releases must show what it "
+		"fires on\n  fix: add picket.tests, or write gate: warn");
+}
+
 enum status handling_parse(struct loader *loader, const struct yaml_node *document,
 			   struct rule *rule, struct error *err)
 {
@@ -185,5 +197,5 @@ enum status handling_parse(struct loader *loader, const struct yaml_node *docume
 		if (node != NULL)
 			status = parts[i].parse(loader, node, rule, err);
 	}
-	return status;
+	return status == OK ? block_has_tests(picket, rule, err) : status;
 }

@@ -109,7 +109,7 @@ static struct json_object *ask(const char *line, const char *body, unsigned expe
 	return answer;
 }
 
-static void refused(const char *line, unsigned expected, const char *words)
+static __attribute__((unused)) void refused(const char *line, unsigned expected, const char *words)
 {
 	struct json_object *answer = ask(line, NULL, expected);
 	const char *error = json_path_text(answer, "error");

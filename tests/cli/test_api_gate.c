@@ -112,6 +112,56 @@ static void verdict_is(const char *line, const char *wanted)
 	json_object_put(answer);
 }
 
+/* What a version did. */
+static void put_trait(const char *version, const char *key, uint64_t shown, int64_t first_us)
+{
+	struct trait trait = {
+		.signal = SIGNAL_DESTINATION, .met_first_us = first_us, .met_last_us = end_us};
+	struct bytes name cleanup(bytes_done) = {0};
+	struct bytes row cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
+	trait.shown = (struct finding){.service = TEXT("orders"),
+				       .arm = {text_of(version), TEXT("")},
+				       .rule_key = text_of(key),
+				       .rule_title = TEXT(""),
+				       .count = shown,
+				       .first_us = first_us,
+				       .last_us = first_us};
+	trait_name(&trait, &name);
+	const struct text names[] = {TEXT("orders"), bytes_text(&name), text_of(version), TEXT("")};
+	registry_key('t', names, 4, -1, &row);
+	trait_encode(&trait, &value);
+	put_row(FAMILY_REGISTRY, &row, &value);
+}
+
+START_TEST(a_new_destination_fails_unless_it_is_declared)
+{
+	static const char MANIFEST[] = "expect:\n- destination: api.new.example\n- edge: vault\n";
+	play();
+	put_trait("v1", "api.old.example:443", 500, T0 - 2 * INT64_C(86400) * 1000000);
+	verdict_is(QUESTION, "PASS");
+	put_trait("v2", "api.new.example:443", 1, end_us - BUCKET_US);
+	struct json_object *answer =
+		ask("POST /v1/gate?service=orders&canary=v2&baseline=v1", MANIFEST, 200);
+	ck_assert_str_eq(json_path_text(answer, "verdict"), "PASS");
+	struct json_object *expected = json_path(answer, "expected");
+	ck_assert_str_eq(json_path_text(json_object_array_get_idx(expected, 0), "used"), "true");
+	ck_assert_str_eq(json_path_text(json_object_array_get_idx(expected, 1), "used"), "false");
+	json_object_put(answer);
+	refused("GET /v1/gate?service=orders&canary=v2&expect=edge", 400,
+		"expect:1:1: a manifest is a map");
+	verdict_is(QUESTION, "FAIL");
+	/* The FAIL stands, whatever is declared now. */
+	answer = ask("POST /v1/gate?service=orders&canary=v2&baseline=v1", MANIFEST, 200);
+	ck_assert_str_eq(json_path_text(answer, "verdict"), "FAIL");
+	json_object_put(answer);
+	/* The next version learns nothing from one that failed. */
+	put_instance("v3", "pod-c", end_us - BUCKET_US, end_us);
+	put_trait("v3", "api.new.example:443", 1, end_us - BUCKET_US);
+	verdict_is("GET /v1/gate?service=orders&canary=v3", "FAIL");
+}
+END_TEST
+
 START_TEST(a_good_canary_passes)
 {
 	play();
@@ -372,6 +422,7 @@ int main(void)
 	tcase_set_timeout(all, 0);
 	tcase_add_checked_fixture(all, setup, teardown);
 	tcase_add_test(all, a_good_canary_passes);
+	tcase_add_test(all, a_new_destination_fails_unless_it_is_declared);
 	tcase_add_test(all, evidence_grows_with_the_buckets);
 	tcase_add_test(all, a_fail_is_latched_until_it_is_overridden);
 	tcase_add_test(all, a_dry_fail_blocks_nobody);
