@@ -20,7 +20,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/mock_drills.sh"
 . "$here/mock_store.sh"
 
-all_parts=(scan reload faults disk store api alerting controllers custody lists bomb loop doctor
+all_parts=(scan reload faults disk store api alerting controllers signals custody lists bomb loop doctor
 	drills install input wal kill demo)
 
 part_demo() {
@@ -35,6 +35,13 @@ part_demo() {
 part_controllers() {
 	section "the gate as Argo Rollouts, Flagger and Spinnaker ask it"
 	assert_ok "their contracts hold" python3 "$here/controllers.py" "$e2e_build/picket" "$work/controllers"
+	grep WRONG "$work/out"
+	return 0
+}
+
+part_signals() {
+	section "one event of each hard signal, from a file to the verdict"
+	assert_ok "the verdicts are as promised" python3 "$here/signals.py" "$e2e_build/picket" "$work/signals"
 	grep WRONG "$work/out"
 	return 0
 }
