@@ -71,7 +71,7 @@ static bool is_one_of(struct text t, const struct text *texts, size_t count)
 	return false;
 }
 
-void class_consider(struct class_evidence *evidence, struct text category)
+void class_evidence_add(struct class_evidence *evidence, struct text category)
 {
 	static const struct text security[] = {
 		{"authentication", 14},      {"iam", 3},    {"session", 7}, {"configuration", 13},
@@ -105,7 +105,7 @@ enum data_class data_class_of(const struct event *event)
 	struct class_evidence evidence = {.logsource = &event->logsource};
 	for (size_t i = 0; i < event->field_count; i++)
 		if (event->fields[i].id == FIELD_EVENT_CATEGORY)
-			class_consider(&evidence, event->fields[i].value.text);
+			class_evidence_add(&evidence, event->fields[i].value.text);
 	return class_decide(&evidence);
 }
 

@@ -99,8 +99,8 @@ static enum data_class class_of_row(const struct intake *intake, const struct bl
 			&reader->names[reader->keys[shape->start + i] >> TAG_BITS];
 		const struct block_value *value = &intake->values[i];
 		if (name->id == FIELD_EVENT_CATEGORY)
-			class_consider(&evidence,
-				       value->tag == TAG_STRING ? value->text : TEXT(""));
+			class_evidence_add(&evidence,
+					   value->tag == TAG_STRING ? value->text : TEXT(""));
 	}
 	return class_decide(&evidence);
 }

@@ -74,7 +74,7 @@ struct class_evidence {
 	const struct logsource *logsource;
 	bool any, security, access;
 };
-void class_consider(struct class_evidence *evidence, struct text category);
+void class_evidence_add(struct class_evidence *evidence, struct text category);
 enum data_class class_decide(const struct class_evidence *evidence);
 
 /* What one column holds, for the encoder, and what came back, from the decoder. */

@@ -88,7 +88,9 @@ struct search_group {
 
 /* What a search did: `search --explain`. */
 struct search_report {
-	uint64_t blocks, row_blocks; /* all that there are, and how many are not yet merged */
+	/* All whose summaries were met, and how many are not yet merged; of the blocks of other
+	 * tenants one for each day and class. */
+	uint64_t blocks, row_blocks;
 	uint64_t by_tenant, by_time, by_place, by_retention, by_value, by_bloom; /* passed over */
 	uint64_t opened, rows, matched, columns_read, bytes_read;
 	bool limited;  /* there are more events or groups than are given back */

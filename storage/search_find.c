@@ -103,8 +103,7 @@ static bool place_may_fit(const struct search_place *place, const struct summary
 	return ranges.failed;
 }
 
-static enum status merged_consider(struct search *search, struct text key, struct text value,
-				   const struct text *owner_key)
+static enum status merged_consider(struct search *search, struct text key, struct text value)
 {
 	const struct search_options *options = search->options;
 	struct columnar_key parsed;
@@ -113,10 +112,6 @@ static enum status merged_consider(struct search *search, struct text key, struc
 	enum status status = columnar_key_decode(key, &parsed, search->err);
 	if (status != OK)
 		return status;
-	if (owner_key != NULL && !text_equal(parsed.owner, *owner_key)) {
-		search->report.by_tenant++;
-		return OK;
-	}
 	status = summary_open(value, &summary, search->err);
 	if (status != OK)
 		return status;
@@ -156,35 +151,68 @@ static enum status merged_consider(struct search *search, struct text key, struc
 	return candidate_add(search, &found);
 }
 
-/* The summaries of a class, from the first day that matters to the last. */
-static enum status class_consider(struct search *search, enum data_class class,
-				  const struct text *owner_key)
+/* Where the owner's blocks begin that come behind key, which is another's: on the same day, or on
+ * the next one. */
+static enum status next_owned(struct search *search, struct text key,
+			      const struct columnar_key *parsed, const struct text *owner_key,
+			      struct bytes *from)
 {
-	const struct search_options *options = search->options;
+	int64_t day = parsed->day;
+	bytes_clear(from);
+	columnar_key_prefix(parsed->class, &day, owner_key, from);
+	if (!from->failed && text_compare(key, bytes_text(from)) > 0) {
+		day++;
+		bytes_clear(from);
+		columnar_key_prefix(parsed->class, &day, owner_key, from);
+	}
+	return from->failed ? search_no_memory(search) : OK;
+}
+
+/* The summaries of a class from a key on, up to the first of another owner: then *from is where to
+ * go on. *ret_more is false when there is nothing behind. */
+static enum status stretch_consider(struct search *search, struct text prefix, struct bytes *from,
+				    const struct text *owner_key, bool *ret_more)
+{
 	struct store_scan *scan cleanup(store_scan_free) = NULL;
-	struct bytes prefix cleanup(bytes_done) = {0};
-	struct bytes first cleanup(bytes_done) = {0};
 	struct text key = {0};
 	struct text value = {0};
-	int64_t first_day = day_of_time(options->since_us);
-	int64_t last_day = day_of_time(options->until_us);
-	columnar_key_prefix(class, NULL, NULL, &prefix);
-	columnar_key_prefix(class, &first_day, NULL, &first);
-	if (prefix.failed || first.failed)
-		return search_no_memory(search);
-	enum status status = store_view_scan(search->view, FAMILY_BLOCKMETA, bytes_text(&prefix),
-					     bytes_text(&first), &scan, search->err);
+	int64_t last_day = day_of_time(search->options->until_us);
+	enum status status = store_view_scan(search->view, FAMILY_BLOCKMETA, prefix,
+					     bytes_text(from), &scan, search->err);
+	*ret_more = false;
 	while (status == OK && store_scan_next(scan, &key, &value)) {
 		struct columnar_key parsed;
 		status = columnar_key_decode(key, &parsed, search->err);
 		if (status == OK && parsed.day > last_day)
 			return OK;
+		if (status == OK && owner_key != NULL && !text_equal(parsed.owner, *owner_key)) {
+			search->report.blocks++;
+			search->report.by_tenant++;
+			*ret_more = true;
+			return next_owned(search, key, &parsed, owner_key, from);
+		}
 		if (status == OK)
-			status = merged_consider(search, key, value, owner_key);
+			status = merged_consider(search, key, value);
 		status = search_survive(search, status);
 	}
-	if (status == OK)
-		status = search_survive(search, store_scan_status(scan, search->err));
+	return status == OK ? search_survive(search, store_scan_status(scan, search->err)) : status;
+}
+
+/* The summaries of a class, from the first day that matters to the last. Blocks of other owners lie
+ * between those of the owner's days: each such stretch is passed over by key, unread. */
+static enum status class_consider(struct search *search, enum data_class class,
+				  const struct text *owner_key)
+{
+	struct bytes prefix cleanup(bytes_done) = {0};
+	struct bytes from cleanup(bytes_done) = {0};
+	int64_t first_day = day_of_time(search->options->since_us);
+	columnar_key_prefix(class, NULL, NULL, &prefix);
+	columnar_key_prefix(class, &first_day, owner_key, &from);
+	if (prefix.failed || from.failed)
+		return search_no_memory(search);
+	enum status status = OK;
+	for (bool more = true; status == OK && more;)
+		status = stretch_consider(search, bytes_text(&prefix), &from, owner_key, &more);
 	return status;
 }
 
