@@ -51,6 +51,7 @@ static void setup(void)
 				       .epoch = 7,
 				       .watermark_us = T0,
 				       .committed_us = now_us,
+				       .warming_percent = -1,
 				       .partition_count = 2};
 	partitions[0] = (struct partition_status){.row = {.topic = TEXT("logs-a"),
 							  .partition = 0,

@@ -230,6 +230,9 @@ START_TEST(test_search)
 	refused("GET /v1/search?q=user.id: (ann", 400, "query:14: the ) of the list is missing");
 	refused("GET /v1/search?q=ann bob", 400, "two words stand side by side");
 	refused("GET /v1/search?sort=random", 400, "newest, oldest, origin, or a field");
+	refused("GET /v1/search?sort=user.id:desc&after=0/a/0/0/0", 400, "one page");
+	json_object_put(ask("GET /v1/search?sort=user.id:desc&limit=5", NULL, 200));
+	json_object_put(ask("GET /v1/search?sort=@timestamp:asc&after=0/a/0/0/0", NULL, 200));
 	refused("GET /v1/search?after=12/a", 400, "not what `next` said");
 	refused("GET /v1/search?tenant=", 400, "has no value");
 }
