@@ -1,10 +1,10 @@
-/* What storing and searching costs: bench_store COUNT FOLDER [events|rows|blocks]
+/* What storing and searching costs: bench_store COUNT FOLDER [events|rows|merge|ask]...
  *
  * Events are made here (names, shares and ranges of events.py), so that decoding is not in the
- * figures. "events" writes one key per event (JSON, LZ4), "rows" the blocks of epochs and nothing
- * else, "blocks" (default) those and merges them, then asks four questions. CPU is of the whole
- * process, RocksDB's threads included; what making the events costs is measured first and taken
- * off. Bytes are those of the folder after the memtables were flushed by closing it. */
+ * figures. "events" writes one key per event (JSON, LZ4), "rows" the blocks of epochs, "merge"
+ * merges what rows has written, "ask" asks some questions of a store that is there. CPU is of the
+ * whole process, RocksDB's threads included; what making the events costs is measured first and
+ * taken off. Bytes are those of the folder after the memtables were flushed by closing it. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures; asserts nothing. ./dev bench [scan|store|kafka|decode|formats|correlate|canary|gate|hostile], or
+# Measures; asserts nothing. ./dev bench [scan|store|kafka|storage|decode|formats|correlate|canary|gate|hostile], or
 # ./dev bench rules [FOLDER] (tests/bench/rules.sh): without a name the first three. Figures are CPU
 # seconds of the whole process (user + system) and the peak of its memory;
 # the machine and the versions stand above them. What is worth keeping goes to RESULTS.md by hand.
@@ -64,6 +64,18 @@ YAML
 		printf '    on disk: %.1f B/event (everything in the store)\n' \
 			"$(du -sb "$work/data" | awk -v n="$count" '{print $1 / n}')"
 	done
+}
+
+# The store alone, beside one key per event and blocks by row on the same RocksDB: 10,000,000 events,
+# or PICKET_BENCH_STORED of them.
+bench_storage() {
+	local stored=${PICKET_BENCH_STORED:-10000000}
+	build_programs || return
+	rm -rf "$work/events" "$work/blocks"
+	"$bin/bench_store" "$stored" "$work/events" events
+	rm -rf "$work/events"
+	"$bin/bench_store" "$stored" "$work/blocks" rows merge ask
+	rm -rf "$work/blocks"
 }
 
 bench_kafka() {
