@@ -41,6 +41,7 @@ struct generation {
 	enum warmth warmth;
 	uint64_t *cold; /* state ids of its new rules, ascending */
 	size_t cold_count;
+	bool found_warm;         /* at the start: a warming of before the next checkpoint */
 	struct warming *warming; /* until every shard has taken its own */
 	unsigned takers;         /* shards that have not */
 };

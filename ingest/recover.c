@@ -239,6 +239,8 @@ static enum status replay_rows(struct replay *replay, struct error *err)
 enum status recover_state(struct runtime *runtime, struct error *err)
 {
 	enum status status = restore_cells(runtime, err);
+	if (status == OK)
+		status = recover_warmed(runtime, err);
 	if (status != OK)
 		return error_wrap(err, status, "restoring correlation state");
 	struct replay replay cleanup(replay_done) = {

@@ -8,10 +8,12 @@
  * While the shards wait, up to RUNTIME_EPOCHS_MAX epochs queue up and the polling stops: nothing is
  * lost, and the pause is as long as it takes to read what was committed since warm_begin().
  *
- * A checkpoint says which rules' state it holds. After a crash between the swap and the next
- * checkpoint, and after a start with other rules, those it does not name are warmed again, from all
- * that is committed by then; what the replay of the match rows made of them is dropped, since it
- * begins in the middle. A store whose checkpoints say nothing is older than this: all are known. */
+ * What was warmed is stored before the shards go on, and stands there until the next checkpoint has
+ * it: a start in between takes it from there, and replays on top of it. A checkpoint says which
+ * rules' state it holds. At a start with other rules, and after a crash before the warming was
+ * stored, those it does not name are warmed from all that is committed by then; what the replay of
+ * the match rows made of them is dropped, since it begins in the middle. A store whose checkpoints
+ * say nothing is older than this: all are known. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -85,11 +87,30 @@ void warm_begin(struct runtime *runtime, struct generation *next)
 	next->takers = runtime->options.actor_count;
 }
 
-static enum status write_alerts(struct runtime *runtime, const struct warming *warming,
-				struct error *err)
+/* What the shards are about to take: until the next checkpoint a start finds it here, and replays
+ * what came since on top of it. */
+static enum status put_warmed(const struct warming *warming, struct bytes *rows)
+{
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes cells cleanup(bytes_done) = {0};
+	enum status status = OK;
+	for (unsigned i = 0; status == OK && i < VIRTUAL_PARTITIONS; i++) {
+		bytes_clear(&key);
+		bytes_clear(&cells);
+		status = warming_cells(warming, (uint8_t)i, &cells);
+		cell_row_key('x', (uint8_t)i, &key);
+		rows_put(rows, FAMILY_CELL, bytes_text(&key), bytes_text(&cells));
+	}
+	return status == OK ? bytes_status(rows) : status;
+}
+
+static enum status write_warmed(struct runtime *runtime, const struct warming *warming,
+				bool cells_too, struct error *err)
 {
 	struct bytes rows cleanup(bytes_done) = {0};
 	enum status status = warming_alerts(warming, &rows);
+	if (status == OK && cells_too)
+		status = put_warmed(warming, &rows);
 	struct store_batch *batch cleanup(store_batch_free) =
 		store_batch_new(runtime->options.store);
 	if (status != OK || batch == NULL)
@@ -120,7 +141,7 @@ void warm_finish(struct runtime *runtime, struct generation *next)
 	if (status != OK && !failed)
 		tell_failure(runtime, &failure);
 	if (status == OK) {
-		status = write_alerts(runtime, next->warming, &failure);
+		status = write_warmed(runtime, next->warming, true, &failure);
 		if (status != OK)
 			runtime_fail(runtime, &failure); /* as any commit that fails */
 	}
@@ -235,6 +256,33 @@ static enum status known_read(struct runtime *runtime, struct bytes *row, uint64
 	return OK;
 }
 
+enum status recover_warmed(struct runtime *runtime, struct error *err)
+{
+	struct generation *rules = runtime->gate.current;
+	struct bytes row cleanup(bytes_done) = {0};
+	struct bytes key cleanup(bytes_done) = {0};
+	uint64_t *ids = NULL;
+	size_t count = 0;
+	enum status status = known_read(runtime, &row, &ids, &count, err);
+	if (status != OK)
+		return status == ENOTFOUND ? OK : status;
+	const struct unit_filter unknown = {.ids = ids, .count = count, .except = true};
+	for (unsigned i = 0; status == OK && i < VIRTUAL_PARTITIONS; i++) {
+		struct shard *shard = &runtime->shards[i % runtime->options.actor_count];
+		bytes_clear(&key);
+		cell_row_key('x', (uint8_t)i, &key);
+		status =
+			store_get(runtime->options.store, FAMILY_CELL, bytes_text(&key), &row, err);
+		if (status == OK && row.size > 0) {
+			rules->found_warm = true;
+			status = actor_adopt(shard->actor, bytes_text(&row), &unknown, err);
+		}
+		status = status == ENOTFOUND ? OK : status;
+	}
+	free(ids);
+	return status;
+}
+
 enum status recover_warm(struct runtime *runtime, bool *ret_warmed, struct error *err)
 {
 	struct generation *rules = runtime->gate.current;
@@ -242,6 +290,8 @@ enum status recover_warm(struct runtime *runtime, bool *ret_warmed, struct error
 	struct error failure = {0};
 	uint64_t *ids = NULL;
 	size_t count = 0;
+	if (rules->found_warm && !recover_other_rules(runtime))
+		return OK;
 	enum status status = known_read(runtime, &row, &ids, &count, err);
 	bool never = status == ENOTFOUND && runtime->committer.row.checkpoint_epoch == 0 &&
 		     recover_other_rules(runtime); /* killed before its first checkpoint */
@@ -260,7 +310,7 @@ enum status recover_warm(struct runtime *runtime, bool *ret_warmed, struct error
 	}
 	*ret_warmed = rules->warming != NULL;
 	if (rules->warming != NULL)
-		status = write_alerts(runtime, rules->warming, err);
+		status = write_warmed(runtime, rules->warming, false, err);
 	for (unsigned i = 0;
 	     status == OK && rules->warming != NULL && i < runtime->options.actor_count; i++)
 		status = shard_warm(&runtime->shards[i], rules, err);

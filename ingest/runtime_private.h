@@ -203,6 +203,8 @@ void warm_finish(struct runtime *runtime, struct generation *next);
 /* Waits for warm_finish(), and takes what belongs to the shard. */
 enum status warm_take(struct shard *shard, struct generation *next, struct actor *actor,
 		      struct error *err);
+/* At a start, between cells and replay: what was warmed behind the last checkpoint. */
+enum status recover_warmed(struct runtime *runtime, struct error *err);
 /* At a start: rules that the last checkpoint did not know. *ret_warmed: there were such. */
 enum status recover_warm(struct runtime *runtime, bool *ret_warmed, struct error *err);
 /* Which rules' state a checkpoint holds: their ids, as the value of a row. */

@@ -337,6 +337,11 @@ static enum status put_known(struct shard *shard, struct verdicts *to)
 	shard->known_hash = hash;
 	cell_row_key('w', 0, &key);
 	rows_put(&to->rows, FAMILY_CELL, bytes_text(&key), bytes_text(&value));
+	for (unsigned i = 0; i < VIRTUAL_PARTITIONS && !key.failed; i++) {
+		bytes_clear(&key);
+		cell_row_key('x', (uint8_t)i, &key);
+		rows_put(&to->rows, FAMILY_CELL, bytes_text(&key), TEXT(""));
+	}
 	return bytes_status(&key);
 }
 

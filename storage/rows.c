@@ -247,7 +247,7 @@ enum status match_key_decode(struct text key, uint64_t *ret_epoch, char *ret_kin
 
 void cell_row_key(char kind, uint8_t virtual_partition, struct bytes *to)
 {
-	assert(strchr("cgnew", kind) != NULL && kind != '\0');
+	assert(strchr("cgnewx", kind) != NULL && kind != '\0');
 	bytes_put_u8(to, (uint8_t)kind);
 	bytes_put_u8(to, virtual_partition);
 }
