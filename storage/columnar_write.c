@@ -154,6 +154,8 @@ static bool values_order(struct writing *writing)
 	for (size_t i = 0; i < writing->count; i++) {
 		const struct table_row *row = &table->rows[writing->rows[i]];
 		const struct table_shape *shape = &table->shape_list[row->shape];
+		if (shape->count == 0)
+			continue; /* of events without a field there may be no tables at all */
 		const uint32_t *columns = table->shape_columns + shape->start;
 		const uint32_t *places = table->places + row->first_place;
 		for (size_t k = 0; k < shape->count; k++)

@@ -31,6 +31,8 @@ struct text dictionary_entry(const struct dictionary *dictionary, uint32_t numbe
 {
 	assert(number < dictionary->count);
 	const struct dictionary_place *place = &dictionary->places[number];
+	if (place->size == 0) /* it may be the only one, and then there are no bytes at all */
+		return TEXT("");
 	return (struct text){(const char *)dictionary->entries.data + place->start, place->size};
 }
 
