@@ -119,6 +119,8 @@ if [ -n "$long" ]; then
 	PICKET_LONG=1 stage "unit tests, long" "20 min" run_ctest release
 	PICKET_TEST_GROUPS=5000000 stage "a flood of 5,000,000 groups beside a slow attack" "1 min" \
 		build/release/test_correlate_tiers
+	PICKET_TEST_DEPLOYS=10000 stage "signals of security over 10,000 releases of a kind" "15 min" \
+		run_ctest release -R signal_sim
 	PICKET_LONG=1 PICKET_TEST_CASES=1000000 stage "correlation, 1,000,000 cases of every type" \
 		"2 h on two processors" oracles
 fi
