@@ -27,8 +27,9 @@
  *
  * OPEN. A service that calls the addresses its users name (webhooks, previews) has a new one every
  * day, and an outsider chooses it. Good (1953): the chance that the next observation is one never
- * seen is about the share of those seen once. So where one key of the signal was seen only once
- * before, novelty is soft.
+ * seen is about the share of those seen once. So where any key of the signal was seen less than
+ * SELDOM times before, novelty is soft. (Once alone would not do: in 1,000 simulated releases whose
+ * destinations come with a chance of 1/k^2, six had none of those and a new one nevertheless.)
  *
  * CHANCE. If a request of either version shows the thing with the same chance, each principal who
  * sees it first sees it on the canary with a chance of its share s of the requests, whatever that
@@ -44,12 +45,14 @@
 /* Times stay where months can be added to them (signal.c). */
 static const int64_t TIME_US_MAX = INT64_MAX / 2;
 
+enum { SELDOM = 5 };
+
 /* All that is summed up of one signal. */
 struct totals {
 	uint64_t canary, baseline, others;
 	uint64_t baseline_kept;
 	int64_t since_us; /* first sighting by the others */
-	size_t single;    /* keys that the others showed once */
+	size_t seldom;    /* keys that the others showed less than SELDOM times */
 	size_t guarded;   /* SAME_KEY: keys of which enough is known */
 	size_t keys;      /* known to the others */
 	bool full;
@@ -180,7 +183,7 @@ static void totals_add(struct weighing *weighing, const struct group *group)
 	totals->baseline_kept += group->baseline.kept;
 	totals->guarded += is_guarded(group);
 	totals->keys += known;
-	totals->single += known && group->others.shown.count == 1;
+	totals->seldom += known && group->others.shown.count < SELDOM;
 	if (group->others.met_first_us < totals->since_us)
 		totals->since_us = group->others.met_first_us;
 	totals->full |= group->key.size == 0;
@@ -225,7 +228,7 @@ static bool stands(const struct weighing *weighing, const struct group *group,
 	}
 	finding->kept = totals->others;
 	finding->standing = STANDING_UNCONFIRMED;
-	if (finding->level == SIGNAL_HARD && totals->single > 0 && !totals->full)
+	if (finding->level == SIGNAL_HARD && totals->seldom > 0 && !totals->full)
 		finding->level = SIGNAL_SOFT;
 	if (finding->level == SIGNAL_HARD)
 		finding->standing =
