@@ -116,7 +116,7 @@ PICKET_TEST_SEEDS=20 stage "threads over files and made-up worlds, ThreadSanitiz
 	run_ctest tsan -R 'runtime|reload|queue|knowledge|simulation'
 if [ -n "$long" ]; then
 	stage "fuzzing, one minute per target" "20 min" ./dev fuzz 1
-	PICKET_LONG=1 stage "unit tests, long" "20 min" run_ctest release
+	PICKET_LONG=1 PICKET_TEST_RECORDS=100000 stage "unit tests, long" "20 min" run_ctest release
 	PICKET_TEST_GROUPS=5000000 stage "a flood of 5,000,000 groups beside a slow attack" "1 min" \
 		build/release/test_correlate_tiers
 	PICKET_TEST_DEPLOYS=10000 stage "signals of security over 10,000 releases of a kind" "15 min" \

@@ -54,6 +54,25 @@ START_TEST(names_are_unique_and_sane)
 }
 END_TEST
 
+/* What ECS itself says an OpenTelemetry name means. */
+START_TEST(every_name_of_opentelemetry_is_an_alias)
+{
+	static const struct {
+		const char *ecs, *otel;
+	} names[] = {
+#define OTEL(ecs_name, otel_name, relation) {ecs_name, otel_name},
+#include "rules/otel.def"
+#undef OTEL
+	};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		ck_assert_int_ne(schema_find(text_of(names[i].ecs)), FIELD_OTHER);
+		ck_assert_msg(
+			text_equal(schema_canonical(text_of(names[i].otel)), text_of(names[i].ecs)),
+			"%s is not %s: add it to schema.def", names[i].otel, names[i].ecs);
+	}
+}
+END_TEST
+
 START_TEST(unknown_names_stay)
 {
 	static const char *const unknown[] = {"", "user", "user.id.", "USER.ID", "user.id2", "x"};
@@ -92,6 +111,7 @@ static void fill(TCase *tcase)
 {
 	tcase_add_test(tcase, every_name_finds_its_field);
 	tcase_add_test(tcase, names_are_unique_and_sane);
+	tcase_add_test(tcase, every_name_of_opentelemetry_is_an_alias);
 	tcase_add_test(tcase, unknown_names_stay);
 	tcase_add_test(tcase, what_the_promises_rest_on);
 }

@@ -170,6 +170,38 @@ START_TEST(test_limits)
 }
 END_TEST
 
+/* Both vocabularies, in conditions and behind `count by`. */
+START_TEST(test_opentelemetry)
+{
+	static const struct {
+		const char *ecs, *otel;
+	} names[] = {
+#define OTEL(ecs_name, otel_name, relation) {ecs_name, otel_name},
+#include "rules/otel.def"
+#undef OTEL
+	};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct text trees[2];
+		for (int k = 0; k < 2; k++) {
+			const char *name = k == 0 ? names[i].ecs : names[i].otel;
+			char text[256];
+			struct query query;
+			struct error err = {0};
+			struct bytes tree cleanup(bytes_done) = {0};
+			(void)snprintf(text, sizeof text, "%s: * and not %s: * | count by %s", name,
+				       name, name);
+			ck_ok(query_parse(text_of(text), arena, &query, &err), err);
+			print(query.root, &tree);
+			trees[k] = arena_copy(arena, bytes_text(&tree));
+			ck_assert_uint_eq(query.field_count, 1);
+			ck_assert(text_equal(query.fields[0], text_of(names[i].ecs)));
+		}
+		ck_assert(text_equal(trees[0], trees[1]));
+		ck_assert(text_starts(trees[0], TEXT("(and ")));
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("query_parse");
@@ -178,6 +210,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, test_trees);
 	tcase_add_test(tests, test_stages);
+	tcase_add_test(tests, test_opentelemetry);
 	tcase_add_test(tests, test_errors);
 	tcase_add_test(tests, test_limits);
 	suite_add_tcase(suite, tests);
