@@ -141,6 +141,8 @@ void give_reason(struct judgement *judgement, struct text code, struct text text
 void say_regression(struct judgement *judgement, const struct outcome_result *outcome);
 void say_unconfirmed(struct judgement *judgement, const struct outcome_result *outcome);
 void say_one_instance(struct judgement *judgement);
+/* gate_doubt.c: row 6; true when there is a doubt. */
+bool say_doubts(struct judgement *judgement);
 /* Instances that are not heard now: silent ones, and those whose clocks are ahead. */
 void say_silent(struct judgement *judgement);
 /* Rules that would have blocked, and do not yet: nothing is decided by them. */
