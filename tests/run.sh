@@ -121,6 +121,8 @@ if [ -n "$long" ]; then
 		build/release/test_correlate_tiers
 	PICKET_TEST_DEPLOYS=10000 stage "signals of security over 10,000 releases of a kind" "15 min" \
 		run_ctest release -R signal_sim
+	PICKET_TEST_NEEDLE=1000000 stage "one event among 1,000,000 before the gate" "1 min" \
+		tests/e2e/mock.sh needle
 	PICKET_LONG=1 PICKET_TEST_CASES=1000000 stage "correlation, 1,000,000 cases of every type" \
 		"2 h on two processors" oracles
 fi

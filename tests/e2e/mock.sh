@@ -2,8 +2,8 @@
 # picket from end to end, on librdkafka's mock cluster (real protocol, not a Kafka) and on files.
 #
 #   tests/e2e/mock.sh [PART...]     parts: demo kill wal input faults disk store scan reload api
-#                                   alerting controllers nezha custody lists bomb loop doctor install
-#                                   drills; all
+#                                   alerting controllers signals needle nezha custody lists bomb loop
+#                                   doctor install drills; all
 #
 # PICKET_BUILD is the folder with the programs (build/release). E2E_KEEP=1 keeps the files,
 # E2E_SEED=N repeats the moments of the SIGKILLs.
@@ -20,7 +20,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/mock_drills.sh"
 . "$here/mock_store.sh"
 
-all_parts=(scan reload faults disk store api alerting controllers signals custody lists bomb loop doctor
+all_parts=(scan reload faults disk store api alerting controllers signals needle custody lists bomb loop doctor
 	drills install input wal kill demo)
 
 part_demo() {
@@ -43,6 +43,14 @@ part_signals() {
 	section "one event of each hard signal, from a file to the verdict"
 	assert_ok "the verdicts are as promised" python3 "$here/signals.py" "$e2e_build/picket" "$work/signals"
 	grep WRONG "$work/out"
+	return 0
+}
+
+part_needle() {
+	section "one event among many, from a file to the verdict"
+	assert_ok "it is found, named, and nothing else is" python3 "$here/needle.py" \
+		"$e2e_build/picket" "$work/needle" "${PICKET_TEST_NEEDLE:-20000}"
+	grep -E 'WRONG|CPU' "$work/out"
 	return 0
 }
 
