@@ -1,6 +1,8 @@
-/* Real logs of others (shared data, not in the repository): CloudTrail recorded during attacks, and
- * the container logs of the Nezha TrainTicket day in the envelope of a node agent. */
+/* Real logs of others (shared data, not in the repository): CloudTrail recorded during attacks, the
+ * container logs of the Nezha TrainTicket day in the envelope of a node agent, and loghub's samples
+ * of text logs as agents and syslog carry them. */
 #include <glob.h>
+#include <json-c/json.h>
 #include <stdio.h>
 
 #include "decoding.h"
@@ -140,6 +142,109 @@ START_TEST(train_ticket)
 }
 END_TEST
 
+/* How a line of text comes to Kafka, and when it says it was. */
+enum carrier { DOCKER, BARE_AGENT, SYSLOG, CARRIER_COUNT };
+
+struct line_tally {
+	unsigned lines, with_level, carried_time, record_time;
+};
+
+static void put(struct bytes *to, const char *text)
+{
+	bytes_put(to, text, strlen(text));
+}
+
+/* Puts the line into what carries it. */
+static void carry(enum carrier carrier, struct text line, struct bytes *to)
+{
+	struct json_object *text = json_object_new_string_len(line.data, (int)line.size);
+	if (carrier == SYSLOG) {
+		put(to, "<14>1 2026-11-21T23:59:00.5Z node app - - - ");
+		bytes_put(to, line.data, line.size);
+	} else {
+		put(to, "{\"log\":");
+		put(to, json_object_to_json_string_ext(text, JSON_C_TO_STRING_NOSLASHESCAPE));
+		put(to, carrier == DOCKER ? ",\"time\":\"2026-11-21T23:59:00.5Z\"" : "");
+		put(to, ",\"stream\":\"stdout\"}");
+	}
+	(void)json_object_put(text);
+	ck_assert(!to->failed);
+}
+
+static void check_line(enum carrier carrier, struct text line, struct line_tally *tally)
+{
+	struct bytes payload cleanup(bytes_done) = {0};
+	carry(carrier, line, &payload);
+	decoding_feed(&decoding, bytes_text(&payload));
+	const struct event *event = &decoding.records[0].event;
+	ck_assert_uint_eq(decoding.count, 1);
+	ck_assert_msg(decoding.accepted == 1, "%.*s: %s", TEXT_ARG(line),
+		      reject_name(decoding.records[0].why));
+	tally->lines++;
+	tally->with_level += event_get(event, FIELD_LOG_LEVEL) != NULL;
+	const struct value *message = event_get(event, FIELD_MESSAGE);
+	ck_assert_ptr_nonnull(message);
+	while (line.size > 0 && line.data[line.size - 1] == ' ')
+		line.size--; /* blanks at the end of a carried line go with its newline */
+	ck_assert_msg(text_equal(message->text, line), "%.*s: %.*s", TEXT_ARG(line),
+		      TEXT_ARG(message->text));
+	int64_t carried = RECORD_TIME_US - 59500000;
+	ck_assert_int_eq(event->time_us, carrier == BARE_AGENT ? RECORD_TIME_US : carried);
+	*(carrier == BARE_AGENT ? &tally->record_time : &tally->carried_time) += 1;
+}
+
+static const struct sample_file {
+	const char *name;
+	bool has_levels; /* every line has one of the words that are levels */
+} sample_files[] = {{"Apache", false},  {"HDFS", true},      {"Linux", false},
+		    {"OpenSSH", false}, {"OpenStack", true}, {"Zookeeper", true}};
+
+static void check_sample(const struct sample_file *sample, FILE *file)
+{
+	static const char *const carriers[] = {"docker", "agent", "syslog"};
+	char *line = NULL;
+	size_t capacity = 0;
+	for (enum carrier carrier = 0; carrier < CARRIER_COUNT; carrier++) {
+		struct line_tally tally = {0};
+		rewind(file);
+		for (ssize_t got = 0; (got = getline(&line, &capacity, file)) > 0;) {
+			size_t size = (size_t)got;
+			while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == '\r'))
+				size--;
+			check_line(carrier, (struct text){line, size}, &tally);
+		}
+		printf("%-10s %-7s %6u %6u %7u %6u\n", sample->name, carriers[carrier], tally.lines,
+		       tally.with_level, tally.carried_time, tally.record_time);
+		ck_assert_uint_eq(tally.lines, 2000);
+		if (sample->has_levels)
+			ck_assert_uint_eq(tally.with_level, tally.lines);
+	}
+	free(line);
+}
+
+/* A line of text alone is no record; carried by an agent or by syslog none is lost: nothing is
+ * quarantined and the whole line is the message. Its time is the carrier's, else the record's: a
+ * time inside free text, which a user may have typed, is not taken for the event's. */
+START_TEST(text_lines)
+{
+	printf("%-10s %-7s %6s %6s %7s %6s\n", "loghub", "carrier", "lines", "level", "carried",
+	       "record");
+	for (size_t i = 0; i < sizeof sample_files / sizeof *sample_files; i++) {
+		char path[512];
+		char name[64];
+		const char *about = sample_files[i].name;
+		(void)snprintf(name, sizeof name, "loghub/%s/%s_2k.log", about, about);
+		FILE *file = fopen(data_path(path, sizeof path, name), "r");
+		if (file == NULL) {
+			printf("SKIP text_lines: no %s\n", path);
+			continue;
+		}
+		check_sample(&sample_files[i], file);
+		(void)fclose(file);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("real_logs");
@@ -148,6 +253,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, cloudtrail);
 	tcase_add_test(tests, train_ticket);
+	tcase_add_test(tests, text_lines);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }
