@@ -45,6 +45,7 @@ static const struct column doctor_columns[] = {
 	{"RULES", "rules.can_fire", CELL_COUNT, false},
 	{"OF", "rules.of", CELL_COUNT, false},
 	{"GATE", "gate.ready", CELL_TEXT, false},
+	{"SIGNALS", "signals.can_feed", CELL_COUNT, false},
 	{"FORMATS", "formats", CELL_LIST, COLUMN_MINOR},
 };
 
@@ -311,23 +312,45 @@ static int prepare(struct session *session, struct visit *visit)
 	return status == OK ? EXIT_OK : session_fail_error(session, &err);
 }
 
+static void print_signals(FILE *to, struct json_object *missing)
+{
+	for (size_t i = 0; i < json_object_array_length(missing); i++) {
+		struct json_object *one = json_object_array_get_idx(missing, i);
+		struct json_object *signals = json_path(one, "signals");
+		(void)fputs("  - no event has ", to);
+		output_text(to, json_path_text(one, "fields"));
+		(void)fputs(", so the gate is blind for", to);
+		for (size_t k = 0; k < json_object_array_length(signals); k++) {
+			(void)fputs(k == 0 ? " " : ", ", to);
+			output_text(to,
+				    json_object_get_string(json_object_array_get_idx(signals, k)));
+		}
+		(void)fputs(": ", to);
+		output_text(to, json_path_text(one, "fix"));
+		(void)fputc('\n', to);
+	}
+}
+
 static void print_advice(struct session *session, struct json_object *services)
 {
+	FILE *to = session->output.to;
 	for (size_t i = 0; i < json_object_array_length(services); i++) {
 		struct json_object *one = json_object_array_get_idx(services, i);
 		struct json_object *advice = json_path(one, "advice");
-		size_t count = advice == NULL ? 0 : json_object_array_length(advice);
-		if (count == 0)
+		struct json_object *missing = json_path(one, "signals.missing");
+		size_t count = json_object_array_length(advice);
+		if (count + json_object_array_length(missing) == 0)
 			continue;
-		(void)fputc('\n', session->output.to);
-		output_text(session->output.to, json_path_text(one, "service"));
-		(void)fputc('\n', session->output.to);
+		(void)fputc('\n', to);
+		output_text(to, json_path_text(one, "service"));
+		(void)fputc('\n', to);
 		for (size_t k = 0; k < count; k++) {
-			(void)fputs("  - ", session->output.to);
-			output_text(session->output.to,
+			(void)fputs("  - ", to);
+			output_text(to,
 				    json_object_get_string(json_object_array_get_idx(advice, k)));
-			(void)fputc('\n', session->output.to);
+			(void)fputc('\n', to);
 		}
+		print_signals(to, missing);
 	}
 }
 
