@@ -16,6 +16,7 @@
  *   SAME_KEY  the baseline never did it, although it refused     it refused it (or kept from it)
  *             and kept from it as often as signal.def asks       less often than that
  *   SERVICE   the same, its opportunities counted over all keys  the same
+ *             (but see ELSEWHERE)
  *   NEW hard  nobody did it before, the service was watched      it was watched for less, or did
  *             for policy.learn, did such things `kept` times,    too few of them
  *             and hardly ever does a new one (see OPEN)
@@ -30,6 +31,13 @@
  * seen is about the share of those seen once. So where any key of the signal was seen less than
  * SELDOM times before, novelty is soft. (Once alone would not do: in 1,000 simulated releases whose
  * destinations come with a chance of 1/k^2, six had none of those and a new one nevertheless.)
+ *
+ * ELSEWHERE. Support may see other tenants' data where viewers may not. If the same roles (of
+ * events that name none: the same method) did it in a share r of all their cases of the baseline,
+ * and do it everywhere alike, it is missing from all n of one case with a chance of (1 - r)^n.
+ * Unless that is below alpha, divided by the number of cases there can be (Bonferroni), the case
+ * was only asked for seldom, and SERVICE is soft. (Without this 16 of 10,000 simulated releases
+ * FAILed, each by support on a page where it is seldom.)
  *
  * CHANCE. If a request of either version shows the thing with the same chance, each principal who
  * sees it first sees it on the canary with a chance of its share s of the requests, whatever that
@@ -206,6 +214,35 @@ static bool has_learned(const struct weighing *weighing, enum signal signal)
 	       totals->since_us <= weighing->begin_us - weighing->query->policy.learn_us;
 }
 
+/* The roles of a case, or the method of one without: the first word of its key. */
+static struct text roles_of(struct text key)
+{
+	size_t size = 0;
+	while (size < key.size && key.data[size] != ' ')
+		size++;
+	return (struct text){key.data, size};
+}
+
+/* ELSEWHERE of the essay. */
+static bool is_usual_elsewhere(const struct weighing *weighing, const struct group *group)
+{
+	const struct gate_facts *facts = weighing->facts;
+	struct text roles = roles_of(group->key);
+	double shown = 0;
+	double kept = 0;
+	for (size_t i = 0; i < facts->trait_count; i++) {
+		const struct trait *one = &facts->traits[i];
+		if (one->signal != group->signal || !teaches(weighing, one) ||
+		    side_of_arm(weighing->query, &one->shown.arm) != SIDE_BASELINE ||
+		    !text_equal(roles_of(one->shown.rule_key), roles))
+			continue;
+		shown += (double)one->shown.count;
+		kept += (double)one->kept;
+	}
+	double chance = shown == 0 ? 0 : pow(kept / (shown + kept), (double)group->baseline.kept);
+	return chance > weighing->query->policy.alpha / SIGNAL_KEYS_MAX;
+}
+
 /* What the group proves; false when it is no finding. Soft ones are decided behind all others. */
 static bool stands(const struct weighing *weighing, const struct group *group,
 		   struct signal_finding *finding)
@@ -222,6 +259,10 @@ static bool stands(const struct weighing *weighing, const struct group *group,
 		finding->kept = totals->baseline_kept;
 		finding->standing =
 			has_learned(weighing, group->signal) ? STANDING_PROVEN : STANDING_UNPROVEN;
+		if (finding->level == SIGNAL_HARD && is_usual_elsewhere(weighing, group)) {
+			finding->level = SIGNAL_SOFT;
+			finding->standing = STANDING_UNCONFIRMED;
+		}
 		return group->baseline.shown.count == 0;
 	default:
 		break;

@@ -141,6 +141,22 @@ START_TEST(a_tenant_that_is_given_away_fails)
 }
 END_TEST
 
+/* What the same roles do elsewhere may be missing here by chance, unless they were here often. */
+START_TEST(a_tenant_given_away_where_its_roles_seldom_are_is_no_proof)
+{
+	does("v1", SIGNAL_TENANT_BREACH, "support GET /orders", 100, 300, 0);
+	does("v1", SIGNAL_TENANT_BREACH, "support GET /shop", 0, 15, 0);
+	does("v2", SIGNAL_TENANT_BREACH, "support GET /shop", 1, 1, 0);
+	ck_assert_int_eq(judge(), VERDICT_PASS); /* .76^15 is .02 */
+	ck_assert_int_eq(standing(), STANDING_UNCONFIRMED);
+	traits[1].kept = 90; /* now 100 of 490: .80^90 is 2e-9 */
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	traits[1].kept = 15;
+	traits[0].shown.rule_key = TEXT("admin GET /orders"); /* of support nobody knows it */
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+}
+END_TEST
+
 START_TEST(a_call_in_the_clear_fails)
 {
 	does("v1", SIGNAL_PLAINTEXT, "payments", 0, 20, 0);
@@ -405,6 +421,7 @@ int main(void)
 	tcase_add_test(tests, strangers_that_are_answered_fail);
 	tcase_add_test(tests, an_open_page_is_no_finding);
 	tcase_add_test(tests, a_tenant_that_is_given_away_fails);
+	tcase_add_test(tests, a_tenant_given_away_where_its_roles_seldom_are_is_no_proof);
 	tcase_add_test(tests, a_call_in_the_clear_fails);
 	tcase_add_test(tests, a_new_destination_fails);
 	tcase_add_test(tests, a_young_baseline_knows_no_destination);

@@ -98,6 +98,14 @@ struct tally_of_runs {
 	unsigned runs, fail, hard, learning, soft, declared, hard_novelty, hard_found;
 };
 
+/* A false alarm that nobody can look into is worth little. */
+static void tell_hard(unsigned round, const struct gate_result *result)
+{
+	for (size_t i = 0; i < result->reason_count; i++)
+		if (text_equal(result->reasons[i].code, TEXT("HARD_FINDING")))
+			printf("release %u: %.*s\n", round, TEXT_ARG(result->reasons[i].text));
+}
+
 static void note(struct tally_of_runs *runs, enum verdict verdict, const struct gate_result *result)
 {
 	runs->runs++;
@@ -126,6 +134,7 @@ START_TEST(benign_releases_that_declare_never_fail_by_a_signal)
 						    world.arena, &manifest, NULL),
 				 OK);
 		note(&with, world_judge(&world, &manifest, &result), &result);
+		tell_hard(round, &result);
 		note(&without, world_judge(&world, NULL, &result), &result);
 		without.hard_novelty += (novelty & 8) != 0;
 		without.hard_found += (novelty & 8) != 0 && is_hard(&result);
