@@ -97,6 +97,8 @@ stage "lint" "2 s" python3 tests/lint/lint.py
 stage "build, gcc with ASan and UBSan" "2 min" build_preset dev all unit_tests || finish
 stage "unit tests, gcc with ASan and UBSan" "$([ -n "$quick" ] && echo 20 s || echo 2 min)" \
 	run_ctest dev ${quick:+-LE slow}
+stage "a second reader of OpenTelemetry's protobuf: Google's" "5 s" \
+	tests/ingest/otlp_oracle.py build/dev/otlp_values $([ -z "$long" ] || echo 40000)
 stage "the shipped rules' own tests" "2 s" build/dev/picket rules test rules/packs
 [ -n "$quick" ] && finish
 
