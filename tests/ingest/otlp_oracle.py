@@ -131,8 +131,11 @@ class Kept:
         self.held = held
 
     def __eq__(self, text):
-        data = base64.b64decode(text, validate=True)
-        return not self.held.values or type(self.held).FromString(data) == self.held
+        try:
+            data = base64.b64decode(text, validate=True)
+            return not self.held.values or type(self.held).FromString(data) == self.held
+        except (ValueError, message.DecodeError):
+            return False
 
 
 def put_any(out, name, depth, value):
