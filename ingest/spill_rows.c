@@ -3,7 +3,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { CLEAR_ROWS_MAX = 10000 }; /* removed at a time */
+enum {
+	CLEAR_ROWS_MAX = 10000, /* removed at a time */
+	SPILLED = 's',          /* first byte of the keys; storage/rows.h has the others */
+};
 
 struct spill_rows {
 	struct store *store;
@@ -54,7 +57,8 @@ static enum status clear_all(struct store *store, struct text prefix, struct err
 
 enum status spill_rows_clear(struct store *store, struct error *err)
 {
-	return clear_all(store, TEXT("x"), err);
+	const char kind = SPILLED;
+	return clear_all(store, (struct text){&kind, 1}, err);
 }
 
 /* Drops go into the batch of the next cells; when that fails they are still in it. */
@@ -115,7 +119,7 @@ enum status spill_rows_new(struct store *store, unsigned shard, uint32_t serial,
 	if (rows == NULL)
 		return ENOMEMORY;
 	rows->store = store;
-	bytes_put_u8(&rows->prefix, 'x');
+	bytes_put_u8(&rows->prefix, SPILLED);
 	bytes_put_u8(&rows->prefix, (uint8_t)shard);
 	bytes_put_be32(&rows->prefix, serial);
 	rows->drops = store_batch_new(store);

@@ -3,7 +3,7 @@
  * Why: correlate does no I/O, and the store is the one place that has room. The rows are scratch:
  * checkpoints carry all cells, so after a start they mean nothing and are removed.
  *
- * Form: FAMILY_CELL, 'x', u8 shard, be32 serial of the actor, 16 bytes of the cell's key -> the
+ * Form: FAMILY_CELL, 's', u8 shard, be32 serial of the actor, 16 bytes of the cell's key -> the
  * bytes of the cell. The serial keeps the actor of a reload apart from the one before it.
  *
  * Invariant: a batch of cells is stored whole or not at all; what was dropped goes with the next

@@ -88,7 +88,8 @@ enum status match_key_decode(struct text key, uint64_t *ret_epoch, char *ret_kin
 
 /* cell: FAMILY_CELL, kind ('c' correlation, 'g' gate, 'n' instances, 'e' event ids) and virtual
  * partition -> checkpoint; 'w' and 0 -> the state ids (u64le) of the rules whose state 'c' is;
- * 'x' -> cells of rules that were warmed since ('c' of the next checkpoint has them; then empty). */
+ * 'x' -> cells of rules that were warmed since ('c' of the next checkpoint has them; then empty).
+ * 's' shard serial cell -> a cell that was put out of memory (ingest/spill_rows.c), scratch. */
 void cell_row_key(char kind, uint8_t virtual_partition, struct bytes *to);
 
 /* alert: FAMILY_ALERT, 'a' id -> encoded alert; 'u' id -> what people did (opaque). */

@@ -11,6 +11,7 @@
 
 #include <sched.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "ingest/source.h"
 #include "tests/sim/world.h"
@@ -21,6 +22,7 @@ struct stage {
 	const struct world *world;
 	uint64_t seed;
 	bool calm;              /* no stall, and the clock of the machine is that of the brokers */
+	atomic_bool ahead;      /* something was handed out since the last commit */
 	_Atomic int64_t now_us; /* of the brokers */
 	atomic_uint sources;    /* made so far */
 };
@@ -172,6 +174,9 @@ static inline enum status stage_poll(struct source *base, int timeout_ms, size_t
 	struct stage_source *source = (struct stage_source *)base;
 	(void)timeout_ms;
 	(void)err;
+	/* So that a world has many commits, and not one for all of it. */
+	if (atomic_load(&source->stage->ahead))
+		(void)nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 	size_t most = message_max < MESSAGES_MAX ? message_max : MESSAGES_MAX;
 	int64_t step_us = (int64_t)dice_below(&source->seed, 800000);
 	int64_t now_us = atomic_fetch_add(&source->stage->now_us, step_us);
@@ -192,15 +197,17 @@ static inline enum status stage_poll(struct source *base, int timeout_ms, size_t
 			prove(source, i, now_us);
 	if (source->batch.message_count == 0)
 		(void)sched_yield();
+	else
+		atomic_store(&source->stage->ahead, true);
 	*ret_batch = source->batch;
 	return OK;
 }
 
 static inline void stage_committed(struct source *base, uint32_t stream, int64_t next_offset)
 {
-	(void)base;
 	(void)stream;
 	(void)next_offset;
+	atomic_store(&((struct stage_source *)base)->stage->ahead, false);
 }
 
 static inline struct source_lag stage_lag(struct source *base, uint32_t stream)

@@ -285,11 +285,16 @@ static enum runtime_state live(struct play *play, unsigned workers, unsigned act
 		.epoch_ms = 1 + (unsigned)dice_below(&play->seed, 1500),
 		.checkpoint_ms = 1 + (unsigned)dice_below(&play->seed, 20000),
 	};
-	int64_t stop_us = WORLD_START_US + (int64_t)dice_below(&play->seed, 250) * SECOND_US;
-	int64_t swap_us = WORLD_START_US + (int64_t)dice_below(&play->seed, 300) * SECOND_US;
+	int64_t stop_us =
+		dice_below(&play->seed, 3) > 0
+			? INT64_MAX
+			: WORLD_START_US + (int64_t)dice_below(&play->seed, 150) * SECOND_US;
+	int64_t swap_us = WORLD_START_US + (int64_t)dice_below(&play->seed, 200) * SECOND_US;
 	struct runtime *runtime cleanup(runtime_free) = NULL;
 	struct error err = {0};
 	enum status status = runtime_new(&options, &runtime, &err);
+	if (status == ESYSTEM && trouble)
+		return RUNTIME_FAILED; /* killed before it lived */
 	ck_assert_msg(status == OK, "%s", err.text);
 	for (;;) {
 		struct runtime_status now cleanup(runtime_status_done) = {0};
@@ -312,7 +317,7 @@ static enum runtime_state live(struct play *play, unsigned workers, unsigned act
 
 static void draw_trouble(struct play *play)
 {
-	unsigned nth = 1 + (unsigned)dice_below(&play->seed, 12);
+	unsigned nth = 1 + (unsigned)dice_below(&play->seed, 8);
 	switch (dice_below(&play->seed, 4)) {
 	case 0:
 	case 1:
@@ -417,7 +422,7 @@ START_TEST(the_answer_of_a_world)
 	if (count < SEEDS)
 		return;
 	ck_assert_uint_gt(sum.crashes, 40);
-	ck_assert_uint_gt(sum.stops, 100);
+	ck_assert_uint_gt(sum.stops, 40);
 	ck_assert_uint_gt(sum.swaps, 20);
 	ck_assert_uint_gt(sum.alerts, 1000);
 	ck_assert_uint_gt(sum.gated, 100);
