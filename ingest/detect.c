@@ -268,8 +268,8 @@ static enum status note_rules(struct detect *detect, const struct matches *match
 	size_t count = matches->count < EVENT_RULES_MAX ? matches->count : EVENT_RULES_MAX;
 	for (size_t i = 0; status == OK && i < count; i++) {
 		const struct rule *rule = ruleset_rule(detect->options.ruleset, matches->rules[i]);
-		status = event_add(event, detect->arena, schema_info(FIELD_RULE_ID)->name,
-				   (struct value){.type = VALUE_STRING, .text = rule->key});
+		status = event_add_known(event, detect->arena, FIELD_RULE_ID,
+					 (struct value){.type = VALUE_STRING, .text = rule->key});
 	}
 	assert(status != ELIMIT); /* there is room kept for them */
 	if (count < matches->count)

@@ -107,8 +107,8 @@ static struct claims claims_of(const struct event *event, const struct side *sid
 static enum status add_text(struct event *event, struct arena *arena, enum field_id id,
 			    struct text value)
 {
-	enum status status = event_add(event, arena, schema_info(id)->name,
-				       (struct value){.type = VALUE_STRING, .text = value});
+	enum status status = event_add_known(event, arena, id,
+					     (struct value){.type = VALUE_STRING, .text = value});
 	assert(status != ELIMIT); /* EVENT_OWN_MAX keeps room for what is added here */
 	return status;
 }

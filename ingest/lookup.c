@@ -1,17 +1,26 @@
-/* The same addresses come again and again: their places are kept in a small table, where a new
- * address takes the place of an old one. It lives as long as one knowledge. */
+/* The same addresses come again and again: their places are kept in a small table, with their
+ * numbers as text, where a new address takes the place of an old one. It lives as long as one
+ * knowledge. */
 #include "ingest/lookup_private.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
 enum { CACHE_SLOTS = 1024, VALUES_MAX = 16 };
 
+/* A number as an event prints it. */
+struct numeral {
+	char digits[32];
+	size_t size;
+};
+
 struct cached {
 	unsigned char address[CIDR_ADDRESS_BYTES];
 	bool used;
 	struct geo_place place;
+	struct numeral latitude, longitude, accuracy, as_number;
 };
 
 struct lookup {
@@ -140,22 +149,47 @@ static void find_all(const struct lookup *lookup, const struct event *event,
 	}
 }
 
-static const struct geo_place *place_of(struct lookup *lookup, const struct cidr *address)
+static struct numeral numeral_of_real(double real)
+{
+	struct numeral numeral;
+	numeral.size = (size_t)snprintf(numeral.digits, sizeof numeral.digits, "%.8g", real);
+	return numeral;
+}
+
+static struct numeral numeral_of_integer(int64_t number)
+{
+	struct numeral numeral;
+	numeral.size =
+		(size_t)snprintf(numeral.digits, sizeof numeral.digits, "%lld", (long long)number);
+	return numeral;
+}
+
+static void cached_fill(struct cached *cached, const struct lookup *lookup,
+			const struct cidr *address)
+{
+	struct geo_place *place = &cached->place;
+	memcpy(cached->address, address->address, CIDR_ADDRESS_BYTES);
+	knowledge_place(lookup->knowledge, address->address, place);
+	cached->latitude = numeral_of_real(place->latitude);
+	cached->longitude = numeral_of_real(place->longitude);
+	cached->accuracy = numeral_of_integer(place->accuracy_km);
+	cached->as_number = numeral_of_integer(place->as_number);
+	cached->used = true;
+}
+
+static const struct cached *place_of(struct lookup *lookup, const struct cidr *address)
 {
 	size_t slot = XXH3_64bits(address->address, CIDR_ADDRESS_BYTES) % CACHE_SLOTS;
 	struct cached *cached = &lookup->cache[slot];
-	if (!cached->used || memcmp(cached->address, address->address, CIDR_ADDRESS_BYTES) != 0) {
-		memcpy(cached->address, address->address, CIDR_ADDRESS_BYTES);
-		knowledge_place(lookup->knowledge, address->address, &cached->place);
-		cached->used = true;
-	}
-	return &cached->place;
+	if (!cached->used || memcmp(cached->address, address->address, CIDR_ADDRESS_BYTES) != 0)
+		cached_fill(cached, lookup, address);
+	return cached;
 }
 
 static enum status add(struct event *event, struct arena *arena, enum field_id id,
 		       struct value value)
 {
-	enum status status = event_add(event, arena, schema_info(id)->name, value);
+	enum status status = event_add_known(event, arena, id, value);
 	assert(status != ELIMIT); /* EVENT_OWN_MAX keeps room for what is added here */
 	return status;
 }
@@ -168,19 +202,26 @@ static enum status add_text(struct event *event, struct arena *arena, enum field
 	return add(event, arena, id, (struct value){.type = VALUE_STRING, .text = text});
 }
 
-static enum status add_integer(struct event *event, struct arena *arena, enum field_id id,
-			       int64_t number)
+/* The digits are copied: the place in the table may be another's before the event is stored. */
+static enum status add_number(struct event *event, struct arena *arena, enum field_id id,
+			      struct value value, const struct numeral *numeral)
 {
-	struct value value = {.type = VALUE_INTEGER, .integer = number};
-	value.text = arena_print(arena, "%lld", (long long)number);
+	value.text = arena_copy(arena, (struct text){numeral->digits, numeral->size});
 	return value.text.data == NULL ? ENOMEMORY : add(event, arena, id, value);
 }
 
-static enum status add_real(struct event *event, struct arena *arena, enum field_id id, double real)
+static enum status add_integer(struct event *event, struct arena *arena, enum field_id id,
+			       int64_t number, const struct numeral *numeral)
 {
-	struct value value = {.type = VALUE_REAL, .real = real};
-	value.text = arena_print(arena, "%.8g", real);
-	return value.text.data == NULL ? ENOMEMORY : add(event, arena, id, value);
+	const struct value value = {.type = VALUE_INTEGER, .integer = number};
+	return add_number(event, arena, id, value, numeral);
+}
+
+static enum status add_real(struct event *event, struct arena *arena, enum field_id id, double real,
+			    const struct numeral *numeral)
+{
+	const struct value value = {.type = VALUE_REAL, .real = real};
+	return add_number(event, arena, id, value, numeral);
 }
 
 static bool is_place(enum field_id id)
@@ -204,9 +245,9 @@ static void forget(struct event *event, bool (*is_one)(enum field_id id))
 	event->field_count = kept;
 }
 
-static enum status add_place(struct event *event, struct arena *arena,
-			     const struct geo_place *place)
+static enum status add_place(struct event *event, struct arena *arena, const struct cached *cached)
 {
+	const struct geo_place *place = &cached->place;
 	forget(event, is_place);
 	enum status status = add_text(event, arena, FIELD_GEO_COUNTRY, place->country);
 	if (status == OK)
@@ -215,19 +256,23 @@ static enum status add_place(struct event *event, struct arena *arena,
 		status = add_text(event, arena, FIELD_GEO_CITY, place->city);
 	if (status != OK || !place->has_position)
 		return status;
-	status = add_real(event, arena, FIELD_GEO_LATITUDE, place->latitude);
+	status = add_real(event, arena, FIELD_GEO_LATITUDE, place->latitude, &cached->latitude);
 	if (status == OK)
-		status = add_real(event, arena, FIELD_GEO_LONGITUDE, place->longitude);
+		status = add_real(event, arena, FIELD_GEO_LONGITUDE, place->longitude,
+				  &cached->longitude);
 	if (status == OK && place->accuracy_km > 0)
-		status = add_integer(event, arena, FIELD_GEO_ACCURACY, place->accuracy_km);
+		status = add_integer(event, arena, FIELD_GEO_ACCURACY, place->accuracy_km,
+				     &cached->accuracy);
 	return status;
 }
 
 static enum status add_network(struct event *event, struct arena *arena,
-			       const struct geo_place *place)
+			       const struct cached *cached)
 {
+	const struct geo_place *place = &cached->place;
 	forget(event, is_network);
-	enum status status = add_integer(event, arena, FIELD_AS_NUMBER, place->as_number);
+	enum status status =
+		add_integer(event, arena, FIELD_AS_NUMBER, place->as_number, &cached->as_number);
 	return status == OK ? add_text(event, arena, FIELD_AS_NAME, place->as_name) : status;
 }
 
@@ -239,16 +284,17 @@ static enum status locate(struct lookup *lookup, struct arena *arena, struct eve
 	    !cidr_parse(event_text(event, FIELD_SOURCE_IP), &address) ||
 	    address.prefix_bits != CIDR_BITS_MAX)
 		return OK;
-	const struct geo_place *place = place_of(lookup, &address);
+	const struct cached *cached = place_of(lookup, &address);
+	const struct geo_place *place = &cached->place;
 	enum status status = OK;
 	if (place->place_from != NULL) {
 		counts->places++;
 		note_version(findings, geo_version(place->place_from));
-		status = add_place(event, arena, place);
+		status = add_place(event, arena, cached);
 	}
 	if (status == OK && place->as_from != NULL) {
 		note_version(findings, geo_version(place->as_from));
-		status = add_network(event, arena, place);
+		status = add_network(event, arena, cached);
 	}
 	return status;
 }

@@ -28,8 +28,7 @@ int origin_compare(const struct origin *a, const struct origin *b)
 	return (a->index > b->index) - (a->index < b->index);
 }
 
-enum status event_add(struct event *event, struct arena *arena, struct text name,
-		      struct value value)
+static enum status append(struct event *event, struct arena *arena, const struct field *field)
 {
 	if (event->field_count == EVENT_FIELDS_MAX)
 		return ELIMIT;
@@ -43,9 +42,23 @@ enum status event_add(struct event *event, struct arena *arena, struct text name
 		event->fields = grown;
 		event->field_capacity = capacity;
 	}
-	event->fields[event->field_count++] =
-		(struct field){.name = name, .id = schema_find(name), .value = value};
+	event->fields[event->field_count++] = *field;
 	return OK;
+}
+
+enum status event_add(struct event *event, struct arena *arena, struct text name,
+		      struct value value)
+{
+	return append(event, arena,
+		      &(struct field){.name = name, .id = schema_find(name), .value = value});
+}
+
+enum status event_add_known(struct event *event, struct arena *arena, enum field_id id,
+			    struct value value)
+{
+	assert(id != FIELD_OTHER);
+	return append(event, arena,
+		      &(struct field){.name = schema_info(id)->name, .id = id, .value = value});
 }
 
 const struct value *event_get(const struct event *event, enum field_id id)

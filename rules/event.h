@@ -90,6 +90,9 @@ struct event {
  * ENOMEMORY when the arena is full. */
 enum status event_add(struct event *event, struct arena *arena, struct text name,
 		      struct value value);
+/* The same for a field of the table, whose name need not be looked up. */
+enum status event_add_known(struct event *event, struct arena *arena, enum field_id id,
+			    struct value value);
 
 /* First value of a field of the table, or NULL. */
 const struct value *event_get(const struct event *event, enum field_id id);
