@@ -45,6 +45,32 @@ static const struct text names[] = {
 #undef NAME
 };
 
+/* Of a letter one bit of 64, upper and lower case apart. */
+static uint64_t letter_bit(char c)
+{
+	return UINT64_C(1) << ((unsigned char)c & 63);
+}
+
+/* The letters that prefixes begin with: most words of a text begin with another. */
+static uint64_t first_letters(void)
+{
+	return 0
+#define PREFIX(kind, prefix, characters, least) | letter_bit(prefix[0])
+#include "ingest/secret.def"
+#undef PREFIX
+		;
+}
+
+/* The letters that names end with. */
+static uint64_t last_letters(void)
+{
+	return 0
+#define NAME(name) | letter_bit(name[sizeof name - 2])
+#include "ingest/secret.def"
+#undef NAME
+		;
+}
+
 const char *secret_name(enum secret_kind kind)
 {
 	static const char *const words[] = {
@@ -143,6 +169,8 @@ static bool find_scheme(struct text t, size_t at, struct secret_span *ret_span)
 
 static bool find_prefixed(struct text t, size_t at, struct secret_span *ret_span)
 {
+	if ((first_letters() & letter_bit(t.data[at])) == 0)
+		return false;
 	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
 		struct text prefix = prefixes[i].prefix;
 		if (prefix.data[0] != t.data[at] || !text_starts(text_cut(t, at), prefix))
@@ -184,6 +212,8 @@ static bool name_ends(struct text name, struct text words)
 
 bool secret_is_named(struct text name)
 {
+	if (name.size == 0 || (last_letters() & letter_bit(lower(name.data[name.size - 1]))) == 0)
+		return false;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (name_ends(name, names[i]))
 			return true;
@@ -327,8 +357,8 @@ static bool find_credential(struct text t, size_t at, size_t end, struct secret_
 	size_t begin = 0;
 	char quote = '\0';
 	bool colon = false;
-	if (!secret_is_named((struct text){t.data + at, end - at}) ||
-	    !value_begin(t, end, &begin, &quote, &colon))
+	if (!value_begin(t, end, &begin, &quote, &colon) ||
+	    !secret_is_named((struct text){t.data + at, end - at}))
 		return false;
 	if (find_at(TEXT(""), t, begin, ret_span))
 		return true; /* Authorization: Bearer ..., access_token=eyJ... */
