@@ -127,6 +127,7 @@ part_lists() {
 	lists_see 3 "203.0.113.7 bad-hosts -" "and the old one stays"
 	if [ -n "$geo" ]; then
 		echo 203.0.113.7 >"$work/new.txt" && mv "$work/new.txt" "$work/bad-hosts.txt"
+		assert_ok "a list that is one again is read" wait_for 15 lists_reloaded 2
 		lists_see 4 "81.2.69.142 - -" "a database of countries knows no city"
 		cp "$cities/GeoLite2-City-Test.mmdb" "$work/new.mmdb" && mv "$work/new.mmdb" "$work/places.mmdb"
 		assert_ok "a changed database is read" wait_for 15 lists_reloaded 3
