@@ -53,7 +53,8 @@ if [ -t 1 ]; then e2e_bold=$'\033[1m' e2e_off=$'\033[0m'; else e2e_bold='' e2e_o
 
 e2e_cleanup() {
 	local pid
-	for pid in "${e2e_pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+	# What was started and forgotten must not keep the run waiting for ever.
+	for pid in "${e2e_pids[@]}" $(jobs -p); do kill -KILL "$pid" 2>/dev/null; done
 	wait 2>/dev/null
 	declare -F e2e_cleanup_more >/dev/null && e2e_cleanup_more
 	if [ -n "${E2E_KEEP:-}" ]; then echo "kept: $work"; else rm -rf "$work"; fi

@@ -26,6 +26,12 @@ webhook_start() {
 	fail "the webhook starts" "$(tail -n 3 "$work/webhook.err")"
 }
 
+webhook_stop() {
+	kill "${e2e_pids[webhook]}" 2>/dev/null
+	wait "${e2e_pids[webhook]}" 2>/dev/null
+	unset 'e2e_pids[webhook]'
+}
+
 webhook_is_level() { [ "$(webhook_revisions)" = "$(node_alert_revisions paged)" ]; }
 
 alertmanager_alerts() { curl -fsS "http://127.0.0.1:$1/api/v2/alerts" 2>/dev/null; }
@@ -125,6 +131,7 @@ part_alerting() {
 	section "an alert that was not worth it becomes a filter"
 	tuning_checks
 	node_stop paged
+	webhook_stop
 	mock_stop
 }
 

@@ -275,7 +275,6 @@ receivers: {webhook: {url: 'http://127.0.0.1:$(cat "$work/webhook.port")/', secr
 	assert_equal "which has seen what came back" true "$(node loop alerts list --state all -o json \
 		--limit 99 | jq '[.alerts[] | select(.rule.title == "Says alert")][0].count >= 2')"
 	node_stop loop
-	kill "${e2e_pids[webhook]}"
-	unset 'e2e_pids[webhook]'
+	webhook_stop
 	mock_stop
 }
