@@ -352,9 +352,7 @@ static size_t nodes_of(const struct tally *tally, uint8_t virtual_partition,
 {
 	size_t count = 0;
 	struct tally_node *node = NULL;
-	for (node = tally->nodes; node != NULL; node = node->hh.next) {
-		if (node->virtual_partition != virtual_partition)
-			continue;
+	for (node = tally->partitions[virtual_partition]; node != NULL; node = node->next) {
 		if (nodes != NULL)
 			nodes[count] = node;
 		count++;

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 /* How many unsettled clusters a bucket may hold before it is settled: settling sorts, so doing it
  * once per COHORT_CLUSTERS_MAX additions keeps the cost of one addition logarithmic. */
@@ -69,6 +70,7 @@ static void node_free(struct tally_node *node)
 void tally_remove(struct tally *tally, struct tally_node *node)
 {
 	HASH_DEL(tally->nodes, node);
+	DL_DELETE(tally->partitions[node->virtual_partition], node);
 	node_free(node);
 }
 
@@ -199,6 +201,7 @@ static enum status node_new(struct tally *tally, const struct tally_place *place
 		node_free(node);
 		return error_set(err, ENOMEMORY, "cohort: out of memory");
 	}
+	DL_PREPEND(tally->partitions[node->virtual_partition], node);
 	*ret_node = node;
 	return OK;
 }

@@ -16,6 +16,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "correlate/record.h"
 #include "correlate/signal.h"
 
 enum tally_kind {
@@ -94,8 +95,9 @@ struct tally_node {
 	bool given_shown;      /* trait: it had been shown then */
 	bool is_touched;
 	struct tally_node *next_touched;
-	uint64_t hash;   /* keyed hash of key */
-	struct text key; /* owned */
+	struct tally_node *prev, *next; /* of the virtual partition */
+	uint64_t hash;                  /* keyed hash of key */
+	struct text key;                /* owned */
 	union {
 		struct tally_bucket bucket;
 		struct finding *finding; /* owned, as its title and the topics of evidence */
@@ -111,6 +113,8 @@ struct tally_node {
 
 struct tally {
 	struct tally_node *nodes;
+	/* The same by virtual partition: a checkpoint takes one after the other. */
+	struct tally_node *partitions[VIRTUAL_PARTITIONS];
 	struct tally_node *touched; /* traits that changed, until they are given out */
 	int64_t forgotten_us;       /* roster_forget() */
 };
