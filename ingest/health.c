@@ -70,6 +70,16 @@ void health_make(const struct health_note *note, struct bytes *group, struct ale
 	health_id(rule, note->subject, note->time_us, ret_alert->id);
 }
 
+bool told_already(struct told *told, uint64_t mark)
+{
+	size_t count = sizeof told->marks / sizeof mark;
+	for (size_t i = 0; i < count; i++)
+		if (told->marks[i] == mark)
+			return true;
+	told->marks[told->next++ % count] = mark;
+	return false;
+}
+
 void health_alert(const struct health_note *note, struct bytes *rows, struct bytes *announcements)
 {
 	struct bytes group cleanup(bytes_done) = {0};

@@ -16,16 +16,6 @@ struct telling {
 	struct verdicts *to;
 };
 
-bool shard_told(struct shard *shard, uint64_t mark)
-{
-	size_t count = sizeof shard->told / sizeof mark;
-	for (size_t i = 0; i < count; i++)
-		if (shard->told[i] == mark)
-			return true;
-	shard->told[shard->told_next++ % count] = mark;
-	return false;
-}
-
 static enum health_kind kind_of(const struct instance_news *news)
 {
 	switch (news->finding) {
@@ -108,8 +98,9 @@ static void tell(void *context, const struct instance_news *news)
 		       TEXT_ARG(news->report->instance));
 	if (kind == HEALTH_LOG_GAP)
 		put_missing(news, telling->to);
-	if (shard_told(shard, XXH3_64bits_withSeed(subject, strlen(subject),
-						   hour * HEALTH_KIND_COUNT + (uint64_t)kind)))
+	if (told_already(&shard->told,
+			 XXH3_64bits_withSeed(subject, strlen(subject),
+					      hour * HEALTH_KIND_COUNT + (uint64_t)kind)))
 		return;
 	put_reason(news, reason, sizeof reason);
 	health_alert(&(struct health_note){.kind = kind,

@@ -188,7 +188,7 @@ enum status worker_switch(struct worker *worker, struct generation *next, struct
 	enum status status = detect_switch(worker->detect, &next->parts, next->plan, err);
 	if (status != OK)
 		return status;
-	memset(worker->told, 0, sizeof worker->told); /* by rule index */
+	worker->told = (struct told){0}; /* its marks are made of rule indexes */
 	generation_drop(&worker->rules);
 	worker->rules = generation_hold(next);
 	return OK;

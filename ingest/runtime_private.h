@@ -38,6 +38,15 @@ struct epoch_gate {
 	pthread_cond_t changed;     /* pending was taken, or nobody will take it */
 };
 
+/* Health alerts told not long ago, each by a mark of its subject and hour (health.c). Telling twice
+ * would be the same alert: this saves work. */
+struct told {
+	uint64_t marks[64];
+	unsigned next;
+};
+/* Was it among them? Notes it. */
+bool told_already(struct told *told, uint64_t mark);
+
 /* What a worker is told about its open epoch. */
 struct epoch_order {
 	bool close;
@@ -114,10 +123,9 @@ struct worker {
 	struct stream *streams;
 	uint32_t history; /* ALERT_BACKFILL while the message in hand is history, else 0 */
 	size_t stream_count, stream_capacity;
-	bool ready;        /* the source has named every stream that exists */
-	bool nudged;       /* the committer was asked to close this epoch early */
-	uint64_t told[64]; /* recently announced (subject, hour) pairs */
-	unsigned told_next;
+	bool ready;  /* the source has named every stream that exists */
+	bool nudged; /* the committer was asked to close this epoch early */
+	struct told told;
 };
 
 struct shard {
@@ -138,8 +146,7 @@ struct shard {
 	struct letter **letters;     /* [2][actor_count], by sequence % 2 */
 	uint64_t sequence;           /* of the next round of letters */
 	struct instances *instances; /* NULL: not tracked */
-	uint64_t told[64];           /* recently announced (subject, hour) pairs of instances */
-	unsigned told_next;
+	struct told told;
 	uint64_t cell_hash[4][VIRTUAL_PARTITIONS]; /* of the last checkpoint: SHARD_CELL_KINDS */
 	uint64_t known_hash;                       /* of warm_known_encode() in it */
 };
@@ -211,8 +218,6 @@ enum status recover_warm(struct runtime *runtime, bool *ret_warmed, struct error
 enum status warm_known_encode(const struct plan *plan, struct bytes *to);
 
 struct actor_counters shard_counters(const struct shard *shard);
-/* Whether an alert of this mark (a subject and an hour) was told not long ago; notes it. */
-bool shard_told(struct shard *shard, uint64_t mark);
 void shard_keep_counters(struct shard *shard); /* before the actor is replaced */
 /* Rules that refused a group of a tenant in this epoch, as alerts. */
 void shard_put_refusals(struct shard *shard, int64_t watermark_us, struct verdicts *to);

@@ -83,7 +83,7 @@ void shard_put_refusals(struct shard *shard, int64_t watermark_us, struct verdic
 		bool known = watermark_us != INT64_MIN && watermark_us != INT64_MAX;
 		int64_t hour_us = known ? watermark_us - watermark_us % us_per_hour : 0;
 		uint64_t mark = XXH3_64bits_withSeed(subject.data, subject.size, (uint64_t)hour_us);
-		if (bytes_status(&subject) == OK && !shard_told(shard, mark))
+		if (bytes_status(&subject) == OK && !told_already(&shard->told, mark))
 			health_alert(&(struct health_note){.kind = HEALTH_GROUPS,
 							   .subject = bytes_text(&subject),
 							   .reason = text_of(reason),

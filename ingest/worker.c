@@ -229,17 +229,6 @@ static enum status worker_notice(struct worker *worker, const struct source_noti
 	return OK;
 }
 
-/* Was it among the last that were told? Telling twice would be the same alert: this saves work. */
-static bool already_told(struct worker *worker, uint64_t mark)
-{
-	size_t count = sizeof worker->told / sizeof mark;
-	for (size_t i = 0; i < count; i++)
-		if (worker->told[i] == mark)
-			return true;
-	worker->told[worker->told_next++ % count] = mark;
-	return false;
-}
-
 /* One health alert per rule and hour of event time for patterns that gave up. */
 static void worker_undecided(void *context, const struct event *event,
 			     const struct matches *matches)
@@ -247,7 +236,8 @@ static void worker_undecided(void *context, const struct event *event,
 	struct worker *worker = context;
 	for (size_t i = 0; i < matches->undecided_count; i++) {
 		uint64_t hour = (uint64_t)(event->time_us / us_per_hour);
-		if (already_told(worker, ((uint64_t)(matches->undecided[i] + 1) << 32) ^ hour))
+		if (told_already(&worker->told,
+				 ((uint64_t)(matches->undecided[i] + 1) << 32) ^ hour))
 			continue;
 		const struct rule *rule =
 			ruleset_rule(worker->rules->parts.ruleset, matches->undecided[i]);
@@ -280,7 +270,7 @@ static void worker_spoofed(struct worker *worker, const struct event *event)
 	char reason[2048];
 	(void)snprintf(subject, sizeof subject, "%.*s service=%.*s tenant=%.*s",
 		       TEXT_ARG(event->origin.topic), TEXT_ARG(service), TEXT_ARG(tenant));
-	if (already_told(worker, XXH3_64bits_withSeed(subject, strlen(subject), hour)))
+	if (told_already(&worker->told, XXH3_64bits_withSeed(subject, strlen(subject), hour)))
 		return;
 	(void)snprintf(reason, sizeof reason,
 		       "%.*s/%d/%lld claims%s%.*s%s%.*s, which may not write there (bound: service "
@@ -311,7 +301,7 @@ static void worker_secret(struct worker *worker, const struct event *event)
 	char reason[2048];
 	(void)snprintf(subject, sizeof subject, "%.*s kind=%.*s",
 		       TEXT_ARG(service.size > 0 ? service : event->origin.topic), TEXT_ARG(kind));
-	if (already_told(worker, XXH3_64bits_withSeed(subject, strlen(subject), ~day)))
+	if (told_already(&worker->told, XXH3_64bits_withSeed(subject, strlen(subject), ~day)))
 		return;
 	(void)snprintf(
 		reason, sizeof reason,
