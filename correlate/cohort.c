@@ -13,18 +13,23 @@ enum { VERSION = 3 };
 static const size_t CHANGES_BYTES_MAX = (size_t)1 << 30;
 
 /* An instance is given out again when its heartbeat moved by this much, not once per epoch: the
- * gate looks at tens of seconds. */
-static const int64_t HEARTBEAT_STEP_US = 1000000;
+ * gate looks at twice policy.max_lag, a minute. */
+static const int64_t HEARTBEAT_STEP_US = COHORT_BUCKET_US / 2;
 
-/* A trait that was shown before is given out again after this much, for its counts. */
+/* A trait that was shown before is given out again after the first of these when it was seen by
+ * somebody new or twice as often, for its other counts after the second: rows of large counts that
+ * grew a little were most of what a busy service wrote. */
 static const int64_t TRAIT_STEP_US = COHORT_BUCKET_US;
+static const int64_t TRAIT_COUNTS_STEP_US = 6 * COHORT_BUCKET_US;
 
 struct cohort {
 	unsigned index, actor_count;
 	int64_t watermark_us; /* INT64_MIN: none yet */
 	struct tally tally;
-	struct tally traits; /* apart: there are many, and few of them change in an epoch */
-	struct arena *arena; /* of the changes */
+	struct tally traits;     /* apart: there are many, and few of them change in an epoch */
+	struct tally_node *open; /* every bucket that is not closed yet */
+	struct tally_node *due;  /* all that the end of this epoch gives out */
+	struct arena *arena;     /* of the changes */
 	struct cohort_changes changes;
 	struct bytes scratch;
 };
@@ -38,7 +43,6 @@ enum status cohort_new(unsigned index, unsigned actor_count, struct cohort **ret
 		cohort->arena = arena_new(CHANGES_BYTES_MAX);
 	if (cohort == NULL || cohort->arena == NULL)
 		return error_set(err, ENOMEMORY, "cohort: out of memory");
-	cohort->traits.forgotten_us = INT64_MIN / 2;
 	cohort->index = index;
 	cohort->actor_count = actor_count;
 	cohort->watermark_us = INT64_MIN;
@@ -91,6 +95,45 @@ static bool item_is_late(const struct cohort *cohort, const struct tally_item *i
 	return !cursor.failed && is_closed(cohort, start_us);
 }
 
+/* The first time it was shown must be told at once, the counts behind it in steps. */
+static bool trait_is_due(const struct tally_node *node)
+{
+	const struct trait *trait = node->trait;
+	int64_t moved_us = trait->met_last_us - node->given.last_us;
+	uint64_t sightings = trait->shown.count + trait->kept + trait->refused;
+	bool grown = sightings >= 2 * node->given.sightings ||
+		     trait->principal_count != node->given.principals;
+	return (node->given.shown == 0 && trait->shown.count > 0) ||
+	       (grown && moved_us >= TRAIT_STEP_US) || moved_us >= TRAIT_COUNTS_STEP_US;
+}
+
+/* Nothing becomes due but by what is merged into it, and what is due stays so. */
+static bool is_due(const struct tally_node *node)
+{
+	switch (node->kind) {
+	case TALLY_FINDING:
+		return true;
+	case TALLY_INSTANCE:
+		return node->given.last_us == INT64_MIN ||
+		       node->instance.last_us - node->given.last_us >= HEARTBEAT_STEP_US;
+	case TALLY_TRAIT:
+		return node->given.last_us == INT64_MIN || trait_is_due(node);
+	default:
+		break;
+	}
+	return false;
+}
+
+static void list_due(struct cohort *cohort, struct tally_node *node)
+{
+	struct tally_node **list = node->kind == TALLY_BUCKET ? &cohort->open : &cohort->due;
+	if (node->is_due)
+		return;
+	node->is_due = true;
+	node->next_due = *list;
+	*list = node;
+}
+
 static enum status merge(struct cohort *cohort, const struct tally_item *item, struct error *err)
 {
 	if (item->place.key.data[0] == TALLY_INSTANCE) {
@@ -104,7 +147,11 @@ static enum status merge(struct cohort *cohort, const struct tally_item *item, s
 	struct bytes other cleanup(bytes_done) = {0};
 	if (is_trait && roster_admit_trait(&cohort->tally, &cohort->traits, &placed, &other) != OK)
 		return error_set(err, ENOMEMORY, "cohort: out of memory");
-	return tally_item_merge(is_trait ? &cohort->traits : &cohort->tally, &placed, &node, err);
+	enum status status =
+		tally_item_merge(is_trait ? &cohort->traits : &cohort->tally, &placed, &node, err);
+	if (status == OK && (node->kind == TALLY_BUCKET || is_due(node)))
+		list_due(cohort, node);
+	return status;
 }
 
 enum status cohort_feed(struct cohort *cohort, struct text aggregates, struct error *err)
@@ -128,61 +175,17 @@ enum status cohort_feed(struct cohort *cohort, struct text aggregates, struct er
 	return OK;
 }
 
-/* Nodes that pass a test, in the order of a comparison; the array lives in the arena. */
+static bool is_taken(const struct cohort *cohort, const struct tally_node *node,
+		     enum tally_kind kind)
+{
+	return node->kind == kind &&
+	       (kind != TALLY_BUCKET || is_closed(cohort, node->bucket.start_us));
+}
+
 struct chosen {
 	struct tally_node **nodes;
 	size_t count;
 };
-
-typedef bool choose(const struct cohort *cohort, const struct tally_node *node);
-typedef int order(const void *left, const void *right);
-
-static enum status choose_nodes(struct cohort *cohort, choose *wanted, order *compare,
-				struct chosen *ret_chosen)
-{
-	struct chosen chosen = {0};
-	struct tally_node *node = NULL;
-	for (node = cohort->tally.nodes; node != NULL; node = node->hh.next)
-		chosen.count += wanted(cohort, node);
-	chosen.nodes = arena_alloc(cohort->arena, chosen.count * sizeof(struct tally_node *));
-	if (chosen.nodes == NULL)
-		return ENOMEMORY;
-	size_t at = 0;
-	for (node = cohort->tally.nodes; node != NULL; node = node->hh.next)
-		if (wanted(cohort, node))
-			chosen.nodes[at++] = node;
-	if (chosen.count > 1)
-		qsort(chosen.nodes, chosen.count, sizeof(struct tally_node *), compare);
-	*ret_chosen = chosen;
-	return OK;
-}
-
-static bool bucket_is_due(const struct cohort *cohort, const struct tally_node *node)
-{
-	return node->kind == TALLY_BUCKET && is_closed(cohort, node->bucket.start_us);
-}
-
-static bool finding_is_due(const struct cohort *cohort, const struct tally_node *node)
-{
-	(void)cohort;
-	return node->kind == TALLY_FINDING && node->changed;
-}
-
-static bool instance_is_due(const struct cohort *cohort, const struct tally_node *node)
-{
-	return node->kind == TALLY_INSTANCE && node->changed &&
-	       (node->given_last_us == INT64_MIN || cohort->watermark_us == INT64_MAX ||
-		node->instance.last_us - node->given_last_us >= HEARTBEAT_STEP_US);
-}
-
-/* The first time it was shown must be told at once, the counts behind it in steps. */
-static bool trait_is_due(const struct cohort *cohort, const struct tally_node *node)
-{
-	return node->changed &&
-	       (node->given_last_us == INT64_MIN || cohort->watermark_us == INT64_MAX ||
-		node->given_shown != (node->trait->shown.count > 0) ||
-		node->trait->met_last_us - node->given_last_us >= TRAIT_STEP_US);
-}
 
 static int by_service_and_start(const void *left, const void *right)
 {
@@ -232,10 +235,39 @@ static void bucket_annotate(struct cohort *cohort, struct bucket *bucket)
 	}
 }
 
+/* Takes the nodes of a kind out of a list, of buckets only the closed ones: an array in the arena.
+ */
+static enum status take_due(struct cohort *cohort, enum tally_kind kind, struct chosen *ret_chosen)
+{
+	struct tally_node **list = kind == TALLY_BUCKET ? &cohort->open : &cohort->due;
+	struct chosen chosen = {0};
+	for (const struct tally_node *node = *list; node != NULL; node = node->next_due)
+		chosen.count += is_taken(cohort, node, kind);
+	chosen.nodes = arena_alloc(cohort->arena, chosen.count * sizeof(struct tally_node *));
+	if (chosen.nodes == NULL)
+		return ENOMEMORY;
+	size_t at = 0;
+	for (struct tally_node **link = list; *link != NULL;) {
+		struct tally_node *node = *link;
+		if (!is_taken(cohort, node, kind)) {
+			link = &node->next_due;
+			continue;
+		}
+		*link = node->next_due;
+		node->is_due = node->changed = false;
+		chosen.nodes[at++] = node;
+	}
+	if (chosen.count > 1)
+		qsort(chosen.nodes, chosen.count, sizeof(struct tally_node *),
+		      kind == TALLY_BUCKET ? by_service_and_start : by_key);
+	*ret_chosen = chosen;
+	return OK;
+}
+
 static enum status close_buckets(struct cohort *cohort)
 {
 	struct chosen chosen = {0};
-	enum status status = choose_nodes(cohort, bucket_is_due, by_service_and_start, &chosen);
+	enum status status = take_due(cohort, TALLY_BUCKET, &chosen);
 	if (status != OK)
 		return status;
 	struct bucket *buckets = arena_alloc(cohort->arena, chosen.count * sizeof *buckets);
@@ -257,16 +289,14 @@ static enum status close_buckets(struct cohort *cohort)
 static enum status give_findings(struct cohort *cohort)
 {
 	struct chosen chosen = {0};
-	enum status status = choose_nodes(cohort, finding_is_due, by_key, &chosen);
+	enum status status = take_due(cohort, TALLY_FINDING, &chosen);
 	if (status != OK)
 		return status;
 	struct finding *findings = arena_alloc(cohort->arena, chosen.count * sizeof *findings);
 	if (findings == NULL)
 		return ENOMEMORY;
-	for (size_t i = 0; i < chosen.count; i++) {
+	for (size_t i = 0; i < chosen.count; i++)
 		findings[i] = *chosen.nodes[i]->finding;
-		chosen.nodes[i]->changed = false;
-	}
 	cohort->changes.findings = findings;
 	cohort->changes.finding_count = chosen.count;
 	return OK;
@@ -275,7 +305,7 @@ static enum status give_findings(struct cohort *cohort)
 static enum status give_instances(struct cohort *cohort)
 {
 	struct chosen chosen = {0};
-	enum status status = choose_nodes(cohort, instance_is_due, by_key, &chosen);
+	enum status status = take_due(cohort, TALLY_INSTANCE, &chosen);
 	if (status != OK)
 		return status;
 	struct instance *instances = arena_alloc(cohort->arena, chosen.count * sizeof *instances);
@@ -283,58 +313,60 @@ static enum status give_instances(struct cohort *cohort)
 		return ENOMEMORY;
 	for (size_t i = 0; i < chosen.count; i++) {
 		instances[i] = chosen.nodes[i]->instance;
-		chosen.nodes[i]->given_last_us = instances[i].last_us;
-		chosen.nodes[i]->changed = false;
+		chosen.nodes[i]->given.last_us = instances[i].last_us;
 	}
 	cohort->changes.instances = instances;
 	cohort->changes.instance_count = chosen.count;
 	return OK;
 }
 
-/* Those that are due, in the order of their keys; the others stay touched until they are. */
 static enum status give_traits(struct cohort *cohort)
 {
-	size_t count = 0;
-	struct tally_node *node = NULL;
-	for (node = cohort->traits.touched; node != NULL; node = node->next_touched)
-		count += trait_is_due(cohort, node);
-	struct tally_node **due = arena_alloc(cohort->arena, count * sizeof(struct tally_node *));
-	struct trait *traits = arena_alloc(cohort->arena, count * sizeof *traits);
-	if (due == NULL || traits == NULL)
+	struct chosen chosen = {0};
+	enum status status = take_due(cohort, TALLY_TRAIT, &chosen);
+	if (status != OK)
+		return status;
+	struct trait *traits = arena_alloc(cohort->arena, chosen.count * sizeof *traits);
+	if (traits == NULL)
 		return ENOMEMORY;
-	size_t at = 0;
-	for (struct tally_node **link = &cohort->traits.touched; *link != NULL;) {
-		node = *link;
-		if (!trait_is_due(cohort, node)) {
-			link = &node->next_touched;
-			continue;
-		}
-		*link = node->next_touched;
-		node->is_touched = node->changed = false;
-		due[at++] = node;
-	}
-	if (count > 1)
-		qsort(due, count, sizeof(struct tally_node *), by_key);
-	for (size_t i = 0; i < count; i++) {
-		traits[i] = *due[i]->trait;
-		due[i]->given_last_us = traits[i].met_last_us;
-		due[i]->given_shown = traits[i].shown.count > 0;
+	for (size_t i = 0; i < chosen.count; i++) {
+		struct tally_node *node = chosen.nodes[i];
+		traits[i] = *node->trait;
+		node->given.last_us = traits[i].met_last_us;
+		node->given.shown = traits[i].shown.count;
+		node->given.sightings = traits[i].shown.count + traits[i].kept + traits[i].refused;
+		node->given.principals = traits[i].principal_count;
 	}
 	cohort->changes.traits = traits;
-	cohort->changes.trait_count = count;
+	cohort->changes.trait_count = chosen.count;
 	return OK;
+}
+
+/* At the end of all input nothing waits for its next step. */
+static void list_all(struct cohort *cohort)
+{
+	for (struct tally_node *node = cohort->tally.nodes; node != NULL; node = node->hh.next)
+		if (node->changed && (node->kind == TALLY_INSTANCE || node->kind == TALLY_FINDING))
+			list_due(cohort, node);
+	for (struct tally_node *node = cohort->traits.nodes; node != NULL; node = node->hh.next)
+		if (node->changed)
+			list_due(cohort, node);
 }
 
 enum status cohort_close(struct cohort *cohort, int64_t watermark_us, struct error *err)
 {
+	int64_t before_us = cohort->watermark_us;
 	changes_clear(cohort);
 	if (watermark_us > cohort->watermark_us)
 		cohort->watermark_us = watermark_us;
+	if (cohort->watermark_us == INT64_MAX)
+		list_all(cohort);
 	enum status status = close_buckets(cohort);
 	if (status == OK)
 		status = give_findings(cohort);
 	if (status == OK)
-		status = roster_forget(&cohort->tally, &cohort->traits, cohort->watermark_us);
+		status = roster_forget(&cohort->tally, &cohort->traits, before_us,
+				       cohort->watermark_us);
 	if (status == OK)
 		status = give_instances(cohort);
 	if (status == OK)

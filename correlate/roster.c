@@ -105,7 +105,7 @@ enum status roster_admit_trait(struct tally *tally, const struct tally *traits,
 /* Has nothing been heard of it for so long that it may go? */
 static bool is_forgotten(const struct tally_node *node, int64_t watermark_us)
 {
-	if (node->changed)
+	if (node->is_due)
 		return false;
 	if (node->kind == TALLY_TRAIT)
 		return node->trait->met_last_us <= watermark_us - SIGNAL_MEMORY_US;
@@ -143,18 +143,17 @@ static enum status forget_of(struct tally *tally, struct tally *from, int64_t wa
 	return OK;
 }
 
-enum status roster_forget(struct tally *tally, struct tally *traits, int64_t watermark_us)
+enum status roster_forget(struct tally *tally, struct tally *traits, int64_t before_us,
+			  int64_t watermark_us)
 {
 	struct tally_node *node = NULL;
 	struct tally_node *next = NULL;
-	if (watermark_us == INT64_MAX || watermark_us < INT64_MIN + SIGNAL_MEMORY_US)
+	bool same_hour = before_us / ROSTER_STEP_US == watermark_us / ROSTER_STEP_US;
+	if (watermark_us == INT64_MAX || watermark_us < INT64_MIN + SIGNAL_MEMORY_US || same_hour)
 		return OK;
 	enum status status = forget_of(tally, tally, watermark_us);
-	/* There are many of them, and they stay for a month. */
-	if (status == OK && watermark_us - traits->forgotten_us >= ROSTER_STEP_US) {
-		traits->forgotten_us = watermark_us;
+	if (status == OK)
 		status = forget_of(tally, traits, watermark_us);
-	}
 	if (status != OK)
 		return status;
 	HASH_ITER (hh, tally->nodes, node, next)

@@ -188,7 +188,7 @@ static enum status node_new(struct tally *tally, const struct tally_place *place
 	}
 	node->virtual_partition = place->virtual_partition;
 	node->hash = place->hash;
-	node->given_last_us = INT64_MIN;
+	node->given.last_us = INT64_MIN;
 	enum status status = node_name(node, err);
 	if (status != OK) {
 		node_free(node);

@@ -342,11 +342,6 @@ enum status tally_item_merge(struct tally *tally, const struct tally_item *item,
 	if (payload.failed || cursor_left(&payload) != 0)
 		return error_set(err, ECORRUPT, "cohort: a damaged aggregate");
 	node->changed = true;
-	if (node->kind == TALLY_TRAIT && !node->is_touched) {
-		node->is_touched = true;
-		node->next_touched = tally->touched;
-		tally->touched = node;
-	}
 	*ret_node = node;
 	return OK;
 }

@@ -89,12 +89,14 @@ struct tally_node {
 	UT_hash_handle hh;
 	enum tally_kind kind;
 	uint8_t virtual_partition;
-	bool changed;          /* since it was last given out */
-	int64_t given_last_us; /* instance, trait: last time when it was given out; INT64_MIN never
-				*/
-	bool given_shown;      /* trait: it had been shown then */
-	bool is_touched;
-	struct tally_node *next_touched;
+	bool changed; /* since it was last given out */
+	bool is_due;  /* it stands in a list of cohort.c, linked by next_due */
+	struct tally_node *next_due;
+	struct {
+		int64_t last_us; /* INT64_MIN: never */
+		uint64_t shown, sightings;
+		size_t principals;
+	} given;                        /* instance, trait: what it said when it was given out */
 	struct tally_node *prev, *next; /* of the virtual partition */
 	uint64_t hash;                  /* keyed hash of key */
 	struct text key;                /* owned */
@@ -115,8 +117,6 @@ struct tally {
 	struct tally_node *nodes;
 	/* The same by virtual partition: a checkpoint takes one after the other. */
 	struct tally_node *partitions[VIRTUAL_PARTITIONS];
-	struct tally_node *touched; /* traits that changed, until they are given out */
-	int64_t forgotten_us;       /* roster_forget() */
 };
 
 /* outcome_reading.c: what one event says about the outcomes of outcome.def. */
@@ -207,7 +207,9 @@ enum status roster_admit_instance(struct tally *tally, const struct tally_item *
  */
 enum status roster_admit_trait(struct tally *tally, const struct tally *traits,
 			       struct tally_item *item, struct bytes *key);
-enum status roster_forget(struct tally *tally, struct tally *traits, int64_t watermark_us);
+/* Once in an hour of event time, `before_us` being the last watermark. */
+enum status roster_forget(struct tally *tally, struct tally *traits, int64_t before_us,
+			  int64_t watermark_us);
 
 /* cohort_codec.c: what follows the names in a stored row and in an item. */
 void finding_body_put(const struct finding *finding, struct bytes *to);

@@ -372,6 +372,53 @@ START_TEST(too_many_keys_are_told)
 }
 END_TEST
 
+/* How many rows of traits the epoch gives out when an event comes at after_us. */
+static size_t told_at(struct cohort_counter *counter, struct cohort *cohort, const char *line,
+		      int64_t after_us)
+{
+	struct arena *arena cleanup(arena_free) = arena_new(1 << 20);
+	struct bytes sent cleanup(bytes_done) = {0};
+	struct event event = event_of(line, arena);
+	event.time_us += after_us;
+	ck_assert_int_eq(cohort_count(counter, &event, NULL, 0), OK);
+	ck_assert_int_eq(cohort_flush(counter, &(struct record_sink){&sent, 1}), OK);
+	ck_assert_int_eq(cohort_feed(cohort, bytes_text(&sent), NULL), OK);
+	ck_assert_int_eq(cohort_close(cohort, BASE_US, NULL), OK);
+	return cohort_changes(cohort).trait_count;
+}
+
+/* What is new at once; who else did it, and twice as many, after ten seconds; the rest after a
+ * minute, and at the end. */
+START_TEST(counts_are_told_in_steps)
+{
+	struct cohort_counter *counter cleanup(cohort_counter_free) = NULL;
+	struct cohort *cohort cleanup(cohort_free) = NULL;
+	static const char *const KEPT = "service.name=s|event.action=read|event.outcome=success|"
+					"tenant.id=a|target.tenant.id=a";
+	static const char *const SHOWN = "service.name=s|event.action=read|event.outcome=success|"
+					 "tenant.id=a|target.tenant.id=b|source.ip=198.51.100.1";
+	static const char *const OTHER = "service.name=s|event.action=read|event.outcome=success|"
+					 "tenant.id=a|target.tenant.id=b|source.ip=198.51.101.1";
+	ck_assert_int_eq(cohort_counter_new(&KEY, &counter, NULL), OK);
+	ck_assert_int_eq(cohort_new(0, 1, &cohort, NULL), OK);
+	ck_assert_uint_eq(told_at(counter, cohort, KEPT, 0), 1);
+	ck_assert_uint_eq(told_at(counter, cohort, KEPT, 1), 0);
+	ck_assert_uint_eq(told_at(counter, cohort, SHOWN, 2), 1);
+	ck_assert_uint_eq(told_at(counter, cohort, OTHER, 3), 0);
+	ck_assert_uint_eq(told_at(counter, cohort, SHOWN, 2 + 10 * SECOND_US), 1);
+	for (int i = 0; i < 4; i++) /* five were told */
+		ck_assert_uint_eq(told_at(counter, cohort, SHOWN, 2 + 20 * SECOND_US), 0);
+	ck_assert_uint_eq(told_at(counter, cohort, KEPT, 2 + 20 * SECOND_US), 1);
+	ck_assert_uint_eq(told_at(counter, cohort, KEPT, 80 * SECOND_US), 0);
+	ck_assert_uint_eq(told_at(counter, cohort, KEPT, 2 + 80 * SECOND_US), 1);
+	ck_assert_uint_eq(told_at(counter, cohort, KEPT, 2 + 80 * SECOND_US), 0);
+	ck_assert_int_eq(cohort_close(cohort, INT64_MAX, NULL), OK);
+	ck_assert_uint_eq(cohort_changes(cohort).trait_count, 1);
+	ck_assert_uint_eq(cohort_changes(cohort).traits[0].kept, 6);
+	ck_assert_uint_eq(cohort_changes(cohort).traits[0].shown.count, 7);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("correlate/signal");
@@ -388,6 +435,7 @@ int main(void)
 	tcase_add_test(tests, rows_come_back);
 	tcase_add_test(tests, the_smallest_principals_stay);
 	tcase_add_test(tests, too_many_keys_are_told);
+	tcase_add_test(tests, counts_are_told_in_steps);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
