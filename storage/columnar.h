@@ -72,6 +72,8 @@ struct columnar_intake {
 enum status columnar_add_block(struct columnar_table *table, struct block_reader *reader,
 			       const struct retention *retention, struct columnar_intake *report,
 			       struct error *err);
+/* Forgets all events and keeps the memory. */
+void columnar_table_clear(struct columnar_table *table);
 size_t columnar_table_count(const struct columnar_table *table);
 bool columnar_table_is_full(const struct columnar_table *table);
 /* Puts the rows of blocks of all events (parts, summaries, blooms) into the batch and empties the

@@ -157,7 +157,6 @@ static bool values_put(struct intake *intake, const struct shape *shape)
 		const struct block_value *stored = &intake->values[i];
 		struct table_column *column = &table->columns[columns[i]];
 		struct table_value value = {stored->number, stored->text, stored->tag == TAG_HEX};
-		table->places[table->place_count++] = column->count;
 		if (!table_value_put(table, column, &value))
 			return false;
 	}
@@ -177,7 +176,6 @@ static bool row_put(struct intake *intake, const struct block_row *stored, bool 
 		.index = stored->index,
 		.quality = stored->quality,
 		.bytes = (uint32_t)values_read(intake, shape),
-		.first_place = (uint32_t)table->place_count,
 	};
 	if (!group_find(intake, stored, &row.group, &floor_us))
 		return false;
@@ -185,7 +183,7 @@ static bool row_put(struct intake *intake, const struct block_row *stored, bool 
 	if (!*ret_kept)
 		return true;
 	if ((!intake->shapes[stored->shape].known && !shape_learn(intake, stored->shape)) ||
-	    !head_find(intake, stored, &row.head) || !table_row_reserve(table, shape->count) ||
+	    !head_find(intake, stored, &row.head) || !table_row_reserve(table) ||
 	    !values_put(intake, shape))
 		return false;
 	row.shape = intake->shapes[stored->shape].shape;

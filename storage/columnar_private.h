@@ -1,6 +1,6 @@
 /* columnar_private - what the files of the columnar format share: columnar.c describes it,
- * columnar_table.c collects events, columnar_write.c and column_encode.c write blocks of them,
- * columnar_read.c and column_decode.c read those.
+ * columnar_table.c collects events, columnar_cut.c, columnar_write.c and column_encode.c write
+ * blocks of them, columnar_read.c and column_decode.c read those.
  *
  * Why: one format, some files. Invariant: the numbers of tags, codecs and modes are stored: they
  * are never used anew for something else. Owner and thread: as in storage/columnar.h. */
@@ -121,7 +121,7 @@ bool stamp_read(struct stamp_cache *cache, struct text t, int64_t *ret_time_us,
 size_t stamp_write(struct stamp_cache *cache, int64_t time_us, unsigned digits,
 		   char to[static STAMP_TEXT_MAX]);
 
-/* A text of a table: where it stands in table->texts, or the number of a choice of its column. */
+/* A text of a table: where it stands in table->texts. */
 struct text_cell {
 	uint32_t at, size; /* size: with CELL_PACKED when only the bytes of its digits are there */
 };
@@ -132,11 +132,15 @@ struct table_column {
 	struct text name; /* in table->arena */
 	enum field_id id;
 	enum column_tag tag;
-	bool coded; /* few texts come again and again: cells hold numbers of choices */
+	bool coded;          /* few texts come again and again: there are codes and no cells */
+	bool repeated;       /* some shape has it more than once */
+	bool full;           /* every row has one value: value i is row i's; known while cutting */
+	uint32_t last_shape; /* the newest that has it */
 	uint32_t count;
 	int64_t *numbers;        /* BOOLEAN, INTEGER, INTEGER_AS; REAL: bits */
 	struct text_cell *cells; /* INTEGER_AS, REAL, STRING */
-	size_t number_capacity, cell_capacity;
+	uint32_t *codes;         /* of a coded column: numbers of choices */
+	size_t number_capacity, cell_capacity, code_capacity;
 	struct dictionary choices;
 	uint64_t *hashes; /* of choices, for blooms; 0 = not made yet */
 	size_t hash_count;
@@ -150,7 +154,7 @@ struct table_row {
 	int64_t time_us, record_time_us, offset;
 	uint32_t index, quality, head, shape, group;
 	uint32_t bytes;       /* of its values */
-	uint32_t first_place; /* in table->places */
+	uint32_t first_place; /* in table->places, while cutting */
 };
 
 struct columnar_table {
@@ -158,6 +162,7 @@ struct columnar_table {
 	size_t count, row_capacity;
 	struct table_column *columns;
 	size_t column_count, column_capacity;
+	size_t column_slots; /* of columns: those that were used once and keep their memory */
 	uint32_t column_of[FIELD_COUNT][COLUMN_TAG_COUNT]; /* + 1, 0 = none; known fields */
 	struct dictionary others; /* names of other fields with their tag -> other_columns */
 	uint32_t *other_columns;
@@ -168,8 +173,8 @@ struct columnar_table {
 	size_t shape_capacity, shape_column_count, shape_column_capacity;
 	struct dictionary heads;  /* topic, varint partition, category, product, service */
 	struct dictionary groups; /* class, be64 day, owner: what a block is of */
-	uint32_t *places;         /* row by row: index of each value in its column */
-	size_t place_count, place_capacity;
+	uint32_t *places;         /* row by row: index of each value in a column that is not full */
+	size_t place_capacity;
 	struct bytes texts, scratch;
 	size_t bytes;        /* of values */
 	struct arena *arena; /* names */
@@ -190,7 +195,9 @@ struct table_value {
 
 /* Filling a table, piece by piece; all false when out of memory: the table is then good for nothing
  * but columnar_table_free(). */
-bool table_row_reserve(struct columnar_table *table, size_t field_count);
+bool table_row_reserve(struct columnar_table *table);
+/* Room for `more` items behind `count` in an array that grows by doubling. */
+bool table_array_reserve(void *array, size_t *capacity, size_t count, size_t more, size_t size);
 bool table_column_find(struct columnar_table *table, const struct field *field, enum column_tag tag,
 		       uint32_t *ret_column);
 bool table_value_put(struct columnar_table *table, struct table_column *column,

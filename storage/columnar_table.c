@@ -6,9 +6,10 @@
  *
  * A column of strings begins *coded*: each different text is a choice with a number, and a value is
  * a number. When more than a quarter of CHOICES_FREE values or more were new, the column gives that
- * up, and its values are copied one behind the other. `places` remembers for each value of each row
- * where it stands in its column. columnar_cut() sorts the rows by (class, day, owner), then by time
- * and origin, and has columnar_write.c make blocks of them. */
+ * up, and its values are copied one behind the other. Which values are a row's follows from its
+ * shape and from those of the rows before it: columnar_cut.c finds out when it has all of them.
+ *
+ * A table that was cut keeps its memory: the next columns are likely to be the same ones. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -21,6 +22,8 @@ enum {
 	CHOICE_REPEATS_MIN = 4, /* of each choice beyond those */
 	CHOICE_BYTES_MAX = 256,
 };
+
+#define NO_SHAPE UINT32_MAX
 
 struct columnar_table *columnar_table_new(void)
 {
@@ -39,6 +42,7 @@ static void column_done(struct table_column *column)
 {
 	free(column->numbers);
 	free(column->cells);
+	free(column->codes);
 	free(column->hashes);
 	dictionary_done(&column->choices);
 }
@@ -48,7 +52,7 @@ void columnar_table_free(struct columnar_table **table)
 	struct columnar_table *gone = *table;
 	if (gone == NULL)
 		return;
-	for (size_t i = 0; i < gone->column_count; i++)
+	for (size_t i = 0; i < gone->column_slots; i++)
 		column_done(&gone->columns[i]);
 	struct dictionary *dictionaries[] = {&gone->others, &gone->shapes, &gone->heads,
 					     &gone->groups};
@@ -66,14 +70,10 @@ void columnar_table_free(struct columnar_table **table)
 	*table = NULL;
 }
 
-/* Keeps the memory of what every table has; columns go, for the next events may have others. */
-static void table_clear(struct columnar_table *table)
+void columnar_table_clear(struct columnar_table *table)
 {
-	for (size_t i = 0; i < table->column_count; i++)
-		column_done(&table->columns[i]);
 	table->column_count = 0;
 	table->count = 0;
-	table->place_count = 0;
 	table->shape_column_count = 0;
 	table->bytes = 0;
 	memset(table->column_of, 0, sizeof table->column_of);
@@ -102,8 +102,7 @@ size_t columnar_table_count(const struct columnar_table *table)
 	return table->count;
 }
 
-/* Room for `more` items behind `count` in an array that grows by doubling. */
-static bool array_reserve(void *array, size_t *capacity, size_t count, size_t more, size_t size)
+bool table_array_reserve(void *array, size_t *capacity, size_t count, size_t more, size_t size)
 {
 	if (count + more <= *capacity)
 		return true;
@@ -139,21 +138,41 @@ static enum column_tag tag_of(const struct value *value)
 	assert(false && "a value of no type");
 }
 
+/* The next slot of a column, empty, with the memory that it had. */
+static struct table_column *slot_take(struct columnar_table *table)
+{
+	size_t at = table->column_count;
+	if (at == table->column_slots) {
+		if (!table_array_reserve(&table->columns, &table->column_capacity, at, 1,
+					 sizeof *table->columns))
+			return NULL;
+		table->columns[at] = (struct table_column){0};
+		table->column_slots++;
+	}
+	table->column_count++;
+	struct table_column *column = &table->columns[at];
+	dictionary_clear(&column->choices);
+	column->count = 0;
+	column->hash_count = 0;
+	column->last_shape = NO_SHAPE;
+	column->repeated = false;
+	return column;
+}
+
 static bool column_new(struct columnar_table *table, const struct field *field, enum column_tag tag,
 		       uint32_t *ret_column)
 {
-	if (!array_reserve(&table->columns, &table->column_capacity, table->column_count, 1,
-			   sizeof *table->columns))
-		return false;
 	struct text name = field->id == FIELD_OTHER ? arena_copy(table->arena, field->name)
 						    : schema_info(field->id)->name;
-	if (name.data == NULL)
+	struct table_column *column = name.data == NULL ? NULL : slot_take(table);
+	if (column == NULL)
 		return false;
-	*ret_column = (uint32_t)table->column_count++;
+	column->name = name;
+	column->id = field->id;
+	column->tag = tag;
 	/* Stamps follow the time of the row, which costs less than any choice. */
-	bool coded = tag == COLUMN_STRING && field->id != FIELD_TIMESTAMP;
-	table->columns[*ret_column] =
-		(struct table_column){.name = name, .id = field->id, .tag = tag, .coded = coded};
+	column->coded = tag == COLUMN_STRING && field->id != FIELD_TIMESTAMP;
+	*ret_column = (uint32_t)table->column_count - 1;
 	return true;
 }
 
@@ -167,8 +186,8 @@ static bool other_column(struct columnar_table *table, const struct field *field
 	bytes_put_u8(&table->scratch, (uint8_t)tag);
 	bytes_put(&table->scratch, field->name.data, field->name.size);
 	if (table->scratch.failed ||
-	    !array_reserve(&table->other_columns, &table->other_capacity, before, 1,
-			   sizeof *table->other_columns) ||
+	    !table_array_reserve(&table->other_columns, &table->other_capacity, before, 1,
+				 sizeof *table->other_columns) ||
 	    !dictionary_number(&table->others, bytes_text(&table->scratch), &number))
 		return false;
 	if (number < before) {
@@ -209,33 +228,51 @@ static bool text_put(struct columnar_table *table, const struct table_value *val
 /* The values of a column as texts: too many of them are different. */
 static bool column_uncode(struct columnar_table *table, struct table_column *column)
 {
+	if (!table_array_reserve(&column->cells, &column->cell_capacity, 0, column->count + 1,
+				 sizeof *column->cells))
+		return false;
 	for (size_t i = 0; i < column->count; i++) {
 		struct table_value value = {
-			.text = dictionary_entry(&column->choices, column->cells[i].at)};
+			.text = dictionary_entry(&column->choices, column->codes[i])};
 		if (!text_put(table, &value, &column->cells[i]))
 			return false;
 	}
-	dictionary_done(&column->choices);
+	dictionary_clear(&column->choices);
 	column->coded = false;
 	return true;
 }
 
-/* Puts the text among the choices of the column, or gives those up. */
-static bool choice_put(struct columnar_table *table, struct table_column *column,
-		       const struct table_value *value, struct text_cell *cell)
+/* Whether one text more is worth being a choice. */
+static bool is_choice(const struct table_column *column, const struct table_value *value)
 {
 	size_t known = column->choices.count;
-	struct text text = value->text;
-	bool worthwhile = known < CHOICES_FREE || known * CHOICE_REPEATS_MIN <= column->count;
-	if (value->packed || text.size > CHOICE_BYTES_MAX || !worthwhile)
-		return column_uncode(table, column) && text_put(table, value, cell);
-	const struct text_cell *before = cell - 1;
-	if (column->count > 0 && text_equal(dictionary_entry(&column->choices, before->at), text)) {
-		*cell = *before;
+	return !value->packed && value->text.size <= CHOICE_BYTES_MAX &&
+	       (known < CHOICES_FREE || known * CHOICE_REPEATS_MIN <= column->count);
+}
+
+static bool code_put(struct table_column *column, struct text text)
+{
+	size_t at = column->count;
+	if (at == column->code_capacity &&
+	    !table_array_reserve(&column->codes, &column->code_capacity, at, 1,
+				 sizeof *column->codes))
+		return false;
+	if (at > 0 && text_equal(dictionary_entry(&column->choices, column->codes[at - 1]), text)) {
+		column->codes[at] = column->codes[at - 1];
 		return true;
 	}
-	cell->size = 0;
-	return dictionary_number(&column->choices, text, &cell->at);
+	return dictionary_number(&column->choices, text, &column->codes[at]);
+}
+
+static bool cell_put(struct columnar_table *table, struct table_column *column,
+		     const struct table_value *value)
+{
+	size_t at = column->count;
+	if (at == column->cell_capacity &&
+	    !table_array_reserve(&column->cells, &column->cell_capacity, at, 1,
+				 sizeof *column->cells))
+		return false;
+	return text_put(table, value, &column->cells[at]);
 }
 
 bool table_value_put(struct columnar_table *table, struct table_column *column,
@@ -244,20 +281,16 @@ bool table_value_put(struct columnar_table *table, struct table_column *column,
 	size_t at = column->count;
 	if (column->tag >= COLUMN_BOOLEAN && column->tag <= COLUMN_REAL) {
 		if (at == column->number_capacity &&
-		    !array_reserve(&column->numbers, &column->number_capacity, at, 1,
-				   sizeof *column->numbers))
+		    !table_array_reserve(&column->numbers, &column->number_capacity, at, 1,
+					 sizeof *column->numbers))
 			return false;
 		column->numbers[at] = value->number;
 	}
-	if (column->tag >= COLUMN_INTEGER_AS) {
-		if (at == column->cell_capacity &&
-		    !array_reserve(&column->cells, &column->cell_capacity, at, 1,
-				   sizeof *column->cells))
-			return false;
-		if (!(column->coded ? choice_put(table, column, value, &column->cells[at])
-				    : text_put(table, value, &column->cells[at])))
-			return false;
-	}
+	if (column->coded && !is_choice(column, value) && !column_uncode(table, column))
+		return false;
+	if (column->tag >= COLUMN_INTEGER_AS &&
+	    !(column->coded ? code_put(column, value->text) : cell_put(table, column, value)))
+		return false;
 	column->count++;
 	return true;
 }
@@ -265,10 +298,10 @@ bool table_value_put(struct columnar_table *table, struct table_column *column,
 struct text table_text(const struct columnar_table *table, const struct table_column *column,
 		       size_t value, bool *ret_packed)
 {
-	const struct text_cell *cell = &column->cells[value];
 	*ret_packed = false;
 	if (column->coded)
-		return dictionary_entry(&column->choices, cell->at);
+		return dictionary_entry(&column->choices, column->codes[value]);
+	const struct text_cell *cell = &column->cells[value];
 	*ret_packed = (cell->size & CELL_PACKED) != 0;
 	uint32_t size = cell->size & ~CELL_PACKED;
 	if (size == 0)
@@ -309,16 +342,21 @@ bool table_shape_put(struct columnar_table *table, const uint32_t *columns, size
 		return false;
 	if (*ret_shape < known)
 		return true;
-	if (!array_reserve(&table->shape_list, &table->shape_capacity, known, 1,
-			   sizeof *table->shape_list) ||
-	    !array_reserve(&table->shape_columns, &table->shape_column_capacity,
-			   table->shape_column_count, count, sizeof *columns))
+	if (!table_array_reserve(&table->shape_list, &table->shape_capacity, known, 1,
+				 sizeof *table->shape_list) ||
+	    !table_array_reserve(&table->shape_columns, &table->shape_column_capacity,
+				 table->shape_column_count, count, sizeof *columns))
 		return false;
 	table->shape_list[known] =
 		(struct table_shape){(uint32_t)table->shape_column_count, (uint32_t)count};
 	if (count > 0)
 		memcpy(table->shape_columns + table->shape_column_count, columns,
 		       count * sizeof *columns);
+	for (size_t i = 0; i < count; i++) {
+		struct table_column *column = &table->columns[columns[i]];
+		column->repeated = column->repeated || column->last_shape == *ret_shape;
+		column->last_shape = *ret_shape;
+	}
 	table->shape_column_count += count;
 	return true;
 }
@@ -345,7 +383,6 @@ static bool fields_put(struct columnar_table *table, const struct event *event, 
 		if (!table_column_find(table, field, tag_of(&field->value), &shape[i]))
 			return false;
 		struct table_column *column = &table->columns[shape[i]];
-		table->places[table->place_count++] = column->count;
 		struct table_value value = value_of(&field->value);
 		if (!table_value_put(table, column, &value))
 			return false;
@@ -361,12 +398,10 @@ static size_t event_bytes(const struct event *event)
 	return bytes;
 }
 
-bool table_row_reserve(struct columnar_table *table, size_t field_count)
+bool table_row_reserve(struct columnar_table *table)
 {
-	return array_reserve(&table->places, &table->place_capacity, table->place_count,
-			     field_count, sizeof *table->places) &&
-	       array_reserve(&table->rows, &table->row_capacity, table->count, 1,
-			     sizeof *table->rows);
+	return table_array_reserve(&table->rows, &table->row_capacity, table->count, 1,
+				   sizeof *table->rows);
 }
 
 enum status columnar_add(struct columnar_table *table, const struct event *event)
@@ -375,7 +410,7 @@ enum status columnar_add(struct columnar_table *table, const struct event *event
 	/* An event alone is always taken, however large: nobody could make it fit by cutting. */
 	if (table->count > 0 && is_full(table, event->field_count, bytes))
 		return ELIMIT;
-	if (!table_row_reserve(table, event->field_count))
+	if (!table_row_reserve(table))
 		return ENOMEMORY;
 	struct table_row row = {
 		.time_us = event->time_us,
@@ -384,7 +419,6 @@ enum status columnar_add(struct columnar_table *table, const struct event *event
 		.index = event->origin.index,
 		.quality = event->quality,
 		.bytes = (uint32_t)bytes,
-		.first_place = (uint32_t)table->place_count,
 	};
 	if (!fields_put(table, event, &row.shape) ||
 	    !table_head_put(table, &event->origin, &event->logsource, &row.head) ||
@@ -394,91 +428,4 @@ enum status columnar_add(struct columnar_table *table, const struct event *event
 	table->rows[table->count++] = row;
 	table->bytes += bytes;
 	return OK;
-}
-
-/* Rows of one group: by time, topic, partition, offset, index. */
-static int row_compare(const void *a, const void *b, void *context)
-{
-	const struct columnar_table *table = context;
-	const struct table_row *x = &table->rows[*(const uint32_t *)a];
-	const struct table_row *y = &table->rows[*(const uint32_t *)b];
-	if (x->time_us != y->time_us)
-		return x->time_us < y->time_us ? -1 : 1;
-	if (x->head != y->head) {
-		struct cursor left = cursor_of(dictionary_entry(&table->heads, x->head));
-		struct cursor right = cursor_of(dictionary_entry(&table->heads, y->head));
-		int order = text_compare(cursor_text(&left), cursor_text(&right));
-		if (order != 0)
-			return order;
-		uint64_t here = cursor_varint(&left);
-		uint64_t there = cursor_varint(&right);
-		if (here != there)
-			return here < there ? -1 : 1;
-	}
-	if (x->offset != y->offset)
-		return x->offset < y->offset ? -1 : 1;
-	return (x->index > y->index) - (x->index < y->index);
-}
-
-static void rows_sort(struct columnar_table *table, uint32_t *rows, size_t count)
-{
-	bool sorted = true;
-	for (size_t i = 1; i < count && sorted; i++)
-		sorted = row_compare(&rows[i - 1], &rows[i], table) <= 0;
-	if (!sorted)
-		qsort_r(rows, count, sizeof *rows, row_compare, table);
-}
-
-/* Of the rows that are left as many blocks as are needed get an equal share, so that none is small
- * without need; columnar_write() takes fewer when a block must not be as large. */
-static size_t share_of(size_t count)
-{
-	size_t blocks = (count + BLOCK_EVENTS_MAX - 1) / BLOCK_EVENTS_MAX;
-	return (count + blocks - 1) / blocks;
-}
-
-static enum status group_cut(struct columnar_table *table, uint32_t *rows, size_t count,
-			     struct store_batch *batch, uint64_t *blocks, struct error *err)
-{
-	enum status status = OK;
-	rows_sort(table, rows, count);
-	while (status == OK && count > 0) {
-		size_t size = share_of(count);
-		status = columnar_write(table, rows, &size, batch, err);
-		rows += size;
-		count -= size;
-		++*blocks;
-	}
-	return status;
-}
-
-enum status columnar_cut(struct columnar_table *table, struct store_batch *batch,
-			 uint64_t *ret_blocks, struct error *err)
-{
-	size_t groups = table->groups.count;
-	uint32_t *rows = malloc((table->count + 1) * sizeof *rows);
-	size_t *ends = calloc(groups + 1, sizeof *ends);
-	enum status status = OK;
-	uint64_t blocks = 0;
-	if (rows == NULL || ends == NULL)
-		status = error_set(err, ENOMEMORY, "no memory to merge %zu events", table->count);
-	for (size_t i = 0; status == OK && i < table->count; i++)
-		ends[table->rows[i].group + 1]++;
-	for (size_t i = 1; status == OK && i <= groups; i++)
-		ends[i] += ends[i - 1];
-	for (size_t i = 0; status == OK && i < table->count; i++)
-		rows[ends[table->rows[i].group]++] = (uint32_t)i;
-	for (size_t i = 0; status == OK && i < groups; i++) {
-		size_t begin = i == 0 ? 0 : ends[i - 1];
-		if (ends[i] > begin)
-			status = group_cut(table, rows + begin, ends[i] - begin, batch, &blocks,
-					   err);
-	}
-	free(rows);
-	free(ends);
-	if (status == OK) {
-		table_clear(table);
-		*ret_blocks = blocks;
-	}
-	return status;
 }

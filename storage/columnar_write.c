@@ -138,7 +138,8 @@ static void rows_number(struct writing *writing)
 	}
 }
 
-/* Column by column the values of the rows; press->ends become ends. */
+/* Column by column the values of the rows, of columns that are not full; press->ends become ends.
+ */
 static bool values_order(struct writing *writing)
 {
 	const struct columnar_table *table = writing->table;
@@ -147,19 +148,20 @@ static bool values_order(struct writing *writing)
 	for (size_t i = 0; i < press->columns.count; i++) {
 		size_t count = press->ends[i];
 		press->ends[i] = total; /* begins, until the values are there */
-		total += count;
+		total += table->columns[press->columns.used[i]].full ? 0 : count;
 	}
 	if (!room_make(&press->order, &press->order_capacity, total + 1, sizeof *press->order))
 		return false;
-	for (size_t i = 0; i < writing->count; i++) {
+	for (size_t i = 0; total > 0 && i < writing->count; i++) {
 		const struct table_row *row = &table->rows[writing->rows[i]];
 		const struct table_shape *shape = &table->shape_list[row->shape];
-		if (shape->count == 0)
-			continue; /* of events without a field there may be no tables at all */
-		const uint32_t *columns = table->shape_columns + shape->start;
-		const uint32_t *places = table->places + row->first_place;
-		for (size_t k = 0; k < shape->count; k++)
-			press->order[press->ends[press->columns.own[columns[k]] - 1]++] = places[k];
+		const uint32_t *place = table->places + row->first_place;
+		for (size_t k = 0; k < shape->count; k++) {
+			uint32_t column = table->shape_columns[shape->start + k];
+			if (!table->columns[column].full)
+				press->order[press->ends[press->columns.own[column] - 1]++] =
+					*place++;
+		}
 	}
 	return true;
 }
@@ -234,7 +236,7 @@ static bool choices_number(struct press *press, const struct table_column *colum
 	if (!numbering_begin(&press->choices, column->choices.count, content->count))
 		return false;
 	for (size_t i = 0; i < content->count; i++)
-		press->codes[i] = (uint16_t)number_of(&press->choices, column->cells[order[i]].at);
+		press->codes[i] = (uint16_t)number_of(&press->choices, column->codes[order[i]]);
 	size_t count = press->choices.count;
 	for (size_t i = 0; i < count; i++)
 		press->entries[i] = dictionary_entry(&column->choices, press->choices.used[i]);
@@ -289,11 +291,12 @@ static bool content_gather(struct writing *writing, const struct table_column *c
 			   const uint32_t *order, struct column_content *content)
 {
 	struct press *press = writing->press;
-	for (size_t i = 0; column->numbers != NULL && i < content->count; i++)
+	bool numbers = column->tag >= COLUMN_BOOLEAN && column->tag <= COLUMN_REAL;
+	for (size_t i = 0; numbers && i < content->count; i++)
 		press->numbers[i] = column->numbers[order[i]];
 	if (column->coded && content->count <= DICTIONARY_ENTRIES_MAX)
 		return choices_number(press, column, order, content);
-	return column->cells == NULL || texts_gather(writing, column, order, content);
+	return column->tag < COLUMN_INTEGER_AS || texts_gather(writing, column, order, content);
 }
 
 static bool column_write(struct writing *writing, struct table_column *column,
@@ -323,7 +326,9 @@ static bool columns_put(struct writing *writing)
 	for (size_t i = 0; i < press->columns.count; i++) {
 		struct table_column *column = &writing->table->columns[press->columns.used[i]];
 		size_t end = press->ends[i];
-		if (!column_write(writing, column, press->order + begin, end - begin))
+		const uint32_t *order = column->full ? writing->rows : press->order + begin;
+		size_t count = column->full ? writing->count : end - begin;
+		if (!column_write(writing, column, order, count))
 			return false;
 		begin = end;
 	}

@@ -23,14 +23,19 @@ enum {
 
 static const uint32_t size_limits[SIZES] = {8, 64, 512, 2048};
 
-struct step {
+/* What steps share one after the other, for its memory. */
+struct tools {
 	struct store *store;
-	struct store_view *view;
-	struct store_batch *batch;
-	struct retention *retention;
 	struct arena *arena; /* of one event */
 	struct columnar_table *table;
 	struct bytes value; /* of the block that is read */
+};
+
+struct step {
+	struct tools *tools;
+	struct store_view *view;
+	struct store_batch *batch;
+	struct retention *retention;
 	uint64_t events;
 	struct bytes *tainted; /* keys (text each) of blocks to leave alone; of all turns */
 	bool again;            /* it has got one more */
@@ -38,11 +43,25 @@ struct step {
 	struct error *err;
 };
 
+static void tools_done(struct tools *tools)
+{
+	columnar_table_free(&tools->table);
+	bytes_done(&tools->value);
+	arena_free(&tools->arena);
+}
+
+static enum status tools_make(struct store *store, struct tools *ret_tools, struct error *err)
+{
+	*ret_tools = (struct tools){.store = store};
+	ret_tools->arena = arena_new(EVENT_ARENA_BYTES);
+	ret_tools->table = columnar_table_new();
+	return ret_tools->arena == NULL || ret_tools->table == NULL
+		       ? error_set(err, ENOMEMORY, "no memory to merge blocks")
+		       : OK;
+}
+
 static void step_done(struct step *step)
 {
-	columnar_table_free(&step->table);
-	bytes_done(&step->value);
-	arena_free(&step->arena);
 	retention_free(&step->retention);
 	store_batch_free(&step->batch);
 	store_view_free(&step->view);
@@ -53,16 +72,15 @@ static enum status no_memory(struct step *step)
 	return error_set(step->err, ENOMEMORY, "no memory to merge blocks");
 }
 
-static enum status step_begin(struct step *step, struct store *store, struct bytes *tainted,
+static enum status step_begin(struct step *step, struct tools *tools, struct bytes *tainted,
 			      struct error *err)
 {
-	*step = (struct step){.store = store, .tainted = tainted, .err = err};
-	step->batch = store_batch_new(store);
-	step->arena = arena_new(EVENT_ARENA_BYTES);
-	step->table = columnar_table_new();
-	if (step->batch == NULL || step->arena == NULL || step->table == NULL)
+	*step = (struct step){.tools = tools, .tainted = tainted, .err = err};
+	columnar_table_clear(tools->table);
+	step->batch = store_batch_new(tools->store);
+	if (step->batch == NULL)
 		return no_memory(step);
-	enum status status = store_view_new(store, &step->view, err);
+	enum status status = store_view_new(tools->store, &step->view, err);
 	if (status == OK)
 		status = retention_load(step->view, &step->retention, err);
 	return status;
@@ -71,7 +89,7 @@ static enum status step_begin(struct step *step, struct store *store, struct byt
 static enum status table_cut(struct step *step)
 {
 	uint64_t blocks = 0;
-	enum status status = columnar_cut(step->table, step->batch, &blocks, step->err);
+	enum status status = columnar_cut(step->tools->table, step->batch, &blocks, step->err);
 	step->report.blocks_written += blocks;
 	return status;
 }
@@ -82,11 +100,11 @@ static enum status event_add_to(struct step *step, const struct event *event)
 		step->report.expired++;
 		return OK;
 	}
-	enum status status = columnar_add(step->table, event);
+	enum status status = columnar_add(step->tools->table, event);
 	if (status == ELIMIT) {
 		status = table_cut(step);
 		if (status == OK)
-			status = columnar_add(step->table, event);
+			status = columnar_add(step->tools->table, event);
 	}
 	if (status != OK)
 		return no_memory(step);
@@ -123,7 +141,7 @@ static enum status rows_add(struct step *step, struct text key, struct block_rea
 	struct columnar_intake intake = {0};
 	enum status status;
 	do {
-		status = columnar_add_block(step->table, reader, step->retention, &intake,
+		status = columnar_add_block(step->tools->table, reader, step->retention, &intake,
 					    step->err);
 		if (status == ELIMIT && table_cut(step) != OK)
 			return no_memory(step);
@@ -138,9 +156,10 @@ static enum status rows_merge(struct step *step, struct text key)
 	struct block_reader *reader cleanup(block_reader_free) = NULL;
 	enum status status = is_tainted(step, key) ? ECORRUPT : OK;
 	if (status == OK)
-		status = store_view_get(step->view, FAMILY_BLOCK, key, &step->value, step->err);
+		status = store_view_get(step->view, FAMILY_BLOCK, key, &step->tools->value,
+					step->err);
 	if (status == OK)
-		status = block_open(key, bytes_text(&step->value), &reader, step->err);
+		status = block_open(key, bytes_text(&step->tools->value), &reader, step->err);
 	if (is_damage(status)) {
 		step->report.damaged++;
 		return OK;
@@ -157,7 +176,7 @@ static enum status rows_merge(struct step *step, struct text key)
 
 static bool step_is_full(const struct step *step)
 {
-	return step->events >= MERGE_EVENTS_MAX || columnar_table_is_full(step->table) ||
+	return step->events >= MERGE_EVENTS_MAX || columnar_table_is_full(step->tools->table) ||
 	       store_batch_bytes(step->batch) >= BATCH_BYTES_MAX;
 }
 
@@ -197,24 +216,19 @@ static enum status rows_run(struct step *step)
 }
 
 /* One step, begun again as long as it finds another block that must be left alone. */
-static enum status step_run(enum status (*run)(struct step *), struct store *store,
+static enum status step_run(enum status (*run)(struct step *), struct tools *tools,
 			    struct merge_report *report, struct error *err)
 {
 	struct bytes tainted cleanup(bytes_done) = {0};
 	for (;;) {
 		struct step step cleanup(step_done) = {0};
-		enum status status = step_begin(&step, store, &tainted, err);
+		enum status status = step_begin(&step, tools, &tainted, err);
 		if (status == OK)
 			status = run(&step);
 		if (status == ECORRUPT && step.again)
 			continue;
 		return status == OK ? step_commit(&step, report) : status;
 	}
-}
-
-enum status merge_rows(struct store *store, struct merge_report *report, struct error *err)
-{
-	return step_run(rows_run, store, report, err);
 }
 
 enum status merge_backlog(struct store *store, uint64_t *ret_blocks, uint64_t *ret_events,
@@ -274,8 +288,8 @@ static enum status columns_add(struct step *step, struct text key, struct column
 	enum status status = OK;
 	for (size_t i = 0; status == OK && i < columnar_count(reader); i++) {
 		struct event event;
-		arena_reset(step->arena);
-		status = columnar_event(reader, i, step->arena, &event, step->err);
+		arena_reset(step->tools->arena);
+		status = columnar_event(reader, i, step->tools->arena, &event, step->err);
 		if (status == OK)
 			status = event_add_to(step, &event);
 	}
@@ -371,29 +385,48 @@ static enum status small_run(struct step *step)
 	return status == OK ? runs_merge(step, scan, &run) : status;
 }
 
+static enum status one_step(enum status (*run)(struct step *), struct store *store,
+			    struct merge_report *report, struct error *err)
+{
+	struct tools tools cleanup(tools_done) = {0};
+	enum status status = tools_make(store, &tools, err);
+	return status == OK ? step_run(run, &tools, report, err) : status;
+}
+
+enum status merge_rows(struct store *store, struct merge_report *report, struct error *err)
+{
+	return one_step(rows_run, store, report, err);
+}
+
 enum status merge_small(struct store *store, struct merge_report *report, struct error *err)
 {
-	return step_run(small_run, store, report, err);
+	return one_step(small_run, store, report, err);
+}
+
+static void report_add(struct merge_report *sum, const struct merge_report *step)
+{
+	sum->blocks_read += step->blocks_read;
+	sum->blocks_written += step->blocks_written;
+	sum->events += step->events;
+	sum->expired += step->expired;
+	/* The same blocks are met again at every step. */
+	sum->damaged = step->damaged > sum->damaged ? step->damaged : sum->damaged;
 }
 
 enum status merge_all(struct store *store, bool (*cancelled)(void *context), void *context,
 		      struct merge_report *report, struct error *err)
 {
-	enum status (*const steps[])(struct store *, struct merge_report *,
-				     struct error *) = {merge_rows, merge_small};
+	enum status (*const runs[])(struct step *) = {rows_run, small_run};
+	struct tools tools cleanup(tools_done) = {0};
 	struct merge_report sum = {0};
-	enum status status = OK;
+	enum status status = tools_make(store, &tools, err);
 	for (size_t i = 0; i < 2; i++) {
 		struct merge_report last = {.blocks_read = 1};
 		while (status == OK && last.blocks_read > 0 &&
 		       (cancelled == NULL || !cancelled(context))) {
 			last = (struct merge_report){0};
-			status = steps[i](store, &last, err);
-			sum.blocks_read += last.blocks_read;
-			sum.blocks_written += last.blocks_written;
-			sum.events += last.events;
-			sum.expired += last.expired;
-			sum.damaged = last.damaged > sum.damaged ? last.damaged : sum.damaged;
+			status = step_run(runs[i], &tools, &last, err);
+			report_add(&sum, &last);
 		}
 	}
 	/* The blocks that were merged are still on the disk, below their removals. */
