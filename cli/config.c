@@ -1,7 +1,7 @@
 /* The YAML tree is walked once, against the table: a mapping whose path is the head of a setting is
  * entered, a key that is a setting is converted, everything else is a problem. Then the defaults
  * fill what was not given, through the same converters, and last come the checks that need two
- * settings at once. */
+ * settings at once (config_check.c). */
 #include "cli/config.h"
 
 #include <assert.h>
@@ -14,17 +14,7 @@
 
 #include "cli/settings_private.h"
 
-enum { PATH_MAX_BYTES = 4096, SETTINGS_MAX = 128, SIBLINGS_MAX = 96, SOCKET_PATH_MAX = 107 };
-
-struct parse {
-	struct arena *arena;
-	struct problems *problems;
-	struct config config;
-	const char *file;
-	bool given[SETTINGS_MAX];
-	struct position at[SETTINGS_MAX];
-	bool memory; /* the arena is full */
-};
+enum { SIBLINGS_MAX = 96 };
 
 enum status problems_init(struct problems *problems, struct arena *arena, struct error *err)
 {
@@ -44,8 +34,7 @@ void problems_add(struct problems *problems, const struct error *problem)
 		problems->items[problems->count++] = *problem;
 }
 
-__attribute__((format(printf, 3, 4))) static void problem(struct parse *parse, struct position at,
-							  const char *format, ...)
+void config_problem(struct config_parse *parse, struct position at, const char *format, ...)
 {
 	char text[ERROR_TEXT_MAX];
 	va_list args;
@@ -57,13 +46,13 @@ __attribute__((format(printf, 3, 4))) static void problem(struct parse *parse, s
 	problems_add(parse->problems, &one);
 }
 
-static void *member(struct parse *parse, const struct setting *setting)
+static void *member(struct config_parse *parse, const struct setting *setting)
 {
 	return (char *)&parse->config + setting->offset;
 }
 
 /* A copy that ends with NUL; relative paths get the folder of the file before them. */
-static const char *keep(struct parse *parse, const struct setting *setting, struct text text)
+static const char *keep(struct config_parse *parse, const struct setting *setting, struct text text)
 {
 	bool path = setting->kind == SETTING_PATH || setting->kind == SETTING_PATHS;
 	const char *slash = parse->file == NULL ? NULL : strrchr(parse->file, '/');
@@ -78,22 +67,23 @@ static const char *keep(struct parse *parse, const struct setting *setting, stru
 	return kept.data == NULL ? "" : kept.data;
 }
 
-static bool set_number(struct parse *parse, const struct setting *setting, int64_t number,
+static bool set_number(struct config_parse *parse, const struct setting *setting, int64_t number,
 		       struct position at, struct text written)
 {
 	if (number < setting->min || number > setting->max) {
 		const char *unit = setting->kind == SETTING_DURATION ? " microseconds"
 				   : setting->kind == SETTING_SIZE   ? " bytes"
 								     : "";
-		problem(parse, at, "%s: %.*s is outside %lld to %lld%s", setting->path,
-			TEXT_ARG(written), (long long)setting->min, (long long)setting->max, unit);
+		config_problem(parse, at, "%s: %.*s is outside %lld to %lld%s", setting->path,
+			       TEXT_ARG(written), (long long)setting->min, (long long)setting->max,
+			       unit);
 		return false;
 	}
 	*(int64_t *)member(parse, setting) = number;
 	return true;
 }
 
-static void set_choice(struct parse *parse, const struct setting *setting, struct text word,
+static void set_choice(struct config_parse *parse, const struct setting *setting, struct text word,
 		       struct position at)
 {
 	const char *names[SIBLINGS_MAX];
@@ -110,13 +100,13 @@ static void set_choice(struct parse *parse, const struct setting *setting, struc
 		names[count++] = name;
 	}
 	const char *nearest = nearest_name(word, names, count);
-	problem(parse, at, "%s: \"%.*s\" is none of: %s%s%s%s", setting->path, TEXT_ARG(word),
-		setting->choices, nearest == NULL ? "" : "; did you mean \"",
-		nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?");
+	config_problem(parse, at, "%s: \"%.*s\" is none of: %s%s%s%s", setting->path,
+		       TEXT_ARG(word), setting->choices, nearest == NULL ? "" : "; did you mean \"",
+		       nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?");
 }
 
 /* A scalar of any kind from its text: the same way for the file and for the defaults. */
-static void set_scalar(struct parse *parse, const struct setting *setting, struct text text,
+static void set_scalar(struct config_parse *parse, const struct setting *setting, struct text text,
 		       struct position at)
 {
 	int64_t number = 0;
@@ -124,10 +114,10 @@ static void set_scalar(struct parse *parse, const struct setting *setting, struc
 	switch (setting->kind) {
 	case SETTING_DURATION:
 		if (!duration_parse(text, &number))
-			problem(parse, at,
-				"%s: \"%.*s\" is not a duration; write one with its unit, "
-				"such as 100ms, 10s, 5m, 1h or 7d",
-				setting->path, TEXT_ARG(text));
+			config_problem(parse, at,
+				       "%s: \"%.*s\" is not a duration; write one with its unit, "
+				       "such as 100ms, 10s, 5m, 1h or 7d",
+				       setting->path, TEXT_ARG(text));
 		else
 			(void)set_number(parse, setting, number, at, text);
 		return;
@@ -135,17 +125,18 @@ static void set_scalar(struct parse *parse, const struct setting *setting, struc
 	case SETTING_COUNT_NUMBER:
 		if (!size_parse(text, &number) ||
 		    (setting->kind == SETTING_COUNT_NUMBER && text.data[text.size - 1] == 'B'))
-			problem(parse, at, "%s: \"%.*s\" is not a %s%s", setting->path,
-				TEXT_ARG(text), setting_kind_name(setting->kind),
-				setting->kind == SETTING_SIZE ? "; write 64KiB, 256MiB or 2GiB"
-							      : "");
+			config_problem(parse, at, "%s: \"%.*s\" is not a %s%s", setting->path,
+				       TEXT_ARG(text), setting_kind_name(setting->kind),
+				       setting->kind == SETTING_SIZE
+					       ? "; write 64KiB, 256MiB or 2GiB"
+					       : "");
 		else
 			(void)set_number(parse, setting, number, at, text);
 		return;
 	case SETTING_BOOLEAN:
 		if (!text_equal(text, TEXT("true")) && !text_equal(text, TEXT("false")))
-			problem(parse, at, "%s: \"%.*s\" is neither true nor false", setting->path,
-				TEXT_ARG(text));
+			config_problem(parse, at, "%s: \"%.*s\" is neither true nor false",
+				       setting->path, TEXT_ARG(text));
 		*(int64_t *)member(parse, setting) = text_equal(text, TEXT("true"));
 		return;
 	case SETTING_CHOICE:
@@ -153,17 +144,17 @@ static void set_scalar(struct parse *parse, const struct setting *setting, struc
 		return;
 	case SETTING_LISTEN:
 		if (!listen_parse(text, &address))
-			problem(parse, at,
-				"%s: \"%.*s\" is not an address; write 127.0.0.1:9470, "
-				"[::1]:9470 or off (numbers, not host names)",
-				setting->path, TEXT_ARG(text));
+			config_problem(parse, at,
+				       "%s: \"%.*s\" is not an address; write 127.0.0.1:9470, "
+				       "[::1]:9470 or off (numbers, not host names)",
+				       setting->path, TEXT_ARG(text));
 		break;
 	case SETTING_START:
 		if (!start_parse(text, &number))
-			problem(parse, at,
-				"%s: \"%.*s\" is not a start; write latest, earliest or a "
-				"duration back such as -7d",
-				setting->path, TEXT_ARG(text));
+			config_problem(parse, at,
+				       "%s: \"%.*s\" is not a start; write latest, earliest or a "
+				       "duration back such as -7d",
+				       setting->path, TEXT_ARG(text));
 		break;
 	default:
 		break;
@@ -176,15 +167,15 @@ static bool is_scalar(const struct yaml_node *node)
 	return node->kind != YAML_SEQUENCE && node->kind != YAML_MAPPING && node->kind != YAML_NULL;
 }
 
-static void set_list(struct parse *parse, const struct setting *setting,
+static void set_list(struct config_parse *parse, const struct setting *setting,
 		     const struct yaml_node *node)
 {
 	if (node->kind != YAML_SEQUENCE) {
 		const char *key = strrchr(setting->path, '.');
-		problem(parse, node->at, "%s is a list; write %s: [%.*s]", setting->path,
-			key == NULL ? setting->path : key + 1,
-			is_scalar(node) ? (int)node->text.size : 3,
-			is_scalar(node) ? node->text.data : "...");
+		config_problem(parse, node->at, "%s is a list; write %s: [%.*s]", setting->path,
+			       key == NULL ? setting->path : key + 1,
+			       is_scalar(node) ? (int)node->text.size : 3,
+			       is_scalar(node) ? node->text.data : "...");
 		return;
 	}
 	const char **items = arena_alloc(parse->arena, (node->count + 1) * sizeof *items);
@@ -195,7 +186,8 @@ static void set_list(struct parse *parse, const struct setting *setting,
 	for (size_t i = 0; i < node->count; i++) {
 		const struct yaml_node *item = node->items[i];
 		if (!is_scalar(item) || item->text.size == 0) {
-			problem(parse, item->at, "%s: an entry must be a text", setting->path);
+			config_problem(parse, item->at, "%s: an entry must be a text",
+				       setting->path);
 			return;
 		}
 		items[i] = keep(parse, setting, item->text);
@@ -218,7 +210,7 @@ static bool is_secret(struct text name)
 	return false;
 }
 
-static struct config_pair make_pair(struct parse *parse, const struct setting *setting,
+static struct config_pair make_pair(struct config_parse *parse, const struct setting *setting,
 				    const struct yaml_node *key, const struct yaml_node *value)
 {
 	struct text suffix = TEXT("_file");
@@ -228,10 +220,11 @@ static struct config_pair make_pair(struct parse *parse, const struct setting *s
 	if (file)
 		name.size -= suffix.size;
 	if (!is_scalar(value)) {
-		problem(parse, value->at, "%s.%.*s must be one value", setting->path,
-			TEXT_ARG(key->text));
+		config_problem(parse, value->at, "%s.%.*s must be one value", setting->path,
+			       TEXT_ARG(key->text));
 	} else if (!file && is_secret(name)) {
-		problem(parse, key->at,
+		config_problem(
+			parse, key->at,
 			"%s.%.*s is a secret and does not belong into this file; write it into a "
 			"file of mode 0600 and name that: %.*s_file: PATH",
 			setting->path, TEXT_ARG(name), TEXT_ARG(name));
@@ -241,18 +234,18 @@ static struct config_pair make_pair(struct parse *parse, const struct setting *s
 		struct text secret = {0};
 		struct error err = {0};
 		if (secret_read(keep(parse, &path, value->text), parse->arena, &secret, &err) != OK)
-			problem(parse, value->at, "%s.%.*s: %s", setting->path, TEXT_ARG(key->text),
-				err.text);
+			config_problem(parse, value->at, "%s.%.*s: %s", setting->path,
+				       TEXT_ARG(key->text), err.text);
 		return (struct config_pair){name, secret};
 	}
 	return (struct config_pair){name, value->text};
 }
 
-static void set_pairs(struct parse *parse, const struct setting *setting,
+static void set_pairs(struct config_parse *parse, const struct setting *setting,
 		      const struct yaml_node *node)
 {
 	if (node->kind != YAML_MAPPING) {
-		problem(parse, node->at, "%s is a map of names and values", setting->path);
+		config_problem(parse, node->at, "%s is a map of names and values", setting->path);
 		return;
 	}
 	struct config_pair *items = arena_alloc(parse->arena, (node->count + 1) * sizeof *items);
@@ -268,7 +261,7 @@ static void set_pairs(struct parse *parse, const struct setting *setting,
 	*(struct config_pairs *)member(parse, setting) = (struct config_pairs){items, node->count};
 }
 
-static void set_node(struct parse *parse, const struct setting *setting,
+static void set_node(struct config_parse *parse, const struct setting *setting,
 		     const struct yaml_node *node)
 {
 	size_t index = (size_t)(setting - settings);
@@ -279,8 +272,8 @@ static void set_node(struct parse *parse, const struct setting *setting,
 	else if (setting->kind == SETTING_PAIRS)
 		set_pairs(parse, setting, node);
 	else if (!is_scalar(node) || node->text.size == 0)
-		problem(parse, node->at, "%s needs one value of the kind: %s", setting->path,
-			setting_kind_name(setting->kind));
+		config_problem(parse, node->at, "%s needs one value of the kind: %s", setting->path,
+			       setting_kind_name(setting->kind));
 	else
 		set_scalar(parse, setting, node->text, node->at);
 }
@@ -299,7 +292,7 @@ static const struct setting *find(struct text path, bool *ret_group)
 	return NULL;
 }
 
-static void unknown_key(struct parse *parse, struct text prefix, const struct yaml_node *key)
+static void unknown_key(struct config_parse *parse, struct text prefix, const struct yaml_node *key)
 {
 	char names[SIBLINGS_MAX][64];
 	const char *pointers[SIBLINGS_MAX];
@@ -318,16 +311,16 @@ static void unknown_key(struct parse *parse, struct text prefix, const struct ya
 	}
 	const char *nearest = nearest_name(key->text, pointers, count);
 	if (nearest != NULL)
-		problem(parse, key->at, "unknown key \"%.*s%.*s\"; did you mean \"%.*s%s\"?",
-			TEXT_ARG(prefix), TEXT_ARG(key->text), TEXT_ARG(prefix), nearest);
+		config_problem(parse, key->at, "unknown key \"%.*s%.*s\"; did you mean \"%.*s%s\"?",
+			       TEXT_ARG(prefix), TEXT_ARG(key->text), TEXT_ARG(prefix), nearest);
 	else
-		problem(parse, key->at,
-			"unknown key \"%.*s%.*s\"; the keys are in docs/CONFIG.md "
-			"(picket check --config-docs)",
-			TEXT_ARG(prefix), TEXT_ARG(key->text));
+		config_problem(parse, key->at,
+			       "unknown key \"%.*s%.*s\"; the keys are in docs/CONFIG.md "
+			       "(picket check --config-docs)",
+			       TEXT_ARG(prefix), TEXT_ARG(key->text));
 }
 
-static void walk(struct parse *parse, struct text prefix, const struct yaml_node *mapping)
+static void walk(struct config_parse *parse, struct text prefix, const struct yaml_node *mapping)
 {
 	for (size_t i = 0; i < mapping->count; i++) {
 		const struct yaml_node *key = mapping->keys[i];
@@ -345,10 +338,10 @@ static void walk(struct parse *parse, struct text prefix, const struct yaml_node
 		} else if (!group) {
 			unknown_key(parse, prefix, key);
 		} else if (value->kind != YAML_MAPPING) {
-			problem(parse, value->at,
-				"%.*s holds further keys; write them indented "
-				"below it",
-				TEXT_ARG(path));
+			config_problem(parse, value->at,
+				       "%.*s holds further keys; write them indented "
+				       "below it",
+				       TEXT_ARG(path));
 		} else {
 			struct text inner = arena_print(parse->arena, "%.*s.", TEXT_ARG(path));
 			parse->memory |= inner.data == NULL;
@@ -358,7 +351,7 @@ static void walk(struct parse *parse, struct text prefix, const struct yaml_node
 	}
 }
 
-static void apply_defaults(struct parse *parse)
+static void apply_defaults(struct config_parse *parse)
 {
 	const char *file = parse->file;
 	parse->file = NULL; /* a default path is not relative to the file */
@@ -376,72 +369,6 @@ static void apply_defaults(struct parse *parse)
 	parse->file = file;
 }
 
-/* Where a setting stands in the file, for problems that show only beside others. */
-static struct position place(const struct parse *parse, const char *path)
-{
-	for (size_t i = 0; i < setting_count; i++) {
-		if (strcmp(settings[i].path, path) == 0 && parse->given[i])
-			return parse->at[i];
-	}
-	return (struct position){.file = parse->file, .line = 1, .column = 1};
-}
-
-static void check_source(struct parse *parse)
-{
-	const struct config *config = &parse->config;
-	bool kafka = config->kafka_servers[0] != '\0';
-	if (kafka && config->files.count > 0)
-		problem(parse, place(parse, "files"),
-			"both kafka.bootstrap_servers and files are "
-			"given; a daemon has one source");
-	if (!kafka && config->files.count == 0)
-		problem(parse, place(parse, "kafka.topics"),
-			"nothing to read: give kafka.bootstrap_servers and kafka.topics (or "
-			"files)");
-	if (kafka && config->kafka_topics.count == 0)
-		problem(parse, place(parse, "kafka.bootstrap_servers"),
-			"kafka.topics is missing: name the topics to read, such as [\"^logs-.*\"]");
-	if (config->rule_paths.count == 0)
-		problem(parse, place(parse, "rules.on_refused"),
-			"rules.paths is missing: without rules nothing would ever be found");
-}
-
-static void check_api(struct parse *parse)
-{
-	struct config *config = &parse->config;
-	struct listen_address address;
-	bool certificate = config->api_tls_certificate_file[0] != '\0';
-	if (config->api_socket[0] == '\0') {
-		struct text path = arena_print(parse->arena, "%s/picket.sock", config->data_dir);
-		parse->memory |= path.data == NULL;
-		config->api_socket = path.data == NULL ? "" : path.data;
-	}
-	if (strlen(config->api_socket) > SOCKET_PATH_MAX)
-		problem(parse, place(parse, "api.socket"),
-			"the path of the socket has %zu bytes, the system allows %d; set "
-			"api.socket",
-			strlen(config->api_socket), SOCKET_PATH_MAX);
-	if (listen_parse(text_of(config->api_listen), &address) && !address.off &&
-	    !address.loopback && config->api_token_file[0] == '\0')
-		problem(parse, place(parse, "api.listen"),
-			"api.listen %s is not a loopback address, so /v1/* needs a token: set "
-			"api.token_file (head -c 32 /dev/urandom | base64 > FILE)",
-			config->api_listen);
-	if (certificate != (config->api_tls_key_file[0] != '\0'))
-		problem(parse,
-			place(parse, certificate ? "api.tls_certificate_file" : "api.tls_key_file"),
-			"api.tls_certificate_file and api.tls_key_file belong together");
-}
-
-static void check_url(struct parse *parse, const char *path, const char *url)
-{
-	if (url[0] != '\0' && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
-		problem(parse, place(parse, path),
-			"%s is no address: write http://HOST:PORT or "
-			"https://HOST:PORT",
-			path);
-}
-
 enum status config_parse(struct text yaml, const char *file, struct problems *problems,
 			 struct config *ret_config, struct error *err)
 {
@@ -449,7 +376,7 @@ enum status config_parse(struct text yaml, const char *file, struct problems *pr
 	const struct yaml_node *const *documents = NULL;
 	size_t count = 0;
 	struct error broken = {0};
-	struct parse parse = {.arena = problems->arena, .problems = problems, .file = file};
+	struct config_parse parse = {.arena = problems->arena, .problems = problems, .file = file};
 	enum status status = yaml_parse(yaml, file, problems->arena, &documents, &count, &broken);
 	if (status == ENOMEMORY)
 		return error_set(err, status, "%s", broken.text);
@@ -457,19 +384,16 @@ enum status config_parse(struct text yaml, const char *file, struct problems *pr
 		problems_add(problems, &broken);
 		count = 0;
 	} else if (count != 1) {
-		problem(&parse, (struct position){file, 1, 1}, "%zu YAML documents instead of one",
-			count);
+		config_problem(&parse, (struct position){file, 1, 1},
+			       "%zu YAML documents instead of one", count);
 	} else if (documents[0]->kind != YAML_MAPPING) {
-		problem(&parse, documents[0]->at, "not a map of keys, such as data_dir: PATH");
+		config_problem(&parse, documents[0]->at,
+			       "not a map of keys, such as data_dir: PATH");
 	} else {
 		walk(&parse, TEXT(""), documents[0]);
 	}
 	apply_defaults(&parse);
-	if (problems->count == 0)
-		check_source(&parse);
-	check_api(&parse);
-	check_url(&parse, "receivers.alertmanager.url", parse.config.alertmanager_url);
-	check_url(&parse, "receivers.webhook.url", parse.config.webhook_url);
+	config_check(&parse);
 	if (parse.memory)
 		return error_set(err, ENOMEMORY, "no memory for the configuration %s", file);
 	parse.config.file = file;
@@ -491,11 +415,11 @@ enum status config_load(const char *path, struct problems *problems, struct conf
 	FILE *file cleanup(close_stream) = fopen(path, "re");
 	size_t got = 0;
 	if (file == NULL) {
-		struct error problem_ = {0};
-		(void)!error_set(&problem_, ESYSTEM,
+		struct error problem = {0};
+		(void)!error_set(&problem, ESYSTEM,
 				 "cannot read the configuration %s: %s; name one with -c FILE",
 				 path, strerror(errno));
-		problems_add(problems, &problem_);
+		problems_add(problems, &problem);
 		return config_parse(TEXT("{}"), path, problems, ret_config, err);
 	}
 	while ((got = fread(buffer, 1, sizeof buffer, file)) > 0)
