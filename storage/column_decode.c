@@ -9,7 +9,9 @@
 /* What a column is read into. */
 struct target {
 	struct arena *arena;
-	struct column_content *content;
+	struct column_content *content; /* its count: of the values that are stored */
+	const struct column_picks *picks;
+	size_t count;         /* of the values that are wanted */
 	const int64_t *times; /* of the values, NULL: they are not one of each row */
 	bool memory;          /* false: the arena is full */
 };
@@ -24,72 +26,57 @@ static void *target_alloc(struct target *target, size_t count, size_t size)
 	return data;
 }
 
-static void planes_take(const unsigned char *from, size_t size, unsigned width, int64_t smallest,
-			int64_t *values)
+/* Where the i-th value that is wanted stands among those that are stored. */
+static size_t place_of(const struct target *target, size_t i)
 {
-	for (size_t i = 0; i < size; i++) {
-		uint64_t value = 0;
-		for (unsigned k = 0; k < width; k++)
-			value |= (uint64_t)from[k * size + i] << (8 * k);
-		values[i] = (int64_t)(value + (uint64_t)smallest);
-	}
+	return target->picks == NULL ? i : target->picks->places[i];
 }
 
-bool integers_take(struct cursor *from, int64_t *values, size_t count)
+/* Whether the value at the place is wanted; *next counts those that were. For ascending places. */
+static bool is_wanted(const struct target *target, size_t place, size_t *next)
 {
-	if (count == 0)
-		return true;
-	uint8_t mode = cursor_u8(from);
-	int64_t base = cursor_signed(from);
-	if (from->failed || mode >= INTEGERS_MODE_COUNT)
+	if (*next == target->count || place_of(target, *next) != place)
 		return false;
-	if (mode == INTEGERS_CONSTANT) {
-		for (size_t i = 0; i < count; i++)
-			values[i] = base;
-		return true;
-	}
-	size_t first = mode == INTEGERS_DELTA ? 1 : 0;
-	int64_t smallest = mode == INTEGERS_DELTA ? cursor_signed(from) : base;
-	unsigned width = cursor_u8(from);
-	if (width > sizeof(int64_t))
-		return false;
-	struct text planes = cursor_take(from, width * (count - first));
-	if (from->failed)
-		return false;
-	planes_take((const unsigned char *)planes.data, count - first, width, smallest,
-		    values + first);
-	if (mode == INTEGERS_OFFSET)
-		return true;
-	values[0] = base;
-	for (size_t i = 1; i < count; i++)
-		values[i] = (int64_t)((uint64_t)values[i] + (uint64_t)values[i - 1]);
+	(*next)++;
 	return true;
 }
 
-/* count integers of the cursor, in the arena; NULL: no memory, or they are damaged. */
-static int64_t *numbers_take(struct target *target, struct cursor *from, size_t count)
+/* The wanted ones of the column's integers, in the arena; NULL: no memory, or damaged. */
+static int64_t *numbers_take(struct target *target, struct cursor *from)
 {
-	int64_t *numbers = target_alloc(target, count, sizeof *numbers);
-	return numbers != NULL && integers_take(from, numbers, count) ? numbers : NULL;
+	int64_t *numbers = target_alloc(target, target->count, sizeof *numbers);
+	return numbers != NULL &&
+			       integers_take(from, target->content->count, target->picks, numbers)
+		       ? numbers
+		       : NULL;
 }
 
-/* Texts that a code chooses from, and the codes. */
-static bool entries_take(struct target *target, struct cursor *from, size_t entries_max)
+/* All of them. */
+static int64_t *numbers_take_all(struct target *target, struct cursor *from)
+{
+	size_t count = target->content->count;
+	int64_t *numbers = target_alloc(target, count, sizeof *numbers);
+	return numbers != NULL && integers_take(from, count, NULL, numbers) ? numbers : NULL;
+}
+
+/* Texts that a code chooses from, and the codes; all: not only of the values that are wanted. */
+static bool entries_take(struct target *target, struct cursor *from, size_t entries_max, bool all)
 {
 	struct column_content *content = target->content;
+	size_t code_count = all ? content->count : target->count;
 	uint64_t count = cursor_varint(from);
 	if (count == 0 || count > entries_max || count > cursor_left(from))
 		return false;
 	struct text *entries = target_alloc(target, count, sizeof *entries);
-	uint16_t *codes = target_alloc(target, content->count, sizeof *codes);
+	uint16_t *codes = target_alloc(target, code_count, sizeof *codes);
 	if (entries == NULL || codes == NULL)
 		return false;
 	for (size_t i = 0; i < count; i++)
 		entries[i] = cursor_text(from);
-	int64_t *numbers = numbers_take(target, from, content->count);
+	int64_t *numbers = all ? numbers_take_all(target, from) : numbers_take(target, from);
 	if (numbers == NULL || from->failed)
 		return false;
-	for (size_t i = 0; i < content->count; i++) {
+	for (size_t i = 0; i < code_count; i++) {
 		if (numbers[i] < 0 || numbers[i] >= (int64_t)count)
 			return false;
 		codes[i] = (uint16_t)numbers[i];
@@ -104,7 +91,7 @@ static bool constant_take(struct target *target, struct cursor *from)
 {
 	struct column_content *content = target->content;
 	content->entries = target_alloc(target, 1, sizeof *content->entries);
-	content->codes = target_alloc(target, content->count, sizeof *content->codes);
+	content->codes = target_alloc(target, target->count, sizeof *content->codes);
 	if (content->entries == NULL || content->codes == NULL)
 		return false;
 	content->entries[0] = cursor_text(from);
@@ -114,7 +101,7 @@ static bool constant_take(struct target *target, struct cursor *from)
 
 static bool dictionary_take(struct target *target, struct cursor *from)
 {
-	return entries_take(target, from, DICTIONARY_ENTRIES_MAX);
+	return entries_take(target, from, DICTIONARY_ENTRIES_MAX, false);
 }
 
 static char *hex_write(char *to, const unsigned char *from, size_t size)
@@ -134,12 +121,13 @@ static bool hex_take(struct target *target, struct cursor *from)
 	if (size == 0 || size > HEX_TEXT_MAX / 2 || cursor_left(from) / size < content->count)
 		return false;
 	struct text packed = cursor_take(from, size * content->count);
-	char *to = target_alloc(target, content->count, 2 * size);
+	char *to = target_alloc(target, target->count, 2 * size);
 	if (to == NULL || from->failed)
 		return false;
-	for (size_t i = 0; i < content->count; i++) {
+	const unsigned char *begin = (const unsigned char *)packed.data;
+	for (size_t i = 0; i < target->count; i++) {
 		content->texts[i] = (struct text){to, 2 * size};
-		to = hex_write(to, (const unsigned char *)packed.data + i * size, size);
+		to = hex_write(to, begin + place_of(target, i) * size, size);
 	}
 	return true;
 }
@@ -151,11 +139,12 @@ static bool uuid_take(struct target *target, struct cursor *from)
 	if (cursor_left(from) / UUID_BYTES < content->count)
 		return false;
 	struct text packed = cursor_take(from, UUID_BYTES * content->count);
-	char *to = target_alloc(target, content->count, UUID_TEXT_BYTES);
+	char *to = target_alloc(target, target->count, UUID_TEXT_BYTES);
 	if (to == NULL || from->failed)
 		return false;
-	const unsigned char *at = (const unsigned char *)packed.data;
-	for (size_t i = 0; i < content->count; i++) {
+	const unsigned char *begin = (const unsigned char *)packed.data;
+	for (size_t i = 0; i < target->count; i++) {
+		const unsigned char *at = begin + place_of(target, i) * UUID_BYTES;
 		content->texts[i] = (struct text){to, UUID_TEXT_BYTES};
 		for (size_t k = 0; k < sizeof groups / sizeof *groups; k++) {
 			if (k > 0)
@@ -181,11 +170,11 @@ static bool ipv4_take(struct target *target, struct cursor *from)
 {
 	enum { LONGEST = 15 };
 	struct column_content *content = target->content;
-	int64_t *numbers = numbers_take(target, from, content->count);
-	char *to = target_alloc(target, content->count, LONGEST);
+	int64_t *numbers = numbers_take(target, from);
+	char *to = target_alloc(target, target->count, LONGEST);
 	if (numbers == NULL || to == NULL)
 		return false;
-	for (size_t i = 0; i < content->count; i++) {
+	for (size_t i = 0; i < target->count; i++) {
 		char *begin = to;
 		if (numbers[i] < 0 || numbers[i] > UINT32_MAX)
 			return false;
@@ -206,13 +195,13 @@ static bool stamp_take(struct target *target, struct cursor *from)
 	uint8_t relative = cursor_u8(from);
 	if (digits > STAMP_DIGITS_MAX || relative > 1 || (relative == 1 && target->times == NULL))
 		return false;
-	int64_t *numbers = numbers_take(target, from, content->count);
-	char *to = target_alloc(target, content->count, STAMP_TEXT_MAX);
+	int64_t *numbers = numbers_take(target, from);
+	char *to = target_alloc(target, target->count, STAMP_TEXT_MAX);
 	if (numbers == NULL || to == NULL)
 		return false;
 	struct stamp_cache cache = {0};
-	for (size_t i = 0; i < content->count; i++) {
-		uint64_t base = relative == 1 ? (uint64_t)target->times[i] : 0;
+	for (size_t i = 0; i < target->count; i++) {
+		uint64_t base = relative == 1 ? (uint64_t)target->times[place_of(target, i)] : 0;
 		size_t size =
 			stamp_write(&cache, (int64_t)((uint64_t)numbers[i] + base), digits, to);
 		if (size == 0)
@@ -225,9 +214,10 @@ static bool stamp_take(struct target *target, struct cursor *from)
 
 /* The holes of all templates: how many there are of each slot follows from the codes. */
 struct holes {
-	int64_t *numbers[TEMPLATE_SLOTS_MAX];
+	int64_t *numbers[TEMPLATE_SLOTS_MAX]; /* of the values that are wanted */
 	size_t next[TEMPLATE_SLOTS_MAX];
 	size_t count[TEMPLATE_SLOTS_MAX];
+	struct column_picks picks[TEMPLATE_SLOTS_MAX];
 };
 
 /* The holes of a template; false when it is none. ret_size: the longest text it can become. */
@@ -282,9 +272,36 @@ static bool holes_take(struct target *target, struct cursor *from, struct holes 
 			return false;
 		if (i >= slot_count)
 			continue;
-		holes->numbers[i] = numbers_take(target, from, holes->count[i]);
-		if (holes->numbers[i] == NULL)
+		const struct column_picks *picks = target->picks == NULL ? NULL : &holes->picks[i];
+		holes->numbers[i] =
+			target_alloc(target, picks == NULL ? holes->count[i] : picks->count,
+				     sizeof *holes->numbers[i]);
+		if (holes->numbers[i] == NULL ||
+		    !integers_take(from, holes->count[i], picks, holes->numbers[i]))
 			return false;
+	}
+	return true;
+}
+
+/* Counts the holes, and notes those of the values that are wanted. False: no memory. */
+static bool holes_count(struct target *target, const size_t *hole_counts, struct holes *holes)
+{
+	const struct column_content *content = target->content;
+	uint32_t *places[TEMPLATE_SLOTS_MAX] = {0};
+	for (size_t k = 0; target->picks != NULL && k < TEMPLATE_SLOTS_MAX; k++) {
+		places[k] = target_alloc(target, target->count, sizeof *places[k]);
+		if (places[k] == NULL)
+			return false;
+		holes->picks[k].places = places[k];
+	}
+	for (size_t i = 0, next = 0; i < content->count; i++) {
+		size_t count = hole_counts[content->codes[i]];
+		bool noted = target->picks != NULL && is_wanted(target, i, &next);
+		for (size_t k = 0; k < count; k++) {
+			if (noted)
+				places[k][holes->picks[k].count++] = (uint32_t)holes->count[k];
+			holes->count[k]++;
+		}
 	}
 	return true;
 }
@@ -296,22 +313,20 @@ static bool template_take(struct target *target, struct cursor *from)
 	size_t sizes[TEMPLATES_MAX];
 	struct holes holes = {0};
 	size_t size = 0;
-	if (!entries_take(target, from, TEMPLATES_MAX))
+	if (!entries_take(target, from, TEMPLATES_MAX, true))
 		return false;
 	for (size_t i = 0; i < content->entry_count; i++)
 		if (!template_check(content->entries[i], &hole_counts[i], &sizes[i]))
 			return false;
-	for (size_t i = 0; i < content->count; i++) {
-		uint16_t code = content->codes[i];
-		size += sizes[code];
-		for (size_t k = 0; k < hole_counts[code]; k++)
-			holes.count[k]++;
-	}
+	for (size_t i = 0; i < target->count; i++)
+		size += sizes[content->codes[place_of(target, i)]];
 	char *to = size > COLUMNAR_RAW_MAX ? NULL : target_alloc(target, size, 1);
-	if (to == NULL || !holes_take(target, from, &holes))
+	if (to == NULL || !holes_count(target, hole_counts, &holes) ||
+	    !holes_take(target, from, &holes))
 		return false;
-	for (size_t i = 0; i < content->count; i++) {
-		size_t used = template_fill(content->entries[content->codes[i]], &holes, to);
+	for (size_t i = 0; i < target->count; i++) {
+		uint16_t code = content->codes[place_of(target, i)];
+		size_t used = template_fill(content->entries[code], &holes, to);
 		content->texts[i] = (struct text){to, used};
 		to += used;
 	}
@@ -324,13 +339,15 @@ static bool template_take(struct target *target, struct cursor *from)
 static bool plain_take(struct target *target, struct cursor *from)
 {
 	struct column_content *content = target->content;
-	int64_t *sizes = numbers_take(target, from, content->count);
+	int64_t *sizes = numbers_take_all(target, from);
 	if (sizes == NULL)
 		return false;
-	for (size_t i = 0; i < content->count; i++) {
+	for (size_t i = 0, next = 0; i < content->count; i++) {
 		if (sizes[i] < 0)
 			return false;
-		content->texts[i] = cursor_take(from, (size_t)sizes[i]);
+		struct text text = cursor_take(from, (size_t)sizes[i]);
+		if (is_wanted(target, i, &next))
+			content->texts[next - 1] = text;
 	}
 	return !from->failed;
 }
@@ -347,11 +364,16 @@ static bool strings_take(struct target *target, struct cursor *from)
 	uint8_t codec = cursor_u8(from);
 	if (from->failed || codec >= STRINGS_CODEC_COUNT)
 		return false;
-	content->texts = target_alloc(target, content->count, sizeof *content->texts);
+	content->texts = target_alloc(target, target->count, sizeof *content->texts);
 	if (content->texts == NULL || !takers[codec](target, from))
 		return false;
-	for (size_t i = 0; content->entry_count > 0 && i < content->count; i++)
+	for (size_t i = 0; content->entry_count > 0 && i < target->count; i++)
 		content->texts[i] = content->entries[content->codes[i]];
+	if (target->picks == NULL)
+		return true;
+	content->entries = NULL; /* a dictionary of thousands is no gain for some values */
+	content->codes = NULL;
+	content->entry_count = 0;
 	return true;
 }
 
@@ -361,11 +383,11 @@ static bool reals_take(struct target *target, struct cursor *from)
 	uint8_t follow = cursor_u8(from);
 	if (from->failed || follow > 1)
 		return false;
-	content->numbers = follow == 1 ? target_alloc(target, content->count, sizeof(int64_t))
-				       : numbers_take(target, from, content->count);
+	content->numbers = follow == 1 ? target_alloc(target, target->count, sizeof(int64_t))
+				       : numbers_take(target, from);
 	if (content->numbers == NULL || !strings_take(target, from))
 		return false;
-	for (size_t i = 0; follow == 1 && i < content->count; i++) {
+	for (size_t i = 0; follow == 1 && i < target->count; i++) {
 		char digits[64];
 		struct text text = content->texts[i];
 		if (text.size >= sizeof digits)
@@ -379,23 +401,31 @@ static bool reals_take(struct target *target, struct cursor *from)
 	return true;
 }
 
-bool column_decode(struct text payload, const int64_t *times, size_t time_count,
-		   struct arena *arena, struct column_content *content, bool *ret_memory)
+bool column_decode(struct text payload, const struct column_rows *rows, struct arena *arena,
+		   struct column_content *content, bool *ret_memory)
 {
 	struct cursor from = cursor_of(payload);
-	struct target target = {arena, content, content->count == time_count ? times : NULL, true};
+	struct target target = {
+		.arena = arena,
+		.content = content,
+		.picks = rows->picks,
+		.count = rows->picks == NULL ? content->count : rows->picks->count,
+		.times = content->count == rows->count ? rows->times : NULL,
+		.memory = true,
+	};
 	bool good = true;
+	assert(target.count == 0 || place_of(&target, target.count - 1) < content->count);
 	switch (content->tag) {
 	case COLUMN_NULL:
 	case COLUMN_EMPTY:
 		break;
 	case COLUMN_BOOLEAN:
 	case COLUMN_INTEGER:
-		content->numbers = numbers_take(&target, &from, content->count);
+		content->numbers = numbers_take(&target, &from);
 		good = content->numbers != NULL;
 		break;
 	case COLUMN_INTEGER_AS:
-		content->numbers = numbers_take(&target, &from, content->count);
+		content->numbers = numbers_take(&target, &from);
 		good = content->numbers != NULL && strings_take(&target, &from);
 		break;
 	case COLUMN_REAL:
@@ -407,6 +437,7 @@ bool column_decode(struct text payload, const int64_t *times, size_t time_count,
 	case COLUMN_TAG_COUNT:
 		assert(false && "a column of no kind");
 	}
+	content->count = target.count;
 	*ret_memory = target.memory;
 	return good && target.memory && !from.failed && cursor_left(&from) == 0;
 }

@@ -26,6 +26,7 @@ enum {
 	 * name, which is smaller. */
 	COLUMNAR_MARK = 'M',
 	BLOOM_MARK = 'B',
+	BLOOM_PREFIX_BYTES = 9, /* of a key: the mark and which field */
 };
 
 /* What retention is decided by, beside the tenant: columnar.c says which event is which. */
@@ -116,6 +117,11 @@ enum status columnar_values(struct columnar_reader *reader, size_t column,
 			    struct column_values *ret_values, struct error *err);
 /* How many values of the column the row has. */
 size_t columnar_row_values(const struct columnar_reader *reader, size_t row, size_t column);
+
+/* Events are asked for these rows only from now on (ascending): columns that were not read before
+ * are read for them alone. */
+enum status columnar_select(struct columnar_reader *reader, const uint16_t *rows, size_t count,
+			    struct error *err);
 
 int64_t columnar_time(const struct columnar_reader *reader, size_t row);
 /* Everything of a row but its fields. */

@@ -145,7 +145,8 @@ static enum status shapes_read(struct columnar_reader *reader, struct cursor fro
 	size_t used = 0;
 	reader->shapes = arena_alloc(reader->arena, most * sizeof *reader->shapes);
 	reader->shape_columns = arena_alloc(reader->arena, most * sizeof *reader->shape_columns);
-	if (reader->shapes == NULL || reader->shape_columns == NULL)
+	reader->shape_nths = arena_alloc(reader->arena, most * sizeof *reader->shape_nths);
+	if (reader->shapes == NULL || reader->shape_columns == NULL || reader->shape_nths == NULL)
 		return columnar_no_memory(reader, err);
 	while (cursor_left(&from) > 0 && !from.failed) {
 		uint64_t count = cursor_varint(&from);
@@ -226,7 +227,7 @@ static enum status directory_read(struct columnar_reader *reader, struct cursor 
 
 /* Decodes the payload of a column, from wherever it is. */
 enum status column_load(struct columnar_reader *reader, struct read_column *column,
-			const int64_t *times, struct error *err)
+			const struct column_rows *rows, struct error *err)
 {
 	enum status status = OK;
 	struct text payload = column->payload;
@@ -253,8 +254,7 @@ enum status column_load(struct columnar_reader *reader, struct read_column *colu
 		(struct column_content){.tag = column->tag, .count = column->info.value_count};
 	bool memory = true;
 	bool good = payload.size == column->payload_size &&
-		    column_decode(payload, times, times == NULL ? 0 : reader->count, reader->arena,
-				  &column->content, &memory);
+		    column_decode(payload, rows, reader->arena, &column->content, &memory);
 	if (!memory)
 		return columnar_no_memory(reader, err);
 	if (!good)
@@ -268,7 +268,7 @@ enum status system_load(struct columnar_reader *reader, enum system_column which
 {
 	struct read_column *column = &reader->system[which];
 	if (!column->loaded) {
-		enum status status = column_load(reader, column, NULL, err);
+		enum status status = column_load(reader, column, &(struct column_rows){0}, err);
 		if (status != OK)
 			return status;
 		column->loaded = true;
@@ -302,10 +302,10 @@ static enum status uses_make(struct columnar_reader *reader, struct error *err)
 			struct read_column *column =
 				&reader->columns[reader->shape_columns[shape->start + k]];
 			size_t last = column->use_count;
-			if (last > 0 && column->uses[last - 1].shape == i)
-				column->uses[last - 1].count++;
-			else
-				column->uses[column->use_count++] = (struct shape_use){i, 1};
+			if (last == 0 || column->uses[last - 1].shape != i)
+				column->uses[column->use_count++] = (struct shape_use){i, 0};
+			struct shape_use *use = &column->uses[column->use_count - 1];
+			reader->shape_nths[shape->start + k] = use->count++;
 		}
 	}
 	return OK;

@@ -102,11 +102,25 @@ bool column_encode(struct column_encoder *encoder, struct column_content *conten
 		   const int64_t *times, size_t time_count, struct bytes *to);
 void integers_put(struct bytes *to, const int64_t *values, size_t count);
 
+/* Places among the values of a column, ascending. */
+struct column_picks {
+	const uint32_t *places;
+	size_t count;
+};
+/* The rows a column is of, and which of its values are wanted. */
+struct column_rows {
+	const int64_t *times; /* of all rows, for stamps; NULL: there are none in this column */
+	size_t count;
+	const struct column_picks *picks; /* NULL: all values */
+};
 /* False: the bytes are not those of a column of content->count values, or (*ret_memory false) the
- * arena is full. Texts are views into payload or in the arena. */
-bool column_decode(struct text payload, const int64_t *times, size_t time_count,
-		   struct arena *arena, struct column_content *content, bool *ret_memory);
-bool integers_take(struct cursor *from, int64_t *values, size_t count);
+ * arena is full. Texts are views into payload or in the arena. With picks, content holds those
+ * values only and never codes, and content->count is their number. */
+bool column_decode(struct text payload, const struct column_rows *rows, struct arena *arena,
+		   struct column_content *content, bool *ret_memory);
+/* picks NULL: all `count` integers. */
+bool integers_take(struct cursor *from, size_t count, const struct column_picks *picks,
+		   int64_t *values);
 
 /* Times as RFC 3339 with a fixed number of fraction digits and Z, quickly. */
 struct stamp_cache {

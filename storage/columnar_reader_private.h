@@ -33,10 +33,19 @@ struct read_column {
 	struct shape_use *uses; /* of the shapes that have it */
 	size_t use_count;
 	bool loaded;
+	bool picked; /* of the selected rows only: then a row stands where it is among those */
 	struct column_values values;
 	struct column_content content;
 	uint32_t *starts; /* of each row; NULL: fixed values a row */
 	size_t fixed;
+};
+
+/* Rows that are wanted, ascending. */
+struct read_selection {
+	const uint16_t *rows;
+	size_t count;
+	uint16_t *
+		ranks; /* of all rows: which of the selected ones each is; NULL: none is selected */
 };
 
 struct columnar_reader {
@@ -51,19 +60,21 @@ struct columnar_reader {
 	struct read_shape *shapes;
 	size_t shape_count;
 	uint32_t *shape_columns;
+	uint32_t *shape_nths;        /* how often the shape has had that column before */
 	struct read_column *columns; /* without the system columns */
 	size_t column_count;
 	struct read_column system[SYSTEM_COUNT];
 	int64_t *offsets; /* of rows, when asked for */
+	struct read_selection selection;
 	size_t bytes_read, columns_read;
 };
 
 enum status columnar_corrupt(const struct columnar_reader *reader, const char *what,
 			     struct error *err);
 enum status columnar_no_memory(const struct columnar_reader *reader, struct error *err);
-/* Decodes the payload of a column, from wherever it is; times NULL: no column of stamps. */
+/* Decodes the payload of a column, from wherever it is. */
 enum status column_load(struct columnar_reader *reader, struct read_column *column,
-			const int64_t *times, struct error *err);
+			const struct column_rows *rows, struct error *err);
 enum status system_load(struct columnar_reader *reader, enum system_column which,
 			const int64_t **ret_numbers, struct error *err);
 

@@ -16,6 +16,7 @@ static const struct query_node everything = {.kind = QUERY_ALL};
 static void search_done(struct search *search)
 {
 	retention_free(&search->retention);
+	bloom_walks_done(&search->blooms); /* scans end before their view */
 	store_view_free(&search->view);
 	arena_free(&search->keys);
 	arena_free(&search->arena);
@@ -194,28 +195,65 @@ static enum status rows_restrict(struct search *search, struct columnar_reader *
 	return OK;
 }
 
+/* Where the row stands in the order. */
+static enum status row_place(struct search *search, struct columnar_reader *reader, size_t row,
+			     struct search_hit *ret_place)
+{
+	struct event event;
+	arena_reset(search->arena);
+	enum status status = is_by_field(search)
+				     ? columnar_project(reader, row, &search->options->sort_field,
+							1, search->arena, &event, search->err)
+				     : columnar_head(reader, row, &event, search->err);
+	return status == OK ? place_of(search, &event, ret_place) : status;
+}
+
+/* Those of the rows that belong to the answer as far as it is known, ascending. Rows are in order
+ * of time: when the answer is too, no more of them than it has room for. */
+static enum status rows_choose(struct search *search, struct columnar_reader *reader,
+			       const struct row_set *rows, struct row_set *ret_chosen)
+{
+	enum search_order order = search->hits.order;
+	size_t count = columnar_count(reader);
+	size_t room = order == SEARCH_NEWEST || order == SEARCH_OLDEST ? search->hits.limit : count;
+	struct row_set chosen = {0};
+	for (size_t i = 0; i < count; i++) {
+		size_t row = order == SEARCH_NEWEST ? count - 1 - i : i;
+		struct search_hit place;
+		if (!row_set_has(rows, row))
+			continue;
+		enum status status = row_place(search, reader, row, &place);
+		if (status != OK)
+			return status;
+		if (!is_wanted(search, &place))
+			continue;
+		if (room == 0) {
+			search->hits.limited = true;
+			break;
+		}
+		row_set_add(&chosen, row);
+		room--;
+	}
+	*ret_chosen = chosen;
+	return OK;
+}
+
 static enum status hits_of_block(struct search *search, struct columnar_reader *reader,
 				 const struct row_set *rows)
 {
 	const struct search_options *options = search->options;
-	enum status status = OK;
 	size_t count = columnar_count(reader);
+	struct row_set chosen;
+	enum status status = rows_choose(search, reader, rows, &chosen);
+	if (status == OK)
+		status = search_select(reader, &chosen, search->err);
 	for (size_t i = 0; status == OK && i < count; i++) {
 		size_t row = search->hits.order == SEARCH_NEWEST ? count - 1 - i : i;
 		struct event event;
-		if (!row_set_has(rows, row))
-			continue;
-		if (search->hits.full && search->hits.order == SEARCH_NEWEST &&
-		    columnar_time(reader, row) < search->hits.worst.time_us)
-			break; /* rows are in order of time */
 		struct search_hit place;
-		arena_reset(search->arena);
-		status = is_by_field(search)
-				 ? columnar_project(reader, row, &options->sort_field, 1,
-						    search->arena, &event, search->err)
-				 : columnar_head(reader, row, &event, search->err);
-		if (status == OK)
-			status = place_of(search, &event, &place);
+		if (!row_set_has(&chosen, row))
+			continue;
+		status = row_place(search, reader, row, &place);
 		if (status != OK || !is_wanted(search, &place))
 			continue;
 		status = columnar_project(reader, row, options->fields, options->field_count,
@@ -313,6 +351,7 @@ static enum status search_begin(struct search *search)
 			return search_no_memory(search);
 	}
 	enum status status = store_view_new(options->store, &search->view, search->err);
+	search->blooms.view = search->view;
 	if (status == OK)
 		status = retention_load(search->view, &search->retention, search->err);
 	return status;
@@ -329,6 +368,7 @@ enum status search_run(const struct search_options *options, struct search_resul
 	enum status status = search_begin(&search);
 	if (status == OK && options->since_us <= options->until_us)
 		status = search_find(&search);
+	search.report.bytes_read += search.blooms.bytes_read;
 	if (status == OK)
 		status = candidates_read(&search);
 	if (status == OK && search.tally != NULL)

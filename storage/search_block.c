@@ -14,11 +14,6 @@ struct evaluation {
 	struct error *err;
 };
 
-static void add(struct row_set *rows, size_t row)
-{
-	rows->words[row / 64] |= 1ull << row % 64;
-}
-
 static void fill(struct row_set *rows, size_t count)
 {
 	*rows = (struct row_set){0};
@@ -28,12 +23,33 @@ static void fill(struct row_set *rows, size_t count)
 		rows->words[count / 64] = (1ull << count % 64) - 1;
 }
 
-static bool is_empty(const struct row_set *rows)
+bool row_set_is_empty(const struct row_set *rows)
 {
 	for (size_t i = 0; i < ROW_WORDS; i++)
 		if (rows->words[i] != 0)
 			return false;
 	return true;
+}
+
+bool row_set_is_few(const struct row_set *rows, size_t row_count)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < ROW_WORDS; i++)
+		count += (size_t)__builtin_popcountll(rows->words[i]);
+	return count <= row_count / FEW_ROWS_SHARE;
+}
+
+enum status search_select(struct columnar_reader *reader, const struct row_set *rows,
+			  struct error *err)
+{
+	uint16_t list[BLOCK_EVENTS_MAX];
+	size_t count = 0;
+	if (!row_set_is_few(rows, columnar_count(reader)))
+		return OK;
+	for (size_t row = 0; row < columnar_count(reader); row++)
+		if (row_set_has(rows, row))
+			list[count++] = (uint16_t)row;
+	return columnar_select(reader, list, count, err);
 }
 
 /* Which entries of a dictionary the leaf holds for; the caller frees it. */
@@ -71,7 +87,7 @@ static enum status column_test(struct evaluation *evaluation, const struct query
 			if (holds != NULL ? holds[values.codes[at]]
 					  : query_leaf_holds(leaf, info.id, &values.values[at],
 							     evaluation->scratch))
-				add(rows, row);
+				row_set_add(rows, row);
 		}
 	}
 	free(holds);
@@ -91,7 +107,7 @@ static enum status virtual_test(struct evaluation *evaluation, const struct quer
 			return status;
 		struct value value = query_virtual_value(which, &event, buffer);
 		if (query_leaf_holds(leaf, leaf->id, &value, evaluation->scratch))
-			add(rows, row);
+			row_set_add(rows, row);
 	}
 	return OK;
 }
@@ -135,7 +151,7 @@ static enum status node_rows(struct evaluation *evaluation, const struct query_n
 	case QUERY_AND:
 	case QUERY_OR:
 		status = node_rows(evaluation, node->left, &rows);
-		if (status != OK || (node->kind == QUERY_AND && is_empty(&rows)))
+		if (status != OK || (node->kind == QUERY_AND && row_set_is_empty(&rows)))
 			break;
 		status = node_rows(evaluation, node->right, &right);
 		for (size_t i = 0; status == OK && i < ROW_WORDS; i++)

@@ -139,8 +139,7 @@ static enum status merged_consider(struct search *search, struct text key, struc
 	}
 	bool may = true;
 	bool by_bloom = false;
-	status = search_may_hold(search->view, key, &summary, search->root, &search->report, &may,
-				 &by_bloom, search->err);
+	status = search_may_hold(search, key, &summary, &may, &by_bloom);
 	if (status != OK)
 		return status;
 	if (!may) {

@@ -9,11 +9,10 @@
 #include "storage/term.h"
 
 struct pruning {
-	struct store_view *view;
+	struct bloom_walks *blooms;
 	struct text key;
 	const struct summary *summary;
-	struct search_report *report;
-	struct query_scratch scratch;
+	struct query_scratch *scratch;
 	bool by_bloom;
 	struct error *err;
 };
@@ -47,7 +46,7 @@ static bool entries_may_hold(struct pruning *pruning, const struct query_leaf *l
 	struct cursor entries = column->entries;
 	for (size_t i = 0; i < column->entry_count; i++) {
 		struct value value = {.type = VALUE_STRING, .text = cursor_text(&entries)};
-		if (query_leaf_holds(leaf, id, &value, &pruning->scratch))
+		if (query_leaf_holds(leaf, id, &value, pruning->scratch))
 			return true;
 	}
 	return false;
@@ -56,8 +55,7 @@ static bool entries_may_hold(struct pruning *pruning, const struct query_leaf *l
 static enum status bloom_may_deny(struct pruning *pruning, const struct query_leaf *leaf,
 				  enum field_id id, struct text name, bool *ret_may)
 {
-	struct bytes key cleanup(bytes_done) = {0};
-	struct bytes bloom cleanup(bytes_done) = {0};
+	struct text bloom = {0};
 	bool addresses = id != FIELD_OTHER && schema_info(id)->type == FIELD_TYPE_ip;
 	*ret_may = true;
 	struct number number;
@@ -66,17 +64,12 @@ static enum status bloom_may_deny(struct pruning *pruning, const struct query_le
 	    (addresses && leaf->is_network && leaf->network.prefix_bits < CIDR_BITS_MAX))
 		return OK;
 	uint64_t hash = leaf->hash;
-	if (addresses && !term_hash(id, leaf->text, &pruning->scratch.fold, &hash))
+	if (addresses && !term_hash(id, leaf->text, &pruning->scratch->fold, &hash))
 		return error_set(pruning->err, ENOMEMORY, "no memory for a search");
-	bloom_key(name, pruning->key, &key);
-	enum status status = store_view_get(pruning->view, FAMILY_BLOCKMETA, bytes_text(&key),
-					    &bloom, pruning->err);
-	pruning->report->bytes_read += bloom.size;
-	if (status == ENOTFOUND || (status == OK && !bloom_check(bytes_text(&bloom))))
-		return error_set(pruning->err, ECORRUPT, "the bloom of %.*s is damaged",
-				 TEXT_ARG(name));
+	enum status status =
+		bloom_walks_find(pruning->blooms, name, pruning->key, &bloom, pruning->err);
 	if (status == OK)
-		*ret_may = bloom_may_hold(bytes_text(&bloom), hash);
+		*ret_may = bloom_may_hold(bloom, hash);
 	return status;
 }
 
@@ -166,16 +159,17 @@ static enum status node_may_hold(struct pruning *pruning, const struct query_nod
 	assert(false && "a node of no kind");
 }
 
-enum status search_may_hold(struct store_view *view, struct text key, const struct summary *summary,
-			    const struct query_node *node, struct search_report *report,
-			    bool *ret_may, bool *ret_by_bloom, struct error *err)
+enum status search_may_hold(struct search *search, struct text key, const struct summary *summary,
+			    bool *ret_may, bool *ret_by_bloom)
 {
-	struct pruning pruning = {
-		.view = view, .key = key, .summary = summary, .report = report, .err = err};
-	enum status status = node_may_hold(&pruning, node, ret_may);
-	if (status == OK && pruning.scratch.failed)
-		status = error_set(err, ENOMEMORY, "no memory for a search");
-	query_scratch_done(&pruning.scratch);
+	struct pruning pruning = {.blooms = &search->blooms,
+				  .key = key,
+				  .summary = summary,
+				  .scratch = &search->scratch,
+				  .err = search->err};
+	enum status status = node_may_hold(&pruning, search->root, ret_may);
+	if (status == OK && search->scratch.failed)
+		status = search_no_memory(search);
 	*ret_by_bloom = pruning.by_bloom;
 	return status;
 }

@@ -273,7 +273,9 @@ enum status tally_block(struct tally *tally, struct columnar_reader *reader,
 	struct column_values values = {0};
 	bool coded = false;
 	bool good = true;
-	enum status status = coded_column(tally, reader, &values, &coded, err);
+	enum status status = row_set_is_few(rows, columnar_count(reader))
+				     ? search_select(reader, rows, err)
+				     : coded_column(tally, reader, &values, &coded, err);
 	if (status != OK)
 		return status;
 	if (coded)

@@ -3,6 +3,7 @@
  * a block behind a header and a checksum that are right, for no other input would get there. */
 #include "storage/columnar_private.h"
 
+#include <assert.h>
 #include <xxhash.h>
 
 #include "storage/bloom.h"
@@ -12,9 +13,32 @@ enum { ARENA_BYTES = 64 << 20 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static const int64_t times[256];
+
+/* What is read of every third value alone is what it was among all. */
+static void same_when_picked(struct text payload, const struct column_content *all,
+			     struct arena *arena)
+{
+	uint32_t places[256];
+	struct column_picks picks = {.places = places};
+	for (uint32_t i = 1; i < all->count; i += 3)
+		places[picks.count++] = i;
+	const struct column_rows rows = {times, all->count, &picks};
+	struct column_content some = {.tag = all->tag, .count = all->count};
+	bool memory = true;
+	if (!column_decode(payload, &rows, arena, &some, &memory)) {
+		assert(!memory);
+		return;
+	}
+	assert(some.count == picks.count && some.codes == NULL);
+	for (size_t i = 0; i < picks.count; i++) {
+		assert(all->numbers == NULL || some.numbers[i] == all->numbers[places[i]]);
+		assert(all->texts == NULL || text_equal(some.texts[i], all->texts[places[i]]));
+	}
+}
+
 static void read_column(struct text rest)
 {
-	static const int64_t times[256] = {0};
 	if (rest.size < 2)
 		return;
 	struct arena *arena cleanup(arena_free) = arena_new(ARENA_BYTES);
@@ -23,8 +47,10 @@ static void read_column(struct text rest)
 		.count = 1 + (unsigned char)rest.data[1]};
 	bool memory = true;
 	size_t bytes = 0;
-	if (!column_decode(text_cut(rest, 2), times, content.count, arena, &content, &memory))
+	const struct column_rows rows = {times, content.count, NULL};
+	if (!column_decode(text_cut(rest, 2), &rows, arena, &content, &memory))
 		return;
+	same_when_picked(text_cut(rest, 2), &content, arena);
 	for (size_t i = 0; content.texts != NULL && i < content.count; i++)
 		for (size_t k = 0; k < content.texts[i].size; k++)
 			bytes += (unsigned char)content.texts[i].data[k];

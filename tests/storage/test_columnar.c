@@ -133,6 +133,31 @@ static void check_summary(struct text key, struct text value, const struct event
 	}
 }
 
+/* Every seventh row alone, one column of it read for all rows before; then every fifth. */
+static void check_selected(struct store_view *view, struct text key, const struct event *events)
+{
+	struct error err = {0};
+	struct event event;
+	struct column_values values;
+	uint16_t rows[BLOCK_EVENTS_MAX];
+	struct columnar_reader *reader cleanup(columnar_reader_free) = NULL;
+	struct arena *arena cleanup(arena_free) = arena_new(ARENA_BYTES);
+	ck_ok(columnar_open(view, key, &reader, &err), err);
+	if (columnar_column_count(reader) > 0)
+		ck_ok(columnar_values(reader, columnar_column_count(reader) / 2, &values, &err),
+		      err);
+	for (size_t step = 7; step >= 5; step -= 2) {
+		size_t count = 0;
+		for (size_t row = step / 2; row < columnar_count(reader); row += step)
+			rows[count++] = (uint16_t)row;
+		ck_ok(columnar_select(reader, rows, count, &err), err);
+		for (size_t i = 0; i < count; i++) {
+			ck_ok(columnar_event(reader, rows[i], arena, &event, &err), err);
+			check_event(&event, &events[rows[i]]);
+		}
+	}
+}
+
 /* Reads a block whole, in order and from the middle, and returns how many events it has. */
 static size_t check_block(struct store_view *view, struct text key, struct text value,
 			  const struct event *events)
@@ -152,6 +177,7 @@ static size_t check_block(struct store_view *view, struct text key, struct text 
 		check_event(&event, &events[i]);
 	}
 	ck_ok(columnar_check(reader, &err), err);
+	check_selected(view, key, events);
 	return count;
 }
 

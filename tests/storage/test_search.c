@@ -15,6 +15,9 @@ static void check_hits(const struct search_result *result, const struct search_o
 			found[options->order == SEARCH_NEWEST ? count - 1 - i : i];
 		ck_assert_int_eq(origin_compare(&result->hits[i].origin, &event->origin), 0);
 		ck_assert(text_equal(result->hits[i].owner, event->owner));
+		struct bytes json cleanup(bytes_done) = {0};
+		event_json(event, &json);
+		ck_assert(text_equal(result->hits[i].json, bytes_text(&json)));
 		if (options->scoped)
 			ck_assert(text_equal(result->hits[i].owner, options->tenant));
 	}
