@@ -69,6 +69,18 @@
  * alike (an arm of few heavy callers beside one of many light ones is not exchangeable). Counting
  * causes hides how often each failed, so PASS asks for the raw counts as well.
  *
+ * BURSTS. Raw counts are no independent trials: a cause of m bad outcomes brings them all to one
+ * arm. Let the causes come by a Poisson process, their sizes m be at most M, and t = 1/M. Then
+ * each PASS factor to the power t is still an e-value: of the relative test, under the null's share
+ * q0 of causes, E = q0 (q1/q0)^(tm) + (1 - q0)((1 - q1)/(1 - q0))^(tm) <= 1 for tm <= 1 (Hoelder);
+ * of the absolute one, E exp(theta t x) with theta = log(p1/p_abs) < 0 is largest, at a given rate
+ * of bad outcomes, when all sizes are M (exp is convex), and then x/M is Poisson of rate p_abs/M and
+ * the product is the factor of that. So the logarithms are divided by the dispersion before they
+ * are mixed. M is not known and need not be reached: to second order in theta t it is enough that
+ * 1/t is E m^2/E m, the variance of the counts over that of independent ones (Wedderburn,
+ * Quasi-likelihood Functions, 1974). That is estimated from the counts of both arms
+ * (evidence_track.c); P(PASS) of canaries at the edge, in bursts, is measured (RESULTS.md).
+ *
  * NUMBERS. Everything is kept in logarithms. Neighbouring terms of Z have the ratio
  *
  *     w(k+1) psi^(k+1) / (w(k) psi^k) = psi r(k),
@@ -420,14 +432,33 @@ double evalue_fail_sup(const struct evalue *evalue)
 	return natural(evalue->fail_log_sup);
 }
 
+static double tempered(const double logs[static EVALUE_PASS_POINTS], double dispersion)
+{
+	double parts[EVALUE_PASS_POINTS];
+	assert(dispersion >= 1);
+	for (int j = 0; j < EVALUE_PASS_POINTS; j++)
+		parts[j] = logs[j] / dispersion;
+	return natural(log_mean(parts, EVALUE_PASS_POINTS));
+}
+
+double evalue_relative_over(const struct evalue *evalue, double dispersion)
+{
+	return tempered(evalue->relative_log, dispersion);
+}
+
+double evalue_absolute_over(const struct evalue *evalue, double dispersion)
+{
+	return tempered(evalue->absolute_log, dispersion);
+}
+
 double evalue_relative(const struct evalue *evalue)
 {
-	return natural(log_mean(evalue->relative_log, EVALUE_PASS_POINTS));
+	return evalue_relative_over(evalue, 1);
 }
 
 double evalue_absolute(const struct evalue *evalue)
 {
-	return natural(log_mean(evalue->absolute_log, EVALUE_PASS_POINTS));
+	return evalue_absolute_over(evalue, 1);
 }
 
 bool evalue_proves(double fail, double relative, double absolute, double beta)

@@ -53,6 +53,10 @@ double evalue_fail(const struct evalue *evalue);
 double evalue_fail_sup(const struct evalue *evalue);
 double evalue_relative(const struct evalue *evalue);
 double evalue_absolute(const struct evalue *evalue);
+/* The same of counts whose variance is `dispersion` >= 1 times that of independent ones (evalue.c,
+ * BURSTS). */
+double evalue_relative_over(const struct evalue *evalue, double dispersion);
+double evalue_absolute_over(const struct evalue *evalue, double dispersion);
 
 /* The combined claim of non-inferiority: (E' + E'')/2 >= 1/beta, where the absolute part counts
  * only while nothing speaks for a regression (E_fail <= 1). */

@@ -10,6 +10,33 @@
  * of a principal falls on the canary with the canary's share of the requests, whatever the rate; so
  * the same conditional test applies to those firsts. */
 
+/* BURSTS of evalue.c: E m^2 / E m of the sizes m of causes. A bucket with k causes and r bad
+ * outcomes has r = k E m in the mean, with the variance k Var m, so (r - k E m)^2 / k estimates Var
+ * m. Few causes tell little about it: it is taken to be at least that of a geometric size, who
+ * tries again each time with the same chance. */
+static double dispersion(const struct bursts *bursts)
+{
+	if (bursts->causes == 0)
+		return 1;
+	double mean = fmax(1, bursts->bad / bursts->causes);
+	double geometric = mean * (mean - 1);
+	double spread = bursts->square - bursts->bad * bursts->bad / bursts->causes;
+	double variance = bursts->buckets < 2 ? 0 : spread / (bursts->buckets - 1);
+	return mean + fmax(variance, geometric) / mean;
+}
+
+static void bursts_close_bucket(struct bursts *bursts)
+{
+	if (bursts->causes_now > 0) {
+		double bad = (double)bursts->bad_now;
+		bursts->bad += bad;
+		bursts->causes += (double)bursts->causes_now;
+		bursts->square += bad * bad / (double)bursts->causes_now;
+		bursts->buckets++;
+	}
+	bursts->bad_now = bursts->causes_now = 0;
+}
+
 static double two_sided(bool two, double worse, double better)
 {
 	return two ? (worse + better) / 2 : worse;
@@ -61,11 +88,6 @@ static void side_add(struct side_track *side, const struct pair *pair)
 		evalue_add(&side->raw, &pair->raw);
 }
 
-static const struct evalue *raw_of(const struct side_track *side)
-{
-	return side->apart ? &side->raw : &side->clusters;
-}
-
 void track_add(struct outcome_track *track, enum outcome outcome, const struct pair *pair)
 {
 	assert(outcome_info(outcome)->model != OUTCOME_LATENCY || !counts_differ(pair));
@@ -81,6 +103,8 @@ void track_add(struct outcome_track *track, enum outcome outcome, const struct p
 	track->x_b += pair->clusters.x_b;
 	track->raw_x_c += pair->raw.x_c;
 	track->raw_x_b += pair->raw.x_b;
+	track->bursts.bad_now += pair->raw.x_c + pair->raw.x_b;
+	track->bursts.causes_now += pair->clusters.x_c + pair->clusters.x_b;
 }
 
 void track_add_principals(struct outcome_track *track, enum outcome outcome,
@@ -104,6 +128,7 @@ void track_add_halves(struct outcome_track *track, const struct evalue_count *ha
 void track_close_bucket(struct outcome_track *track, enum outcome outcome)
 {
 	bool two = outcome_info(outcome)->two_sided;
+	bursts_close_bucket(&track->bursts);
 	track->fail = two_sided(two, evalue_fail(&track->worse.clusters),
 				evalue_fail(&track->better.clusters));
 	track->fail_sup = fmax(track->fail_sup, track->fail);
@@ -117,19 +142,21 @@ double track_halves(const struct outcome_track *track)
 	return (evalue_fail(&track->halves[0]) + evalue_fail(&track->halves[1])) / 2;
 }
 
-static struct side_result side_result(const struct side_track *side, double beta)
+static struct side_result side_result(const struct side_track *side, double over, double beta)
 {
-	const struct evalue *raw = raw_of(side);
 	struct side_result result = {
 		.e_fail = evalue_fail(&side->clusters),
 		.e_pass_relative = evalue_relative(&side->clusters),
 		.e_pass_absolute = evalue_absolute(&side->clusters),
-		.e_pass_relative_raw = evalue_relative(raw),
-		.e_pass_absolute_raw = evalue_absolute(raw),
 	};
+	double raw_fail = side->apart ? evalue_fail(&side->raw) : result.e_fail;
+	result.e_pass_relative_raw =
+		side->apart ? evalue_relative_over(&side->raw, over) : result.e_pass_relative;
+	result.e_pass_absolute_raw =
+		side->apart ? evalue_absolute_over(&side->raw, over) : result.e_pass_absolute;
 	result.accepted = evalue_proves(result.e_fail, result.e_pass_relative,
 					result.e_pass_absolute, beta) &&
-			  evalue_proves(evalue_fail(raw), result.e_pass_relative_raw,
+			  evalue_proves(raw_fail, result.e_pass_relative_raw,
 					result.e_pass_absolute_raw, beta);
 	return result;
 }
@@ -148,6 +175,7 @@ void track_result(const struct outcome_track *track, enum outcome outcome,
 		  const struct gate_policy *policy, struct outcome_result *result)
 {
 	bool two = outcome_info(outcome)->two_sided;
+	double over = dispersion(&track->bursts);
 	*result = (struct outcome_result){
 		.outcome = outcome,
 		.n_c = track->n_c,
@@ -160,12 +188,13 @@ void track_result(const struct outcome_track *track, enum outcome outcome,
 		.e_fail = track->fail,
 		.e_fail_sup = track->fail_sup,
 		.e_principals_sup = track->principals_sup,
-		.worse = side_result(&track->worse, policy->beta),
+		.worse = side_result(&track->worse, over, policy->beta),
 		.odds_ratio = track->odds.below > 0 ? track->odds.above / track->odds.below : NAN,
 		.principals = track->principals,
+		.dispersion = over,
 	};
 	if (two)
-		result->better = side_result(&track->better, policy->beta);
+		result->better = side_result(&track->better, over, policy->beta);
 	if (track->fail_sup >= 1 / policy->alpha)
 		result->state = NI_REJECTED;
 	else if (is_absent(track, outcome))

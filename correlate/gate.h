@@ -129,6 +129,7 @@ struct outcome_result {
 	double e_principals_sup;   /* the same, each principal counted once in the whole window */
 	struct side_result worse, better; /* `better` only of a two-sided outcome */
 	double odds_ratio;                /* point estimate, NaN when undefined */
+	double dispersion;                /* of the raw counts: 1 = no bursts */
 	unsigned principals;              /* of the canary's bad outcomes */
 	enum ni_state state;
 };

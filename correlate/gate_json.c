@@ -137,6 +137,7 @@ static void put_outcome(struct bytes *to, const struct outcome_result *outcome,
 	put_count(to, "raw_x_c", outcome->raw_x_c);
 	put_count(to, "raw_x_b", outcome->raw_x_b);
 	put_number(to, "odds_ratio", outcome->odds_ratio);
+	put_number(to, "dispersion", outcome->dispersion);
 	put_number(to, "e_fail", outcome->e_fail);
 	put_number(to, "e_fail_sup", outcome->e_fail_sup);
 	put_number(to, "p_value", fmin(1, 1 / outcome->e_fail_sup));

@@ -37,10 +37,19 @@ struct common_odds {
 	double above, below;
 };
 
+/* How many bad outcomes a cause brings: over buckets with one, sums of them, of causes, and of the
+ * square of bad outcomes by causes. */
+struct bursts {
+	double bad, causes, square;
+	unsigned buckets;
+	uint64_t bad_now, causes_now; /* of the open bucket */
+};
+
 struct outcome_track {
 	struct side_track worse, better;
 	struct evalue halves[2]; /* baseline half against half, both ways */
 	struct common_odds odds;
+	struct bursts bursts;
 	uint64_t n_c, x_c, n_b, x_b, raw_x_c, raw_x_b;
 	unsigned bad_bucket_count;
 	unsigned principals, principals_b; /* of the canary, of the baseline */

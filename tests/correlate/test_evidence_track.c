@@ -1,6 +1,7 @@
 /* What evidence_track.c and evidence.c make of the e-processes, recomputed from the definitions in
  * long double over the whole support: mixtures, both sides, the weighted mean of the outcomes, its
  * supremum, principals that count once, halves of the baseline, the common odds ratio. */
+#include "correlate/evalue.h"
 #include "tests/correlate/gate_scene.h"
 
 #include <math.h>
@@ -223,6 +224,88 @@ START_TEST(weights_share_alpha)
 }
 END_TEST
 
+static double factorial(unsigned n)
+{
+	return n < 2 ? 1 : n * factorial(n - 1);
+}
+
+/* Mean of the two PASS values at the edge of their claims, where every cause is `size` bad outcomes
+ * and the counts are taken for so over-dispersed: over all ways in which causes may fall. */
+static void expect_pass(unsigned size, double over, double *ret_relative, double *ret_absolute)
+{
+	enum { CAUSES = 3, CAUSES_MAX = 16, REQUESTS_C = 2000, REQUESTS_B = 9000 };
+	const struct gate_policy policy = gate_policy_default();
+	const struct outcome_policy *of = &policy.outcomes[OUTCOME_HTTP_5XX];
+	double to_canary = REQUESTS_C * of->psi_tol / (REQUESTS_C * of->psi_tol + REQUESTS_B);
+	double rate = REQUESTS_C * of->p_abs / size;
+	*ret_relative = *ret_absolute = 0;
+	for (unsigned k = 0; k <= CAUSES_MAX; k++) {
+		struct evalue evalue;
+		evalue_init(&evalue, of->psi0, of->psi_tol, of->p_abs);
+		evalue.model = EVALUE_POISSON;
+		unsigned others = k > CAUSES ? 0 : CAUSES - k;
+		struct evalue_count count = {REQUESTS_C, k * size, REQUESTS_B, others * size};
+		evalue_add(&evalue, &count);
+		*ret_absolute += exp(-rate) * pow(rate, k) / factorial(k) *
+				 evalue_absolute_over(&evalue, over);
+		if (k <= CAUSES)
+			*ret_relative += factorial(CAUSES) / factorial(k) / factorial(others) *
+					 pow(to_canary, k) * pow(1 - to_canary, others) *
+					 evalue_relative_over(&evalue, over);
+	}
+}
+
+START_TEST(bursts_keep_the_error_rate)
+{
+	double relative = 0;
+	double absolute = 0;
+	for (unsigned size = 1; size <= 8; size++) {
+		expect_pass(size, size, &relative, &absolute);
+		ck_assert_double_le(relative, 1 + NEAR);
+		ck_assert_double_le(absolute, 1 + NEAR);
+	}
+	expect_pass(5, 1, &relative, &absolute); /* what dividing is for */
+	ck_assert_double_gt(relative, 1.5);
+	ck_assert_double_gt(absolute, 1.5);
+}
+END_TEST
+
+/* Bad outcomes of the baseline in bucket i, all of one cause. */
+static void set_burst(int i, uint64_t bad)
+{
+	outcome_at(i, 0, OUTCOME_HTTP_5XX)->bad = bad;
+	outcome_at(i, 0, OUTCOME_HTTP_5XX)->clusters = bad > 0;
+}
+
+START_TEST(sizes_of_causes_are_estimated)
+{
+	const struct outcome_result *of = &scene.result.outcomes[OUTCOME_HTTP_5XX];
+	(void)judge();
+	ck_assert_double_eq(of->dispersion, 1);
+	for (int i = 0; i < BUCKETS; i++)
+		set_burst(i, i % 3 == 0 ? 4 : 0);
+	(void)judge(); /* as of a geometric size: 4 + 4 * 3 / 4 */
+	ck_assert_double_eq_tol(of->dispersion, 7, NEAR);
+	double relative = 0;
+	static const double POINTS_OF[] = {1, 0.75, 0.5, 0.1};
+	for (int j = 0; j < 4; j++) {
+		struct evalue_count one = {100, 0, 1000, 4};
+		double log_one = evalue_log_ratio(&one, 2, POINTS_OF[j]);
+		relative += exp(BUCKETS / 3.0 * log_one / 7) / 4;
+	}
+	same(of->worse.e_pass_relative_raw, relative);
+	ck_assert_double_gt(of->worse.e_pass_relative, of->worse.e_pass_relative_raw);
+	for (int i = 0; i < BUCKETS; i++)
+		set_burst(i, i % 10 == 0 ? 31 : 1);
+	(void)judge(); /* mean 4, variance (54 * 9 + 6 * 729) / 59 */
+	ck_assert_double_eq_tol(of->dispersion, 4 + (54 * 9 + 6 * 729) / 59.0 / 4, NEAR);
+	for (int i = 0; i < BUCKETS; i++)
+		set_burst(i, 1);
+	(void)judge();
+	ck_assert_double_eq(of->dispersion, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("correlate/evidence_track");
@@ -231,6 +314,8 @@ int main(void)
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, everything_from_the_definitions);
 	tcase_add_test(tests, weights_share_alpha);
+	tcase_add_test(tests, bursts_keep_the_error_rate);
+	tcase_add_test(tests, sizes_of_causes_are_estimated);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);

@@ -46,6 +46,18 @@ static const struct named {
 	{"pass one principal 3", 200, 0.1, 0.01, 3, SHAPE_ONE_PRINCIPAL, false},
 	{"pass three principals 2", 200, 0.1, 0.01, 2, SHAPE_THREE_PRINCIPALS, false},
 	{"pass three principals 3", 200, 0.1, 0.01, 3, SHAPE_THREE_PRINCIPALS, false},
+	{"pass one principal edge", 200, 0.1, 0.0005, 2, SHAPE_ONE_PRINCIPAL, false},
+	{"pass three principals edge", 200, 0.1, 0.0005, 2, SHAPE_THREE_PRINCIPALS, false},
+	{"pass one principal half", 200, 0.5, 0.001, 2, SHAPE_ONE_PRINCIPAL, false},
+	{"pass three principals half", 200, 0.5, 0.001, 2, SHAPE_THREE_PRINCIPALS, false},
+	{"pass one principal quiet", 20, 0.1, 0.005, 2, SHAPE_ONE_PRINCIPAL, false},
+	{"pass three principals quiet", 20, 0.1, 0.005, 2, SHAPE_THREE_PRINCIPALS, false},
+	{"pass one retries 2", 200, 0.1, 0.005, 2, SHAPE_ONE_RETRIES, false},
+	{"pass three retries 2", 200, 0.1, 0.005, 2, SHAPE_THREE_RETRIES, false},
+	{"pass one retries edge", 200, 0.1, 0.0005, 2, SHAPE_ONE_RETRIES, false},
+	{"pass three retries edge", 200, 0.1, 0.0005, 2, SHAPE_THREE_RETRIES, false},
+	{"pass one retries half", 200, 0.5, 0.001, 2, SHAPE_ONE_RETRIES, false},
+	{"pass three retries half", 200, 0.5, 0.001, 2, SHAPE_THREE_RETRIES, false},
 	{"worse season 3", 200, 0.1, 0.005, 3, SHAPE_SEASON, false},
 	{"worse incident 3", 200, 0.1, 0.005, 3, SHAPE_INCIDENT, false},
 	{"worse ramp 3", 200, 0.05, 0.005, 3, SHAPE_RAMP, false},
@@ -74,7 +86,8 @@ const char *shape_name(enum shape shape)
 	static const char *const NAMES[] = {"steady",        "season",        "incident",
 					    "ramp",          "storm",         "burst_sticky",
 					    "burst_request", "one_principal", "three_principals",
-					    "bad_node",      "loss"};
+					    "one_retries",   "three_retries", "bad_node",
+					    "loss"};
 	_Static_assert(sizeof NAMES / sizeof *NAMES == SHAPE_COUNT, "a name for each");
 	return NAMES[shape];
 }

@@ -13,10 +13,10 @@ struct scene {
 	struct bucket bucket;
 };
 
-void subject_init(struct subject *subject, double psi0, bool eager, struct arena *arena)
+void subject_init(struct subject *subject, double psi0, enum subject_pace pace, struct arena *arena)
 {
 	*subject = (struct subject){.arena = arena,
-				    .eager = eager,
+				    .pace = pace,
 				    .query = {.service = TEXT("s"),
 					      .canary = {ARM_ANY, TEXT("v2")},
 					      .baseline = {ARM_ANY, TEXT("v1")},
@@ -44,17 +44,25 @@ static uint64_t spread(uint64_t x)
 	return x ^ x >> 33;
 }
 
+/* Of few principals one of each cluster in a bucket: those of one arm are counted from an end that
+ * changes with the bucket, those of the other from behind it. */
+static uint64_t one_of_few(unsigned principals, int bucket, unsigned arm, uint64_t k)
+{
+	uint64_t place = arm == 0 ? k : principals - 1 - k;
+	return (spread((uint64_t)bucket + 1) % principals + place) % principals + 1;
+}
+
 /* So many principals of an arm: each cluster has its own, but where there are few. */
 static size_t put_culprits(const struct draw *draw, int bucket, unsigned arm, uint64_t clusters,
 			   struct culprit *to)
 {
 	size_t count = 0;
 	for (uint64_t k = 0; k < clusters && count < COHORT_CULPRITS_MAX; k++) {
-		if (draw->principals > 0 && k >= draw->principals)
-			break;
 		uint64_t own = ((uint64_t)bucket * 2 + arm) * 1000000 + k + 1;
-		to[count++] = (struct culprit){spread(draw->principals > 0 ? k + 1 : own),
-					       OUTCOME_HTTP_5XX, arm};
+		assert(draw->principals == 0 || k < draw->principals);
+		if (draw->principals > 0)
+			own = one_of_few(draw->principals, bucket, arm, k);
+		to[count++] = (struct culprit){spread(own), OUTCOME_HTTP_5XX, arm};
 	}
 	return count;
 }
@@ -103,18 +111,32 @@ static struct gate_result ask(struct subject *subject)
 	return result;
 }
 
+/* Is there a question behind this bucket? In the bake the answer is no PASS, whoever asks. */
+static bool is_asked(const struct subject *subject, int bucket)
+{
+	int64_t end_us = (int64_t)(bucket + 1) * COHORT_BUCKET_US;
+	bool minute = (bucket + 1) % MINUTE == 0;
+	if (bucket + 1 == TRAFFIC_BUCKETS)
+		return true;
+	if (subject->passed_at > 0)
+		return false;
+	if (subject->failed_at > 0 || end_us < subject->query.policy.bake_us)
+		return minute;
+	if (subject->pace == SUBJECT_SELDOM)
+		return (bucket + 1) % (10 * MINUTE) == 0;
+	return minute || subject->pace == SUBJECT_EVERY_BUCKET;
+}
+
 void subject_see(struct subject *subject, int bucket, const struct draw *draw)
 {
+	if (subject->failed_at > 0 && bucket >= subject->failed_at + SUBJECT_WATCH)
+		return;
 	struct scene scene;
 	set_scene(&scene, bucket, draw);
 	enum status status = gate_evidence_add(subject->evidence, &scene.bucket, NULL, 0);
 	assert(status == OK);
 	subject->query.now_us = (int64_t)(bucket + 1) * COHORT_BUCKET_US;
-	bool last = bucket + 1 == TRAFFIC_BUCKETS;
-	bool minute = (bucket + 1) % MINUTE == 0;
-	bool open = subject->failed_at == 0 && subject->passed_at == 0;
-	bool wanted = subject->failed_at > 0 ? minute : open && (subject->eager || minute);
-	if (!wanted && !last)
+	if (!is_asked(subject, bucket))
 		return;
 	struct gate_result result = ask(subject);
 	if (subject->failed_at > 0)

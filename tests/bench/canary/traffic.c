@@ -47,11 +47,13 @@ static struct moment moment_of(const struct traffic *traffic, int bucket)
 }
 
 /* A burst of the sticky kind begins on the canary `ratio` times as often; else each of its events
- * is answered badly `ratio` times as often there. */
+ * is answered badly `ratio` times as often there. Where there are few clients the burst is one's of
+ * them, and only the first of each in a bucket is a cluster. */
 static void draw_bursts(struct random *random, const struct cell *cell, const struct moment *moment,
 			struct draw *draw)
 {
-	bool sticky = cell->shape == SHAPE_BURST_STICKY;
+	bool sticky = cell->shape != SHAPE_BURST_REQUEST;
+	uint64_t known = 0; /* set of clients */
 	double ratio = moment->rate_c / moment->rate_b;
 	double stretch = moment->share * ratio + 1 - moment->share;
 	double weight = moment->share * ratio / stretch;
@@ -59,8 +61,13 @@ static void draw_bursts(struct random *random, const struct cell *cell, const st
 	uint64_t bursts = random_poisson(random, requests * moment->rate_b / BURST_MEAN * stretch);
 	for (uint64_t i = 0; i < bursts; i++) {
 		bool first = random_uniform(random) < weight;
-		draw->clusters.x_c += first;
-		draw->clusters.x_b += !first;
+		unsigned client = draw->principals < 2
+					  ? 0
+					  : (unsigned)(random_uniform(random) * draw->principals);
+		bool counts = draw->principals == 0 || (known >> client & 1) == 0;
+		known |= UINT64_C(1) << client;
+		draw->clusters.x_c += first && counts;
+		draw->clusters.x_b += !first && counts;
 		bool canary = first;
 		do {
 			draw->raw.x_c += canary;
@@ -127,18 +134,25 @@ static void settle(struct draw *draw)
 	clusters->n_b = raw->n_b;
 }
 
+/* 0: nearly every request has its own. */
+static unsigned principals_of(enum shape shape)
+{
+	if (shape == SHAPE_ONE_PRINCIPAL || shape == SHAPE_ONE_RETRIES)
+		return 1;
+	return shape == SHAPE_THREE_PRINCIPALS || shape == SHAPE_THREE_RETRIES ? 3 : 0;
+}
+
 struct draw traffic_draw(struct traffic *traffic, int bucket)
 {
 	const struct cell *cell = traffic->cell;
 	struct random *random = &traffic->random;
 	struct moment moment = moment_of(traffic, bucket);
-	struct draw draw = {.share = moment.share};
+	struct draw draw = {.share = moment.share, .principals = principals_of(cell->shape)};
 	assert(bucket >= 0 && bucket < TRAFFIC_BUCKETS);
 	draw.raw.n_c = random_poisson(random, moment.requests * moment.share);
 	draw.raw.n_b = random_poisson(random, moment.requests * (1 - moment.share));
-	if (cell->shape == SHAPE_ONE_PRINCIPAL || cell->shape == SHAPE_THREE_PRINCIPALS)
-		draw.principals = cell->shape == SHAPE_ONE_PRINCIPAL ? 1 : 3;
-	if (cell->shape == SHAPE_BURST_STICKY || cell->shape == SHAPE_BURST_REQUEST)
+	if (cell->shape == SHAPE_BURST_STICKY || cell->shape == SHAPE_BURST_REQUEST ||
+	    cell->shape == SHAPE_ONE_RETRIES || cell->shape == SHAPE_THREE_RETRIES)
 		draw_bursts(random, cell, &moment, &draw);
 	else if (draw.principals > 0)
 		draw_principals(random, &moment, &draw);

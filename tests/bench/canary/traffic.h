@@ -30,6 +30,8 @@ enum shape {
 	SHAPE_BURST_REQUEST,    /* the same, routed request by request */
 	SHAPE_ONE_PRINCIPAL,    /* everything comes through one gateway */
 	SHAPE_THREE_PRINCIPALS, /* through three */
+	SHAPE_ONE_RETRIES,      /* through one, in bursts of the sticky kind */
+	SHAPE_THREE_RETRIES,    /* through three */
 	SHAPE_BAD_NODE,         /* one of five canary instances makes all of its excess */
 	SHAPE_LOSS,             /* 5 % of the canary's records are lost */
 	SHAPE_COUNT,
