@@ -126,14 +126,16 @@ bench_formats() { build_programs && "$bin/bench_formats"; }
 bench_correlate() { build_programs && "$bin/bench_correlate"; }
 bench_gate() { build_programs && "$bin/bench_gate"; }
 
-# The judges of canaries against each other: PICKET_BENCH_RUNS canaries a cell, PICKET_BENCH_CELLS
-# part of the cells' names (named ones: null, pass, worse; or grid); all of them with 400 take ten
-# minutes of CPU. CSV and plot stay in build/.
+# The judges of canaries against each other: PICKET_BENCH_RUNS canaries a cell, PICKET_BENCH_FINE of the
+# twelve that must show a false-alarm rate, PICKET_BENCH_CELLS part of the cells' names (named ones:
+# null, pass, worse; or grid), PICKET_BENCH_JOBS processes. All of it is half an hour of CPU; what was
+# stopped goes on where it was (begin anew: rm build/canary.csv). CSV and plot stay in build/.
 bench_canary() {
-	build_programs || return
+	cmake --build --preset release --target bench_canary >/dev/null || return
 	local csv=build/canary.csv
-	"$bin/bench_canary" --runs "${PICKET_BENCH_RUNS:-400}" --jobs 2 \
-		--cells "${PICKET_BENCH_CELLS:-}" >"$csv" || return
+	local common=(--cells "${PICKET_BENCH_CELLS:-}" --jobs "${PICKET_BENCH_JOBS:-2}" --into "$csv")
+	"$bin/bench_canary" "${common[@]}" --fine --judges 2 --runs "${PICKET_BENCH_FINE:-20000}" &&
+		"$bin/bench_canary" "${common[@]}" --runs "${PICKET_BENCH_RUNS:-2000}" || return
 	if command -v gnuplot >/dev/null; then
 		gnuplot -e "csv='$csv'; out='build/canary.svg'" tests/bench/canary/plot.gp
 	else
