@@ -70,6 +70,7 @@ static void write_counters(struct json_writer *json, const struct runtime_status
 	json_write_count(json, "cells", status->actors.cells);
 	json_write_count(json, "cells_refused", status->actors.cells_refused);
 	json_write_count(json, "cell_bytes", status->actors.cell_bytes);
+	json_write_count(json, "cells_estimating", status->actors.cells_estimating);
 	json_write_count(json, "cells_packed", status->actors.cells_packed);
 	json_write_count(json, "cells_spilled", status->actors.cells_spilled);
 	json_write_count(json, "spills", status->actors.spills);

@@ -44,10 +44,11 @@ struct actor_counters {
 	uint64_t cells;         /* live now */
 	uint64_t cells_refused; /* new groups over the limit */
 	uint64_t cell_bytes;    /* memory of the cells, about */
-	uint64_t cells_packed;  /* live now, as bytes in memory */
-	uint64_t cells_spilled; /* live now, with whoever holds what was spilled */
-	uint64_t spills;        /* cells stored there so far */
-	uint64_t spill_reads;   /* cells that were needed again */
+	uint64_t cells_estimating; /* live now, their values counted by estimate (panes.h) */
+	uint64_t cells_packed;     /* live now, as bytes in memory */
+	uint64_t cells_spilled;    /* live now, with whoever holds what was spilled */
+	uint64_t spills;           /* cells stored there so far */
+	uint64_t spill_reads;      /* cells that were needed again */
 	uint64_t spill_failures;
 };
 

@@ -16,6 +16,7 @@
 #include "correlate/deadlines.h"
 #include "correlate/episode.h"
 #include "correlate/gated.h"
+#include "correlate/panes.h"
 #include "correlate/plan_private.h"
 #include "correlate/timer.h"
 #include "correlate/trail.h"
@@ -51,6 +52,7 @@ struct cell {
 	union {
 		struct window window;  /* of a unit that counts events */
 		struct trail *trail;   /* of a unit with a condition over values: cell_trail() */
+		struct panes *panes;   /* of one over too many of them: cell_panes() */
 		struct gated *gated;   /* of a gated unit: cell_gated() */
 		struct packed *packed; /* TIER_PACKED, episodes included */
 	};
@@ -129,6 +131,12 @@ static inline struct trail *cell_trail(const struct cell *cell)
 	return cell->unit->judged == JUDGED_TRAIL ? cell->trail : NULL;
 }
 
+static inline struct panes *cell_panes(const struct cell *cell)
+{
+	assert(cell->tier == TIER_LIVE);
+	return cell->unit->judged == JUDGED_SKETCH ? cell->panes : NULL;
+}
+
 static inline struct gated *cell_gated(const struct cell *cell)
 {
 	assert(cell->tier == TIER_LIVE);
@@ -153,6 +161,7 @@ static inline struct text cell_group(const struct cell *cell)
 
 struct window_shape unit_shape(const struct unit *unit);
 struct trail_shape unit_trail_shape(const struct unit *unit);
+struct panes_shape unit_panes_shape(const struct unit *unit);
 
 /* tiers.c: all that a cell remembers is in memory and may be used. */
 enum status cell_thaw(struct actor *actor, struct cell *cell);

@@ -1,6 +1,6 @@
-/* Alerts as bytes (version 1), as they stand in the alert rows of the store:
+/* Alerts as bytes (version 1 or 2), as they stand in the alert rows of the store:
  *
- *   u8       version = 1
+ *   u8       version: 2 when it has a standard error, else 1
  *   16 bytes id, u8 merged (0 or 1), and if 1: 16 bytes of the id it was merged into
  *   varint   revision        u8 state        varint flags
  *   varint   opened epoch    u64le state id
@@ -11,6 +11,7 @@
  *   varint   evidence count, then for each:
  *     signed   time_us       text topic      varint partition, offset, index     text context
  *   text     reason
+ *   double   standard error, > 0 (version 2 only)
  *
  * Nothing may follow. What is decoded is checked as input: the store is a disk, and disks lie. */
 #include "correlate/alert.h"
@@ -18,7 +19,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-enum { ALERT_VERSION = 1, EVIDENCE_MAX = 2 * ALERT_EVIDENCE_EDGE };
+enum { ALERT_EXACT = 1, ALERT_ESTIMATED = 2, EVIDENCE_MAX = 2 * ALERT_EVIDENCE_EDGE };
 
 static const char *const state_names[] = {"open", "ended", "merged"};
 
@@ -59,7 +60,7 @@ void alert_encode(const struct alert *alert, struct bytes *to)
 {
 	assert(alert->evidence_count <= EVIDENCE_MAX && alert->first_us <= alert->last_us);
 	bool merged = alert->merged_into[0] != '\0';
-	bytes_put_u8(to, ALERT_VERSION);
+	bytes_put_u8(to, alert->standard_error > 0 ? ALERT_ESTIMATED : ALERT_EXACT);
 	put_id(alert->id, to);
 	bytes_put_u8(to, merged);
 	if (merged)
@@ -88,6 +89,8 @@ void alert_encode(const struct alert *alert, struct bytes *to)
 		bytes_put_text(to, alert->evidence[i].context);
 	}
 	bytes_put_text(to, alert->reason);
+	if (alert->standard_error > 0)
+		bytes_put_double(to, alert->standard_error);
 }
 
 /* Whole texts and nothing else, name and value by turns. */
@@ -118,10 +121,12 @@ static bool take_evidence(struct cursor *from, struct evidence *evidence)
 }
 
 /* From the version up to the flags. */
-static bool take_head(struct cursor *from, struct alert *alert)
+static bool take_head(struct cursor *from, struct alert *alert, bool *ret_estimated)
 {
-	if (cursor_u8(from) != ALERT_VERSION)
+	uint8_t version = cursor_u8(from);
+	if (version != ALERT_EXACT && version != ALERT_ESTIMATED)
 		return false;
+	*ret_estimated = version == ALERT_ESTIMATED;
 	take_id(from, alert->id);
 	uint8_t merged = cursor_u8(from);
 	if (merged == 1)
@@ -167,7 +172,8 @@ enum status alert_decode(struct text encoded, struct alert *ret_alert, struct er
 {
 	struct cursor from = cursor_of(encoded);
 	struct alert alert = {0};
-	if (!take_head(&from, &alert) || !take_body(&from, &alert))
+	bool estimated = false;
+	if (!take_head(&from, &alert, &estimated) || !take_body(&from, &alert))
 		return error_set(err, ECORRUPT, "an alert is damaged, or of a newer version");
 	uint64_t count = cursor_varint(&from);
 	if (count > EVIDENCE_MAX || count > alert.count)
@@ -177,6 +183,9 @@ enum status alert_decode(struct text encoded, struct alert *ret_alert, struct er
 			return error_set(err, ECORRUPT, "the evidence of an alert is damaged");
 	alert.evidence_count = count;
 	alert.reason = cursor_text(&from);
+	alert.standard_error = estimated ? cursor_double(&from) : 0;
+	if (estimated && !(alert.standard_error > 0 && alert.standard_error < 1))
+		return error_set(err, ECORRUPT, "the standard error of an alert is damaged");
 	if (from.failed || cursor_left(&from) > 0)
 		return error_set(err, ECORRUPT, "an alert is cut off or too long");
 	*ret_alert = alert;
@@ -265,6 +274,15 @@ static void put_flags(struct bytes *to, uint32_t flags)
 	bytes_put_u8(to, ']');
 }
 
+/* Four digits: 0.8125 % is 0.008125. */
+static void put_error(struct bytes *to, double standard_error)
+{
+	char digits[24];
+	(void)snprintf(digits, sizeof digits, "%.4g", standard_error);
+	put_key(to, "standard_error");
+	put_literal(to, digits);
+}
+
 void alert_json(const struct alert *alert, bool file_origins, struct bytes *to)
 {
 	assert(alert->level <= LEVEL_CRITICAL);
@@ -288,6 +306,8 @@ void alert_json(const struct alert *alert, bool file_origins, struct bytes *to)
 	put_pairs(to, "group", alert->group);
 	put_number(to, "count", alert->count);
 	put_number(to, "threshold", alert->threshold);
+	if (alert->standard_error > 0)
+		put_error(to, alert->standard_error);
 	put_number(to, "timespan_ms", (uint64_t)alert->timespan_us / 1000);
 	put_time(to, "first", alert->first_us);
 	put_time(to, "last", alert->last_us);

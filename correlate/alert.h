@@ -55,6 +55,7 @@ struct alert {
 	struct text group;  /* sequence of texts: name, value, name, value, ... */
 	uint64_t count;
 	uint64_t threshold;
+	double standard_error; /* of what was counted by estimate, relative; 0: exact */
 	int64_t timespan_us;
 	int64_t first_us, last_us;
 	struct evidence

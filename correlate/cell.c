@@ -26,6 +26,13 @@ struct trail_shape unit_trail_shape(const struct unit *unit)
 				    .keeps_proofs = unit->parent_count > 0};
 }
 
+struct panes_shape unit_panes_shape(const struct unit *unit)
+{
+	return (struct panes_shape){.at_least = unit->at_least,
+				    .timespan_us = unit->timespan_us,
+				    .precision = unit->precision};
+}
+
 /* What a trail keeps of one value of a record: a step or a rule by its number, an amount as it is,
  * everything else by its hash. */
 static bool value_decode(const struct actor *actor, const struct unit *unit, struct text value,
@@ -91,15 +98,10 @@ enum status cell_gate(struct actor *actor, struct cell *cell)
 	return OK;
 }
 
-enum status cell_remember(struct actor *actor, struct cell *cell, const struct match_record *record,
-			  struct proof *proof)
+/* Into a trail, or into panes. */
+static enum status values_remember(struct actor *actor, struct cell *cell,
+				   const struct match_record *record, struct proof *proof)
 {
-	if (cell_gated(cell) != NULL)
-		return gated_remember(actor, cell, record, proof);
-	if (cell_trail(cell) == NULL) {
-		struct window_shape shape = unit_shape(cell->unit);
-		return window_add(&cell->window, &shape, proof, &actor->news);
-	}
 	uint64_t values[RECORD_VALUES_MAX];
 	struct trail_event event = {.proof = proof, .values = values};
 	struct cursor from = cursor_of(record->values);
@@ -109,9 +111,27 @@ enum status cell_remember(struct actor *actor, struct cell *cell, const struct m
 				  &values[event.value_count++]))
 			return ECORRUPT;
 	}
+	if (event.value_count == 0)
+		return ECORRUPT;
+	if (cell_panes(cell) != NULL) {
+		struct panes_shape shape = unit_panes_shape(cell->unit);
+		return panes_add(cell->panes, &shape,
+				 &(struct panes_event){proof, values, event.value_count},
+				 &actor->news);
+	}
 	struct trail_shape shape = unit_trail_shape(cell->unit);
-	return event.value_count == 0 ? ECORRUPT
-				      : trail_add(cell->trail, &shape, &event, &actor->news);
+	return trail_add(cell->trail, &shape, &event, &actor->news);
+}
+
+enum status cell_remember(struct actor *actor, struct cell *cell, const struct match_record *record,
+			  struct proof *proof)
+{
+	if (cell_gated(cell) != NULL)
+		return gated_remember(actor, cell, record, proof);
+	if (cell_trail(cell) != NULL || cell_panes(cell) != NULL)
+		return values_remember(actor, cell, record, proof);
+	struct window_shape shape = unit_shape(cell->unit);
+	return window_add(&cell->window, &shape, proof, &actor->news);
 }
 
 void cell_forget(struct cell *cell, int64_t watermark_us)
@@ -121,20 +141,52 @@ void cell_forget(struct cell *cell, int64_t watermark_us)
 			machine_of(cell->unit)->forget(cell->gated, cell->unit, watermark_us);
 		return;
 	}
-	if (cell_trail(cell) == NULL) {
+	if (cell_trail(cell) != NULL) {
+		struct trail_shape shape = unit_trail_shape(cell->unit);
+		trail_settle(cell->trail, &shape, watermark_us);
+	} else if (cell_panes(cell) != NULL) {
+		struct panes_shape shape = unit_panes_shape(cell->unit);
+		panes_settle(cell->panes, &shape, watermark_us);
+	} else {
 		struct window_shape shape = unit_shape(cell->unit);
 		window_settle(&cell->window, &shape, watermark_us);
-		return;
 	}
-	struct trail_shape shape = unit_trail_shape(cell->unit);
-	trail_settle(cell->trail, &shape, watermark_us);
+}
+
+static size_t cell_entry_count(const struct cell *cell)
+{
+	if (cell_gated(cell) != NULL)
+		return cell->gated->count;
+	if (cell_trail(cell) != NULL)
+		return cell->trail->count;
+	return cell_panes(cell) != NULL ? cell->panes->count : cell->window.count;
+}
+
+/* The time of an event that is remembered. */
+static int64_t cell_entry(const struct cell *cell, size_t at, bool *ret_contributes)
+{
+	assert(at < cell_entry_count(cell));
+	if (cell_gated(cell) != NULL) {
+		*ret_contributes = cell->gated->entries[at].contributes;
+		return cell->gated->entries[at].time_us;
+	}
+	if (cell_trail(cell) != NULL) {
+		*ret_contributes = cell->trail->entries[at].contributes;
+		return cell->trail->entries[at].time_us;
+	}
+	if (cell_panes(cell) != NULL) { /* a pane's events are one: they contribute together */
+		*ret_contributes = cell->panes->panes[at].contributes;
+		return cell->panes->panes[at].first_us;
+	}
+	*ret_contributes = cell->window.entries[at].contributes;
+	return cell->window.entries[at].time_us;
 }
 
 bool cell_remembers(const struct cell *cell)
 {
 	if (cell_gated(cell) != NULL)
 		return cell->gated->kept_us != INT64_MIN;
-	return cell_trail(cell) != NULL ? cell->trail->count > 0 : cell->window.count > 0;
+	return cell_entry_count(cell) > 0;
 }
 
 /* One byte of the virtual partition stands where a group would: quotas have a table of their own.
@@ -175,6 +227,8 @@ enum status cell_memory_new(struct cell *cell)
 		return (cell->gated = gated_new(cell)) == NULL ? ENOMEMORY : OK;
 	if (cell->unit->judged == JUDGED_TRAIL)
 		return (cell->trail = calloc(1, sizeof *cell->trail)) == NULL ? ENOMEMORY : OK;
+	if (cell->unit->judged == JUDGED_SKETCH)
+		return (cell->panes = calloc(1, sizeof *cell->panes)) == NULL ? ENOMEMORY : OK;
 	cell->window = (struct window){0};
 	return OK;
 }
@@ -189,6 +243,10 @@ void cell_memory_free(struct cell *cell)
 		if (cell->trail != NULL)
 			trail_done(cell->trail);
 		free(cell->trail);
+	} else if (cell->tier == TIER_LIVE && cell->unit->judged == JUDGED_SKETCH) {
+		if (cell->panes != NULL)
+			panes_done(cell->panes);
+		free(cell->panes);
 	} else if (cell->tier == TIER_LIVE) {
 		window_done(&cell->window);
 	}
@@ -222,6 +280,7 @@ enum status cell_new(struct actor *actor, const struct unit *unit, struct quota 
 	}
 	quota->cells++;
 	actor->counters.cells++;
+	actor->counters.cells_estimating += unit->judged == JUDGED_SKETCH;
 	*ret_cell = cell;
 	return OK;
 }
@@ -244,6 +303,7 @@ void cell_bury(struct actor *actor, struct cell *cell)
 		timers_remove(&actor->gates[cell->unit->depth], &cell->gated->gate);
 	assert(quota->cells > 0 && actor->counters.cells > 0);
 	actor->counters.cells--;
+	actor->counters.cells_estimating -= cell->unit->judged == JUDGED_SKETCH;
 	actor->counters.cell_bytes -= cell->bytes;
 	if (--quota->cells == 0 && !quota->refused) {
 		cells_remove(&partition->quotas, &quota->key);
@@ -265,6 +325,8 @@ static size_t cell_size(const struct cell *cell)
 	} else if (cell_trail(cell) != NULL) {
 		struct trail_shape shape = unit_trail_shape(cell->unit);
 		size += sizeof *cell->trail + trail_bytes(cell->trail, &shape);
+	} else if (cell_panes(cell) != NULL) {
+		size += sizeof *cell->panes + panes_bytes(cell->panes);
 	} else {
 		size += window_bytes(&cell->window);
 	}
@@ -290,6 +352,8 @@ void cell_prefetch_memory(const struct cell *cell)
 		__builtin_prefetch(cell->gated);
 	else if (cell_trail(cell) != NULL)
 		__builtin_prefetch(cell->trail);
+	else if (cell_panes(cell) != NULL)
+		__builtin_prefetch(cell->panes);
 	else if (cell->window.entries != NULL)
 		__builtin_prefetch(&cell->window.entries[cell->window.count]);
 	const struct episode *episode = cell->episodes.open;
@@ -308,32 +372,11 @@ void cell_prefetch_ends(const struct cell *cell)
 		__builtin_prefetch(&cell->gated->entries[cell->gated->count]);
 	else if (cell_trail(cell) != NULL && cell->trail->entries != NULL)
 		__builtin_prefetch(&cell->trail->entries[cell->trail->count]);
+	else if (cell_panes(cell) != NULL && cell->panes->count > 0)
+		__builtin_prefetch(&cell->panes->panes[cell->panes->count - 1]);
 	const struct episode *episode = cell->episodes.open;
 	if (episode != NULL && episode->evidence_count == EPISODE_EVIDENCE_MAX)
 		__builtin_prefetch(episode->evidence[ALERT_EVIDENCE_EDGE]);
-}
-
-static size_t cell_entry_count(const struct cell *cell)
-{
-	if (cell_gated(cell) != NULL)
-		return cell->gated->count;
-	return cell_trail(cell) != NULL ? cell->trail->count : cell->window.count;
-}
-
-/* The time of an event that is remembered. */
-static int64_t cell_entry(const struct cell *cell, size_t at, bool *ret_contributes)
-{
-	assert(at < cell_entry_count(cell));
-	if (cell_gated(cell) != NULL) {
-		*ret_contributes = cell->gated->entries[at].contributes;
-		return cell->gated->entries[at].time_us;
-	}
-	if (cell_trail(cell) != NULL) {
-		*ret_contributes = cell->trail->entries[at].contributes;
-		return cell->trail->entries[at].time_us;
-	}
-	*ret_contributes = cell->window.entries[at].contributes;
-	return cell->window.entries[at].time_us;
 }
 
 /* An event that waits behind the last one may still begin to contribute, by one that comes later,
@@ -363,15 +406,25 @@ int64_t cell_episode_end(const struct cell *cell, const struct episode *episode)
 	return time_after(time_after(last_us, span_us), delay_us);
 }
 
+/* Until when what it remembers has to be kept. */
+static int64_t memory_deadline(const struct cell *cell)
+{
+	bool contributes = false;
+	if (!cell_remembers(cell))
+		return INT64_MAX;
+	if (cell_gated(cell) != NULL)
+		return cell->gated->kept_us;
+	if (cell_panes(cell) != NULL) {
+		struct panes_shape shape = unit_panes_shape(cell->unit);
+		return panes_deadline(cell->panes, &shape);
+	}
+	return time_after(cell_entry(cell, 0, &contributes), cell->unit->timespan_us);
+}
+
 /* When the cell has something to do next; INT64_MAX also when time would overflow. */
 static int64_t cell_deadline(const struct cell *cell)
 {
-	int64_t deadline = INT64_MAX;
-	bool contributes = false;
-	if (cell_gated(cell) != NULL)
-		deadline = cell_remembers(cell) ? cell->gated->kept_us : INT64_MAX;
-	else if (cell_remembers(cell))
-		deadline = time_after(cell_entry(cell, 0, &contributes), cell->unit->timespan_us);
+	int64_t deadline = memory_deadline(cell);
 	if (cell->episodes.open != NULL) { /* they ascend: the first ends first */
 		int64_t end = cell_episode_end(cell, cell->episodes.open);
 		deadline = end < deadline ? end : deadline;

@@ -89,6 +89,9 @@ static enum status alert_make(struct actor *actor, const struct cell *cell,
 		.tenant = tenant,
 		.count = episode->count,
 		.threshold = unit_threshold(cell->unit),
+		.standard_error = cell->unit->judged == JUDGED_SKETCH
+					  ? cardinality_error(cell->unit->precision)
+					  : 0,
 		.timespan_us = cell->unit->timespan_us,
 		.first_us = episode->first_us,
 		.last_us = episode->last_us,

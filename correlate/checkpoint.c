@@ -8,8 +8,8 @@
  *   varint  number of cells, ascending by cell key, then for each one text that holds:
  *     u64le state id      text tenant      text group
  *     varint at_least     the threshold the window was kept under
- *     window (window.c), or for a condition over values a trail (trail_codec.c), or for a gated
- *     rule its events and memory (gated.c)
+ *     window (window.c), or for a condition over values a trail (trail_codec.c) or panes
+ *     (panes.c), or for a gated rule its events and memory (gated.c)
  *     varint number of episodes, each as in episode.c, ascending
  *
  * A cell is a text of its own so that the state of a rule that is gone can be stepped over. Nothing
@@ -39,6 +39,8 @@ enum status cell_memory_encode(const struct actor *actor, const struct cell *cel
 		gated_encode(cell->gated, cell->unit, to);
 	else if (cell_trail(cell) != NULL)
 		trail_encode(cell->trail, to);
+	else if (cell_panes(cell) != NULL)
+		panes_encode(cell->panes, to);
 	else
 		window_encode(&cell->window, to);
 	size_t episode_count = 0;
@@ -172,6 +174,12 @@ static enum status trail_take(struct cursor *from, const struct unit *unit, uint
 	return trail_decode(from, &shape, trail);
 }
 
+static enum status panes_take(struct cursor *from, const struct unit *unit, struct panes *panes)
+{
+	struct panes_shape shape = unit_panes_shape(unit);
+	return panes_decode(from, &shape, panes);
+}
+
 /* What the cell remembers, kept under the threshold it had, now under the unit's. */
 enum status cell_memory_decode(struct cursor *from, struct cell *cell)
 {
@@ -184,6 +192,8 @@ enum status cell_memory_decode(struct cursor *from, struct cell *cell)
 		status = gated_decode(from, unit, cell->gated);
 	else if (cell_trail(cell) != NULL)
 		status = trail_take(from, unit, at_least, cell->trail);
+	else if (cell_panes(cell) != NULL)
+		status = panes_take(from, unit, cell->panes);
 	else
 		status = window_take(from, unit, at_least, &cell->window);
 	if (status == OK)

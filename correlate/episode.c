@@ -128,7 +128,7 @@ static void episode_join(struct episode *episode, int64_t time_us, struct proof 
 		episode->first_us = time_us;
 	if (time_us > episode->last_us)
 		episode->last_us = time_us;
-	episode->count++;
+	episode->count += 1 + opening->further;
 	episode->flags |= opening->join_flags;
 	if ((episode->flags & ~opening->flags & ALERT_BACKFILL) != 0) {
 		episode->flags &= ~(uint32_t)ALERT_BACKFILL; /* it goes on: no history any more */

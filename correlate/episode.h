@@ -39,6 +39,7 @@ struct opening {
 	const struct origin *origin;
 	int64_t time_us;
 	uint64_t epoch;
+	uint64_t further;    /* events that it stands for besides itself */
 	const char *detail;  /* "" = none, shorter than NEWS_DETAIL_BYTES_MAX */
 	uint32_t flags;      /* for an episode opened now */
 	uint32_t join_flags; /* for any episode the event contributes to */

@@ -80,6 +80,7 @@ static enum status fold_episodes(struct actor *actor, struct cell *cell,
 			.origin = own ? &item->proof->evidence.origin : &like->origin,
 			.time_us = cell_gated(cell) != NULL ? item->time_us : like->time_us,
 			.epoch = epoch,
+			.further = item->further,
 			.detail = news->detail,
 			.flags = ((flags & RECORD_BACKFILL) != 0 ? ALERT_BACKFILL : 0u) |
 				 (cell->unit->rule->shadow ? ALERT_SHADOW : 0u) |

@@ -94,6 +94,19 @@ static enum status check_reference(const struct unit *unit, const struct rule *c
 	return OK;
 }
 
+/* A sketch knows how many events contribute, but not each of them, to hand it on. */
+static enum status check_is_exact(const struct plan *plan, const struct unit *unit,
+				  const struct rule *child, struct error *err)
+{
+	if (plan->units[plan->unit_of_rule[child->index]].judged != JUDGED_SKETCH)
+		return OK;
+	return error_at(
+		err, EINVALID, unit->rule->at,
+		"the rule \"%.*s\" refers to \"%.*s\", which counts by estimate and cannot be "
+		"built upon\n  fix: a threshold of %d at most is exact (picket.accuracy)",
+		TEXT_ARG(unit->rule->key), TEXT_ARG(child->key), ACCURACY_EXACT_MAX);
+}
+
 bool unit_is_of_entities(const struct unit *unit)
 {
 	return unit->judged == JUDGED_RISK && unit->rule->correlation->risk->any_entity;
@@ -215,10 +228,13 @@ static enum status unit_add(struct plan *plan, const struct rule *rule, struct e
 		status = unit_judge(unit, err);
 		if (status == OK && unit->judged == JUDGED_RISK)
 			status = unit_sources(plan, unit, err);
-		for (size_t r = 0; status == OK && r < rule->correlation->rule_count; r++)
-			status = check_reference(
-				unit, ruleset_rule(plan->ruleset, rule->correlation->rules[r]), r,
-				err);
+		for (size_t r = 0; status == OK && r < rule->correlation->rule_count; r++) {
+			const struct rule *child =
+				ruleset_rule(plan->ruleset, rule->correlation->rules[r]);
+			status = check_reference(unit, child, r, err);
+			if (status == OK && child->kind == RULE_CORRELATION)
+				status = check_is_exact(plan, unit, child, err);
+		}
 	}
 	if (status != OK)
 		return status;

@@ -13,7 +13,7 @@
  * Invariant: units are ordered by depth; a unit's parents have a larger depth.
  * Owner: plan_free(); the ruleset is lent and must outlive the plan. Thread: immutable, any.
  * Limits: one unit per rule that alerts, one per correlation; PLAN_AT_LEAST_MAX as threshold
- * of events, TRAIL_AT_LEAST_MAX of values, 64 rules in a temporal one (threshold.c);
+ * of events, VALUES_AT_LEAST_MAX of values, 64 rules in a temporal one (threshold.c);
  * PLAN_GROUPS_MAX groups per unit and event, group values as in record.h (more, or longer: cut and
  * counted; a value that was cut ends in a digest of the whole, so that two stay two). */
 #ifndef PICKET_CORRELATE_PLAN_H
@@ -24,6 +24,7 @@
 enum {
 	PLAN_AT_LEAST_MAX = 1000000, /* a group remembers up to twice this many event times */
 	PLAN_GROUPS_MAX = 16,
+	VALUES_AT_LEAST_MAX = 1000000000,
 };
 
 /* How a unit's events become alerts. */
@@ -39,6 +40,7 @@ enum unit_judged {
 	JUDGED_ABSENCE,
 	JUDGED_BASELINE,
 	JUDGED_RISK,
+	JUDGED_SKETCH, /* eager: panes.h. Last, since the numbers above are part of state ids */
 };
 
 /* A rule that adds to a risk, as the risk's cells know it. */
@@ -57,6 +59,7 @@ struct unit {
 	int64_t delay_us;  /* how long after an event it may still begin to contribute by itself */
 	uint64_t at_least; /* the smallest count of events, values, rules that fires; value_sum:
 			      millionths; gated: 1 */
+	uint8_t precision; /* JUDGED_SKETCH: of its sketches (cardinality.h) */
 	bool gated;        /* fires only when the watermark has passed */
 	unsigned depth;    /* 0: plain detection, else correlation depth */
 	const struct group_field *group_by;

@@ -185,6 +185,14 @@ static void put_comparisons(const struct unit *unit, struct bytes *to)
 	}
 }
 
+static void put_detail(struct text detail, struct bytes *to)
+{
+	if (detail.size == 0)
+		return;
+	put_text(to, TEXT("; "));
+	put_text(to, detail);
+}
+
 /* An alert of a gated rule: what was measured last stands at the end. */
 static void put_gated(const struct alert *alert, const struct unit *unit, struct text detail,
 		      struct bytes *to)
@@ -204,10 +212,7 @@ static void put_gated(const struct alert *alert, const struct unit *unit, struct
 	put_text(to, TEXT(" within "));
 	put_duration(to, alert->timespan_us);
 	put_group(alert, to);
-	if (detail.size > 0) {
-		put_text(to, TEXT("; "));
-		put_text(to, detail);
-	}
+	put_detail(detail, to);
 }
 
 static void put_sentence(const struct alert *alert, const struct unit *unit, struct text detail,
@@ -229,6 +234,7 @@ static void put_sentence(const struct alert *alert, const struct unit *unit, str
 		put_text(to, TEXT(" (threshold "));
 		put_number(to, alert->threshold);
 		bytes_put_u8(to, ')');
+		put_detail(detail, to);
 		return;
 	}
 	bytes_put_u8(to, '"');

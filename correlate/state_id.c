@@ -94,8 +94,10 @@ uint64_t unit_state_id(const struct plan *plan, const struct unit *unit, uint64_
 	}
 	for (size_t i = 0; correlation != NULL && i < correlation->field_count; i++)
 		identity_text(&hash, correlation->fields[i]);
-	if (unit->gated) /* what it remembers has another form */
+	if (unit->gated || unit->judged == JUDGED_SKETCH) /* what it remembers has another form */
 		identity_number(&hash, unit->judged);
+	if (unit->judged == JUDGED_SKETCH)
+		identity_number(&hash, unit->precision);
 	if (correlation != NULL)
 		identity_terms(&hash, correlation);
 	unsigned char result[crypto_generichash_BYTES_MIN];

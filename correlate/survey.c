@@ -85,6 +85,10 @@ static void cell_events(struct cursor from, struct survey_line *cell)
 	cell->oldest_us = INT64_MAX;
 	if (cell->unit == NULL || cell->events == 0)
 		return;
+	if (cell->unit->judged == JUDGED_SKETCH) {
+		cell->events = 0; /* panes, which hold none one by one */
+		(void)cursor_u8(&from);
+	}
 	if (cell->unit->gated) {
 		(void)cursor_varint(&from);
 		(void)cursor_signed(&from);

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <math.h>
 
+#include "correlate/cardinality.h"
 #include "correlate/plan_private.h"
 #include "correlate/trail.h"
 
@@ -103,7 +104,7 @@ static enum status eager_threshold(const struct rule *rule, uint64_t *ret_at_lea
 	case CORRELATION_EVENT_COUNT:
 		return whole_threshold(rule, 1, PLAN_AT_LEAST_MAX, ret_at_least, err);
 	case CORRELATION_VALUE_COUNT:
-		return whole_threshold(rule, 1, TRAIL_AT_LEAST_MAX, ret_at_least, err);
+		return whole_threshold(rule, 1, VALUES_AT_LEAST_MAX, ret_at_least, err);
 	case CORRELATION_VALUE_SUM:
 		return whole_threshold(rule, millionths, sum_max, ret_at_least, err);
 	default:
@@ -144,6 +145,17 @@ static enum status own_judge(struct unit *unit, struct error *err)
 	return OK;
 }
 
+/* More different values than are remembered one by one are counted by estimate. */
+static void sketch_judge(struct unit *unit)
+{
+	const struct rule *rule = unit->rule;
+	if (unit->at_least <= rule->accuracy.exact_until)
+		return;
+	unit->judged = JUDGED_SKETCH;
+	unit->precision = (uint8_t)cardinality_precision(rule->accuracy.error);
+	assert(unit->precision > 0); /* handling.c */
+}
+
 enum status unit_judge(struct unit *unit, struct error *err)
 {
 	const struct rule *rule = unit->rule;
@@ -159,10 +171,20 @@ enum status unit_judge(struct unit *unit, struct error *err)
 				TEXT_ARG(rule->key), JUDGE_STEPS_MAX);
 	if (correlation->type >= CORRELATION_SEQUENCE)
 		return own_judge(unit, err);
-	if (!is_gated(rule) || correlation->type == CORRELATION_TEMPORAL_ORDERED) {
+	bool eager = !is_gated(rule) || correlation->type == CORRELATION_TEMPORAL_ORDERED;
+	if (rule->accuracy.given && (correlation->type != CORRELATION_VALUE_COUNT || !eager))
+		return error_at(
+			err, EINVALID, rule->at,
+			"picket.accuracy is of a value_count with gt or gte\n  fix: remove it "
+			"from the rule \"%.*s\"",
+			TEXT_ARG(rule->key));
+	if (eager) {
 		unit->judged =
 			correlation->type == CORRELATION_EVENT_COUNT ? JUDGED_COUNT : JUDGED_TRAIL;
-		return eager_threshold(rule, &unit->at_least, err);
+		enum status status = eager_threshold(rule, &unit->at_least, err);
+		if (status == OK && correlation->type == CORRELATION_VALUE_COUNT)
+			sketch_judge(unit);
+		return status;
 	}
 	unit->gated = true;
 	unit->judged = gated_how(correlation);

@@ -17,7 +17,7 @@
 #include "correlate/judge.h"
 #include "correlate/window.h"
 
-enum { TRAIL_AT_LEAST_MAX = 100000, TRAIL_ENTRIES_MAX = 65536 };
+enum { TRAIL_AT_LEAST_MAX = ACCURACY_EXACT_MAX, TRAIL_ENTRIES_MAX = 65536 };
 
 struct trail_shape {
 	struct judge_rule rule;

@@ -43,6 +43,7 @@ struct window_item {
 	int64_t time_us;
 	struct proof *proof; /* may be NULL; one reference */
 	uint8_t flags;       /* record_flags of an event that waited (gated.h) */
+	uint64_t further;    /* events of before that it stands for besides (panes.h) */
 };
 
 enum { NEWS_DETAIL_BYTES_MAX = 160 };

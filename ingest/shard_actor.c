@@ -39,6 +39,7 @@ void actor_counters_add(struct actor_counters *to, const struct actor_counters *
 	to->cells += from->cells;
 	to->cells_refused += from->cells_refused;
 	to->cell_bytes += from->cell_bytes;
+	to->cells_estimating += from->cells_estimating;
 	to->cells_packed += from->cells_packed;
 	to->cells_spilled += from->cells_spilled;
 	to->spills += from->spills;
@@ -51,6 +52,7 @@ void shard_keep_counters(struct shard *shard)
 {
 	struct actor_counters old = actor_counters(shard->actor);
 	old.cells = old.cell_bytes = old.cells_packed = old.cells_spilled = 0;
+	old.cells_estimating = 0;
 	actor_counters_add(&shard->before, &old);
 }
 

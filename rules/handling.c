@@ -8,6 +8,8 @@
 
 enum { DEDUP_DEFAULT_HOURS = 1 };
 
+static const double accuracy_error_default = 0.01;
+
 static enum status dedup_parse(struct loader *loader, const struct yaml_node *dedup,
 			       struct rule *rule, struct error *err)
 {
@@ -122,6 +124,45 @@ static enum status nonnegative_parse(struct loader *loader, const struct yaml_no
 	return node_boolean(node, "picket.nonnegative", &rule->nonnegative, err);
 }
 
+/* A standard error that sketches of a reasonable size have (correlate/cardinality.h). */
+static enum status error_parse(const struct yaml_node *node, double *ret_error, struct error *err)
+{
+	static const double smallest = 0.005;
+	static const double largest = 0.05;
+	bool number = node->kind == YAML_REAL || node->kind == YAML_INTEGER;
+	if (!number || !(node->real >= smallest && node->real <= largest))
+		return error_at(
+			err, EINVALID, node->at,
+			"picket.accuracy.error is not between %.3f and %.2f\n  fix: write for "
+			"instance 0.01",
+			smallest, largest);
+	*ret_error = node->real;
+	return OK;
+}
+
+static enum status accuracy_parse(struct loader *loader, const struct yaml_node *accuracy,
+				  struct rule *rule, struct error *err)
+{
+	static const char *const keys[] = {"exact-until", "error"};
+	(void)loader;
+	enum status status = node_map(accuracy, "picket.accuracy", err);
+	if (status == OK)
+		status = node_keys(accuracy, "picket.accuracy", keys, 2, err);
+	if (status != OK)
+		return status;
+	const struct yaml_node *exact_until = yaml_get(accuracy, "exact-until");
+	const struct yaml_node *error = yaml_get(accuracy, "error");
+	long long count = rule->accuracy.exact_until;
+	rule->accuracy.given = true;
+	if (exact_until != NULL)
+		status = node_count(exact_until, "picket.accuracy.exact-until", 1,
+				    ACCURACY_EXACT_MAX, &count, err);
+	if (status == OK && error != NULL)
+		status = error_parse(error, &rule->accuracy.error, err);
+	rule->accuracy.exact_until = (uint32_t)count;
+	return status;
+}
+
 static enum status wrong_for_rule(struct loader *loader, const struct yaml_node *node,
 				  struct rule *rule, struct error *err)
 {
@@ -145,14 +186,14 @@ static const struct {
 	{"tests", tests_parse},
 	{"filter", wrong_for_rule},
 	{"nonnegative", nonnegative_parse},
+	{"accuracy", accuracy_parse},
 	{"risk", risk_score_parse}, /* behind dedup, which it reads */
 };
 enum { PART_COUNT = sizeof parts / sizeof *parts };
 
 static enum status planned_refused(const struct yaml_node *picket, struct error *err)
 {
-	static const char *const planned[] = {"entities", "expires", "accuracy", "group-missing",
-					      "timezone"};
+	static const char *const planned[] = {"entities", "expires", "group-missing", "timezone"};
 	for (size_t i = 0; i < sizeof planned / sizeof *planned; i++) {
 		const struct yaml_node *node = yaml_get(picket, planned[i]);
 		if (node != NULL)
@@ -183,6 +224,8 @@ enum status handling_parse(struct loader *loader, const struct yaml_node *docume
 	assert(rule->tests == NULL);
 	rule->dedup_for_us = DEDUP_DEFAULT_HOURS * 3600 * INT64_C(1000000);
 	rule->explain = TEXT("");
+	rule->accuracy = (struct value_accuracy){.exact_until = ACCURACY_EXACT_MAX,
+						 .error = accuracy_error_default};
 	if (picket == NULL)
 		return OK;
 	for (size_t i = 0; i < PART_COUNT; i++)

@@ -121,6 +121,15 @@ struct risk_score {
 	int64_t once_per_us; /* to one entity at most once in so long; 0: with every match */
 };
 
+/* picket.accuracy: how exactly a value_count counts. */
+struct value_accuracy {
+	bool given;
+	uint32_t exact_until; /* thresholds above it are met by estimate */
+	double error;         /* standard error of an estimate, at most */
+};
+
+enum { ACCURACY_EXACT_MAX = 100000 };
+
 struct rule {
 	enum rule_kind kind;
 	uint32_t index;
@@ -146,10 +155,11 @@ struct rule {
 	int64_t suppress_for_us; /* 0: every revision rule of its own */
 	bool cross_tenant;
 	bool nonnegative; /* of a value_sum: the author promises that no amount is below zero */
-	bool shadow;      /* stage: shadow - stored, never sent */
+	struct value_accuracy accuracy; /* of a value_count */
+	bool shadow;                    /* stage: shadow - stored, never sent */
 	enum rule_gate gate;
 	const struct risk_score *risk; /* NULL: none */
-	struct text explain; /* template for the alert's reason, "" = built in */
+	struct text explain;           /* template for the alert's reason, "" = built in */
 	const struct rule_test *tests;
 	size_t test_count;
 };

@@ -62,6 +62,12 @@ START_TEST(an_alert_comes_back)
 	encode(&back, &second);
 	ck_assert(text_equal(bytes_text(&first), bytes_text(&second)));
 
+	alert.standard_error = 0.008125;
+	encode(&alert, &first);
+	ck_assert_int_eq(alert_decode(bytes_text(&first), &back, NULL), OK);
+	ck_assert(back.standard_error == alert.standard_error);
+	alert.standard_error = 0;
+
 	alert.state = ALERT_MERGED;
 	memcpy(alert.merged_into, "ffeeddccbbaa99887766554433221100", ALERT_ID_SIZE + 1);
 	encode(&alert, &first);
@@ -70,10 +76,11 @@ START_TEST(an_alert_comes_back)
 }
 END_TEST
 
-START_TEST(damage_is_noticed_or_harmless)
+static void expect_damage_is_noticed(double standard_error)
 {
 	struct alert alert = sample();
 	struct bytes encoded cleanup(bytes_done) = {0};
+	alert.standard_error = standard_error;
 	encode(&alert, &encoded);
 	for (size_t size = 0; size < encoded.size; size++) {
 		char *copy = malloc(size + (size == 0));
@@ -95,6 +102,12 @@ START_TEST(damage_is_noticed_or_harmless)
 		}
 		encoded.data[bit / 8] ^= (unsigned char)(1 << bit % 8);
 	}
+}
+
+START_TEST(damage_is_noticed_or_harmless)
+{
+	expect_damage_is_noticed(0);
+	expect_damage_is_noticed(0.008125);
 }
 END_TEST
 
@@ -135,6 +148,11 @@ START_TEST(json_is_what_the_design_says)
 	ck_assert_str_eq(string_at(event, "topic"), "logs");
 	ck_assert_str_eq(string_at(event, "offset"), "4");
 	ck_assert_str_eq(string_at(json_object_object_get(event, "context"), "k"), "v");
+	ck_assert_ptr_null(json_object_object_get(object, "standard_error"));
+	json_object_put(object);
+	alert.standard_error = 0.008125;
+	object = json_of(&alert, false);
+	ck_assert_str_eq(string_at(object, "standard_error"), "0.008125");
 	json_object_put(object);
 
 	object = json_of(&alert, true);
@@ -162,6 +180,10 @@ START_TEST(reasons_are_sentences)
 	struct unit unit = {.rule = &rule, .depth = 1, .subject = TEXT("Failed login")};
 	expect_reason(&alert, &unit,
 		      "12 events of \"Failed login\" within 1m for user.id=alice (threshold 5)");
+	struct bytes estimated cleanup(bytes_done) = {0};
+	alert_reason(&alert, &unit, TEXT("about 7 different values"), &estimated);
+	ck_assert_ptr_nonnull(memmem(estimated.data, estimated.size,
+				     "(threshold 5); about 7 different values", 39));
 	unit.depth = 0;
 	expect_reason(&alert, &unit, "\"Failed login\" matched 12 times for user.id=alice");
 	alert.count = 1;

@@ -46,6 +46,9 @@ void *realloc(void *memory, size_t size)
 	"group-by: [user.id], timespan: 1h, condition: {gte: 3}}\n---\n"                          \
 	"title: Values\nname: values\nlevel: high\ncorrelation: {type: value_count, rules: [a], " \
 	"group-by: [user.id], timespan: 1h, condition: {field: source.ip, gte: 3}}\n---\n"        \
+	"title: Many\nname: many\nlevel: high\npicket: {accuracy: {exact-until: 1}}\n"            \
+	"correlation: {type: value_count, rules: [a], group-by: [user.id], timespan: 1h, "        \
+	"condition: {field: source.ip, gte: 3}}\n---\n"                                           \
 	"title: Average\nname: average\nlevel: high\ncorrelation: {type: value_avg, rules: [a], " \
 	"group-by: [user.id], timespan: 1h, condition: {field: bytes, gt: 1}}\n---\n"             \
 	"title: New\nname: new\nlevel: high\ncorrelation: {type: first_seen, rules: [a], "        \

@@ -45,8 +45,23 @@ static void expect_refused(const char *document, const char *words)
 
 START_TEST(what_this_build_cannot_do_is_refused)
 {
-	expect_refused(CORRELATION("type: value_count, condition: {gt: 200000, field: source.ip}"),
-		       "between 1 and 100000");
+	expect_refused(CORRELATION("type: value_count, condition: {gt: 2e9, field: source.ip}"),
+		       "between 1 and 1000000000");
+	expect_refused(
+		CORRELATION(
+			"type: value_count, generate: true, condition: {gt: 100000, "
+			"field: source.ip}") "---\ntitle: D\nname: d\nlevel: high\n"
+					     "correlation: {rules: [c], group-by: [user.id], timespan: 1m, type: "
+					     "event_count, condition: {gte: 2}}\n",
+		"counts by estimate");
+	expect_refused(
+		CORRELATION(
+			"type: event_count, condition: {gte: 5}") "picket: {accuracy: {exact-until: 3}}\n",
+		"picket.accuracy is of a value_count");
+	expect_refused(
+		CORRELATION(
+			"type: value_count, condition: {lt: 5, field: source.ip}") "picket: {accuracy: {error: 0.02}}\n",
+		"picket.accuracy is of a value_count");
 	expect_refused(CORRELATION("type: temporal, condition: {gte: 2}"), "between 1 and 1");
 	expect_refused(CORRELATION("type: temporal_ordered, condition: {lte: 1}"),
 		       "temporal_ordered takes gt or gte");
@@ -162,6 +177,36 @@ START_TEST(identity_of_state_and_the_detections_below)
 		setup_done(&after);
 	}
 	setup_done(&before);
+}
+END_TEST
+
+/* Up to the bound one by one, above by estimate, in sketches as fine as the error asks for. */
+START_TEST(many_values_are_counted_by_estimate)
+{
+#define MANY(at_least, accuracy)                                                                 \
+	setup_with(CORRELATION("type: value_count, condition: {field: source.ip, gte: " at_least \
+			       "}") "picket: {" accuracy "}\n")
+	struct setup exact = MANY("100000", "");
+	struct setup many = MANY("100001", "");
+	struct setup more = MANY("5000000", "");
+	struct setup early = MANY("4097", "accuracy: {exact-until: 4096, error: 0.02}");
+	struct setup finer = MANY("4097", "accuracy: {exact-until: 4096, error: 0.005}");
+	ck_assert_int_eq(unit_of(&exact, "c")->judged, JUDGED_TRAIL);
+	ck_assert_int_eq(unit_of(&many, "c")->judged, JUDGED_SKETCH);
+	ck_assert_uint_eq(unit_of(&many, "c")->precision, 14);
+	ck_assert_uint_eq(unit_of(&many, "c")->at_least, 100001);
+	ck_assert_uint_eq(unit_of(&early, "c")->precision, 12);
+	ck_assert_uint_eq(unit_of(&finer, "c")->precision, 16);
+	/* A threshold may be edited; what is remembered has another form across the bound. */
+	ck_assert_uint_eq(unit_of(&more, "c")->state_id, unit_of(&many, "c")->state_id);
+	ck_assert_uint_ne(unit_of(&exact, "c")->state_id, unit_of(&many, "c")->state_id);
+	ck_assert_uint_ne(unit_of(&early, "c")->state_id, unit_of(&finer, "c")->state_id);
+	setup_done(&exact);
+	setup_done(&many);
+	setup_done(&more);
+	setup_done(&early);
+	setup_done(&finer);
+#undef MANY
 }
 END_TEST
 
@@ -359,6 +404,7 @@ int main(void)
 	tcase_add_test(tests, what_this_build_cannot_do_is_refused);
 	tcase_add_test(tests, conditions_are_judged_as_their_kind);
 	tcase_add_test(tests, chains_export_their_group_only);
+	tcase_add_test(tests, many_values_are_counted_by_estimate);
 	tcase_add_test(tests, thresholds_are_the_smallest_count);
 	tcase_add_test(tests, identity_of_state_and_the_detections_below);
 	tcase_add_test(tests, identity_of_state);

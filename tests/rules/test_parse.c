@@ -220,6 +220,10 @@ START_TEST(handling_mistakes)
 	refused(PICKET("    gate: {release: block}\n"), 7, 12, "no key 'release'");
 	refused(PICKET("    gate: {}\n"), 7, 11, "empty");
 	refused(PICKET("    explain: 'a {b'\n"), 7, 14, "brace");
+	refused(PICKET("    accuracy: {until: 5}\n"), 7, 16, "no key 'until'");
+	refused(PICKET("    accuracy: {exact-until: 100001}\n"), 7, 29, "exact-until");
+	refused(PICKET("    accuracy: {error: 0.001}\n"), 7, 23, "between 0.005 and 0.05");
+	refused(PICKET("    accuracy: {error: small}\n"), 7, 23, "between 0.005 and 0.05");
 	refused(PICKET("    explain: 'a } {'\n"), 7, 14, "brace");
 	refused(PICKET("    risk: {score: 3}\n"), 7, 11, "the fields it is on");
 	refused(PICKET("    filter: narrow\n"), 7, 13, "belongs to filter documents");
