@@ -28,12 +28,15 @@ int origin_compare(const struct origin *a, const struct origin *b)
 	return (a->index > b->index) - (a->index < b->index);
 }
 
-static enum status append(struct event *event, struct arena *arena, const struct field *field)
+enum status event_add_fields(struct event *event, struct arena *arena, const struct field *fields,
+			     size_t count)
 {
-	if (event->field_count == EVENT_FIELDS_MAX)
+	size_t needed = event->field_count + count;
+	if (needed > EVENT_FIELDS_MAX)
 		return ELIMIT;
-	if (event->field_count == event->field_capacity) {
+	if (needed > event->field_capacity) {
 		size_t capacity = event->field_capacity == 0 ? 32 : event->field_capacity * 2;
+		capacity = capacity < needed ? needed : capacity;
 		struct field *grown = arena_alloc(arena, capacity * sizeof *grown);
 		if (grown == NULL)
 			return ENOMEMORY;
@@ -42,23 +45,24 @@ static enum status append(struct event *event, struct arena *arena, const struct
 		event->fields = grown;
 		event->field_capacity = capacity;
 	}
-	event->fields[event->field_count++] = *field;
+	for (size_t i = 0; i < count; i++)
+		event->fields[event->field_count++] = fields[i];
 	return OK;
 }
 
 enum status event_add(struct event *event, struct arena *arena, struct text name,
 		      struct value value)
 {
-	return append(event, arena,
-		      &(struct field){.name = name, .id = schema_find(name), .value = value});
+	const struct field field = {.name = name, .id = schema_find(name), .value = value};
+	return event_add_fields(event, arena, &field, 1);
 }
 
 enum status event_add_known(struct event *event, struct arena *arena, enum field_id id,
 			    struct value value)
 {
 	assert(id != FIELD_OTHER);
-	return append(event, arena,
-		      &(struct field){.name = schema_info(id)->name, .id = id, .value = value});
+	const struct field field = {.name = schema_info(id)->name, .id = id, .value = value};
+	return event_add_fields(event, arena, &field, 1);
 }
 
 const struct value *event_get(const struct event *event, enum field_id id)

@@ -94,6 +94,10 @@ enum status event_add(struct event *event, struct arena *arena, struct text name
 enum status event_add_known(struct event *event, struct arena *arena, enum field_id id,
 			    struct value value);
 
+/* The same for several that are ready: all or none. */
+enum status event_add_fields(struct event *event, struct arena *arena, const struct field *fields,
+			     size_t count);
+
 /* First value of a field of the table, or NULL. */
 const struct value *event_get(const struct event *event, enum field_id id);
 

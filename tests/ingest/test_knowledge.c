@@ -176,6 +176,67 @@ START_TEST(a_new_database_counts_from_the_next_message)
 }
 END_TEST
 
+static void enrich_with(struct enricher *with, const char *payload, struct bytes *to)
+{
+	const struct message message = {.payload = text_of(payload)};
+	struct event one = *decoding_one(&decoding, payload);
+	enricher_message(with, TEXT("logs"), &message);
+	ck_assert_int_eq(enricher_event(with, decoding.arena, &one), OK);
+	bytes_clear(to);
+	event_json(&one, to);
+}
+
+/* What the worker remembers of a value must not show: an enricher that has seen thousands of events
+ * says the same as one that has seen none. Values come back under other fields and times, and there
+ * are more of them than the table has slots. */
+START_TEST(what_is_remembered_does_not_show)
+{
+	static const char *const fields[] = {"source.ip", "destination.ip", "destination.domain",
+					     "url.full", "url.domain"};
+	static const char *const values[] = {"203.0.113.9",
+					     "203.0.113.77",
+					     "evil.example",
+					     "EVIL.example.",
+					     "evil.example/x",
+					     "https://evil.example/x",
+					     "203.0.113.9/32",
+					     "203.0.113.0/24",
+					     "",
+					     "http://a.example/long-long-long-long-long-long-long-"
+					     "long-long-long"};
+	static const char *const times[] = {"2026-11-21T13:00:00Z", "2026-11-25T13:00:00Z"};
+	struct bytes warm cleanup(bytes_done) = {0};
+	struct bytes fresh cleanup(bytes_done) = {0};
+	const struct enrich_options enrich = {.desk = desk};
+	struct error err = {0};
+	char payload[400], value[32];
+	uint32_t random = 1;
+	unsigned listed = 0;
+	for (int i = 0; i < 4000; i++) {
+		random = random * 1664525 + 1013904223;
+		(void)snprintf(value, sizeof value, "203.0.%u.%u", 112 + (random >> 30),
+			       random >> 22 & 255);
+		const char *known = values[(random >> 10) % (sizeof values / sizeof *values)];
+		(void)snprintf(payload, sizeof payload,
+			       "{\"@timestamp\":\"%s\",\"source.geo.city_name\":\"Paris\","
+			       "\"%s\":\"%s\",\"source.ip\":\"%s\"}",
+			       times[random >> 9 & 1],
+			       fields[(random >> 16) % (sizeof fields / sizeof *fields)], known,
+			       (random >> 20 & 1) != 0 ? value : known);
+		enrich_with(enricher, payload, &warm);
+		struct enricher *new_one cleanup(enricher_free) = NULL;
+		ck_assert_int_eq(enricher_new(&enrich, &new_one, &err), OK);
+		enrich_with(new_one, payload, &fresh);
+		ck_assert_msg(text_equal(bytes_text(&warm), bytes_text(&fresh)), "%s\n%.*s\n%.*s",
+			      payload, (int)warm.size, (const char *)warm.data, (int)fresh.size,
+			      (const char *)fresh.data);
+		listed += memmem(warm.data, warm.size, "picket.threat.list", 18) != NULL;
+	}
+	ck_assert_uint_gt(listed, 400);
+	ck_assert_uint_lt(listed, 3600);
+}
+END_TEST
+
 START_TEST(one_bad_file_changes_nothing)
 {
 	struct knowledge *knowledge = NULL;
@@ -231,6 +292,7 @@ int main(void)
 	tcase_add_test(tests, what_the_log_says_of_a_place_gives_way);
 	tcase_add_test(tests, what_is_no_address_is_left_alone);
 	tcase_add_test(tests, a_new_database_counts_from_the_next_message);
+	tcase_add_test(tests, what_is_remembered_does_not_show);
 	tcase_add_test(tests, one_bad_file_changes_nothing);
 	tcase_add_test(tests, exchange_while_events_flow);
 	suite_add_tcase(suite, tests);
