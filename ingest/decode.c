@@ -135,7 +135,7 @@ enum status decoder_begin(struct decoder *decoder, const struct message *message
 		begin_reject(decoder, REJECT_TOO_LARGE);
 		return OK;
 	}
-	char *padded = arena_alloc(arena, payload.size + JSON_PADDING);
+	char *padded = arena_room(arena, payload.size + JSON_PADDING);
 	if (padded == NULL) {
 		begin_reject(decoder, REJECT_MEMORY);
 		return OK;

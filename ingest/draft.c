@@ -216,7 +216,7 @@ enum status draft_finish(struct draft *draft, struct arena *arena, struct event 
 	size_t room = all ? alive : plain_room(draft);
 	size_t count_max = all ? alive : EVENT_LOGGED_MAX;
 	size_t capacity = count_max + OWN_ROOM;
-	struct field *fields = arena_alloc(arena, capacity * sizeof *fields);
+	struct field *fields = arena_room(arena, capacity * sizeof *fields);
 	if (fields == NULL)
 		return ENOMEMORY;
 	size_t count = 0;

@@ -32,26 +32,43 @@ bool says_decoded(const struct decoder *decoder, const struct json_items *items)
 	return false;
 }
 
+/* What a text says about the envelope, by the size of its name: nearly no name has one of these. */
+static void look_at(const struct json_item *item, struct finds *finds)
+{
+	switch (item->name.size) {
+	case 3:
+		if (text_equal(item->name, TEXT("log")))
+			finds->log = item;
+		break;
+	case 6:
+		finds->stream |= text_equal(item->name, TEXT("stream"));
+		break;
+	case 7:
+		if (text_equal(item->name, TEXT("message")))
+			finds->message = item;
+		break;
+	case 10:
+		finds->agent |= text_equal(item->name, TEXT("agent.type")) &&
+				text_equal(item->value.text, TEXT("filebeat"));
+		break;
+	case 11:
+		finds->agent |= text_equal(item->name, TEXT("source_type"));
+		break;
+	default:
+		break;
+	}
+}
+
 static struct finds look(const struct json_items *items)
 {
+	const struct text kubernetes = TEXT("kubernetes.");
 	struct finds finds = {0};
 	for (size_t i = 0; i < items->count; i++) {
 		const struct json_item *item = &items->items[i];
-		bool string = item->value.type == VALUE_STRING && item->array == 0;
-		if (text_starts(item->name, TEXT("kubernetes.")))
+		if (item->name.size >= kubernetes.size && text_starts(item->name, kubernetes))
 			finds.kubernetes = true;
-		else if (!string)
-			continue;
-		else if (text_equal(item->name, TEXT("log")))
-			finds.log = item;
-		else if (text_equal(item->name, TEXT("message")))
-			finds.message = item;
-		else if (text_equal(item->name, TEXT("stream")))
-			finds.stream = true;
-		else if (text_equal(item->name, TEXT("source_type")) ||
-			 (text_equal(item->name, TEXT("agent.type")) &&
-			  text_equal(item->value.text, TEXT("filebeat"))))
-			finds.agent = true;
+		else if (item->value.type == VALUE_STRING && item->array == 0)
+			look_at(item, &finds);
 	}
 	return finds;
 }
@@ -81,7 +98,7 @@ static struct text trim(struct text t)
 
 enum reject line_open(struct decoder *decoder, struct text line, bool *ret_broken)
 {
-	char *padded = arena_alloc(decoder->arena, line.size + JSON_PADDING);
+	char *padded = arena_room(decoder->arena, line.size + JSON_PADDING);
 	struct json_problem problem = {0};
 	if (padded == NULL)
 		return REJECT_MEMORY;

@@ -14,6 +14,7 @@ void seen_begin(struct seen *seen)
 {
 	memset(&seen->marks, 0, sizeof seen->marks);
 	memset(seen->present, 0, sizeof seen->present);
+	seen->source_count = 0;
 }
 
 void seen_note(const struct formats *formats, struct seen *seen, const struct name_info *info,
@@ -21,7 +22,11 @@ void seen_note(const struct formats *formats, struct seen *seen, const struct na
 {
 	if (info->source != 0) {
 		unsigned source = info->source - 1u;
-		seen->present[source / 64] |= (uint64_t)1 << (source % 64);
+		uint64_t *word = &seen->present[source / 64];
+		uint64_t bit = (uint64_t)1 << (source % 64);
+		if ((*word & bit) == 0)
+			seen->sources[seen->source_count++] = (uint16_t)source;
+		*word |= bit;
 		seen->fields[source] = (uint32_t)(field - draft->fields);
 	}
 	if (field->agent)
@@ -161,9 +166,8 @@ static void copy_value(struct mapping *mapping, const struct row *row,
 
 static void row_apply(struct mapping *mapping, const struct row *row)
 {
-	bool constant = row->source_name.data == NULL;
-	struct draft_field *from = constant ? NULL : subject_field(mapping, row->from);
-	if (!constant && from == NULL)
+	struct draft_field *from = row->given ? NULL : subject_field(mapping, row->from);
+	if (!row->given && from == NULL)
 		return;
 	if (row->clause_count > 0 && !clauses_hold(mapping, row->clauses, row->clause_count))
 		return;
@@ -171,7 +175,7 @@ static void row_apply(struct mapping *mapping, const struct row *row)
 		move_row(mapping, row, from);
 	else if (draft_has(mapping->draft, &row->to))
 		return;
-	else if (constant)
+	else if (row->given)
 		(void)draft_put(mapping->draft, &row->to, &row->constant);
 	else if (from->array != 0)
 		copy_members(mapping, row, from);
@@ -184,13 +188,11 @@ void format_map(struct mapping *mapping)
 	const struct format *format = mapping->format;
 	const struct seen *seen = mapping->seen;
 	struct row_set rows = format->always;
-	for (size_t word = 0; word < FORMAT_SOURCES_MAX / 64; word++)
-		for (uint64_t left = seen->present[word]; left != 0; left &= left - 1) {
-			size_t source = word * 64 + (size_t)__builtin_ctzll(left);
-			for (size_t i = format->waiting_first[source];
-			     i < format->waiting_first[source + 1]; i++)
-				row_set_add(&rows, format->waiting[i]);
-		}
+	for (size_t k = 0; k < seen->source_count; k++) {
+		const uint16_t *waiting = &format->waiting_first[seen->sources[k]];
+		for (size_t i = waiting[0]; i < waiting[1]; i++)
+			row_set_add(&rows, format->waiting[i]);
+	}
 	for (size_t word = 0; word * 64 < format->row_count; word++)
 		for (uint64_t left = rows.bits[word]; left != 0; left &= left - 1)
 			row_apply(mapping,
@@ -206,8 +208,7 @@ bool format_time(struct mapping *mapping, bool agent, int64_t *ret_time_us)
 		return true;
 	for (size_t i = 0; i < mapping->format->time_count; i++) {
 		const struct row *row = mapping->format->times[i];
-		bool constant = row->source_name.data == NULL;
-		struct draft_field *from = constant ? NULL : subject_field(mapping, row->from);
+		struct draft_field *from = row->given ? NULL : subject_field(mapping, row->from);
 		if (from == NULL || from->agent != agent)
 			continue;
 		struct value value = from->field.value;

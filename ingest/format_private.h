@@ -73,20 +73,22 @@ struct word {
 	struct value to;
 };
 
+/* What every record asks of a row stands first. */
 struct row {
 	struct subject from; /* nothing: the row gives its constant */
-	struct draft_name to;
 	enum conversion as;
+	bool given; /* the value is `constant`, whatever the record says */
 	bool move;  /* `from` becomes `to` */
 	bool first; /* of an array only the first member */
-	bool other; /* what is not among the words becomes `constant` */
 	bool plain; /* the value is taken as it is */
-	struct text after, after_last, before;
-	struct value constant;
-	const struct word *words;
-	size_t word_count;
+	bool other; /* what is not among the words becomes `constant` */
+	struct draft_name to;
 	const struct clause *clauses;
 	size_t clause_count; /* 0: always */
+	struct text after, after_last, before;
+	const struct word *words;
+	size_t word_count;
+	struct value constant;
 	struct position at;
 	struct text source_name; /* as the file has it */
 };
@@ -174,7 +176,9 @@ struct formats {
 struct seen {
 	struct marks marks;
 	uint64_t present[FORMAT_SOURCES_MAX / 64];
-	uint32_t fields[FORMAT_SOURCES_MAX]; /* of a source that is present: its draft field */
+	uint32_t fields[FORMAT_SOURCES_MAX];  /* of a source that is present: its draft field */
+	uint16_t sources[FORMAT_SOURCES_MAX]; /* that are present, each once */
+	size_t source_count;
 };
 
 /* A record on its way through a format. */

@@ -156,6 +156,7 @@ static enum status row_add(struct reading_format *reading, const struct row *row
 				FORMAT_ROWS_MAX);
 	struct row *to = &reading->rows[reading->row_count];
 	*to = *row;
+	to->given = from == NULL;
 	to->plain = row->as == AS_SAME && row->word_count == 0 &&
 		    row->after.size + row->after_last.size + row->before.size == 0;
 	if (from != NULL) {

@@ -93,7 +93,7 @@ size_t string_size(const char *start, const char *end, bool *ret_escaped)
 
 bool unescape(struct walk *walk, struct text escaped, struct text *ret_plain)
 {
-	char *plain = (char *)arena_alloc(walk->arena, escaped.size + 1);
+	char *plain = (char *)arena_room(walk->arena, escaped.size + 1);
 	if (plain == NULL)
 		return fail(walk, JSON_MEMORY);
 	size_t size = 0;

@@ -99,7 +99,7 @@ static struct chunk *chunk_with_room(struct arena *arena, size_t size)
 	return arena->current = fresh;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+void *arena_room(struct arena *arena, size_t size)
 {
 	if (size > arena->bytes_max - arena->used)
 		return NULL;
@@ -112,16 +112,23 @@ void *arena_alloc(struct arena *arena, size_t size)
 	chunk->used += rounded;
 	arena->used += size;
 	assert(((uintptr_t)memory & (ALIGN - 1)) == 0);
-	return memset(memory, 0, size);
+	return memory;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+	void *memory = arena_room(arena, size);
+	return memory == NULL ? NULL : memset(memory, 0, size);
 }
 
 struct text arena_copy(struct arena *arena, struct text t)
 {
-	char *copy = arena_alloc(arena, t.size + 1);
+	char *copy = arena_room(arena, t.size + 1);
 	if (copy == NULL)
 		return (struct text){0};
 	if (t.size > 0)
 		memcpy(copy, t.data, t.size);
+	copy[t.size] = '\0';
 	return (struct text){copy, t.size};
 }
 
@@ -132,7 +139,7 @@ struct text arena_print(struct arena *arena, const char *format, ...)
 	int length = vsnprintf(NULL, 0, format, args);
 	va_end(args);
 	assert(length >= 0);
-	char *copy = arena_alloc(arena, (size_t)length + 1);
+	char *copy = arena_room(arena, (size_t)length + 1);
 	if (copy == NULL)
 		return (struct text){0};
 	va_start(args, format);

@@ -6,7 +6,7 @@
  * In sanitizer builds (PICKET_ARENA_TWIN) the same interface makes one malloc per allocation, so
  * that AddressSanitizer sees every overrun and every use after a reset.
  *
- * Invariant: memory from arena_alloc() is 16-byte aligned and zeroed; it stays valid until
+ * Invariant: memory is 16-byte aligned, from arena_alloc() zeroed too; it stays valid until
  * arena_reset() or arena_free(). Owner and thread: one. Limits: bytes_max given at creation;
  * beyond it allocation returns NULL (ENOMEMORY for the caller to pass on). */
 #ifndef PICKET_RULES_ARENA_H
@@ -24,6 +24,8 @@ void arena_free(struct arena **arena); /* NULL-safe; sets *arena to NULL */
 void arena_reset(struct arena *arena);
 
 void *arena_alloc(struct arena *arena, size_t size); /* NULL at the limit or out of memory */
+/* The same, but not zeroed: for who writes all of it before anybody reads. */
+void *arena_room(struct arena *arena, size_t size);
 
 /* A copy of t that lives as long as the arena (with a NUL behind it, not counted in size).
  * data == NULL in the answer means out of memory. */

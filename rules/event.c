@@ -37,7 +37,7 @@ enum status event_add_fields(struct event *event, struct arena *arena, const str
 	if (needed > event->field_capacity) {
 		size_t capacity = event->field_capacity == 0 ? 32 : event->field_capacity * 2;
 		capacity = capacity < needed ? needed : capacity;
-		struct field *grown = arena_alloc(arena, capacity * sizeof *grown);
+		struct field *grown = arena_room(arena, capacity * sizeof *grown);
 		if (grown == NULL)
 			return ENOMEMORY;
 		if (event->field_count > 0)
