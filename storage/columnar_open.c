@@ -225,6 +225,31 @@ static enum status directory_read(struct columnar_reader *reader, struct cursor 
 	return OK;
 }
 
+/* The payload of a column that has a part of its own, in the arena. */
+static enum status part_open(struct columnar_reader *reader, uint64_t part,
+			     struct text *ret_payload, struct error *err)
+{
+	struct bytes value cleanup(bytes_done) = {0};
+	unsigned char *content = NULL;
+	size_t size = 0;
+	enum status status = part_get(reader, part, &value, err);
+	if (status != OK)
+		return status;
+	struct cursor from = cursor_of(bytes_text(&value));
+	uint64_t sum = cursor_u64le(&from);
+	if (from.failed || sum != XXH3_64bits(from.at, cursor_left(&from)))
+		return columnar_corrupt(reader, "the checksum of a column is wrong", err);
+	status = frame_open(reader, from, &content, &size, err);
+	if (status != OK)
+		return status;
+	struct text payload = arena_copy(reader->arena, (struct text){(char *)content, size});
+	free(content);
+	if (payload.data == NULL)
+		return columnar_no_memory(reader, err);
+	*ret_payload = payload;
+	return OK;
+}
+
 /* Decodes the payload of a column, from wherever it is. */
 enum status column_load(struct columnar_reader *reader, struct read_column *column,
 			const struct column_rows *rows, struct error *err)
@@ -232,23 +257,9 @@ enum status column_load(struct columnar_reader *reader, struct read_column *colu
 	enum status status = OK;
 	struct text payload = column->payload;
 	if (column->part > 0) {
-		struct bytes value cleanup(bytes_done) = {0};
-		unsigned char *content = NULL;
-		size_t size = 0;
-		status = part_get(reader, column->part, &value, err);
+		status = part_open(reader, column->part, &payload, err);
 		if (status != OK)
 			return status;
-		struct cursor from = cursor_of(bytes_text(&value));
-		uint64_t sum = cursor_u64le(&from);
-		if (from.failed || sum != XXH3_64bits(from.at, cursor_left(&from)))
-			return columnar_corrupt(reader, "the checksum of a column is wrong", err);
-		status = frame_open(reader, from, &content, &size, err);
-		if (status != OK)
-			return status;
-		payload = arena_copy(reader->arena, (struct text){(char *)content, size});
-		free(content);
-		if (payload.data == NULL)
-			return columnar_no_memory(reader, err);
 	}
 	column->content =
 		(struct column_content){.tag = column->tag, .count = column->info.value_count};

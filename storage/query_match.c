@@ -66,6 +66,18 @@ static bool contains(struct text text, struct text word)
 	       (text.size >= word.size && memmem(text.data, text.size, word.data, word.size));
 }
 
+/* Whether the last characters say already that the text does not become that one: an ASCII letter
+ * at the end stays at the end and is folded alone. */
+static bool ends_otherwise(struct text text, struct text folded)
+{
+	unsigned char last = text.size == 0 ? 0x80 : (unsigned char)text.data[text.size - 1];
+	if (folded.size == 0 || last >= 0x80)
+		return false;
+	if (last >= 'A' && last <= 'Z')
+		last += 'a' - 'A';
+	return last != (unsigned char)folded.data[folded.size - 1];
+}
+
 static bool equals(const struct query_leaf *leaf, enum field_id id, const struct value *value,
 		   struct query_scratch *scratch)
 {
@@ -77,6 +89,8 @@ static bool equals(const struct query_leaf *leaf, enum field_id id, const struct
 	    number_compare(&number, &leaf->number) == 0)
 		return true;
 	bool part = leaf->name.size == 0 || query_is_prose(id);
+	if (!part && ends_otherwise(value->text, leaf->text))
+		return false;
 	struct text folded = fold(value->text, scratch);
 	return part ? contains(folded, leaf->text) : text_equal(folded, leaf->text);
 }

@@ -1,16 +1,22 @@
-/* What storing and searching costs: bench_store COUNT FOLDER [events|rows|merge|ask]...
+/* What storing and searching costs: bench_store COUNT FOLDER [events|rows|merge|ask|json]...
  *
  * Events are made here (names, shares and ranges of events.py), so that decoding is not in the
  * figures. "events" writes one key per event (JSON, LZ4), "rows" the blocks of epochs, "merge"
- * merges what rows has written, "ask" asks some questions of a store that is there. CPU is of the
- * whole process, RocksDB's threads included; what making the events costs is measured first and
- * taken off. Bytes are those of the folder after the memtables were flushed by closing it. */
+ * merges what rows has written, "ask" asks some questions of a store that is there, "json" writes
+ * the same events to standard output, for others to store (peers.py). CPU is of the whole process,
+ * RocksDB's threads included; what making the events costs is measured first and taken off. Bytes
+ * are those of the folder after the memtables were flushed by closing it. A question is asked cold
+ * first: the store was closed, the kernel has dropped its files from the page cache, and it was
+ * opened again; then twice more. */
 #include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "storage/merge.h"
 #include "storage/search.h"
@@ -72,6 +78,11 @@ static void add_number(struct event *event, struct arena *arena, const char *nam
 	assert(status == OK);
 }
 
+static int64_t time_of(uint64_t i)
+{
+	return 1787310000000000 + (int64_t)(i / 3) * 1000;
+}
+
 static struct event make(struct arena *arena, uint64_t i)
 {
 	static const char *const names[] = {"payments", "sessions", "catalog", "orders", "users",
@@ -104,9 +115,8 @@ static struct event make(struct arena *arena, uint64_t i)
 	unsigned service = below(40);
 	struct text tenant = arena_print(arena, "t-%04u", user % TENANTS);
 	struct text path = arena_print(arena, routes[below(7)], 1 + below(50000));
-	struct event event = {.time_us = 1787310000000000 + (int64_t)(i / 3) * 1000,
-			      .origin = {TEXT("logs"), 0, 0, (int64_t)i},
-			      .owner = tenant};
+	struct event event = {
+		.time_us = time_of(i), .origin = {TEXT("logs"), 0, 0, (int64_t)i}, .owner = tenant};
 	event.record_time_us = event.time_us;
 	add(&event, arena, "@timestamp", arena_copy(arena, time_print(event.time_us, time)));
 	add(&event, arena, "ecs.version", TEXT("8.11.0"));
@@ -216,39 +226,92 @@ static void write_events(struct store *store, uint64_t count, bool one_key_each)
 	arena_free(&arena);
 }
 
-static void ask(struct store *store, const char *text, const char *tenant)
+static void write_json(uint64_t count)
+{
+	struct arena *arena = arena_new(1 << 30);
+	struct bytes json = {0};
+	for (uint64_t i = 0; i < count; i++) {
+		struct event event = make(arena, i);
+		bytes_clear(&json);
+		event_json(&event, &json);
+		bytes_put_u8(&json, '\n');
+		size_t put = fwrite(json.data, 1, json.size, stdout);
+		assert(put == json.size);
+		if (i % EPOCH_EVENTS == 0)
+			arena_reset(arena);
+	}
+	bytes_done(&json);
+	arena_free(&arena);
+}
+
+/* Has the kernel drop what it holds of the folder's files. */
+static void forget(const char *path)
+{
+	DIR *folder = opendir(path);
+	assert(folder != NULL);
+	for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+		int file = openat(dirfd(folder), entry->d_name, O_RDONLY);
+		if (file < 0)
+			continue;
+		(void)fdatasync(file);
+		(void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+		(void)close(file);
+	}
+	(void)closedir(folder);
+}
+
+struct question {
+	const char *query, *tenant; /* NULL: all tenants */
+	int64_t since_us;
+	enum search_order order;
+	size_t limit;
+};
+
+static void answer(struct store *store, const struct question *question,
+		   struct search_result *ret_result)
 {
 	struct error err = {0};
 	struct query query;
-	struct search_result result;
 	struct arena *arena = arena_new(1 << 24);
-	enum status status = query_parse(text_of(text), arena, &query, &err);
+	enum status status = query_parse(text_of(question->query), arena, &query, &err);
 	assert(status == OK);
 	struct search_options options = {
 		.store = store,
 		.query = &query,
-		.scoped = tenant != NULL,
-		.tenant = text_of(tenant),
-		.since_us = INT64_MIN,
+		.scoped = question->tenant != NULL,
+		.tenant = text_of(question->tenant),
+		.since_us = question->since_us,
 		.until_us = INT64_MAX,
 		.place = {.partition = -1, .last_offset = INT64_MAX, .index = -1},
-		.limit = 100,
+		.order = question->order,
+		.limit = question->limit,
 	};
-	for (int turn = 0; turn < 2; turn++) {
+	status = search_run(&options, ret_result, &err);
+	assert(status == OK && ret_result->report.complete);
+	arena_free(&arena);
+}
+
+static void ask(const char *folder, const char *words, const char *tenant)
+{
+	static const char *const names[] = {"cold", "again", "again"};
+	const struct question question = {words, tenant, INT64_MIN, SEARCH_NEWEST, 100};
+	forget(folder);
+	struct store *store = open_store(folder);
+	for (int turn = 0; turn < 3; turn++) {
+		struct search_result result;
 		double begin = seconds(CLOCK_MONOTONIC);
 		double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
-		status = search_run(&options, &result, &err);
-		assert(status == OK);
-		printf("%-52s %s %8.1f ms  %8.1f ms CPU  %" PRIu64 " matched, %" PRIu64
+		answer(store, &question, &result);
+		printf("%-46s %-6s %-5s %8.1f ms %8.1f ms CPU  %" PRIu64 " matched, %" PRIu64
 		       " of %" PRIu64 " blocks, %.1f MiB\n",
-		       text, turn == 0 ? "first" : "again",
+		       words, tenant == NULL ? "all" : tenant, names[turn],
 		       (seconds(CLOCK_MONOTONIC) - begin) * 1e3,
 		       (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) * 1e3, result.report.matched,
 		       result.report.opened, result.report.blocks,
 		       (double)result.report.bytes_read / (1 << 20));
 		search_result_done(&result);
 	}
-	arena_free(&arena);
+	store_free(&store);
 }
 
 static void merge(struct store *store, uint64_t count)
@@ -278,13 +341,31 @@ static void write_all(struct store *store, uint64_t count, const char *what)
 	       making * 1e6);
 }
 
-static void ask_all(struct store *store)
+/* The trace id of the first event from the middle of the time on. */
+static void trace_in_the_middle(const char *folder, uint64_t count, char to[static 64])
 {
-	ask(store, "trace.id: 00112233445566778899aabbccddeeff", NULL);
-	ask(store, "trace.id: 00112233445566778899aabbccddeeff", "t-0001");
-	ask(store, "user.id: u-00401", "t-0001");
-	ask(store, "| count by event.action over 1h", NULL);
-	ask(store, "*failed*/v1/orders/1234*", NULL);
+	const char *key = "\"trace.id\":\"";
+	const struct question question = {"*", NULL, time_of(count / 2), SEARCH_OLDEST, 1};
+	struct search_result result;
+	struct store *store = open_store(folder);
+	answer(store, &question, &result);
+	assert(result.hit_count == 1);
+	const char *at = strstr(result.hits[0].json.data, key);
+	(void)snprintf(to, 64, "trace.id: %.32s", at == NULL ? "" : at + strlen(key));
+	search_result_done(&result);
+	store_free(&store);
+}
+
+static void ask_all(const char *folder, uint64_t count)
+{
+	char needle[64];
+	trace_in_the_middle(folder, count, needle);
+	ask(folder, needle, NULL);
+	ask(folder, "trace.id: 00112233445566778899aabbccddeeff", NULL);
+	ask(folder, "trace.id: 00112233445566778899aabbccddeeff", "t-0001");
+	ask(folder, "user.id: u-00401", "t-0001");
+	ask(folder, "| count by event.action over 1h", NULL);
+	ask(folder, "*failed*/v1/orders/1234*", NULL);
 }
 
 static void say_bytes(const char *folder, uint64_t count)
@@ -302,27 +383,41 @@ static void say_bytes(const char *folder, uint64_t count)
 	store_free(&store);
 }
 
+static void run(const char *what, uint64_t count, const char *folder)
+{
+	if (strcmp(what, "json") == 0) {
+		write_json(count);
+		return;
+	}
+	if (strcmp(what, "ask") == 0) {
+		ask_all(folder, count);
+		return;
+	}
+	struct store *store = open_store(folder);
+	if (strcmp(what, "merge") == 0)
+		merge(store, count);
+	else
+		write_all(store, count, what);
+	store_free(&store);
+	say_bytes(folder, count);
+}
+
 int main(int argc, char **argv)
 {
-	if (argc < 3) {
-		(void)fprintf(stderr, "bench_store COUNT FOLDER [events|rows|merge|ask]...\n");
+	static const char *const known[] = {"events", "rows", "merge", "ask", "json"};
+	size_t good = 0;
+	for (int i = 3; i < argc; i++)
+		for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+			good += strcmp(argv[i], known[k]) == 0;
+	if (argc < 4 || good != (size_t)argc - 3) {
+		(void)fprintf(stderr, "bench_store COUNT FOLDER [events|rows|merge|ask|json]...\n");
 		return 64;
 	}
 	uint64_t count = strtoull(argv[1], NULL, 10);
-	for (int i = 3; i < argc; i++) {
-		const char *what = argv[i];
-		struct store *store = open_store(argv[2]);
-		if (strcmp(what, "events") == 0 || strcmp(what, "rows") == 0)
-			write_all(store, count, what);
-		if (strcmp(what, "merge") == 0)
-			merge(store, count);
-		if (strcmp(what, "ask") == 0)
-			ask_all(store);
-		store_free(&store);
-		say_bytes(argv[2], count);
-	}
+	for (int i = 3; i < argc; i++)
+		run(argv[i], count, argv[2]);
 	struct rusage usage;
 	(void)getrusage(RUSAGE_SELF, &usage);
-	printf("peak memory: %.0f MiB\n", (double)usage.ru_maxrss / 1024);
+	(void)fprintf(stderr, "peak memory: %.0f MiB\n", (double)usage.ru_maxrss / 1024);
 	return 0;
 }

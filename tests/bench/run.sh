@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures; asserts nothing. ./dev bench [scan|store|kafka|storage|decode|formats|correlate|canary|gate|hostile], or
+# Measures; asserts nothing. ./dev bench [scan|store|kafka|storage|peers|decode|formats|correlate|canary|gate|hostile], or
 # ./dev bench rules [FOLDER] (tests/bench/rules.sh): without a name the first three. Figures are CPU
 # seconds of the whole process (user + system) and the peak of its memory;
 # the machine and the versions stand above them. What is worth keeping goes to RESULTS.md by hand.
@@ -76,6 +76,16 @@ bench_storage() {
 	rm -rf "$work/events"
 	"$bin/bench_store" "$stored" "$work/blocks" rows merge ask
 	rm -rf "$work/blocks"
+}
+
+# The same events in ClickHouse and VictoriaLogs, as far as they are there (tests/bench/peers.py).
+bench_peers() {
+	local stored=${PICKET_BENCH_STORED:-10000000}
+	build_programs || return
+	[ -d "$work/chdb" ] || { python3 -m venv "$work/chdb" && "$work/chdb/bin/pip" -q install chdb==4.4.0; }
+	"$bin/bench_store" "$stored" - json >"$work/stored-$stored.ndjson"
+	"$work/chdb/bin/python" tests/bench/peers.py "$stored" "$work/peers" "$work/stored-$stored.ndjson"
+	rm -rf "$work/peers"
 }
 
 bench_kafka() {

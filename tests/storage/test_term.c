@@ -57,12 +57,30 @@ START_TEST(test_fold)
 }
 END_TEST
 
+/* Every byte at every place of eight and of the rest: what is folded already is not copied. */
+START_TEST(test_fold_places)
+{
+	struct bytes scratch cleanup(bytes_done) = {0};
+	struct text folded;
+	for (unsigned byte = 0; byte < 256; byte++) {
+		for (size_t place = 0; place < 19; place++) {
+			char text[] = "0aze[@`{.9zzz a-b~0";
+			text[place] = (char)byte;
+			bool as_is = byte < 0x80 && (byte < 'A' || byte > 'Z');
+			ck_assert(term_fold((struct text){text, 19}, &scratch, &folded));
+			ck_assert_int_eq(folded.data == text, as_is);
+		}
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("term");
 	TCase *tests = tcase_create("term");
 	tcase_add_test(tests, test_equal);
 	tcase_add_test(tests, test_fold);
+	tcase_add_test(tests, test_fold_places);
 	suite_add_tcase(suite, tests);
 	return run_tests(suite);
 }
