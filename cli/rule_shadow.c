@@ -14,10 +14,8 @@ struct shadow_row {
 /* 0 for a rule that has no state: its key is all that it is known by. */
 static uint64_t state_of(const struct generation *rules, const struct rule *rule)
 {
-	for (size_t i = 0; i < plan_unit_count(rules->plan); i++)
-		if (plan_unit(rules->plan, i)->rule == rule)
-			return plan_unit(rules->plan, i)->state_id;
-	return 0;
+	const struct unit *unit = plan_unit_of(rules->plan, rule);
+	return unit == NULL ? 0 : unit->state_id;
 }
 
 static enum status row_read(struct store *store, struct text rule_key, struct shadow_row *ret_row,

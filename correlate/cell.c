@@ -55,11 +55,12 @@ static bool value_decode(const struct actor *actor, const struct unit *unit, str
 }
 
 /* What a gated cell keeps of one value of a record. */
-static bool gated_value_decode(const struct actor *actor, const struct unit *unit,
+static bool gated_value_decode(const struct actor *actor, const struct unit *unit, bool answers,
 			       struct text value, struct gated_value *ret_value)
 {
-	if (unit->type != CORRELATION_VALUE_COUNT && unit->type != CORRELATION_TEMPORAL &&
-	    unit->type != CORRELATION_FIRST_SEEN)
+	bool named = unit->type == CORRELATION_VALUE_COUNT || unit->type == CORRELATION_TEMPORAL ||
+		     unit->judged == JUDGED_FIRST_SEEN;
+	if (!named || answers)
 		return values_take_tagged(value, &ret_value->tag, &ret_value->value);
 	ret_value->tag = 0;
 	return value_decode(actor, unit, value, &ret_value->value);
@@ -71,10 +72,11 @@ static enum status gated_remember(const struct actor *actor, struct cell *cell,
 	struct gated_value values[RECORD_VALUES_MAX] = {0};
 	struct gated_event event = {.proof = proof, .flags = record->flags, .values = values};
 	struct cursor from = cursor_of(record->values);
+	bool answers = (record->flags & RECORD_ANSWER) != 0;
 	while (cursor_left(&from) > 0) {
 		assert(event.value_count < RECORD_VALUES_MAX); /* record_decode() */
 		struct gated_value *value = &values[event.value_count++];
-		if (!gated_value_decode(actor, cell->unit, cursor_text(&from), value) ||
+		if (!gated_value_decode(actor, cell->unit, answers, cursor_text(&from), value) ||
 		    !gated_value_fits(cell->unit, value))
 			return ECORRUPT;
 	}

@@ -3,6 +3,7 @@
  * origin and context of its event; plan_new() has made sure that nothing else is asked for. */
 #include <assert.h>
 
+#include "correlate/peers.h"
 #include "correlate/route_private.h"
 #include "correlate/values_private.h"
 
@@ -29,6 +30,31 @@ static size_t reference_of(const struct unit *parent, const struct unit *child)
 		reference++;
 	assert(reference < correlation->rule_count);
 	return reference;
+}
+
+/* The parent's group of a firing. */
+static enum status firing_group(const struct unit *parent, const struct unit *child,
+				struct text group, struct bytes *to)
+{
+	size_t reference = reference_of(parent, child);
+	bytes_clear(to);
+	for (size_t f = 0; f < parent->group_by_count; f++)
+		bytes_put_text(to, exported(child, group, unit_field(parent, f, reference)));
+	return bytes_status(to);
+}
+
+/* Which group of the first_seen above shows its value to these peers. */
+static enum status firing_member(const struct plan *plan, const struct unit *peers,
+				 const struct unit *child, const struct match_record *firing,
+				 struct bytes *to)
+{
+	const struct unit *above = &plan->units[peers->parents[0]];
+	struct text tenant = peers->rule->cross_tenant ? TEXT("") : firing->tenant;
+	struct bytes member cleanup(bytes_done) = {0};
+	if (firing_group(above, child, firing->group, &member) != OK)
+		return ENOMEMORY;
+	peers_put_member(plan, above, tenant, bytes_text(&member), to);
+	return bytes_status(to);
 }
 
 /* What a firing of the child shows to the parent's condition. */
@@ -92,15 +118,14 @@ enum status plan_route_firing(const struct plan *plan, const struct unit *child,
 				return status;
 			continue;
 		}
-		size_t reference = reference_of(parent, child);
-		bytes_clear(&group);
-		for (size_t f = 0; f < parent->group_by_count; f++)
-			bytes_put_text(&group, exported(child, firing->group,
-							unit_field(parent, f, reference)));
 		bytes_clear(&values);
-		if (bytes_status(&group) != OK ||
-		    firing_values(parent, child, firing->group, &values) != OK)
-			return ENOMEMORY;
+		enum status status = firing_group(parent, child, firing->group, &group);
+		if (status == OK)
+			status = parent->judged == JUDGED_PEERS
+					 ? firing_member(plan, parent, child, firing, &values)
+					 : firing_values(parent, child, firing->group, &values);
+		if (status != OK)
+			return status;
 		struct match_record record = *firing;
 		record.state_id = parent->state_id;
 		record.tenant = parent->rule->cross_tenant ? TEXT("") : firing->tenant;
@@ -110,5 +135,43 @@ enum status plan_route_firing(const struct plan *plan, const struct unit *child,
 			virtual_partition_of(&plan->key, record.tenant, record.group);
 		sink_put(sink, &record);
 	}
+	return sink_status(sink);
+}
+
+/* The value is the last of what the peers are grouped by, and stands as a first_seen hashes it. */
+enum status plan_route_answer(const struct plan *plan, const struct unit *peers,
+			      const struct match_record *like, const struct window_answer *answer,
+			      const struct record_sink *sink)
+{
+	struct bytes tuple cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
+	struct bytes values cleanup(bytes_done) = {0};
+	struct bytes cell cleanup(bytes_done) = {0};
+	struct cursor from = cursor_of(like->group);
+	for (size_t i = 0; i < peers->group_by_count; i++) {
+		struct text part = cursor_text(&from);
+		if (i >= peers->rule->correlation->first_seen->peers_by_count)
+			bytes_put_text(&tuple, part);
+	}
+	values_put_tuple(bytes_text(&tuple), &value);
+	struct cursor shown = cursor_of(bytes_text(&value));
+	values_put_tagged(FIRST_SEEN_COMMON, record_value_hash(&plan->key, cursor_text(&shown)),
+			  &values);
+	bytes_put_text(&cell,
+		       (struct text){(const char *)answer->cell.bytes, sizeof answer->cell.bytes});
+	if (bytes_status(&tuple) != OK || bytes_status(&value) != OK ||
+	    bytes_status(&values) != OK || bytes_status(&cell) != OK)
+		return ENOMEMORY;
+	sink_put(sink, &(struct match_record){
+			       .virtual_partition = answer->virtual_partition,
+			       .state_id = plan->units[peers->parents[0]].state_id,
+			       .flags = RECORD_ANSWER,
+			       .time_us = answer->time_us,
+			       .tenant = like->tenant,
+			       .group = bytes_text(&cell),
+			       .origin = {.topic = TEXT("")},
+			       .context = TEXT(""),
+			       .values = bytes_text(&values),
+		       });
 	return sink_status(sink);
 }

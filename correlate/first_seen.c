@@ -5,6 +5,9 @@
  * event fires when, with it, at least `gte` values came newly within the burst window that ends at
  * its time; each time a value is shown it is remembered for another timespan.
  *
+ * With `peers`, a value that enough others have shown is not new either, but is remembered like any
+ * other; who they are and how their answer comes is written in peers.c.
+ *
  * Events of one time are judged against what was known before that time, all of them, and learned
  * together afterwards: so either order gives the same. A group that shows nothing for a timespan is
  * forgotten, and learns again.
@@ -22,6 +25,7 @@
 #include <stdlib.h>
 
 #include "correlate/gated.h"
+#include "correlate/peers.h"
 
 enum { FIRST_SEEN_VALUES_MAX = 16384, BURST_MAX = 1024 };
 
@@ -145,6 +149,18 @@ static bool is_learning(const struct first_seen *memory, const struct first_seen
 	       (terms->learn_events == 0 || memory->event_count < terms->learn_events);
 }
 
+/* Values, to be looked up. */
+struct value_set {
+	uint64_t *items; /* ascending */
+	size_t count;
+};
+
+static void value_set_done(struct value_set *set)
+{
+	free(set->items);
+	*set = (struct value_set){0};
+}
+
 static int compare_values(const void *a, const void *b)
 {
 	const uint64_t *left = a;
@@ -152,15 +168,44 @@ static int compare_values(const void *a, const void *b)
 	return (*left > *right) - (*left < *right);
 }
 
+/* What the peers have answered about entries[0 .. end). */
+static enum status common_values(const struct gated *gated, size_t end, struct value_set *ret_set)
+{
+	struct value_set set = {0};
+	for (size_t i = 0; i < end; i++)
+		set.count += gated->entries[i].tag == FIRST_SEEN_COMMON;
+	if (set.count == 0)
+		return OK;
+	set.items = calloc(set.count, sizeof *set.items);
+	if (set.items == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0, at = 0; i < end; i++)
+		if (gated->entries[i].tag == FIRST_SEEN_COMMON)
+			set.items[at++] = gated->entries[i].value;
+	qsort(set.items, set.count, sizeof *set.items, compare_values);
+	*ret_set = set;
+	return OK;
+}
+
+/* Whether the entry shows what neither its group nor enough of its peers have shown. */
+static bool shows_new(const struct gated *gated, const struct unit *unit,
+		      const struct value_set *common, const struct gated_entry *entry)
+{
+	return entry->tag == FIRST_SEEN_SHOWN &&
+	       !is_known(gated->memory, unit, entry->value, entry->time_us) &&
+	       (common->count == 0 || bsearch(&entry->value, common->items, common->count,
+					      sizeof *common->items, compare_values) == NULL);
+}
+
 /* How many different values of entries[0 .. end) are new. */
-static size_t count_new(const struct gated *gated, const struct unit *unit, size_t end)
+static size_t count_new(const struct gated *gated, const struct unit *unit,
+			const struct value_set *common, size_t end)
 {
 	uint64_t fresh[BURST_MAX];
 	size_t count = 0;
 	size_t different = 0;
 	for (size_t i = 0; i < end && count < BURST_MAX; i++)
-		if (!is_known(gated->memory, unit, gated->entries[i].value,
-			      gated->entries[i].time_us))
+		if (shows_new(gated, unit, common, &gated->entries[i]))
 			fresh[count++] = gated->entries[i].value;
 	qsort(fresh, count, sizeof *fresh, compare_values);
 	for (size_t i = 0; i < count; i++)
@@ -169,8 +214,8 @@ static size_t count_new(const struct gated *gated, const struct unit *unit, size
 }
 
 /* Tells the events of entries[0 .. end) that show something new. */
-static enum status tell_new(struct gated *gated, const struct unit *unit, size_t end, size_t count,
-			    struct window_news *news)
+static enum status tell_new(struct gated *gated, const struct unit *unit,
+			    const struct value_set *common, size_t end, struct window_news *news)
 {
 	enum status status = OK;
 	for (size_t first = 0, behind = 0; status == OK && first < end; first = behind) {
@@ -178,19 +223,24 @@ static enum status tell_new(struct gated *gated, const struct unit *unit, size_t
 		for (behind = first;
 		     behind < end && (behind == first || gated->entries[behind].secondary);
 		     behind++)
-			fresh = fresh ||
-				!is_known(gated->memory, unit, gated->entries[behind].value,
-					  gated->entries[behind].time_us);
+			fresh = fresh || shows_new(gated, unit, common, &gated->entries[behind]);
 		struct gated_entry *entry = &gated->entries[first];
 		if (fresh && unit->parent_count > 0)
 			status = window_items_push(&news->fired, entry->time_us, entry->proof);
 		if (fresh && status == OK)
 			status = gated_contribute(entry, unit, news);
 	}
-	(void)snprintf(news->detail, sizeof news->detail, "%zu new %s, %zu known", count,
-		       count == 1 ? "value" : "values",
-		       known_count(gated->memory, unit, gated->entries[0].time_us));
 	return status;
+}
+
+static void tell_detail(const struct gated *gated, const struct unit *unit, size_t count,
+			struct window_news *news)
+{
+	const struct first_seen_terms *terms = unit->rule->correlation->first_seen;
+	(void)snprintf(news->detail, sizeof news->detail, "%zu new %s, %zu known%s", count,
+		       count == 1 ? "value" : "values",
+		       known_count(gated->memory, unit, gated->entries[0].time_us),
+		       terms->peers_by_count > 0 ? ", rare among its peers" : "");
 }
 
 /* All events of one time. */
@@ -200,17 +250,23 @@ static enum status time_judge(struct gated *gated, const struct unit *unit, size
 	const struct first_seen_terms *terms = unit->rule->correlation->first_seen;
 	struct first_seen *memory = gated->memory;
 	int64_t time_us = gated->entries[0].time_us;
-	enum status status = OK;
-	if (!is_learning(memory, terms, time_us)) {
-		size_t fresh = count_new(gated, unit, end);
+	struct value_set common cleanup(value_set_done) = {0};
+	enum status status = common_values(gated, end, &common);
+	if (status == OK && !is_learning(memory, terms, time_us)) {
+		size_t fresh = count_new(gated, unit, &common, end);
 		status = burst_add(memory, time_us, fresh);
 		size_t burst = burst_size(memory, time_us, terms->burst_us);
-		if (status == OK && fresh > 0 && burst >= terms->at_least)
-			status = tell_new(gated, unit, end, burst, news);
+		if (status == OK && fresh > 0 && burst >= terms->at_least) {
+			status = tell_new(gated, unit, &common, end, news);
+			tell_detail(gated, unit, burst, news);
+		}
 	}
 	for (size_t i = 0; status == OK && i < end; i++) {
-		memory->event_count += !gated->entries[i].secondary;
-		status = remember(memory, gated->entries[i].value, time_us);
+		const struct gated_entry *entry = &gated->entries[i];
+		if (entry->tag != FIRST_SEEN_SHOWN)
+			continue;
+		memory->event_count += !entry->secondary;
+		status = remember(memory, entry->value, time_us);
 	}
 	return status;
 }

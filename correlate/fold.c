@@ -121,10 +121,23 @@ static enum status fold_firings(struct actor *actor, const struct cell *cell,
 	return OK;
 }
 
+/* What it has to say to single cells of the unit above. */
+static enum status fold_answers(struct actor *actor, const struct cell *cell,
+				const struct match_record *like, const struct record_sink *exchange)
+{
+	enum status status = OK;
+	for (size_t i = 0; status == OK && i < actor->news.answers.count; i++)
+		status = plan_route_answer(actor->plan, cell->unit, like,
+					   &actor->news.answers.items[i], exchange);
+	return status;
+}
+
 enum status fold_news(struct actor *actor, struct cell *cell, const struct match_record *like,
 		      uint64_t epoch, const struct record_sink *exchange)
 {
 	enum status status = cell->unit->alerts ? fold_episodes(actor, cell, like, epoch) : OK;
+	if (status == OK && cell->unit->judged == JUDGED_PEERS)
+		return fold_answers(actor, cell, like, exchange);
 	return status == OK ? fold_firings(actor, cell, like, exchange) : status;
 }
 
@@ -196,8 +209,10 @@ static void fed_address(struct actor *actor, struct fed *fed)
 		return;
 	}
 	fed->unit = unit;
-	fed->key = record_cell_key(plan_hash_key(actor->plan), record->state_id, record->tenant,
-				   record->group);
+	fed->key = (record->flags & RECORD_ANSWER) != 0
+			   ? record_answered(record)
+			   : record_cell_key(plan_hash_key(actor->plan), record->state_id,
+					     record->tenant, record->group);
 	cells_prefetch(&actor->partitions[record->virtual_partition].cells, &fed->key);
 }
 
@@ -223,6 +238,9 @@ static enum status fold(struct actor *actor, struct fed *fed, const struct fold_
 	if (fed->cell == NULL) /* perhaps a record just before made it */
 		fed->cell =
 			cells_find(&actor->partitions[record->virtual_partition].cells, &fed->key);
+	bool answers = (record->flags & RECORD_ANSWER) != 0;
+	if (answers && (fed->cell == NULL || fed->cell->unit != fed->unit))
+		return OK; /* nobody asks: the cell was refused, or is not warmed here */
 	enum status status = OK;
 	if (fed->cell == NULL)
 		status = cell_admit(actor, fed, &fed->cell);

@@ -11,6 +11,7 @@
  * either end: where nobody wants the firings, entries in the middle of a long wait give theirs up,
  * as in window.c. */
 #include "correlate/gated.h"
+#include "correlate/peers.h"
 #include "correlate/risk.h"
 #include "correlate/sequence.h"
 
@@ -26,7 +27,7 @@ const struct machine *machine_of(const struct unit *unit)
 		[JUDGED_NAMES] = &names_machine,     [JUDGED_SEQUENCE] = &sequence_machine,
 		[JUDGED_TRAVEL] = &travel_machine,   [JUDGED_FIRST_SEEN] = &first_seen_machine,
 		[JUDGED_ABSENCE] = &absence_machine, [JUDGED_BASELINE] = &baseline_machine,
-		[JUDGED_RISK] = &risk_machine,
+		[JUDGED_RISK] = &risk_machine,       [JUDGED_PEERS] = &peers_machine,
 	};
 	assert(unit->gated && (unsigned)unit->judged < sizeof machines / sizeof *machines);
 	return machines[unit->judged];
@@ -52,6 +53,8 @@ bool gated_value_fits(const struct unit *unit, const struct gated_value *value)
 	if (unit->judged == JUDGED_RISK)
 		return value->tag < RISK_TAGS &&
 		       (value->tag != RISK_SCORE || value->value <= RISK_SCORE_MAX);
+	if (unit->judged == JUDGED_FIRST_SEEN)
+		return value->tag < FIRST_SEEN_TAGS;
 	if (unit->judged != JUDGED_SEQUENCE)
 		return true;
 	return value->tag < SEQUENCE_VALUE_TAG
@@ -161,7 +164,8 @@ enum status gated_add(struct gated *gated, const struct unit *unit, const struct
 			.time_us = time_us,
 			.value = event->values[i].value,
 			.tag = event->values[i].tag,
-			.proof = i == 0 ? proof_hold(event->proof) : NULL,
+			.proof = i == 0 && unit->judged != JUDGED_PEERS ? proof_hold(event->proof)
+									: NULL,
 			.flags = event->flags,
 			.secondary = i > 0,
 		};

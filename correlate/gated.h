@@ -82,7 +82,8 @@ struct machine {
 };
 
 extern const struct machine sliding_machine, aligned_machine, names_machine, sequence_machine,
-	travel_machine, first_seen_machine, absence_machine, baseline_machine, risk_machine;
+	travel_machine, first_seen_machine, absence_machine, baseline_machine, risk_machine,
+	peers_machine;
 
 const struct machine *machine_of(const struct unit *unit);
 

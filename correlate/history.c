@@ -20,6 +20,8 @@ static int64_t own_history(const struct unit *unit)
 	case JUDGED_FIRST_SEEN:
 		return longer(correlation->first_seen->backfill_us,
 			      longer(span_us, correlation->first_seen->learn_us));
+	case JUDGED_PEERS:
+		return span_us;
 	case JUDGED_BASELINE:
 		return (int64_t)correlation->baseline->history * span_us;
 	case JUDGED_TRAVEL:

@@ -246,6 +246,53 @@ static enum status unit_add(struct plan *plan, const struct rule *rule, struct e
 	return OK;
 }
 
+/* The peers of a first_seen are grouped by what they are alike in, and the value. */
+static enum status unit_add_peers(struct plan *plan, const struct rule *rule, struct error *err)
+{
+	const struct correlation *correlation = rule->correlation;
+	const struct first_seen_terms *terms = correlation->first_seen;
+	uint32_t index = (uint32_t)plan->unit_count;
+	size_t count = terms->peers_by_count + correlation->field_count;
+	if (count > RULES_GROUP_BY_MAX)
+		return error_at(err, EINVALID, rule->at,
+				"peers.by and condition.field name more than %d fields together",
+				RULES_GROUP_BY_MAX);
+	struct group_field *fields = arena_alloc(plan->arena, count * sizeof *fields);
+	if (fields == NULL)
+		return error_set(err, ENOMEMORY, "no memory for the peers of a rule");
+	for (size_t i = 0; i < count; i++)
+		fields[i].name = i < terms->peers_by_count
+					 ? terms->peers_by[i]
+					 : correlation->fields[i - terms->peers_by_count];
+	plan->units[index] = (struct unit){.rule = rule,
+					   .type = CORRELATION_FIRST_SEEN,
+					   .judged = JUDGED_PEERS,
+					   .gated = true,
+					   .timespan_us = correlation->timespan_us,
+					   .quiet_us = correlation->timespan_us,
+					   .at_least = 1,
+					   .depth = correlation->depth - 1,
+					   .group_by = fields,
+					   .group_by_count = count};
+	enum status status = OK;
+	for (size_t r = 0; status == OK && r < correlation->rule_count; r++)
+		status =
+			check_reference(&plan->units[index],
+					ruleset_rule(plan->ruleset, correlation->rules[r]), r, err);
+	if (status != OK)
+		return status;
+	plan->unit_count++;
+	unit_identify(plan, index);
+	return OK;
+}
+
+static bool has_peers(const struct rule *rule)
+{
+	const struct first_seen_terms *terms =
+		rule->kind == RULE_CORRELATION ? rule->correlation->first_seen : NULL;
+	return terms != NULL && terms->peers_by_count > 0;
+}
+
 /* All units, detections first, then correlations by depth. */
 static enum status plan_add_units(struct plan *plan, struct error *err)
 {
@@ -257,7 +304,9 @@ static enum status plan_add_units(struct plan *plan, struct error *err)
 			bool correlates = rule->kind == RULE_CORRELATION;
 			bool wanted = correlates ? rule->correlation->depth == depth
 						 : depth == 0 && rule->alerts;
-			if (!wanted)
+			if (has_peers(rule) && rule->correlation->depth == depth + 1)
+				status = unit_add_peers(plan, rule, err);
+			if (!wanted || status != OK)
 				continue;
 			status = unit_add(plan, rule, err);
 			if (correlates && depth > 1)
@@ -309,6 +358,11 @@ static enum status plan_connect(struct plan *plan, struct error *err)
 		if (unit->rule->kind == RULE_DETECTION)
 			continue; /* its events go to correlations directly, not through its alerts
 				   */
+		if (unit->judged == JUDGED_PEERS) {
+			unit->parents = &plan->unit_of_rule[unit->rule->index];
+			unit->parent_count = 1;
+			continue;
+		}
 		uint32_t start = plan->feed_start[unit->rule->index];
 		unit->parents = parents + start;
 		unit->parent_count = plan->feed_start[unit->rule->index + 1] - start;
@@ -327,8 +381,9 @@ enum status plan_new(const struct ruleset *ruleset, const struct hash_key *key,
 		return error_set(err, ENOMEMORY, "no memory for the rules' plan");
 	plan->ruleset = ruleset;
 	plan->key = *key;
-	plan->units = arena_alloc(plan->arena, (rule_count + 1) * sizeof *plan->units);
-	plan->by_state = arena_alloc(plan->arena, (rule_count + 1) * sizeof *plan->by_state);
+	size_t units_max = 2 * rule_count + 1; /* with peers */
+	plan->units = arena_alloc(plan->arena, units_max * sizeof *plan->units);
+	plan->by_state = arena_alloc(plan->arena, units_max * sizeof *plan->by_state);
 	plan->unit_of_rule =
 		arena_alloc(plan->arena, (rule_count + 1) * sizeof *plan->unit_of_rule);
 	if (plan->units == NULL || plan->by_state == NULL || plan->unit_of_rule == NULL)
@@ -360,6 +415,12 @@ const struct unit *plan_unit(const struct plan *plan, size_t index)
 {
 	assert(index < plan->unit_count);
 	return &plan->units[index];
+}
+
+const struct unit *plan_unit_of(const struct plan *plan, const struct rule *rule)
+{
+	const struct unit *unit = &plan->units[plan->unit_of_rule[rule->index]];
+	return plan->unit_count > 0 && unit->rule == rule ? unit : NULL;
 }
 
 const struct unit *plan_find(const struct plan *plan, uint64_t state_id)

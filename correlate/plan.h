@@ -12,10 +12,11 @@
  *
  * Invariant: units are ordered by depth; a unit's parents have a larger depth.
  * Owner: plan_free(); the ruleset is lent and must outlive the plan. Thread: immutable, any.
- * Limits: one unit per rule that alerts, one per correlation; PLAN_AT_LEAST_MAX as threshold
- * of events, VALUES_AT_LEAST_MAX of values, 64 rules in a temporal one (threshold.c);
- * PLAN_GROUPS_MAX groups per unit and event, group values as in record.h (more, or longer: cut and
- * counted; a value that was cut ends in a digest of the whole, so that two stay two). */
+ * Limits: one unit per rule that alerts, one per correlation, two per first_seen with peers;
+ * PLAN_AT_LEAST_MAX as threshold of events, VALUES_AT_LEAST_MAX of values, 64 rules in a temporal
+ * one (threshold.c); PLAN_GROUPS_MAX groups per unit and event, group values as in record.h (more,
+ * or longer: cut and counted; a value that was cut ends in a digest of the whole, so that two stay
+ * two). */
 #ifndef PICKET_CORRELATE_PLAN_H
 #define PICKET_CORRELATE_PLAN_H
 
@@ -40,7 +41,9 @@ enum unit_judged {
 	JUDGED_ABSENCE,
 	JUDGED_BASELINE,
 	JUDGED_RISK,
-	JUDGED_SKETCH, /* eager: panes.h. Last, since the numbers above are part of state ids */
+	/* Behind those above, whose numbers are part of state ids. */
+	JUDGED_SKETCH, /* eager: panes.h */
+	JUDGED_PEERS,  /* of a first_seen: what its groups have shown, for peers.h */
 };
 
 /* A rule that adds to a risk, as the risk's cells know it. */
@@ -82,6 +85,8 @@ enum status plan_new(const struct ruleset *ruleset, const struct hash_key *key,
 void plan_free(struct plan **plan);
 size_t plan_unit_count(const struct plan *plan);
 const struct unit *plan_unit(const struct plan *plan, size_t index);
+/* The rule's own unit, not that of its peers; NULL for a rule that keeps no state. */
+const struct unit *plan_unit_of(const struct plan *plan, const struct rule *rule);
 /* NULL when no unit has it: the rule was removed or its shape changed. */
 const struct unit *plan_find(const struct plan *plan, uint64_t state_id);
 const struct hash_key *plan_hash_key(const struct plan *plan);

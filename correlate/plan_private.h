@@ -10,6 +10,7 @@
 #define PICKET_CORRELATE_PLAN_PRIVATE_H
 
 #include "correlate/plan.h"
+#include "correlate/window.h"
 
 struct feed {
 	uint32_t unit;
@@ -46,6 +47,11 @@ struct text unit_field(const struct unit *unit, size_t at, size_t reference);
 
 /* Whether its groups are a field and a value, whatever the field: a risk over `entity`. */
 bool unit_is_of_entities(const struct unit *unit);
+
+/* What peers have to say to one group of the unit above them. */
+enum status plan_route_answer(const struct plan *plan, const struct unit *peers,
+			      const struct match_record *like, const struct window_answer *answer,
+			      const struct record_sink *sink);
 
 /* A child's condition held at an event: one match record per parent, into the sink. firing is the
  * child's record: its tenant and group, with time, origin, context and flags of that event. */

@@ -65,6 +65,16 @@ struct cell_key record_cell_key(const struct hash_key *key, uint64_t state_id, s
 	return cell;
 }
 
+struct cell_key record_answered(const struct match_record *record)
+{
+	struct cell_key cell = {0};
+	struct cursor group = cursor_of(record->group);
+	struct text key = cursor_text(&group);
+	if (key.size == sizeof cell.bytes)
+		memcpy(cell.bytes, key.data, sizeof cell.bytes);
+	return cell;
+}
+
 uint8_t virtual_partition_of(const struct hash_key *key, struct text tenant, struct text group)
 {
 	unsigned char parts[2 * DIGEST_BYTES];

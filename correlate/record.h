@@ -10,7 +10,8 @@
  * sequences of texts; `values` is left out when it is empty, which is the form of version 1.
  *
  * Invariant: partition == virtual_partition_of(tenant, group) under the store's hash key, so that
- * one group is always served by one actor. Owner: views into the encoded bytes. Thread: any.
+ * one group is always served by one actor. An answer (peers.h) goes where its cell is; it is only
+ * ever exchanged between actors, never stored. Owner: views into the encoded bytes. Thread: any.
  * Limits: RECORD_GROUP_BYTES_MAX for all group values, RECORD_CONTEXT_BYTES_MAX of context,
  * RECORD_VALUES_MAX values of RECORD_VALUE_BYTES_MAX. */
 #ifndef PICKET_CORRELATE_RECORD_H
@@ -30,6 +31,7 @@ enum {
 enum record_flags {
 	RECORD_LATE = 1 << 0,     /* below its own partition's watermark when it came */
 	RECORD_BACKFILL = 1 << 1, /* read while catching up on history at the first start */
+	RECORD_ANSWER = 1 << 2,   /* for one cell that is there: its group is that cell's key */
 };
 
 struct match_record {
@@ -57,6 +59,8 @@ struct cell_key {
 
 struct cell_key record_cell_key(const struct hash_key *key, uint64_t state_id, struct text tenant,
 				struct text group);
+/* Whom an answer is for; no cell's key when the record is damaged. */
+struct cell_key record_answered(const struct match_record *record);
 uint8_t virtual_partition_of(const struct hash_key *key, struct text tenant, struct text group);
 
 /* 64-bit keyed hash of one value: what a trail remembers of it. */

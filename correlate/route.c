@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "correlate/judge.h"
+#include "correlate/peers.h"
 #include "correlate/risk.h"
 #include "correlate/route_private.h"
 #include "correlate/sequence.h"
@@ -248,7 +249,7 @@ static struct match_record record_of(struct router *router, const struct unit *u
 		.time_us = router->event->time_us,
 		.tenant = unit->rule->cross_tenant ? TEXT("") : router->event->owner,
 		.origin = router->event->origin,
-		.context = bytes_text(router->context),
+		.context = unit->judged == JUDGED_PEERS ? TEXT("") : bytes_text(router->context),
 	};
 }
 
@@ -351,6 +352,35 @@ static bool rules_hold(const uint32_t *rules, size_t rule_count, uint32_t rule)
 	return low < rule_count && rules[low] == rule;
 }
 
+/* Which groups of the first_seen above show their values to these peers. */
+static enum status collect_members(struct router *router, const struct unit *unit,
+				   const uint32_t *rules, size_t rule_count)
+{
+	const struct unit *above = &router->plan->units[unit->parents[0]];
+	const struct correlation *correlation = unit->rule->correlation;
+	struct route_counters counted_above = {0};
+	struct bytes groups cleanup(bytes_done) = {0};
+	struct router members = *router;
+	members.counters = &counted_above;
+	members.groups = &groups;
+	members.group_count = 0;
+	for (size_t r = 0; r < correlation->rule_count; r++) {
+		if (!rules_hold(rules, rule_count, correlation->rules[r]))
+			continue;
+		enum status status = collect_groups(&members, above, r);
+		if (status != OK)
+			return status;
+	}
+	bytes_clear(router->values);
+	struct cursor from = cursor_of(bytes_text(&groups));
+	struct text tenant = unit->rule->cross_tenant ? TEXT("") : router->event->owner;
+	for (size_t i = 0; i < members.group_count; i++)
+		peers_put_member(router->plan, above, tenant, cursor_text(&from), router->values);
+	if (members.group_count == 0)
+		router->group_count = 0; /* nobody shows it */
+	return bytes_status(router->values);
+}
+
 /* All records of one unit, when `first` is the smallest of its rules that matched. */
 static enum status route_unit(struct router *router, const struct unit *unit, uint32_t first,
 			      const uint32_t *rules, size_t rule_count)
@@ -370,7 +400,9 @@ static enum status route_unit(struct router *router, const struct unit *unit, ui
 		if (status != OK)
 			return status;
 	}
-	enum status status = collect_values(router, unit);
+	enum status status = unit->judged == JUDGED_PEERS
+				     ? collect_members(router, unit, rules, rule_count)
+				     : collect_values(router, unit);
 	return status == OK ? emit_groups(router, unit) : status;
 }
 

@@ -59,6 +59,14 @@ static void identity_terms(crypto_generichash_state *hash, const struct correlat
 	}
 }
 
+/* Peers are asked by cells of the first_seen above, and keep no more of them than are needed. */
+static void identity_peers(crypto_generichash_state *hash, const struct correlation *correlation)
+{
+	identity_number(hash, correlation->first_seen->rare_below);
+	for (size_t i = 0; i < correlation->group_by_count; i++)
+		identity_text(hash, correlation->group_by[i].name);
+}
+
 /* A rule that is referred to: its key, and what it finds. */
 static void identity_reference(crypto_generichash_state *hash, const struct plan *plan,
 			       uint32_t index)
@@ -100,6 +108,8 @@ uint64_t unit_state_id(const struct plan *plan, const struct unit *unit, uint64_
 		identity_number(&hash, unit->precision);
 	if (correlation != NULL)
 		identity_terms(&hash, correlation);
+	if (unit->judged == JUDGED_PEERS)
+		identity_peers(&hash, correlation);
 	unsigned char result[crypto_generichash_BYTES_MIN];
 	(void)crypto_generichash_final(&hash, result, sizeof result);
 	uint64_t identity = 0;

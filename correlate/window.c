@@ -67,6 +67,7 @@ void window_news_clear(struct window_news *news)
 {
 	items_clear(&news->contributed);
 	items_clear(&news->fired);
+	news->answers.count = 0;
 	news->degraded = news->approximate = false;
 	news->detail[0] = '\0';
 }
@@ -76,6 +77,7 @@ void window_news_done(struct window_news *news)
 	window_news_clear(news);
 	free(news->contributed.items);
 	free(news->fired.items);
+	free(news->answers.items);
 	*news = (struct window_news){0};
 }
 

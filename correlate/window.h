@@ -46,6 +46,13 @@ struct window_item {
 	uint64_t further;    /* events of before that it stands for besides (panes.h) */
 };
 
+/* What a cell has to say to one cell of its parent (peers.h). */
+struct window_answer {
+	int64_t time_us;
+	struct cell_key cell;
+	uint8_t virtual_partition;
+};
+
 enum { NEWS_DETAIL_BYTES_MAX = 160 };
 
 struct window_items {
@@ -54,9 +61,16 @@ struct window_items {
 	size_t capacity;
 };
 
+struct window_answers {
+	struct window_answer *items;
+	size_t count;
+	size_t capacity;
+};
+
 struct window_news {
 	struct window_items contributed;    /* ascending time */
 	struct window_items fired;          /* only when the shape keeps proofs */
+	struct window_answers answers;      /* of peers */
 	bool degraded;                      /* something that may have mattered was forgotten */
 	bool approximate;                   /* a sketch stood in for the exact figure */
 	char detail[NEWS_DETAIL_BYTES_MAX]; /* what was measured last, in words, or "" */

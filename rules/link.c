@@ -231,11 +231,13 @@ static enum status children_visit(struct linker *linker, struct draft *draft, un
 		status = risk_checked(linker, draft, err);
 	if (status != OK)
 		return status;
-	if (deepest + 1 > RULES_CHAIN_DEPTH_MAX || level > RULES_CHAIN_DEPTH_MAX)
+	const struct first_seen_terms *first_seen = correlation->parsed.first_seen;
+	unsigned depth = deepest + 1 + (first_seen != NULL && first_seen->peers_by_count > 0);
+	if (depth > RULES_CHAIN_DEPTH_MAX || level > RULES_CHAIN_DEPTH_MAX)
 		return error_at(err, ELIMIT, draft->rule.at,
 				"a chain of more than %d correlations\n  fix: shorten the chain",
 				RULES_CHAIN_DEPTH_MAX);
-	correlation->parsed.depth = deepest + 1;
+	correlation->parsed.depth = depth;
 	return OK;
 }
 

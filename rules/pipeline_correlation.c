@@ -2,11 +2,11 @@
 
 #include <assert.h>
 
-/* A correlation under pipelines: the fields of `group-by`, of aliases and of the condition are
- * renamed; an alias itself is not. Its log source, for rule conditions, is that of the rules it
- * refers to, as the pipelines have left them, through correlations too: any of them will do. So
- * correlations wait until all files have been read. Filters need no place here: they are applied
- * to each rule by the steps the rule itself went through (link.c). */
+/* A correlation under pipelines: the fields of `group-by`, `peers.by`, of aliases and of the
+ * condition are renamed; an alias itself is not. Its log source, for rule conditions, is that of
+ * the rules it refers to, as the pipelines have left them, through correlations too: any of them
+ * will do. So correlations wait until all files have been read. Filters need no place here: they
+ * are applied to each rule by the steps the rule itself went through (link.c). */
 
 struct waiting {
 	const struct yaml_node *document;
@@ -215,6 +215,22 @@ static enum status member_replaced(struct correlating *work, const struct yaml_n
 	return *map == NULL ? loader_exhausted(err) : OK;
 }
 
+/* peers.by, as group-by. */
+static enum status peers_renamed(struct correlating *work, const struct yaml_node **map,
+				 struct error *err)
+{
+	const struct yaml_node *peers = yaml_get(*map, "peers");
+	const struct yaml_node *by =
+		peers == NULL || peers->kind != YAML_MAPPING ? NULL : yaml_get(peers, "by");
+	const struct yaml_node *value = NULL;
+	if (by == NULL)
+		return OK;
+	enum status status = group_renamed(work, by, &value, err);
+	if (status == OK)
+		status = member_replaced(work, &peers, "by", value, err);
+	return status == OK ? member_replaced(work, map, "peers", peers, err) : status;
+}
+
 /* One renaming step on the map of a correlation. */
 static enum status correlation_renamed(struct correlating *work, const struct yaml_node **map,
 				       struct error *err)
@@ -236,6 +252,8 @@ static enum status correlation_renamed(struct correlating *work, const struct ya
 		if (status == OK)
 			status = member_replaced(work, map, "group-by", value, err);
 	}
+	if (status == OK)
+		status = peers_renamed(work, map, err);
 	const struct yaml_node *field = condition == NULL || condition->kind != YAML_MAPPING
 						? NULL
 						: yaml_get(condition, "field");

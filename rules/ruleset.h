@@ -91,7 +91,7 @@ struct correlation {
 	const struct travel_terms *travel;
 	const struct absence_terms *absence;
 	const struct risk_terms *risk;
-	unsigned depth; /* 1 when it refers to detections only */
+	unsigned depth; /* 1 when it refers to detections only; peers are a stage of their own */
 };
 
 /* One entry of picket.tests. */

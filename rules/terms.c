@@ -109,14 +109,6 @@ static enum status condition_of(const struct yaml_node *map, const char *const *
 	return status;
 }
 
-static enum status not_evaluated(const struct yaml_node *map, const char *key, struct error *err)
-{
-	const struct yaml_node *node = yaml_get(map, key);
-	return node == NULL ? OK
-			    : error_at(err, EINVALID, node->at,
-				       "this build does not evaluate %s\n  fix: remove it", key);
-}
-
 static enum status field_of(struct loader *loader, const struct yaml_node *condition,
 			    struct correlation_draft *draft, struct error *err)
 {
@@ -126,6 +118,35 @@ static enum status field_of(struct loader *loader, const struct yaml_node *condi
 				"the condition names no field\n  fix: add `field: name`");
 	return node_fields(loader, field, "condition.field", &draft->parsed.fields,
 			   &draft->parsed.field_count, err);
+}
+
+/* peers: {by: [service.name], rare-below: 3} */
+static enum status peers_read(struct loader *loader, const struct yaml_node *map,
+			      struct first_seen_terms *terms, struct error *err)
+{
+	static const char *const keys[] = {"by", "rare-below"};
+	const struct yaml_node *peers = yaml_get(map, "peers");
+	long long rare_below = 0;
+	if (peers == NULL)
+		return OK;
+	enum status status = node_map(peers, "peers", err);
+	if (status == OK)
+		status = node_keys(peers, "peers", keys, 2, err);
+	if (status != OK)
+		return status;
+	const struct yaml_node *by = yaml_get(peers, "by");
+	if (by == NULL || (by->kind == YAML_SEQUENCE && by->count == 0))
+		return error_at(err, EINVALID, peers->at,
+				"peers are alike in no field\n  fix: add for instance "
+				"`by: [service.name]`");
+	if (yaml_get(peers, "rare-below") == NULL)
+		return error_at(err, EINVALID, peers->at,
+				"peers have no bound\n  fix: add for instance `rare-below: 3`");
+	status = node_fields(loader, by, "peers.by", &terms->peers_by, &terms->peers_by_count, err);
+	if (status == OK)
+		status = count_of(peers, "rare-below", PEERS_RARE_MAX, &rare_below, err);
+	terms->rare_below = (uint64_t)rare_below;
+	return status;
 }
 
 static enum status first_seen_read(struct loader *loader, const struct yaml_node *map,
@@ -143,7 +164,7 @@ static enum status first_seen_read(struct loader *loader, const struct yaml_node
 	*terms = (struct first_seen_terms){.learn_us = 14 * day_us, .burst_us = 3600 * second_us};
 	enum status status = duration_of(map, "backfill", &terms->backfill_us, err);
 	if (status == OK)
-		status = not_evaluated(map, "peers", err);
+		status = peers_read(loader, map, terms, err);
 	if (status == OK)
 		status = condition_of(map, keys, 3, &condition, err);
 	if (status == OK)

@@ -17,6 +17,7 @@ enum {
 	SEQUENCE_FIELDS_MAX = 8,
 	SEQUENCE_COUNT_MAX = 256,
 	BASELINE_BUCKETS_MAX = 8192,
+	PEERS_RARE_MAX = 1000,
 };
 
 /* A bound with gt or gte. */
@@ -61,6 +62,9 @@ struct first_seen_terms {
 	uint64_t at_least;     /* new values ... */
 	int64_t burst_us;      /* ... within so long */
 	int64_t backfill_us;   /* at least so much of the store is read when the rule is new */
+	const struct text *peers_by; /* groups whose events are alike in these fields are peers */
+	size_t peers_by_count;       /* 0: nobody is compared */
+	uint64_t rare_below; /* what so many peers have shown within the timespan is not new */
 };
 
 enum baseline_season { SEASON_NONE, SEASON_HOUR_OF_DAY, SEASON_HOUR_OF_WEEK };

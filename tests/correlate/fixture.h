@@ -54,12 +54,10 @@ static inline uint32_t rule_index(const struct setup *setup, const char *name)
 
 static inline const struct unit *unit_of(const struct setup *setup, const char *name)
 {
-	uint32_t index = rule_index(setup, name);
-	for (size_t i = 0; i < plan_unit_count(setup->plan); i++)
-		if (plan_unit(setup->plan, i)->rule->index == index)
-			return plan_unit(setup->plan, i);
-	ck_abort_msg("no unit for %s", name);
-	return NULL;
+	const struct rule *rule = ruleset_rule(setup->ruleset, rule_index(setup, name));
+	const struct unit *unit = plan_unit_of(setup->plan, rule);
+	ck_assert_msg(unit != NULL, "no unit for %s", name);
+	return unit;
 }
 
 static inline void event_put(struct event *event, struct arena *arena, const char *name,

@@ -14,6 +14,9 @@ static const char yaml[] = STREAM_RULES
 	"[user.id], timespan: 9s, condition: {field: source.ip}}\n---\n"
 	"title: F\nname: f\nlevel: high\ncorrelation: {type: first_seen, rules: [a], group-by: "
 	"[user.id], timespan: 9s, learn: {for: 0s}, condition: {field: source.ip}}\n---\n"
+	"title: P\nname: p\nlevel: high\ncorrelation: {type: first_seen, rules: [a], group-by: "
+	"[user.id], timespan: 9s, learn: {for: 0s}, condition: {field: source.ip}, peers: {by: "
+	"[service.name], rare-below: 2}}\n---\n"
 	"title: Q\nname: q\nlevel: high\ncorrelation: {type: absence, rules: [a], group-by: "
 	"[user.id], timespan: 9s}\n---\n"
 	"title: U\nname: u\nlevel: high\ncorrelation: {type: baseline, rules: [a], group-by: "
@@ -30,8 +33,11 @@ static void run_damaged(const struct setup *setup, struct text saved, size_t *re
 	enum status status = actor_restore(actor, saved, NULL);
 	*refused += status != OK;
 	if (status == OK) {
-		assert(actor_feed(actor, TEXT(""), NULL) == OK);
-		assert(actor_round(actor, 9, INT64_MAX, &exchange, NULL) == OK);
+		for (unsigned round = 0; round <= plan_rounds(setup->plan); round++) {
+			assert(actor_feed(actor, bytes_text(&out), NULL) == OK);
+			bytes_clear(&out);
+			assert(actor_round(actor, 9, INT64_MAX, &exchange, NULL) == OK);
+		}
 		assert(actor_close(actor, 9, INT64_MAX, NULL) == OK);
 	}
 	actor_free(&actor);

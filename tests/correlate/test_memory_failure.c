@@ -54,6 +54,10 @@ void *realloc(void *memory, size_t size)
 	"title: New\nname: new\nlevel: high\ncorrelation: {type: first_seen, rules: [a], "        \
 	"group-by: [user.id], timespan: 1d, learn: {for: 1s}, condition: {field: source.ip}}\n"   \
 	"---\n"                                                                                   \
+	"title: Rare\nname: rare\nlevel: high\ncorrelation: {type: first_seen, rules: [a], "      \
+	"group-by: [user.id], timespan: 1d, learn: {for: 1s}, condition: {field: source.ip}, "    \
+	"peers: {by: [bytes], rare-below: 1}}\n"                                                  \
+	"---\n"                                                                                   \
 	"title: Chain\nname: chain\nlevel: high\ncorrelation: {type: event_count, "               \
 	"rules: [count], group-by: [user.id], timespan: 1h, condition: {gte: 2}}\n"
 

@@ -398,6 +398,41 @@ START_TEST(dedup_tenant_and_aliases)
 }
 END_TEST
 
+#define RARE(peers)                                                                    \
+	"title: A\nname: a\nlogsource: {product: x}\nlevel: informational\n"           \
+	"detection: {s: {event.action: a}, condition: s}\n---\n"                       \
+	"title: S\nname: s\nlevel: high\ncorrelation: {type: first_seen, rules: [a], " \
+	"group-by: [user.id], timespan: 1d, " peers "condition: {field: source.ip}}\n"
+
+/* What a group has shown is its own, whoever its peers are; what peers have shown is another's as
+ * soon as they are others, or more of them are needed. */
+START_TEST(peers_are_a_state_of_their_own)
+{
+	static const char *const rules[] = {
+		RARE(""),
+		RARE("peers: {by: [service.name], rare-below: 2}, "),
+		RARE("peers: {by: [service.name], rare-below: 3}, "),
+		RARE("peers: {by: [tenant.id], rare-below: 3}, "),
+	};
+	uint64_t peers[4] = {0};
+	uint64_t own = 0;
+	for (size_t i = 0; i < 4; i++) {
+		struct setup setup = setup_of(rules[i]);
+		const struct unit *unit = unit_of(&setup, "s");
+		own = i == 0 ? unit->state_id : own;
+		ck_assert_uint_eq(unit->state_id, own);
+		ck_assert_uint_eq(unit->depth, i == 0 ? 1 : 2);
+		ck_assert_uint_eq(plan_unit_count(setup.plan), i == 0 ? 1 : 2);
+		for (size_t u = 0; u < plan_unit_count(setup.plan); u++)
+			if (plan_unit(setup.plan, u)->judged == JUDGED_PEERS)
+				peers[i] = plan_unit(setup.plan, u)->state_id;
+		for (size_t k = 0; k < i; k++)
+			ck_assert_uint_ne(peers[i], peers[k]);
+		setup_done(&setup);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = tcase_create("plan");
@@ -411,5 +446,6 @@ int main(void)
 	tcase_add_test(tests, groups_of_an_event);
 	tcase_add_test(tests, limits_of_groups);
 	tcase_add_test(tests, dedup_tenant_and_aliases);
+	tcase_add_test(tests, peers_are_a_state_of_their_own);
 	return run_tests("plan", tests);
 }

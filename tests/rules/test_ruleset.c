@@ -191,7 +191,13 @@ START_TEST(mistakes_in_types_of_our_own)
 		 "count of a step"},
 		{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    peers: {by: [x]}\n"
 		 "    condition: {field: x}\n",
-		 "does not evaluate peers"},
+		 "peers have no bound"},
+		{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    peers: {rare-below: 3}\n"
+		 "    condition: {field: x}\n",
+		 "alike in no field"},
+		{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n"
+		 "    peers: {by: [x], rare-below: 1001}\n    condition: {field: x}\n",
+		 "rare-below"},
 		{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    condition: {gte: 1}\n",
 		 "names no field"},
 		{"    type: baseline\n    rules: [a]\n    timespan: 5m\n    history: 10m\n"
