@@ -77,8 +77,4 @@ struct text privacy_raw(const struct privacy *privacy, struct privacy_scratch *s
 /* The name that the key has in replacements: 8 hex digits; "" = no key. */
 const char *privacy_key_name(const struct privacy *privacy);
 
-/* The text that takes the place of a secret or a personal value: "[jwt:1a2b3c4d:...]". */
-struct text privacy_replacement(const struct privacy *privacy, struct arena *arena,
-				const char *kind, struct text value);
-
 #endif

@@ -1,7 +1,4 @@
-/* Cleaning one event. Most events hold nothing, and must not pay for it. All names and texts of an
- * event are laid into one buffer and Vectorscan looks for all literals of secret.def in one pass;
- * card numbers have no literal, so every thirteenth byte is asked whether it could be inside one.
- * Only when one of the two says "perhaps" are the values taken one by one.
+/* Cleaning one event: the fields that privacy_search.c suspects.
  *
  * A policy replaces values, not only fields: the same address stands in user.email, in the vendor's
  * own field beside it and in the message. */
@@ -10,88 +7,22 @@
 
 #include "ingest/privacy_private.h"
 
-enum {
-	ROUNDS_MAX = 8,
-	PERSONAL_MAX = 64, /* values of one event that are looked for elsewhere in it */
-};
-
-struct personal {
-	struct text value, replacement;
-};
+enum { ROUNDS_MAX = 8 };
 
 struct cleaning {
 	const struct privacy *privacy;
+	struct privacy_scratch *scratch;
 	struct arena *arena;
 	struct event *event;
 	struct privacy_counts counts;
-	struct personal personal[PERSONAL_MAX];
-	size_t personal_count;
+	size_t personal_count; /* of scratch->personal */
+	bool drops;            /* a policy drops a field */
 	struct {
 		enum secret_kind kind;
 		struct text field, replacement;
 	} finds[PRIVACY_FINDS_MAX];
 	size_t find_count;
 };
-
-static int on_literal(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
-		      void *context)
-{
-	(void)id;
-	(void)from;
-	(void)to;
-	(void)flags;
-	*(bool *)context = true;
-	return 1; /* one is enough */
-}
-
-/* Perhaps: an answer of true costs time, an answer of false must be right. */
-static bool may_hold_literal(const struct privacy *privacy, struct privacy_scratch *scratch,
-			     struct text t)
-{
-	bool found = false;
-	if (t.size == 0)
-		return false;
-	hs_error_t ended = hs_scan(privacy->literals, t.data, (unsigned)t.size, 0, scratch->hs,
-				   on_literal, &found);
-	assert(ended == HS_SUCCESS || ended == HS_SCAN_TERMINATED);
-	return found;
-}
-
-static bool is_textual(const struct value *value)
-{
-	return value->type == VALUE_STRING || value->type == VALUE_INTEGER ||
-	       value->type == VALUE_REAL;
-}
-
-/* picket's own fields hold nothing of the payload but what is cleaned with it. */
-static bool may_change(const struct field *field)
-{
-	return field->id == FIELD_OTHER || schema_info(field->id)->protection != FIELD_PROVENANCE ||
-	       field->id == FIELD_CLAIMED_SERVICE || field->id == FIELD_CLAIMED_TENANT;
-}
-
-static bool event_may_hold(const struct privacy *privacy, struct privacy_scratch *scratch,
-			   const struct event *event)
-{
-	struct bytes *joined = &scratch->joined;
-	bytes_clear(joined);
-	for (size_t i = 0; i < event->field_count; i++) {
-		const struct field *field = &event->fields[i];
-		if (field->id == FIELD_OTHER) {
-			bytes_put(joined, field->name.data, field->name.size);
-			bytes_put_u8(joined, '\n');
-		}
-		if (!is_textual(&field->value))
-			continue;
-		if (secret_may_be_card(field->value.text))
-			return true;
-		if (field->value.type != VALUE_STRING)
-			continue;
-		bytes_put(joined, field->value.text.data, field->value.text.size);
-		bytes_put_u8(joined, '\n');
-	}
-	return joined->failed || may_hold_literal(privacy, scratch, bytes_text(joined));
-}
 
 static void note_find(struct cleaning *cleaning, enum secret_kind kind, struct text field,
 		      struct text replacement)
@@ -129,7 +60,7 @@ static struct text clean_once(struct cleaning *cleaning, struct text name, struc
 		}
 		assert(span.begin >= at && span.end > span.begin && span.end <= t.size);
 		struct text found = {t.data + span.begin, span.end - span.begin};
-		struct text replacement = privacy_replacement(privacy, cleaning->arena,
+		struct text replacement = privacy_replacement(privacy, NULL, cleaning->arena,
 							      secret_name(span.kind), found);
 		if (replacement.data == NULL)
 			return replacement;
@@ -171,13 +102,15 @@ static enum status clean_secrets(struct cleaning *cleaning)
 	struct event *event = cleaning->event;
 	for (size_t i = 0; i < event->field_count; i++) {
 		struct field *field = &event->fields[i];
+		if (!privacy_suspects(cleaning->scratch, i))
+			continue;
 		if (field->id == FIELD_OTHER) {
 			struct text name = clean_text(cleaning, TEXT(""), field->name);
 			if (name.data == NULL && field->name.size > 0)
 				return ENOMEMORY;
 			field->name = name;
 		}
-		if (!is_textual(&field->value) || !may_change(field))
+		if (!privacy_is_textual(&field->value) || !privacy_may_change(field))
 			continue;
 		bool number = field->value.type != VALUE_STRING;
 		if (number && !secret_may_be_card(field->value.text))
@@ -189,19 +122,6 @@ static enum status clean_secrets(struct cleaning *cleaning)
 			field->value = text_value(event, clean);
 	}
 	return OK;
-}
-
-static const struct privacy_policy *policy_of(const struct privacy *privacy,
-					      const struct field *field)
-{
-	for (size_t i = 0; i < privacy->options.policy_count; i++) {
-		struct text name = privacy->policies[i].field;
-		bool open = name.data[name.size - 1] == '*';
-		if (open ? text_starts(field->name, (struct text){name.data, name.size - 1})
-			 : text_equal(field->name, name))
-			return &privacy->policies[i];
-	}
-	return NULL;
 }
 
 /* An address keeps its network, a mail address its domain, everything else nothing. */
@@ -227,45 +147,51 @@ static struct text replacement_of(struct cleaning *cleaning, enum privacy_action
 				  struct text value)
 {
 	if (action == PRIVACY_HMAC)
-		return privacy_replacement(cleaning->privacy, cleaning->arena, "pii", value);
+		return privacy_replacement(cleaning->privacy, cleaning->scratch, cleaning->arena,
+					   "pii", value);
 	return action == PRIVACY_MASK ? masked(cleaning->arena, value) : TEXT("***");
 }
 
 static bool personal_known(const struct cleaning *cleaning, struct text value)
 {
 	for (size_t i = 0; i < cleaning->personal_count; i++)
-		if (text_equal(cleaning->personal[i].value, value))
+		if (text_equal(cleaning->scratch->personal[i].value, value))
 			return true;
 	return false;
+}
+
+/* The policy for a field that has something to hide. */
+static const struct privacy_policy *policy_for(const struct cleaning *cleaning,
+					       const struct field *field)
+{
+	bool nothing = !privacy_is_textual(&field->value) || field->value.text.size == 0;
+	return nothing || !privacy_may_change(field) ? NULL
+						     : privacy_policy_of(cleaning->privacy, field);
 }
 
 /* Every field that a policy names, and its values for the second pass. */
 static enum status clean_named(struct cleaning *cleaning)
 {
 	struct event *event = cleaning->event;
-	size_t kept = 0;
+	struct personal *personal = cleaning->scratch->personal;
 	for (size_t i = 0; i < event->field_count; i++) {
-		struct field field = event->fields[i];
-		struct text value = field.value.text;
-		const struct privacy_policy *policy =
-			may_change(&field) ? policy_of(cleaning->privacy, &field) : NULL;
-		if (policy == NULL || !is_textual(&field.value) || value.size == 0) {
-			event->fields[kept++] = field;
+		struct field *field = &event->fields[i];
+		const struct privacy_policy *policy = policy_for(cleaning, field);
+		if (policy == NULL)
 			continue;
-		}
+		struct text value = field->value.text;
 		struct text replacement = replacement_of(cleaning, policy->action, value);
 		if (replacement.data == NULL)
 			return ENOMEMORY;
 		cleaning->counts.personal++;
 		if (!personal_known(cleaning, value) && cleaning->personal_count < PERSONAL_MAX)
-			cleaning->personal[cleaning->personal_count++] =
+			personal[cleaning->personal_count++] =
 				(struct personal){value, replacement};
 		if (policy->action == PRIVACY_DROP)
-			continue;
-		field.value = text_value(event, replacement);
-		event->fields[kept++] = field;
+			cleaning->drops = true;
+		else
+			field->value = text_value(event, replacement);
 	}
-	event->field_count = kept;
 	return OK;
 }
 
@@ -291,16 +217,22 @@ static struct text replace_all(struct arena *arena, struct text t, const struct 
 	return clean.failed ? (struct text){0} : arena_copy(arena, bytes_text(&clean));
 }
 
+/* The personal values wherever else they stand. A field that a secret was taken from is looked at
+ * in any case: its text is no longer the one that was laid out. */
 static enum status clean_elsewhere(struct cleaning *cleaning)
 {
 	struct event *event = cleaning->event;
+	const struct personal *personal = cleaning->scratch->personal;
+	for (size_t k = 0; k < cleaning->personal_count; k++)
+		privacy_suspect_text(cleaning->scratch, event, personal[k].value);
 	for (size_t i = 0; i < event->field_count; i++) {
 		struct field *field = &event->fields[i];
-		bool fixed = privacy_needs(field->id) || !is_textual(&field->value) ||
-			     policy_of(cleaning->privacy, field) != NULL;
+		bool fixed = !privacy_suspects(cleaning->scratch, i) || privacy_needs(field->id) ||
+			     !privacy_is_textual(&field->value) ||
+			     privacy_policy_of(cleaning->privacy, field) != NULL;
 		for (size_t k = 0; !fixed && k < cleaning->personal_count; k++) {
-			struct text clean = replace_all(cleaning->arena, field->value.text,
-							&cleaning->personal[k]);
+			struct text clean =
+				replace_all(cleaning->arena, field->value.text, &personal[k]);
 			if (clean.data == NULL && field->value.text.size > 0)
 				return ENOMEMORY;
 			if (clean.data != field->value.text.data)
@@ -308,6 +240,18 @@ static enum status clean_elsewhere(struct cleaning *cleaning)
 		}
 	}
 	return OK;
+}
+
+static void drop_named(struct cleaning *cleaning)
+{
+	struct event *event = cleaning->event;
+	size_t kept = 0;
+	for (size_t i = 0; i < event->field_count; i++) {
+		const struct privacy_policy *policy = policy_for(cleaning, &event->fields[i]);
+		if (policy == NULL || policy->action != PRIVACY_DROP)
+			event->fields[kept++] = event->fields[i];
+	}
+	event->field_count = kept;
 }
 
 static enum status add_finds(struct cleaning *cleaning)
@@ -332,14 +276,20 @@ enum status privacy_event(const struct privacy *privacy, struct privacy_scratch 
 			  struct arena *arena, struct event *event,
 			  struct privacy_counts *ret_counts)
 {
-	struct cleaning cleaning = {.privacy = privacy, .arena = arena, .event = event};
+	struct cleaning cleaning = {
+		.privacy = privacy, .scratch = scratch, .arena = arena, .event = event};
 	enum status status = OK;
-	if (privacy->literals != NULL && event_may_hold(privacy, scratch, event))
+	privacy_lay_out(scratch, event);
+	if (privacy->literals != NULL) {
+		privacy_suspect_secrets(privacy, scratch, event);
 		status = clean_secrets(&cleaning);
+	}
 	if (status == OK && privacy->options.policy_count > 0)
 		status = clean_named(&cleaning);
 	if (status == OK && cleaning.personal_count > 0)
 		status = clean_elsewhere(&cleaning);
+	if (cleaning.drops)
+		drop_named(&cleaning);
 	if (status == OK && cleaning.find_count > 0)
 		status = add_finds(&cleaning);
 	assert(status != ELIMIT); /* EVENT_OWN_MAX keeps room */
@@ -351,9 +301,9 @@ enum status privacy_event(const struct privacy *privacy, struct privacy_scratch 
 struct text privacy_raw(const struct privacy *privacy, struct privacy_scratch *scratch,
 			struct arena *arena, struct text t)
 {
-	struct cleaning cleaning = {.privacy = privacy, .arena = arena};
+	struct cleaning cleaning = {.privacy = privacy, .scratch = scratch, .arena = arena};
 	if (privacy->literals == NULL || t.size == 0 ||
-	    (!may_hold_literal(privacy, scratch, t) && !secret_may_be_card(t)))
+	    (!privacy_may_hold_literal(privacy, scratch, t) && !secret_may_be_card(t)))
 		return t;
 	return clean_text(&cleaning, TEXT(""), t);
 }
