@@ -2,12 +2,15 @@
  *
  * A search reads for API_SEARCH_US_MAX or API_SEARCH_BYTES_MAX at most, and ends when its client
  * has gone or the daemon stops; what it has found until then is given with "complete": false. At
- * most API_SEARCHES_MAX run at once, so that memory and the disk stay with the intake: the next one
- * is refused with 503. More than a page is asked for with after=, the place of the last event. */
+ * most API_SEARCHES_MAX run at once, so that memory and the disk stay with the intake, the next one
+ * is refused with 503; and they step behind the intake (API_SEARCH_PRIORITY): with time to spare
+ * they are as quick as ever, and a daemon that is catching up goes on doing so. More than a page is
+ * asked for with after=, the place of the last event. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "cli/api_private.h"
 #include "storage/search.h"
@@ -171,7 +174,13 @@ enum status api_run_search(const struct api_call *call, struct search_options *o
 				 "%d searches run already; ask again in a moment",
 				 API_SEARCHES_MAX);
 	}
+	/* Of this thread, which is the connection's. Coming back needs a right (CAP_SYS_NICE, or
+	 * RLIMIT_NICE); without it the connection stays behind the intake until it is closed. */
+	int priority = getpriority(PRIO_PROCESS, 0);
+	if (priority < API_SEARCH_PRIORITY)
+		(void)setpriority(PRIO_PROCESS, 0, API_SEARCH_PRIORITY);
 	enum status status = search_run(options, ret_result, err);
+	(void)setpriority(PRIO_PROCESS, 0, priority);
 	(void)atomic_fetch_sub(&call->api->searches, 1);
 	return status;
 }
@@ -300,6 +309,7 @@ enum status api_search(const struct api_call *call, struct api_response *respons
 	if (status != OK)
 		return status;
 	options.query = &query;
+	options.zeros_until_us = api_now(call->api);
 	status = api_run_search(call, &options, &result, err);
 	if (status != OK)
 		return status;

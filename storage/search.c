@@ -346,7 +346,7 @@ static enum status search_begin(struct search *search)
 	if (search->keys == NULL || search->arena == NULL)
 		return search_no_memory(search);
 	if (options->query != NULL && options->query->output != OUTPUT_EVENTS) {
-		search->tally = tally_new(options->query);
+		search->tally = tally_new(options);
 		if (search->tally == NULL)
 			return search_no_memory(search);
 	}

@@ -49,7 +49,8 @@ struct search_options {
 	const struct query *query; /* NULL: every event */
 	bool scoped;               /* only events that tenant owns */
 	struct text tenant;
-	int64_t since_us, until_us; /* inclusive */
+	int64_t since_us, until_us; /* inclusive; INT64_MIN, INT64_MAX: open */
+	int64_t zeros_until_us;     /* histogram without until_us: the end; 0 = the last event */
 	struct search_place place;
 	enum search_order order;
 	struct text sort_field; /* canonical; of SEARCH_BY_FIELD_* */

@@ -135,7 +135,7 @@ bool search_range_fits(const struct search_place *place, struct text topic, int3
 /* Fills in search->candidates. */
 enum status search_find(struct search *search);
 
-struct tally *tally_new(const struct query *query); /* NULL: out of memory */
+struct tally *tally_new(const struct search_options *options); /* NULL: out of memory */
 void tally_free(struct tally **tally);
 /* False: out of memory. */
 bool tally_event(struct tally *tally, const struct event *event);

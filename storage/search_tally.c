@@ -15,6 +15,7 @@
 enum { NOT_KNOWN = UINT32_MAX };
 
 struct tally {
+	const struct search_options *options;
 	const struct query *query;
 	struct dictionary keys;
 	uint64_t *counts; /* by number */
@@ -23,11 +24,11 @@ struct tally {
 	struct bytes key;
 };
 
-struct tally *tally_new(const struct query *query)
+struct tally *tally_new(const struct search_options *options)
 {
 	struct tally *tally = calloc(1, sizeof *tally);
 	if (tally != NULL)
-		tally->query = query;
+		*tally = (struct tally){.options = options, .query = options->query};
 	return tally;
 }
 
@@ -340,27 +341,62 @@ static size_t join_twins(struct search_group *groups, size_t count)
 	return kept;
 }
 
-/* The buckets of a histogram in which nothing was, from the first to the last in which something
- * was: a gap must be seen as one. Not done when that would be more than TALLY_GROUPS_MAX. */
-static enum status fill_gaps(const struct query *query, struct search_result *result,
+/* How many buckets there are from the one to the other. */
+static uint64_t bucket_count(const struct query *query, int64_t first_us, int64_t last_us)
+{
+	/* Unsigned: times may be as far apart as there is room for. */
+	return ((uint64_t)last_us - (uint64_t)first_us) / (uint64_t)query->bucket_us + 1;
+}
+
+/* The first and last bucket of a histogram: of the span that was asked for, as far as it has an end
+ * and is not too long; at least from the first event to the last. False: there is no bucket. */
+static bool histogram_span(const struct tally *tally, const struct search_result *result,
+			   int64_t *ret_first_us, int64_t *ret_last_us)
+{
+	const struct search_options *options = tally->options;
+	const struct search_group *groups = result->groups;
+	size_t count = result->group_count;
+	bool open_since = options->since_us == INT64_MIN;
+	bool open_until = options->until_us == INT64_MAX && options->zeros_until_us == 0;
+	if (count == 0 && (open_since || open_until))
+		return false;
+	int64_t until_us =
+		options->until_us == INT64_MAX ? options->zeros_until_us : options->until_us;
+	int64_t first_us =
+		open_since ? groups[0].bucket_us : bucket_of(tally->query, options->since_us);
+	int64_t last_us =
+		open_until ? groups[count - 1].bucket_us : bucket_of(tally->query, until_us);
+	if (count > 0 && groups[count - 1].bucket_us > last_us)
+		last_us = groups[count - 1].bucket_us;
+	bool fits = last_us >= first_us &&
+		    bucket_count(tally->query, first_us, last_us) <= TALLY_GROUPS_MAX;
+	if (!fits && count == 0)
+		return false;
+	*ret_first_us = fits ? first_us : groups[0].bucket_us;
+	*ret_last_us = fits ? last_us : groups[count - 1].bucket_us;
+	return true;
+}
+
+/* A histogram has its empty buckets too: a gap must be seen as one. Not when that would be more
+ * than TALLY_GROUPS_MAX. */
+static enum status fill_gaps(const struct tally *tally, struct search_result *result,
 			     struct error *err)
 {
 	const struct search_group *groups = result->groups;
-	size_t count = result->group_count;
-	if (count < 2)
+	int64_t first_us = 0;
+	int64_t last_us = 0;
+	if (!histogram_span(tally, result, &first_us, &last_us))
 		return OK;
-	/* Unsigned: times may be as far apart as there is room for. */
-	uint64_t span = (uint64_t)groups[count - 1].bucket_us - (uint64_t)groups[0].bucket_us;
-	uint64_t wanted = span / (uint64_t)query->bucket_us + 1;
-	if (wanted > TALLY_GROUPS_MAX || wanted <= count)
+	uint64_t wanted = bucket_count(tally->query, first_us, last_us);
+	if (wanted > TALLY_GROUPS_MAX || wanted <= result->group_count)
 		return OK;
 	struct search_group *filled = arena_alloc(result->arena, wanted * sizeof *filled);
 	if (filled == NULL)
 		return error_set(err, ENOMEMORY, "no memory to count");
 	for (size_t i = 0, from = 0; i < wanted; i++) {
-		int64_t bucket_us = groups[0].bucket_us + (int64_t)i * query->bucket_us;
+		int64_t bucket_us = first_us + (int64_t)i * tally->query->bucket_us;
 		filled[i] = (struct search_group){.bucket_us = bucket_us};
-		if (groups[from].bucket_us == bucket_us)
+		if (from < result->group_count && groups[from].bucket_us == bucket_us)
 			filled[i] = groups[from++];
 	}
 	result->groups = filled;
@@ -397,7 +433,7 @@ enum status tally_finish(struct tally *tally, struct search_result *result, stru
 	result->group_count = join_twins(result->groups, count);
 	result->report.limited |= tally->limited;
 	if (query->output == OUTPUT_HISTOGRAM)
-		return fill_gaps(query, result, err);
+		return fill_gaps(tally, result, err);
 	if (query->output != OUTPUT_TOP)
 		return OK;
 	if (result->group_count > 0)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures; asserts nothing. ./dev bench [scan|store|kafka|storage|peers|decode|formats|correlate|canary|gate|hostile], or
+# Measures; asserts nothing. ./dev bench [scan|store|kafka|storage|peers|searches|decode|formats|correlate|canary|gate|hostile], or
 # ./dev bench rules [FOLDER] (tests/bench/rules.sh): without a name the first three. Figures are CPU
 # seconds of the whole process (user + system) and the peak of its memory;
 # the machine and the versions stand above them. What is worth keeping goes to RESULTS.md by hand.
@@ -86,6 +86,55 @@ bench_peers() {
 	"$bin/bench_store" "$stored" - json >"$work/stored-$stored.ndjson"
 	"$work/chdb/bin/python" tests/bench/peers.py "$stored" "$work/peers" "$work/stored-$stored.ndjson"
 	rm -rf "$work/peers"
+}
+
+# What four searches that never end take from the intake: the same file is stored alone and beside
+# them, in turns.
+bench_searches() {
+	make_events
+	local turn beside
+	for turn in 1 2; do
+		for beside in 0 4; do store_beside "$beside"; done
+	done
+}
+
+# store_beside SEARCHES
+store_beside() {
+	local begin end loops=() number
+	rm -rf "$work/data"
+	cat >"$work/picket.yaml" <<YAML
+data_dir: $work/data
+files: [$events]
+time: {trusted: true}
+workers: 1
+rules: {paths: [$PWD/rules/packs]}
+api: {listen: 'off'}
+YAML
+	begin=$(date +%s.%N)
+	"$bin/picket" run -c "$work/picket.yaml" --until-done 2>"$work/err" &
+	local daemon=$!
+	for ((number = 0; number < $1; number++)); do
+		search_on "$daemon" &
+		loops+=($!)
+	done
+	wait "$daemon" || tail -n 5 "$work/err" >&2
+	end=$(date +%s.%N)
+	[ ${#loops[@]} -eq 0 ] || wait "${loops[@]}"
+	awk -v n="$count" -v b="$begin" -v e="$end" -v searches="$1" 'BEGIN {
+		printf "stored beside %d searches: %9.0f events/s committed\n", searches, n / (e - b) }'
+}
+
+# One question after the other, as long as the daemon is there. Who asks sits at another machine as a
+# rule: what asking itself costs here is kept behind.
+search_on() {
+	local query
+	renice -n 19 "$BASHPID" >/dev/null
+	while kill -0 "$1" 2>/dev/null; do
+		for query in '| count by event.action over 1h' '*failed*/v1/orders/1234*' 'user.id: u-00401'; do
+			curl -sG --unix-socket "$work/data/picket.sock" http://picket/v1/search \
+				--data-urlencode "q=$query" -o /dev/null || sleep 0.1
+		done
+	done
 }
 
 bench_kafka() {

@@ -183,6 +183,46 @@ START_TEST(test_histogram_gaps)
 }
 END_TEST
 
+/* A histogram covers the time that was asked for, also where nothing was, and has at least what was
+ * found when that time is too long for it. */
+START_TEST(test_histogram_span)
+{
+	const int64_t hour_us = 3600000000;
+	const int64_t begin_us = 1800000000000000; /* no event is older; a whole hour */
+	struct search_options options = {.since_us = begin_us - 3 * hour_us - 1,
+					 .until_us = begin_us + 999 * hour_us};
+	struct search_result result = run("| histogram 1h", options);
+	ck_assert_uint_eq(result.group_count, 1004);
+	ck_assert_int_eq(result.groups[0].bucket_us, begin_us - 4 * hour_us);
+	ck_assert_int_eq(result.groups[1003].bucket_us, begin_us + 999 * hour_us);
+	ck_assert_uint_eq(result.groups[3].count + result.groups[1003].count, 0);
+	ck_assert_uint_gt(result.groups[4].count, 0);
+	search_result_done(&result);
+
+	options.until_us = INT64_MAX; /* open: until now, or the last event when that is later */
+	options.zeros_until_us = begin_us + 500 * hour_us;
+	result = run("| histogram 1h", options);
+	ck_assert_uint_eq(result.group_count, 505);
+	search_result_done(&result);
+	options.zeros_until_us = begin_us + hour_us;
+	result = run("| histogram 1h", options);
+	ck_assert_uint_gt(result.group_count, 100);
+	ck_assert_uint_gt(result.groups[result.group_count - 1].count, 0);
+	search_result_done(&result);
+
+	options = (struct search_options){.since_us = begin_us - 4 * hour_us,
+					  .until_us = begin_us - 2 * hour_us};
+	result = run("| histogram 1h", options); /* nothing was found */
+	ck_assert_uint_eq(result.group_count, 3);
+	search_result_done(&result);
+	options = (struct search_options){.since_us = 1, .until_us = INT64_MAX - 1};
+	result = run("| histogram 1h", options);
+	ck_assert_uint_lt(result.group_count, 200);
+	ck_assert_uint_gt(result.groups[0].count, 0);
+	search_result_done(&result);
+}
+END_TEST
+
 static bool stop(void *context)
 {
 	return --*(int *)context < 0;
@@ -260,6 +300,7 @@ int main(void)
 	tcase_add_test(tests, test_projection);
 	tcase_add_test(tests, test_sorted_by_field);
 	tcase_add_test(tests, test_histogram_gaps);
+	tcase_add_test(tests, test_histogram_span);
 	tcase_add_test(tests, test_limits);
 	tcase_add_test(tests, test_explain);
 	suite_add_tcase(suite, tests);
