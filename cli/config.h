@@ -68,6 +68,7 @@ struct config {
 	int64_t privacy_secrets;
 	struct config_pairs privacy_fields;
 	int64_t time_trusted, time_future_us, time_past_us;
+	const char *syslog_zone;
 	int64_t log_format;
 	const char *alertmanager_url, *alertmanager_token_file;
 	const char *webhook_url, *webhook_token_file, *webhook_secret_file;

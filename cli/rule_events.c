@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "cli/wall.h"
 #include "ingest/file_reader.h"
 
 enum { MESSAGE_ARENA_MAX = 1 << 29 };
@@ -15,6 +16,7 @@ struct reading_file {
 	struct arena *arena;
 	rule_record_visit *visit;
 	void *context;
+	int64_t now_us; /* the record time: a time without a year is near it */
 };
 
 static void reading_file_done(struct reading_file *file)
@@ -40,7 +42,8 @@ static void note_reject(const struct reading_file *file, int64_t number,
 static enum status message_read(const struct reading_file *file, struct text payload,
 				int64_t number, struct rule_event_totals *totals, bool *ret_more)
 {
-	struct message message = {.offset = number, .payload = payload};
+	struct message message = {
+		.offset = number, .record_time_us = file->now_us, .payload = payload};
 	struct origin origin = {.topic = text_of(file->path), .offset = number};
 	arena_reset(file->arena);
 	enum status status = decoder_begin(file->decoder, &message, &origin, file->arena);
@@ -71,6 +74,7 @@ enum status rule_records_read(const char *path, const struct decoder_options *op
 		.arena = arena_new(MESSAGE_ARENA_MAX),
 		.visit = visit,
 		.context = context,
+		.now_us = wall_now_us(),
 	};
 	if (file.arena == NULL)
 		return error_set(err, ENOMEMORY, "no memory for events");

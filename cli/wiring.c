@@ -65,6 +65,17 @@ static enum status wire_formats(struct wiring *wiring, const struct config *conf
 	return status;
 }
 
+static enum status check_zone(const char *zone, struct error *err)
+{
+	char time[40];
+	int64_t time_us = 0;
+	size_t size = (size_t)snprintf(time, sizeof time, "2026-01-01T00:00:00%s", zone);
+	if (size < sizeof time && time_parse((struct text){time, size}, &time_us))
+		return OK;
+	return error_set(err, EINVALID, "time.syslog_zone: \"%s\" is no zone; write Z or +01:00",
+			 zone);
+}
+
 enum status wiring_init(struct wiring *wiring, const struct config *config, struct arena *arena,
 			struct error *err)
 {
@@ -75,7 +86,8 @@ enum status wiring_init(struct wiring *wiring, const struct config *config, stru
 		.decoder = {.format = INPUT_AUTO,
 			    .time_trusted = config->time_trusted != 0,
 			    .future_max_us = config->time_future_us,
-			    .past_max_us = config->time_past_us},
+			    .past_max_us = config->time_past_us,
+			    .syslog_zone = text_of(config->syslog_zone)},
 		.rules = {.paths = config->rule_paths.items,
 			  .path_count = config->rule_paths.count,
 			  .lists = config->rule_lists.items,
@@ -87,7 +99,8 @@ enum status wiring_init(struct wiring *wiring, const struct config *config, stru
 	enum status status = wiring->is_kafka ? wire_kafka(wiring, config, arena) : OK;
 	if (status != OK)
 		return error_set(err, status, "no memory for the configuration");
-	return wire_formats(wiring, config, arena, err);
+	status = check_zone(config->syslog_zone, err);
+	return status != OK ? status : wire_formats(wiring, config, arena, err);
 }
 
 static enum status make_source(void *context, const struct source_start *start,

@@ -56,6 +56,8 @@ struct decoder_options {
 	bool time_line_number; /* no time at all: the offset in seconds (scan), else record time */
 	int64_t future_max_us; /* default 5 min */
 	int64_t past_max_us;   /* default 7 days */
+	struct text
+		syslog_zone; /* of times without one (RFC 3164), lent: "Z", "+01:00"; "" = UTC */
 	struct logsource logsource; /* stamped instead of what the format says, when not empty */
 	bool explain;               /* tell of every field where it comes from (costs memory) */
 };

@@ -245,6 +245,106 @@ START_TEST(text_lines)
 }
 END_TEST
 
+/* The next field of a line of CSV, without its quotes (those inside are doubled). */
+static struct text csv_next(struct text *line, char *room)
+{
+	size_t size = 0;
+	size_t at = 0;
+	bool quoted = line->size > 0 && line->data[0] == '"';
+	for (at += quoted; at < line->size; at++) {
+		bool pair = quoted && line->data[at] == '"' && at + 1 < line->size &&
+			    line->data[at + 1] == '"';
+		at += pair;
+		if (!pair && line->data[at] == (quoted ? '"' : ','))
+			break;
+		room[size++] = line->data[at];
+	}
+	at += quoted && at < line->size;
+	*line = text_cut(*line, at < line->size ? at + 1 : at);
+	return (struct text){room, size};
+}
+
+/* A file of lines as RFC 3164 has them, and how loghub took each of them apart. */
+static const struct older_file {
+	const char *name;
+	int time, host, component, process, content, columns; /* component 0: sshd, all of them */
+} older_files[] = {{"Linux", 3, 4, 5, 6, 7, 8}, {"OpenSSH", 3, 4, 0, 5, 6, 7}};
+
+/* True when the line has a tag; loghub calls all before the first colon a component. */
+static bool check_older(const struct older_file *file, struct text line, struct text csv)
+{
+	enum { COLUMNS_MAX = 8, ROOM = 1024 };
+	static char rooms[COLUMNS_MAX][ROOM];
+	struct text columns[COLUMNS_MAX];
+	for (int i = 0; i < file->columns; i++)
+		columns[i] = csv_next(&csv, rooms[i]);
+	decoding_feed(&decoding, line);
+	ck_assert_uint_eq(decoding.accepted, 1);
+	ck_assert_str_eq(decoding.records[0].format, "syslog");
+	const struct event *event = &decoding.records[0].event;
+	char time[32];
+	ck_assert(text_equal((struct text){time_print(event->time_us, time).data + 11, 8},
+			     columns[file->time]));
+	ck_assert(text_equal(text_of(values_of(event, "host.name")), columns[file->host]));
+	struct text component = file->component == 0 ? TEXT("sshd") : columns[file->component];
+	struct text message = event_text(event, FIELD_MESSAGE);
+	while (message.size > 0 && message.data[message.size - 1] == ' ')
+		message.size--;
+	while (message.size > 0 && message.data[0] == ' ') /* loghub drops them */
+		message = text_cut(message, 1);
+	if (strcmp(values_of(event, "process.name"), "-") == 0) {
+		ck_assert(text_starts(message, component));
+		return false;
+	}
+	ck_assert(text_equal(text_of(values_of(event, "process.name")), component));
+	bool process = columns[file->process].size > 0;
+	ck_assert(text_equal(text_of(values_of(event, "process.pid")),
+			     process ? columns[file->process] : TEXT("-")));
+	ck_assert_msg(text_equal(message, columns[file->content]), "%.*s", TEXT_ARG(line));
+	return true;
+}
+
+START_TEST(older_syslog_files)
+{
+	const struct decoder_options options = {.time_trusted = true};
+	struct error err = {0};
+	decoder_free(&decoding.decoder);
+	ck_assert_int_eq(decoder_new(&options, &decoding.decoder, &err), OK);
+	for (size_t i = 0; i < sizeof older_files / sizeof *older_files; i++) {
+		char path[512], name[96];
+		char *line = NULL, *csv = NULL;
+		size_t line_room = 0, csv_room = 0;
+		unsigned lines = 0, tags = 0;
+		const char *about = older_files[i].name;
+		(void)snprintf(name, sizeof name, "loghub/%s/%s_2k.log", about, about);
+		FILE *logs = fopen(data_path(path, sizeof path, name), "r");
+		if (logs == NULL) {
+			printf("SKIP older_syslog_files: no %s\n", path);
+			continue;
+		}
+		(void)snprintf(name, sizeof name, "loghub/%s/%s_2k.log_structured.csv", about,
+			       about);
+		FILE *parts = fopen(data_path(path, sizeof path, name), "r");
+		ck_assert_ptr_nonnull(parts);
+		ck_assert_int_gt(getline(&csv, &csv_room, parts), 0);
+		while (getline(&line, &line_room, logs) > 0 &&
+		       getline(&csv, &csv_room, parts) > 0) {
+			csv[strcspn(csv, "\r\n")] = '\0';
+			line[strcspn(line, "\r\n")] = '\0';
+			tags += check_older(&older_files[i], text_of(line), text_of(csv));
+			lines++;
+		}
+		printf("%-10s bare    %6u lines, %u with a tag\n", about, lines, tags);
+		ck_assert_uint_eq(lines, 2000);
+		ck_assert_uint_gt(tags, 1900);
+		free(line);
+		free(csv);
+		(void)fclose(logs);
+		(void)fclose(parts);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("real_logs");
@@ -254,6 +354,7 @@ int main(void)
 	tcase_add_test(tests, cloudtrail);
 	tcase_add_test(tests, train_ticket);
 	tcase_add_test(tests, text_lines);
+	tcase_add_test(tests, older_syslog_files);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }
