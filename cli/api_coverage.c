@@ -1,6 +1,8 @@
-/* /v1/rules/coverage: the live rules held against events of the store. At most `limit` events are
- * looked at, for at most API_SEARCH_US_MAX; how many it were is in the answer, and an answer that
- * is not about all of them says so. Events come in the order of the store, not of time. */
+/* /v1/rules/coverage: the live rules held against events of the store. Only names of fields and log
+ * sources are needed, and a merged block has them apart from its values, so that a day of ten
+ * million events is read in a moment. At most `limit` events are looked at, for at most
+ * API_SEARCH_US_MAX; how many it were is in the answer, and an answer that is not about all of them
+ * says so. Events come in the order of the store, not of time. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -10,9 +12,7 @@
 #include "storage/search.h"
 
 enum {
-	EVENTS_DEFAULT = 100000,
-	EVENTS_MAX = 1000000,
-	CHECK_EVERY = 1024, /* events between two looks at the clock */
+	CHECK_EVERY = 1024, /* answers of the store between two looks at the clock */
 };
 
 static const int64_t since_default_us = (int64_t)24 * 3600 * 1000000;
@@ -31,15 +31,19 @@ static enum status options_read(struct looking *work, struct error *err)
 	int64_t now_us = api_now(call->api);
 	struct text tenant = api_parameter(call, "tenant");
 	work->events = (struct event_cursor_options){
-		.store = call->api->store, .scoped = tenant.size > 0, .tenant = tenant};
+		.store = call->api->store,
+		.scoped = tenant.size > 0,
+		.tenant = tenant,
+		.names_only = true,
+	};
 	enum status status = api_parameter_time(call, "since", now_us - since_default_us,
 						&work->events.since_us, err);
 	if (status == OK)
 		status = api_parameter_time(call, "until", INT64_MAX, &work->events.until_us, err);
 	if (status == OK)
-		status = api_parameter_number(call, "limit", EVENTS_DEFAULT, &work->limit, err);
-	if (status == OK && (work->limit < 1 || work->limit > EVENTS_MAX))
-		status = error_set(err, EINVALID, "limit is from 1 to %d events", EVENTS_MAX);
+		status = api_parameter_number(call, "limit", INT64_MAX, &work->limit, err);
+	if (status == OK && work->limit < 1)
+		status = error_set(err, EINVALID, "limit is a number of events, at least 1");
 	struct text unable = api_parameter(call, "unable");
 	if (status == OK && unable.size > 0 && !text_equal(unable, TEXT("true")))
 		status = error_set(err, EINVALID, "unable is true, or left out");
@@ -52,22 +56,23 @@ static enum status look(struct looking *work, struct coverage *coverage, struct 
 	struct event_cursor *cursor cleanup(event_cursor_free) = NULL;
 	int64_t until_us = api_now(api) + API_SEARCH_US_MAX;
 	enum status status = event_cursor_new(&work->events, &cursor, err);
-	while (status == OK) {
+	for (uint64_t answers = 1; status == OK; answers++) {
 		struct event event;
 		bool more = false;
 		status = event_cursor_next(cursor, &event, &more, err);
 		if (status != OK || !more)
 			break;
-		if (work->seen == (uint64_t)work->limit) {
+		if (work->seen >= (uint64_t)work->limit) {
 			(void)!error_set(&work->problem, ELIMIT,
-					 "only %" PRId64 " events were looked at: raise limit, or "
+					 "only %" PRIu64 " events were looked at: raise limit, or "
 					 "narrow since and until",
-					 work->limit);
+					 work->seen);
 			return OK;
 		}
-		status = coverage_add(coverage, &event);
-		work->seen++;
-		if (work->seen % CHECK_EVERY == 0 &&
+		uint64_t count = event_cursor_stands_for(cursor);
+		status = coverage_add(coverage, &event, count);
+		work->seen += count;
+		if (answers % CHECK_EVERY == 0 &&
 		    (api_now(api) > until_us || atomic_load(&api->stopping))) {
 			(void)!error_set(&work->problem, ELIMIT,
 					 "time was up after %" PRIu64 " events: narrow since and "

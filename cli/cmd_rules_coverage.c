@@ -45,7 +45,7 @@ static void covering_done(struct covering *work)
 static bool on_event(void *context, const struct event *event)
 {
 	struct covering *work = context;
-	work->status = coverage_add(work->coverage, event);
+	work->status = coverage_add(work->coverage, event, 1);
 	return work->status == OK;
 }
 
@@ -247,7 +247,7 @@ const struct command command_rules_coverage = {
 		"with the most similar name, and whether it can fire at all. Ends with 2 when records\n"
 		"could not be read.\n"
 		"Without FILE the daemon holds its live rules against the stored events: of the last\n"
-		"24 hours (--since), at most 100000 of them (--limit, up to 1000000).\n",
+		"24 hours (--since), all of them (--limit: of so many).\n",
 	.examples = "  picket rules coverage --since 7d --unable\n"
 		    "  picket rules coverage --rules rules/packs yesterday.ndjson.gz\n"
 		    "  picket rules coverage --rules sigma/ --unable -o json events.ndjson\n",

@@ -216,6 +216,6 @@ enum status doctor_see(struct doctor *doctor, const struct specimen *specimen)
 	if (status == OK)
 		status = signal_feeds_see(&patient->signals, event, &doctor->keys);
 	if (status == OK && patient->coverage != NULL)
-		status = coverage_add(patient->coverage, event);
+		status = coverage_add(patient->coverage, event, 1);
 	return status;
 }

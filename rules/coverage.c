@@ -152,7 +152,7 @@ static enum status source_find(struct coverage *coverage, const struct logsource
 	return OK;
 }
 
-enum status coverage_add(struct coverage *coverage, const struct event *event)
+enum status coverage_add(struct coverage *coverage, const struct event *event, uint64_t count)
 {
 	struct source *source = NULL;
 	enum status status = source_find(coverage, &event->logsource, &source);
@@ -160,7 +160,7 @@ enum status coverage_add(struct coverage *coverage, const struct event *event)
 		coverage->cut = coverage->cut || status == OK;
 		return status;
 	}
-	source->events++;
+	source->events += count;
 	for (size_t i = 0; status == OK && i < event->field_count; i++) {
 		struct text name = event->fields[i].name;
 		status = name_add(coverage, source, name);

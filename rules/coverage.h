@@ -23,7 +23,8 @@ struct coverage;
 enum status coverage_new(const struct ruleset *ruleset, struct coverage **ret_coverage);
 void coverage_free(struct coverage **coverage);
 
-enum status coverage_add(struct coverage *coverage, const struct event *event);
+/* count events that have these fields; values are not looked at. */
+enum status coverage_add(struct coverage *coverage, const struct event *event, uint64_t count);
 bool coverage_cut(const struct coverage *coverage);
 
 struct field_coverage {

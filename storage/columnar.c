@@ -158,6 +158,21 @@ enum status columnar_key_decode(struct text key, struct columnar_key *ret_key, s
 	return OK;
 }
 
+enum status columnar_key_owner(struct text owner, struct bytes *scratch, struct text *ret_owner,
+			       struct error *err)
+{
+	const struct columnar_key key = {.owner = owner, .first.topic = TEXT("-")};
+	struct columnar_key parsed;
+	bytes_clear(scratch);
+	columnar_key_encode(&key, scratch);
+	if (scratch->failed)
+		return error_set(err, ENOMEMORY, "no memory for a key");
+	enum status status = columnar_key_decode(bytes_text(scratch), &parsed, err);
+	if (status == OK)
+		*ret_owner = parsed.owner;
+	return status;
+}
+
 void bloom_key(struct text name, struct text block_key, struct bytes *to)
 {
 	assert(block_key.size > 1 && block_key.data[0] == COLUMNAR_MARK);

@@ -53,6 +53,9 @@ enum status columnar_key_decode(struct text key, struct columnar_key *ret_key, s
 /* The beginning of the keys of a class; of one day of it; of one owner in it (owner NULL: all). */
 void columnar_key_prefix(enum data_class class, const int64_t *day, const struct text *owner,
 			 struct bytes *to);
+/* An owner as it stands in keys, which is shortened when it is long: a view into scratch. */
+enum status columnar_key_owner(struct text owner, struct bytes *scratch, struct text *ret_owner,
+			       struct error *err);
 /* FAMILY_BLOCKMETA: the bloom of the field called name, of the block with that key. */
 void bloom_key(struct text name, struct text block_key, struct bytes *to);
 
@@ -134,6 +137,20 @@ enum status columnar_event(struct columnar_reader *reader, size_t row, struct ar
 enum status columnar_project(struct columnar_reader *reader, size_t row, const struct text *names,
 			     size_t name_count, struct arena *arena, struct event *ret_event,
 			     struct error *err);
+
+/* Rows of one log source with the same fields in the same order. */
+struct columnar_kind {
+	uint32_t first_row, count;
+	uint32_t next; /* + 1: another kind with these fields; 0 = none */
+};
+/* The kinds among the rows of that time (inclusive), found without reading a value; valid as long
+ * as the reader. */
+enum status columnar_kinds(struct columnar_reader *reader, int64_t since_us, int64_t until_us,
+			   const struct columnar_kind **ret_kinds, size_t *ret_count,
+			   struct error *err);
+/* As columnar_event(), with null for every value: none is read. */
+enum status columnar_names(struct columnar_reader *reader, size_t row, struct arena *arena,
+			   struct event *ret_event, struct error *err);
 
 /* Removes every row of the block: parts, summary, blooms. The summary must be readable. */
 enum status columnar_delete(struct store_view *view, struct text key, struct store_batch *batch,

@@ -18,7 +18,11 @@ struct event_cursor {
 	struct bytes key, block; /* of the open block */
 	struct block_reader *rows;
 	struct columnar_reader *columns;
-	size_t row;
+	const struct columnar_kind *kinds; /* of columns; NULL: not names_only */
+	size_t kind_count;
+	size_t row; /* the next one, or the next kind */
+	struct bytes owner_scratch;
+	struct text owner; /* the tenant as it stands in keys */
 	bool incomplete;
 	struct error problem;
 };
@@ -51,6 +55,9 @@ enum status event_cursor_new(const struct event_cursor_options *options,
 	if (cursor->arena == NULL)
 		return error_set(err, ENOMEMORY, "no memory to read events");
 	enum status status = store_view_new(options->store, &cursor->view, err);
+	if (status == OK && options->scoped)
+		status = columnar_key_owner(options->tenant, &cursor->owner_scratch, &cursor->owner,
+					    err);
 	if (status == OK)
 		status = retention_load(cursor->view, &cursor->retention, err);
 	if (status == OK)
@@ -64,6 +71,7 @@ static void close_block(struct event_cursor *cursor)
 {
 	block_reader_free(&cursor->rows);
 	columnar_reader_free(&cursor->columns);
+	cursor->kinds = NULL;
 }
 
 void event_cursor_free(struct event_cursor **cursor)
@@ -77,6 +85,7 @@ void event_cursor_free(struct event_cursor **cursor)
 	store_view_free(&gone->view);
 	bytes_done(&gone->key);
 	bytes_done(&gone->block);
+	bytes_done(&gone->owner_scratch);
 	arena_free(&gone->arena);
 	free(gone);
 	*cursor = NULL;
@@ -115,20 +124,42 @@ static enum status open_rows(struct event_cursor *cursor, struct text key, struc
 			    : status;
 }
 
+/* What names_only gives out of the open block: nothing that is below its floor. */
+static enum status find_kinds(struct event_cursor *cursor, enum data_class class, struct error *err)
+{
+	struct event first;
+	enum status status = columnar_head(cursor->columns, 0, &first, err);
+	if (status != OK)
+		return status;
+	int64_t floor_us = retention_floor(cursor->retention, first.owner, class);
+	int64_t since_us = cursor->options.since_us;
+	return columnar_kinds(cursor->columns, since_us > floor_us ? since_us : floor_us,
+			      cursor->options.until_us, &cursor->kinds, &cursor->kind_count, err);
+}
+
 static enum status open_columns(struct event_cursor *cursor, struct text key, struct text value,
 				struct error *err)
 {
 	struct summary summary;
-	enum status status = summary_open(value, &summary, err);
-	if (status != OK || !times_fit(cursor, summary.first_time_us, summary.last_time_us))
+	struct columnar_key parsed = {0};
+	enum status status = columnar_key_decode(key, &parsed, err);
+	if (status == OK)
+		status = summary_open(value, &summary, err);
+	if (status != OK || !times_fit(cursor, summary.first_time_us, summary.last_time_us) ||
+	    (cursor->options.scoped && !text_equal(parsed.owner, cursor->owner)))
 		return status;
 	bytes_clear(&cursor->key);
 	bytes_put(&cursor->key, key.data, key.size);
 	cursor->row = 0;
 	status = bytes_status(&cursor->key);
-	return status == OK ? columnar_open(cursor->view, bytes_text(&cursor->key),
-					    &cursor->columns, err)
-			    : status;
+	if (status == OK)
+		status = columnar_open(cursor->view, bytes_text(&cursor->key), &cursor->columns,
+				       err);
+	if (status == OK && cursor->options.names_only)
+		status = find_kinds(cursor, parsed.class, err);
+	if (status != OK)
+		close_block(cursor);
+	return status;
 }
 
 /* Opens the next block that may hold something; *ret_more is false behind the last of all. */
@@ -167,18 +198,30 @@ static enum status next_of_block(struct event_cursor *cursor, struct event *ret_
 	arena_reset(cursor->arena);
 	if (cursor->rows != NULL)
 		return block_next(cursor->rows, cursor->arena, ret_event, ret_more, err);
-	*ret_more = cursor->row < columnar_count(cursor->columns);
-	return *ret_more ? columnar_event(cursor->columns, cursor->row++, cursor->arena, ret_event,
-					  err)
-			 : OK;
+	bool kinds = cursor->kinds != NULL;
+	*ret_more = cursor->row < (kinds ? cursor->kind_count : columnar_count(cursor->columns));
+	if (!*ret_more)
+		return OK;
+	size_t row = cursor->row++;
+	return kinds ? columnar_names(cursor->columns, cursor->kinds[row].first_row, cursor->arena,
+				      ret_event, err)
+		     : columnar_event(cursor->columns, row, cursor->arena, ret_event, err);
+}
+
+uint64_t event_cursor_stands_for(const struct event_cursor *cursor)
+{
+	return cursor->kinds == NULL ? 1 : cursor->kinds[cursor->row - 1].count;
 }
 
 static bool event_fits(const struct event_cursor *cursor, const struct event *event)
 {
+	if (cursor->options.scoped && !text_equal(event->owner, cursor->options.tenant))
+		return false;
+	if (cursor->kinds != NULL) /* find_kinds() has seen to the time */
+		return true;
 	return times_fit(cursor, event->time_us, event->time_us) &&
 	       event->time_us >=
-		       retention_floor(cursor->retention, event->owner, data_class_of(event)) &&
-	       (!cursor->options.scoped || text_equal(event->owner, cursor->options.tenant));
+		       retention_floor(cursor->retention, event->owner, data_class_of(event));
 }
 
 enum status event_cursor_next(struct event_cursor *cursor, struct event *ret_event, bool *ret_more,

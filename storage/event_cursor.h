@@ -18,6 +18,9 @@ struct event_cursor_options {
 	bool scoped; /* only events that tenant owns */
 	struct text tenant;
 	int64_t since_us, until_us; /* inclusive */
+	/* Events of a merged block with the same log source and fields come once, with null for
+	 * every value: event_cursor_stands_for() says how many they are. */
+	bool names_only;
 };
 
 struct event_cursor;
@@ -28,6 +31,8 @@ void event_cursor_free(struct event_cursor **cursor);
 /* The next event, valid until the next call; *ret_more is false behind the last one. */
 enum status event_cursor_next(struct event_cursor *cursor, struct event *ret_event, bool *ret_more,
 			      struct error *err);
+/* How many events the last one is. */
+uint64_t event_cursor_stands_for(const struct event_cursor *cursor);
 /* OK as long as nothing was passed over; else EINCOMPLETE with the first reason. */
 enum status event_cursor_status(const struct event_cursor *cursor, struct error *err);
 

@@ -287,18 +287,11 @@ enum status search_find(struct search *search)
 	const struct search_options *options = search->options;
 	struct bytes owner cleanup(bytes_done) = {0};
 	struct text owner_key = {0};
-	if (options->scoped) { /* as it stands in keys */
-		struct columnar_key key = {.owner = options->tenant, .first.topic = TEXT("-")};
-		struct columnar_key parsed;
-		columnar_key_encode(&key, &owner);
-		if (owner.failed)
-			return search_no_memory(search);
-		enum status status = columnar_key_decode(bytes_text(&owner), &parsed, search->err);
-		if (status != OK)
-			return status;
-		owner_key = parsed.owner;
-	}
-	enum status status = rows_consider(search);
+	enum status status = OK;
+	if (options->scoped)
+		status = columnar_key_owner(options->tenant, &owner, &owner_key, search->err);
+	if (status == OK)
+		status = rows_consider(search);
 	for (unsigned i = 0; status == OK && i < CLASS_COUNT; i++)
 		status = class_consider(search, (enum data_class)i,
 					options->scoped ? &owner_key : NULL);

@@ -97,7 +97,7 @@ END_TEST
 
 START_TEST(wrong_questions_are_refused)
 {
-	refused("GET /v1/rules/coverage?limit=0", 400, "limit is from 1 to 1000000");
+	refused("GET /v1/rules/coverage?limit=0", 400, "limit is a number of events");
 	refused("GET /v1/rules/coverage?unable=yes", 400, "unable is true");
 	api.ruleset = NULL;
 	refused("GET /v1/rules/coverage", 503, "no rules are loaded");

@@ -27,7 +27,7 @@ static void add(struct covered *it, const char *category, const char *json)
 	struct json_object *object = json_tokener_parse(json);
 	struct flattening to = {object, it->arena, &event};
 	flatten(&to, object, TEXT(""));
-	ck_assert_int_eq(coverage_add(it->coverage, &event), OK);
+	ck_assert_int_eq(coverage_add(it->coverage, &event, 1), OK);
 	json_object_put(object);
 }
 

@@ -4,6 +4,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "storage/retention.h"
 #include "storage/rows.h"
@@ -34,6 +35,10 @@ static struct event event_of(int64_t i)
 			      .owner = i % 2 == 0 ? TEXT("t0") : TEXT("t1")};
 	struct value value = {.type = VALUE_STRING, .text = arena_print(arena, "event %d", (int)i)};
 	ck_assert_int_eq(event_add(&event, arena, TEXT("message"), value), OK);
+	if (i % 7 < 2)
+		ck_assert_int_eq(event_add(&event, arena, TEXT("note"), value), OK);
+	if (i % 4 == 1)
+		event.logsource.product = TEXT("linux");
 	if (i % 5 == 0) {
 		value.text = TEXT("authentication");
 		ck_assert_int_eq(event_add(&event, arena, TEXT("event.category"), value), OK);
@@ -103,11 +108,45 @@ static void put_all(void)
 	}
 }
 
+/* Of its log source and the names of its fields. */
+static uint64_t kind_hash(const struct event *event)
+{
+	uint64_t hash = XXH3_64bits(event->logsource.product.data, event->logsource.product.size);
+	for (size_t i = 0; i < event->field_count; i++)
+		hash = XXH3_64bits_withSeed(event->fields[i].name.data, event->fields[i].name.size,
+					    hash);
+	return hash;
+}
+
+/* With names only: as many events as come whole, of the same kinds, in fewer answers. */
+static void check_names(struct event_cursor_options options, uint64_t events, uint64_t kinds)
+{
+	struct event_cursor *cursor = NULL;
+	uint64_t answers = 0;
+	options.names_only = true;
+	ck_assert_int_eq(event_cursor_new(&options, &cursor, NULL), OK);
+	for (struct event event;; answers++) {
+		bool more = false;
+		ck_assert_int_eq(event_cursor_next(cursor, &event, &more, NULL), OK);
+		if (!more)
+			break;
+		uint64_t count = event_cursor_stands_for(cursor);
+		events -= count;
+		kinds -= count * kind_hash(&event);
+	}
+	ck_assert_uint_eq(events, 0);
+	ck_assert_uint_eq(kinds, 0);
+	ck_assert_uint_lt(answers, EVENTS / 2);
+	event_cursor_free(&cursor);
+}
+
 /* How often each event came. */
 static enum status read_all(const struct event_cursor_options *options, unsigned seen[EVENTS])
 {
 	struct event_cursor *cursor = NULL;
 	bool more = true;
+	uint64_t events = 0;
+	uint64_t kinds = 0;
 	memset(seen, 0, EVENTS * sizeof *seen);
 	ck_assert_int_eq(event_cursor_new(options, &cursor, NULL), OK);
 	while (more) {
@@ -120,7 +159,10 @@ static enum status read_all(const struct event_cursor_options *options, unsigned
 		ck_assert_int_lt(event.origin.offset, EVENTS);
 		seen[event.origin.offset]++;
 		ck_assert_int_eq(event.time_us, T0 + event.origin.offset * SECOND);
+		events++;
+		kinds += kind_hash(&event);
 	}
+	check_names(*options, events, kinds);
 	enum status status = event_cursor_status(cursor, NULL);
 	event_cursor_free(&cursor);
 	return status;
