@@ -8,28 +8,23 @@
 /* Checkpoint of one virtual partition: u8 VERSION, signed watermark, items (tally_codec.c) in the
  * order of their keys. The watermark belongs to it: without it a late request would open a closed
  * bucket again after a restart. */
-enum { VERSION = 3 };
+enum { VERSION = 4 };
 
 static const size_t CHANGES_BYTES_MAX = (size_t)1 << 30;
 
 /* An instance is given out again when its heartbeat moved by this much, not once per epoch: the
  * gate looks at twice policy.max_lag, a minute. */
-static const int64_t HEARTBEAT_STEP_US = COHORT_BUCKET_US / 2;
-
-/* A trait that was shown before is given out again after the first of these when it was seen by
- * somebody new or twice as often, for its other counts after the second: rows of large counts that
- * grew a little were most of what a busy service wrote. */
-static const int64_t TRAIT_STEP_US = COHORT_BUCKET_US;
-static const int64_t TRAIT_COUNTS_STEP_US = 6 * COHORT_BUCKET_US;
+static const int64_t HEARTBEAT_STEP_US = COHORT_BUCKET_US;
 
 struct cohort {
 	unsigned index, actor_count;
 	int64_t watermark_us; /* INT64_MIN: none yet */
 	struct tally tally;
-	struct tally traits;     /* apart: there are many, and few of them change in an epoch */
+	struct tally ledgers;    /* apart: forgetting walks over one or the other */
 	struct tally_node *open; /* every bucket that is not closed yet */
-	struct tally_node *due;  /* all that the end of this epoch gives out */
-	struct arena *arena;     /* of the changes */
+	struct tally_node *due;  /* instances and findings that the end of this epoch gives out */
+	struct ledger_entry *due_entries; /* the same of traits */
+	struct arena *arena;              /* of the changes */
 	struct cohort_changes changes;
 	struct bytes scratch;
 };
@@ -55,7 +50,7 @@ void cohort_free(struct cohort **cohort)
 	if (*cohort == NULL)
 		return;
 	tally_done(&(*cohort)->tally);
-	tally_done(&(*cohort)->traits);
+	tally_done(&(*cohort)->ledgers);
 	arena_free(&(*cohort)->arena);
 	bytes_done(&(*cohort)->scratch);
 	free(*cohort);
@@ -95,33 +90,13 @@ static bool item_is_late(const struct cohort *cohort, const struct tally_item *i
 	return !cursor.failed && is_closed(cohort, start_us);
 }
 
-/* The first time it was shown must be told at once, the counts behind it in steps. */
-static bool trait_is_due(const struct tally_node *node)
-{
-	const struct trait *trait = node->trait;
-	int64_t moved_us = trait->met_last_us - node->given.last_us;
-	uint64_t sightings = trait->shown.count + trait->kept + trait->refused;
-	bool grown = sightings >= 2 * node->given.sightings ||
-		     trait->principal_count != node->given.principals;
-	return (node->given.shown == 0 && trait->shown.count > 0) ||
-	       (grown && moved_us >= TRAIT_STEP_US) || moved_us >= TRAIT_COUNTS_STEP_US;
-}
-
 /* Nothing becomes due but by what is merged into it, and what is due stays so. */
 static bool is_due(const struct tally_node *node)
 {
-	switch (node->kind) {
-	case TALLY_FINDING:
-		return true;
-	case TALLY_INSTANCE:
-		return node->given.last_us == INT64_MIN ||
-		       node->instance.last_us - node->given.last_us >= HEARTBEAT_STEP_US;
-	case TALLY_TRAIT:
-		return node->given.last_us == INT64_MIN || trait_is_due(node);
-	default:
-		break;
-	}
-	return false;
+	if (node->kind == TALLY_INSTANCE)
+		return node->given_last_us == INT64_MIN ||
+		       node->instance.last_us - node->given_last_us >= HEARTBEAT_STEP_US;
+	return node->kind == TALLY_FINDING;
 }
 
 static void list_due(struct cohort *cohort, struct tally_node *node)
@@ -134,22 +109,34 @@ static void list_due(struct cohort *cohort, struct tally_node *node)
 	*list = node;
 }
 
+static void list_entry(struct cohort *cohort, struct ledger_entry *entry)
+{
+	if (entry->is_listed)
+		return;
+	entry->is_listed = true;
+	entry->next_listed = cohort->due_entries;
+	cohort->due_entries = entry;
+}
+
+static void entry_merged(void *state, struct ledger_entry *entry)
+{
+	if (ledger_is_due(entry))
+		list_entry(state, entry);
+}
+
 static enum status merge(struct cohort *cohort, const struct tally_item *item, struct error *err)
 {
-	if (item->place.key.data[0] == TALLY_INSTANCE) {
+	char kind = item->place.key.data[0];
+	if (kind == TALLY_INSTANCE) {
 		enum status status = roster_admit_instance(&cohort->tally, item);
 		if (status != OK)
 			return status == ELIMIT ? OK : error_set(err, status, "cohort");
 	}
 	struct tally_node *node = NULL;
-	bool is_trait = item->place.key.data[0] == TALLY_TRAIT;
-	struct tally_item placed = *item;
-	struct bytes other cleanup(bytes_done) = {0};
-	if (is_trait && roster_admit_trait(&cohort->tally, &cohort->traits, &placed, &other) != OK)
-		return error_set(err, ENOMEMORY, "cohort: out of memory");
-	enum status status =
-		tally_item_merge(is_trait ? &cohort->traits : &cohort->tally, &placed, &node, err);
-	if (status == OK && (node->kind == TALLY_BUCKET || is_due(node)))
+	const struct ledger_visitor visitor = {entry_merged, cohort};
+	struct tally *tally = kind == TALLY_LEDGER ? &cohort->ledgers : &cohort->tally;
+	enum status status = tally_item_merge(tally, item, &visitor, &node, err);
+	if (status == OK && (kind == TALLY_BUCKET || is_due(node)))
 		list_due(cohort, node);
 	return status;
 }
@@ -313,44 +300,57 @@ static enum status give_instances(struct cohort *cohort)
 		return ENOMEMORY;
 	for (size_t i = 0; i < chosen.count; i++) {
 		instances[i] = chosen.nodes[i]->instance;
-		chosen.nodes[i]->given.last_us = instances[i].last_us;
+		chosen.nodes[i]->given_last_us = instances[i].last_us;
 	}
 	cohort->changes.instances = instances;
 	cohort->changes.instance_count = chosen.count;
 	return OK;
 }
 
+static int by_names(const void *left, const void *right)
+{
+	return ledger_order(*(struct ledger_entry *const *)left,
+			    *(struct ledger_entry *const *)right);
+}
+
 static enum status give_traits(struct cohort *cohort)
 {
-	struct chosen chosen = {0};
-	enum status status = take_due(cohort, TALLY_TRAIT, &chosen);
-	if (status != OK)
-		return status;
-	struct trait *traits = arena_alloc(cohort->arena, chosen.count * sizeof *traits);
-	if (traits == NULL)
+	size_t count = 0;
+	for (const struct ledger_entry *one = cohort->due_entries; one != NULL;
+	     one = one->next_listed)
+		count++;
+	struct ledger_entry **due =
+		arena_alloc(cohort->arena, count * sizeof(struct ledger_entry *));
+	struct trait *traits = arena_alloc(cohort->arena, count * sizeof *traits);
+	if (due == NULL || traits == NULL)
 		return ENOMEMORY;
-	for (size_t i = 0; i < chosen.count; i++) {
-		struct tally_node *node = chosen.nodes[i];
-		traits[i] = *node->trait;
-		node->given.last_us = traits[i].met_last_us;
-		node->given.shown = traits[i].shown.count;
-		node->given.sightings = traits[i].shown.count + traits[i].kept + traits[i].refused;
-		node->given.principals = traits[i].principal_count;
-	}
+	size_t at = 0;
+	for (struct ledger_entry *one = cohort->due_entries; one != NULL; one = one->next_listed)
+		due[at++] = one;
+	if (count > 1)
+		qsort(due, count, sizeof(struct ledger_entry *), by_names);
+	for (size_t i = 0; i < count; i++)
+		traits[i] = ledger_give(due[i]);
+	cohort->due_entries = NULL;
 	cohort->changes.traits = traits;
-	cohort->changes.trait_count = chosen.count;
+	cohort->changes.trait_count = count;
 	return OK;
 }
 
 /* At the end of all input nothing waits for its next step. */
 static void list_all(struct cohort *cohort)
 {
-	for (struct tally_node *node = cohort->tally.nodes; node != NULL; node = node->hh.next)
+	struct tally_node *node = NULL;
+	for (node = cohort->tally.nodes; node != NULL; node = node->hh.next)
 		if (node->changed && (node->kind == TALLY_INSTANCE || node->kind == TALLY_FINDING))
 			list_due(cohort, node);
-	for (struct tally_node *node = cohort->traits.nodes; node != NULL; node = node->hh.next)
-		if (node->changed)
-			list_due(cohort, node);
+	for (node = cohort->ledgers.nodes; node != NULL; node = node->hh.next)
+		for (size_t i = 0; i < node->ledger->arm_count; i++) {
+			const struct ledger_arm *arm = node->ledger->arms[i];
+			for (size_t k = 0; k < arm->capacity; k++)
+				if (arm->entries[k] != NULL && arm->entries[k]->changed)
+					list_entry(cohort, arm->entries[k]);
+		}
 }
 
 enum status cohort_close(struct cohort *cohort, int64_t watermark_us, struct error *err)
@@ -365,7 +365,7 @@ enum status cohort_close(struct cohort *cohort, int64_t watermark_us, struct err
 	if (status == OK)
 		status = give_findings(cohort);
 	if (status == OK)
-		status = roster_forget(&cohort->tally, &cohort->traits, before_us,
+		status = roster_forget(&cohort->tally, &cohort->ledgers, before_us,
 				       cohort->watermark_us);
 	if (status == OK)
 		status = give_instances(cohort);
@@ -396,19 +396,20 @@ enum status cohort_checkpoint(const struct cohort *cohort, uint8_t virtual_parti
 			      struct bytes *to)
 {
 	size_t count = nodes_of(&cohort->tally, virtual_partition, NULL) +
-		       nodes_of(&cohort->traits, virtual_partition, NULL);
+		       nodes_of(&cohort->ledgers, virtual_partition, NULL);
 	if (count == 0 && cohort->watermark_us == INT64_MIN)
 		return OK;
 	struct tally_node **nodes = calloc(count + 1, sizeof(struct tally_node *));
 	if (nodes == NULL)
 		return ENOMEMORY;
 	size_t at = nodes_of(&cohort->tally, virtual_partition, nodes);
-	(void)nodes_of(&cohort->traits, virtual_partition, nodes + at);
+	(void)nodes_of(&cohort->ledgers, virtual_partition, nodes + at);
 	qsort(nodes, count, sizeof(struct tally_node *), by_key);
 	bytes_put_u8(to, VERSION);
 	bytes_put_signed(to, cohort->watermark_us);
+	struct bytes item cleanup(bytes_done) = {0};
 	for (size_t i = 0; i < count; i++)
-		tally_node_encode(nodes[i], to);
+		tally_node_encode(nodes[i], LEDGER_ALL, &item, to);
 	free(nodes);
 	return bytes_status(to);
 }

@@ -23,9 +23,19 @@
 
 static const int64_t TIME_US_MAX = INT64_MAX / 2;
 
+/* A worker's ledgers and instances are dropped when they are so many entries, some 30 MB, and once
+ * in a day of event time: a cohort forgets what was not done for longer, and must be told again. */
+static const size_t HELD_MAX = (size_t)1 << 17;
+static const int64_t LEDGER_MEMORY_US = INT64_C(24) * 3600 * 1000000;
+
 struct cohort_counter {
 	struct hash_key key;
-	struct tally tally;
+	struct tally tally;   /* of the epoch */
+	struct tally ledgers; /* these two outlive it (ledger_private.h) */
+	struct tally instances;
+	struct tally_node *heard; /* instances of the epoch */
+	int64_t newest_us;        /* event time: of the whole life, and when the ledgers began */
+	int64_t ledgers_since_us;
 	struct bytes key_bytes; /* scratch */
 	struct bytes content;   /* scratch */
 	struct bytes keys;      /* scratch, of signals */
@@ -39,6 +49,7 @@ enum status cohort_counter_new(const struct hash_key *key, struct cohort_counter
 	if (counter == NULL)
 		return error_set(err, ENOMEMORY, "cohort: out of memory");
 	counter->key = *key;
+	counter->newest_us = counter->ledgers_since_us = INT64_MIN / 2;
 	*ret_counter = counter;
 	return OK;
 }
@@ -48,6 +59,8 @@ void cohort_counter_free(struct cohort_counter **counter)
 	if (*counter == NULL)
 		return;
 	tally_done(&(*counter)->tally);
+	tally_done(&(*counter)->ledgers);
+	tally_done(&(*counter)->instances);
 	bytes_done(&(*counter)->key_bytes);
 	bytes_done(&(*counter)->content);
 	bytes_done(&(*counter)->keys);
@@ -77,12 +90,12 @@ static struct text cut(struct text name, bool *cut_short)
 struct subject {
 	struct text service, instance;
 	struct arm arm;
-	uint8_t virtual_partition;
-	uint8_t half; /* of the arm's instances */
+	struct tally_node *node; /* of the instance */
 	bool cut_short;
 };
 
-static struct subject subject_of(const struct cohort_counter *counter, const struct event *event)
+/* A subject without a service is none. */
+static struct subject subject_of(const struct event *event)
 {
 	static const enum field_id INSTANCE[] = {FIELD_SERVICE_NODE_NAME, FIELD_K8S_POD_NAME,
 						 FIELD_CONTAINER_ID, FIELD_HOST_NAME};
@@ -96,15 +109,27 @@ static struct subject subject_of(const struct cohort_counter *counter, const str
 	for (size_t i = 0; i < sizeof INSTANCE / sizeof *INSTANCE; i++)
 		if (subject.instance.size == 0)
 			subject.instance = cut(event_text(event, INSTANCE[i]), cut_short);
-	subject.virtual_partition = virtual_partition_of(&counter->key, TEXT(""), subject.service);
-	unsigned char hash[crypto_shorthash_BYTES];
-	(void)crypto_shorthash(hash, (const unsigned char *)subject.instance.data,
-			       subject.instance.size, counter->key.bytes);
-	subject.half = hash[0] % COHORT_HALVES;
 	return subject;
 }
 
-/* The node whose key stands in key_bytes. */
+static uint64_t arm_hash(struct cohort_counter *counter, const struct arm *arm)
+{
+	struct text names[] = {arm->version, arm->deploy_id};
+	bytes_clear(&counter->key_bytes);
+	tally_key('a', names, sizeof names / sizeof *names, &counter->key_bytes);
+	return keyed_hash(counter, &counter->key_bytes);
+}
+
+static void put_name(struct cohort_counter *counter, enum tally_kind kind,
+		     const struct subject *subject, struct text last)
+{
+	struct text names[] = {subject->service, subject->arm.version, subject->arm.deploy_id,
+			       last};
+	bytes_clear(&counter->key_bytes);
+	tally_key(kind, names, sizeof names / sizeof *names, &counter->key_bytes);
+}
+
+/* The node of the epoch whose key stands in key_bytes. */
 static enum status node_of(struct cohort_counter *counter, const struct subject *subject,
 			   struct tally_node **ret_node)
 {
@@ -112,34 +137,62 @@ static enum status node_of(struct cohort_counter *counter, const struct subject 
 		return ENOMEMORY;
 	struct tally_place place = {bytes_text(&counter->key_bytes),
 				    keyed_hash(counter, &counter->key_bytes),
-				    subject->virtual_partition};
+				    subject->node->virtual_partition};
 	return tally_get(&counter->tally, &place, ret_node, NULL);
 }
 
-static enum status named_node(struct cohort_counter *counter, enum tally_kind kind,
-			      const struct subject *subject, struct text last,
-			      struct tally_node **ret_node)
+/* An instance that was not seen before. */
+static enum status meet_instance(struct cohort_counter *counter, const struct subject *subject,
+				 struct tally_node *instance)
 {
-	struct text names[] = {subject->service, subject->arm.version, subject->arm.deploy_id,
-			       last};
+	struct tally_node *service = NULL;
 	bytes_clear(&counter->key_bytes);
-	tally_key(kind, names, sizeof names / sizeof *names, &counter->key_bytes);
-	return node_of(counter, subject, ret_node);
+	tally_key(TALLY_LEDGER, &subject->service, 1, &counter->key_bytes);
+	if (counter->key_bytes.failed)
+		return ENOMEMORY;
+	struct tally_place place = {bytes_text(&counter->key_bytes),
+				    keyed_hash(counter, &counter->key_bytes),
+				    instance->virtual_partition};
+	enum status status = tally_get(&counter->ledgers, &place, &service, NULL);
+	if (status == OK)
+		status = ledger_arm(service->ledger, &subject->arm, &instance->arm);
+	if (status == OK && instance->arm->hash == 0)
+		instance->arm->hash = arm_hash(counter, &subject->arm);
+	bytes_clear(&counter->key_bytes);
+	bytes_put(&counter->key_bytes, subject->instance.data, subject->instance.size);
+	instance->half = (uint8_t)keyed_hash(counter, &counter->key_bytes) % COHORT_HALVES;
+	return counter->key_bytes.failed ? ENOMEMORY : status;
 }
 
-static enum status count_heartbeat(struct cohort_counter *counter, const struct subject *subject,
-				   int64_t time_us, bool failure)
+/* One look-up finds all that does not change from event to event of an instance. */
+static enum status find_instance(struct cohort_counter *counter, struct subject *subject)
 {
-	struct tally_node *node = NULL;
-	enum status status = named_node(counter, TALLY_INSTANCE, subject, subject->instance, &node);
-	if (status != OK)
-		return status;
+	put_name(counter, TALLY_INSTANCE, subject, subject->instance);
+	if (counter->key_bytes.failed)
+		return ENOMEMORY;
+	struct tally_place place = {bytes_text(&counter->key_bytes),
+				    keyed_hash(counter, &counter->key_bytes), 0};
+	subject->node = tally_find(&counter->instances, &place);
+	if (subject->node != NULL)
+		return OK;
+	place.virtual_partition = virtual_partition_of(&counter->key, TEXT(""), subject->service);
+	enum status status = tally_get(&counter->instances, &place, &subject->node, NULL);
+	return status == OK ? meet_instance(counter, subject, subject->node) : status;
+}
+
+static void count_heartbeat(struct cohort_counter *counter, struct tally_node *node,
+			    int64_t time_us, bool failure)
+{
 	struct instance *instance = &node->instance;
 	instance->first_us = time_us < instance->first_us ? time_us : instance->first_us;
 	instance->last_us = time_us > instance->last_us ? time_us : instance->last_us;
 	tally_add(&instance->events, 1);
 	tally_add(&instance->failures, failure);
-	return OK;
+	if (node->is_due)
+		return;
+	node->is_due = true;
+	node->next_due = counter->heard;
+	counter->heard = node;
 }
 
 static enum status count_finding(struct cohort_counter *counter, const struct subject *subject,
@@ -147,8 +200,8 @@ static enum status count_finding(struct cohort_counter *counter, const struct su
 {
 	bool cut_short = false;
 	struct tally_node *node = NULL;
-	enum status status =
-		named_node(counter, TALLY_FINDING, subject, cut(rule->key, &cut_short), &node);
+	put_name(counter, TALLY_FINDING, subject, cut(rule->key, &cut_short));
+	enum status status = node_of(counter, subject, &node);
 	if (status != OK)
 		return status;
 	struct finding *finding = node->finding;
@@ -272,7 +325,7 @@ static enum status count_bad(struct cohort_counter *counter, const struct sighti
 		.content = content_of(counter, seen->event),
 		.arm = seen->arm,
 		.route = seen->route,
-		.half = seen->subject->half,
+		.half = seen->subject->node->half,
 		.outcome = outcome,
 	};
 	if (counter->content.failed)
@@ -307,7 +360,8 @@ static enum status count_stratum(const struct sighting *seen, struct tally_arm *
 {
 	struct tally_stratum *stratum = NULL;
 	const struct outcome_reading *reading = seen->reading;
-	enum status status = tally_arm_stratum(arm, seen->route, seen->subject->half, &stratum);
+	enum status status =
+		tally_arm_stratum(arm, seen->route, seen->subject->node->half, &stratum);
 	if (status != OK)
 		return status;
 	tally_add(&stratum->requests, reading->is_request);
@@ -341,10 +395,7 @@ static enum status count_outcomes(struct cohort_counter *counter, const struct e
 		bucket->flags |= BUCKET_DEGRADED;
 	status = tally_bucket_route(bucket, route_hash, route, &seen.route);
 
-	struct text names[] = {subject->arm.version, subject->arm.deploy_id};
-	bytes_clear(&counter->key_bytes);
-	tally_key('a', names, sizeof names / sizeof *names, &counter->key_bytes);
-	seen.arm = keyed_hash(counter, &counter->key_bytes);
+	seen.arm = subject->node->arm->hash;
 	struct tally_arm *arm = NULL;
 	if (status == OK)
 		status = tally_bucket_arm(bucket, &subject->arm, seen.arm, &arm);
@@ -362,28 +413,33 @@ static enum status count_outcomes(struct cohort_counter *counter, const struct e
 static enum status count_signal(struct cohort_counter *counter, const struct subject *subject,
 				const struct event *event, const struct signal_reading *reading)
 {
-	struct text names[] = {subject->service, subject->arm.version, subject->arm.deploy_id,
-			       text_of(signal_info(reading->signal)->name), reading->key};
-	struct tally_node *node = NULL;
+	struct ledger_thing named = {.signal = reading->signal, .key = reading->key};
+	struct ledger_arm *arm = subject->node->arm;
+	struct ledger_entry *entry = NULL;
+	size_t thing = 0;
+	bool shown = reading->face == FACE_SHOWN;
 	bytes_clear(&counter->key_bytes);
-	tally_key(TALLY_TRAIT, names, sizeof names / sizeof *names, &counter->key_bytes);
-	enum status status = node_of(counter, subject, &node);
+	ledger_thing_bytes(reading->signal, reading->key, &counter->key_bytes);
+	if (counter->key_bytes.failed)
+		return ENOMEMORY;
+	named.hash = keyed_hash(counter, &counter->key_bytes);
+	enum status status = ledger_thing(arm->ledger, &named, &thing);
+	if (status == OK)
+		status = ledger_entry(arm, thing, &entry);
 	if (status != OK)
 		return status;
-	struct trait *trait = node->trait;
 	int64_t time_us = event->time_us;
-	trait->met_first_us = time_us < trait->met_first_us ? time_us : trait->met_first_us;
-	trait->met_last_us = time_us > trait->met_last_us ? time_us : trait->met_last_us;
-	tally_add(&trait->kept, reading->face == FACE_KEPT);
-	tally_add(&trait->refused, reading->face == FACE_REFUSED);
-	if (reading->face != FACE_SHOWN)
-		return OK;
-	struct finding *shown = &trait->shown;
-	tally_add(&shown->count, 1);
-	shown->first_us = time_us < shown->first_us ? time_us : shown->first_us;
-	shown->last_us = time_us > shown->last_us ? time_us : shown->last_us;
-	trait_add_principal(trait, principal_of(counter, event, true));
-	return tally_finding_evidence(shown, time_us, &event->origin);
+	ledger_add(entry, &(struct ledger_entry){.shown = shown,
+						 .kept = reading->face == FACE_KEPT,
+						 .refused = reading->face == FACE_REFUSED,
+						 .met_first_us = time_us,
+						 .met_last_us = time_us,
+						 .shown_first_us = shown ? time_us : INT64_MAX,
+						 .shown_last_us = shown ? time_us : INT64_MIN});
+	ledger_note(entry);
+	if (shown)
+		status = ledger_principal(entry, principal_of(counter, event, true));
+	return shown && status == OK ? ledger_evidence(entry, time_us, &event->origin) : status;
 }
 
 static enum status count_signals(struct cohort_counter *counter, const struct subject *subject,
@@ -409,16 +465,22 @@ enum status cohort_count(struct cohort_counter *counter, const struct event *eve
 	 * a source whose times are trusted can say so, and it says nothing about a canary. */
 	if (event->time_us < -TIME_US_MAX || event->time_us > TIME_US_MAX)
 		return OK;
-	struct subject subject = subject_of(counter, event);
+	struct subject subject = subject_of(event);
 	if (subject.service.size == 0)
 		return OK;
+	if (event->time_us > counter->newest_us)
+		counter->newest_us = event->time_us;
+	if (counter->ledgers.nodes == NULL)
+		counter->ledgers_since_us = counter->newest_us;
 	struct outcome_reading reading = outcomes_read(event);
 	struct text rule = {0};
 	for (size_t i = 0; i < matched_count && rule.size == 0; i++)
 		rule = speaks(matched[i]) ? matched[i]->key : rule;
 	reading.bad |= rule.size > 0 ? UINT32_C(1) << OUTCOME_RULE_MATCH : 0;
 	bool failure = (reading.bad >> OUTCOME_HTTP_5XX & 1) != 0;
-	enum status status = count_heartbeat(counter, &subject, event->time_us, failure);
+	enum status status = find_instance(counter, &subject);
+	if (status == OK)
+		count_heartbeat(counter, subject.node, event->time_us, failure);
 	if (status == OK && (reading.trials | reading.bad) != 0)
 		status = count_outcomes(counter, event, &subject, &reading, rule);
 	for (size_t i = 0; i < matched_count && status == OK; i++)
@@ -427,17 +489,50 @@ enum status cohort_count(struct cohort_counter *counter, const struct event *eve
 	return status == OK ? count_signals(counter, &subject, event, &reading) : status;
 }
 
+/* Encodes a node for the actor whose partition it is of. */
+static enum status flush_node(struct cohort_counter *counter, struct tally_node *node,
+			      const struct record_sink *sink)
+{
+	struct bytes *to = &sink->by_actor[node->virtual_partition % sink->actor_count];
+	tally_node_encode(node, LEDGER_NEWS, &counter->content, to);
+	return to->failed ? ENOMEMORY : OK;
+}
+
+static enum status flush_ledgers(struct cohort_counter *counter, const struct record_sink *sink)
+{
+	enum status status = OK;
+	struct tally_node *node = NULL;
+	size_t held = HASH_COUNT(counter->instances.nodes);
+	for (node = counter->ledgers.nodes; node != NULL && status == OK; node = node->hh.next) {
+		held += node->ledger->entry_count + node->ledger->arm_count + 1;
+		if (node->ledger->news_count == 0)
+			continue;
+		status = flush_node(counter, node, sink);
+		ledger_told(node->ledger);
+	}
+	for (node = counter->heard; node != NULL && status == OK; node = node->next_due) {
+		status = flush_node(counter, node, sink);
+		node->is_due = false;
+		node->instance.events = node->instance.failures = 0;
+		node->instance.first_us = INT64_MAX;
+		node->instance.last_us = INT64_MIN;
+	}
+	counter->heard = NULL;
+	if (held > HELD_MAX || counter->newest_us - counter->ledgers_since_us > LEDGER_MEMORY_US) {
+		tally_done(&counter->ledgers);
+		tally_done(&counter->instances);
+	}
+	return status;
+}
+
 enum status cohort_flush(struct cohort_counter *counter, const struct record_sink *sink)
 {
 	assert(sink->actor_count > 0);
-	enum status status = OK;
+	enum status status = flush_ledgers(counter, sink);
 	struct tally_node *node = NULL;
 	struct tally_node *next = NULL;
-	HASH_ITER (hh, counter->tally.nodes, node, next) {
-		struct bytes *to = &sink->by_actor[node->virtual_partition % sink->actor_count];
-		tally_node_encode(node, to);
-		status = to->failed ? ENOMEMORY : status;
-	}
+	HASH_ITER (hh, counter->tally.nodes, node, next)
+		status = status == OK ? flush_node(counter, node, sink) : status;
 	tally_done(&counter->tally);
 	return status;
 }

@@ -93,7 +93,7 @@ void trait_name(const struct trait *trait, struct bytes *to)
 	bytes_put(to, trait->shown.rule_key.data, trait->shown.rule_key.size);
 }
 
-void trait_body_put(const struct trait *trait, struct bytes *to)
+static void trait_body_put(const struct trait *trait, struct bytes *to)
 {
 	bytes_put_varint(to, trait->kept);
 	bytes_put_varint(to, trait->refused);
@@ -107,7 +107,7 @@ void trait_body_put(const struct trait *trait, struct bytes *to)
 		finding_body_put(&trait->shown, to);
 }
 
-void trait_body_take(struct cursor *from, struct trait *trait)
+static void trait_body_take(struct cursor *from, struct trait *trait)
 {
 	trait->kept = cursor_varint(from);
 	trait->refused = cursor_varint(from);

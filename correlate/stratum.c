@@ -15,7 +15,7 @@ void tally_strata_done(struct tally_arm *arm)
 		free(arm->strata[i].bins);
 	free(arm->strata);
 	arm->strata = NULL;
-	arm->stratum_count = 0;
+	arm->stratum_count = arm->stratum_capacity = 0;
 }
 
 static size_t route_place(const struct tally_bucket *bucket, uint64_t hash)
@@ -47,19 +47,29 @@ static bool stratum_before(const struct tally_stratum *stratum, uint64_t route, 
 enum status tally_arm_stratum(struct tally_arm *arm, uint64_t route, unsigned half,
 			      struct tally_stratum **ret_stratum)
 {
+	enum { FIRST = 4 };
 	size_t at = 0;
+	size_t end = arm->stratum_count;
 	assert(half < COHORT_HALVES);
-	while (at < arm->stratum_count && stratum_before(&arm->strata[at], route, half))
-		at++;
+	while (at < end) {
+		size_t middle = (at + end) / 2;
+		bool before = stratum_before(&arm->strata[middle], route, half);
+		at = before ? middle + 1 : at;
+		end = before ? end : middle;
+	}
 	if (at < arm->stratum_count && arm->strata[at].route == route &&
 	    arm->strata[at].half == half) {
 		*ret_stratum = &arm->strata[at];
 		return OK;
 	}
-	struct tally_stratum *strata =
-		realloc(arm->strata, (arm->stratum_count + 1) * sizeof *arm->strata);
-	if (strata == NULL)
-		return ENOMEMORY;
+	struct tally_stratum *strata = arm->strata;
+	if (arm->stratum_count == arm->stratum_capacity) {
+		size_t capacity = arm->stratum_capacity == 0 ? FIRST : 2 * arm->stratum_capacity;
+		strata = realloc(strata, capacity * sizeof *strata);
+		if (strata == NULL)
+			return ENOMEMORY;
+		arm->stratum_capacity = capacity;
+	}
 	memmove(strata + at + 1, strata + at, (arm->stratum_count - at) * sizeof *strata);
 	strata[at] = (struct tally_stratum){.route = route, .half = (uint8_t)half};
 	arm->strata = strata;

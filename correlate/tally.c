@@ -59,10 +59,8 @@ static void node_free(struct tally_node *node)
 		finding_done(node->finding);
 		free(node->finding);
 	}
-	if (node->kind == TALLY_TRAIT && node->trait != NULL) {
-		finding_done(&node->trait->shown);
-		free(node->trait);
-	}
+	if (node->kind == TALLY_LEDGER)
+		ledger_free(&node->ledger);
 	disown(&node->key);
 	free(node);
 }
@@ -96,26 +94,6 @@ void tally_bucket_key(struct text service, int64_t start_us, struct bytes *to)
 	bytes_put_signed(to, start_us);
 }
 
-/* A trait that nobody showed yet, named by what is left of its key. */
-static enum status trait_new(struct tally_node *node, struct text service, const struct arm *arm,
-			     struct cursor *key)
-{
-	struct trait *trait = calloc(1, sizeof *trait);
-	if (trait == NULL)
-		return ENOMEMORY;
-	struct text name = cursor_text(key);
-	key->failed |= !signal_find(name, &trait->signal);
-	trait->shown = (struct finding){.service = service,
-					.arm = *arm,
-					.rule_key = cursor_text(key),
-					.first_us = INT64_MAX,
-					.last_us = INT64_MIN};
-	trait->met_first_us = INT64_MAX;
-	trait->met_last_us = INT64_MIN;
-	node->trait = trait;
-	return OK;
-}
-
 /* Sets the names of a new node, as views into its own key. */
 static enum status node_name(struct tally_node *node, struct error *err)
 {
@@ -124,7 +102,7 @@ static enum status node_name(struct tally_node *node, struct error *err)
 	struct text service = cursor_text(&cursor);
 	struct arm arm = {0};
 	if (node->kind == TALLY_FINDING || node->kind == TALLY_INSTANCE ||
-	    node->kind == TALLY_ROSTER || node->kind == TALLY_TRAIT) {
+	    node->kind == TALLY_ROSTER) {
 		arm.version = cursor_text(&cursor);
 		arm.deploy_id = cursor_text(&cursor);
 	}
@@ -151,8 +129,8 @@ static enum status node_name(struct tally_node *node, struct error *err)
 						   .first_us = INT64_MAX,
 						   .last_us = INT64_MIN};
 		break;
-	case TALLY_TRAIT:
-		if (trait_new(node, service, &arm, &cursor) != OK)
+	case TALLY_LEDGER:
+		if (ledger_new(service, &node->ledger) != OK)
 			return error_set(err, ENOMEMORY, "cohort: out of memory");
 		break;
 	case TALLY_LATE:
@@ -188,7 +166,7 @@ static enum status node_new(struct tally *tally, const struct tally_place *place
 	}
 	node->virtual_partition = place->virtual_partition;
 	node->hash = place->hash;
-	node->given.last_us = INT64_MIN;
+	node->given_last_us = INT64_MIN;
 	enum status status = node_name(node, err);
 	if (status != OK) {
 		node_free(node);
@@ -225,13 +203,13 @@ void tally_add(uint64_t *sum, uint64_t more)
 	*sum += more < room ? more : room;
 }
 
-static int arm_compare(const struct arm *a, const struct arm *b)
+int tally_arm_compare(const struct arm *a, const struct arm *b)
 {
 	int order = text_compare(a->version, b->version);
 	return order != 0 ? order : text_compare(a->deploy_id, b->deploy_id);
 }
 
-static enum status arm_own(const struct arm *arm, struct arm *ret_arm)
+enum status tally_arm_own(const struct arm *arm, struct arm *ret_arm)
 {
 	char *copy = malloc(arm->version.size + arm->deploy_id.size + 1);
 	if (copy == NULL)
@@ -250,9 +228,15 @@ enum status tally_bucket_arm(struct tally_bucket *bucket, const struct arm *arm,
 {
 	size_t at = 0;
 	assert(bucket->arm_count <= COHORT_ARMS_MAX);
-	while (at < bucket->arm_count && arm_compare(&bucket->arms[at].arm, arm) < 0)
+	for (size_t i = 0; i < bucket->arm_count; i++)
+		if (bucket->arms[i].hash == hash &&
+		    tally_arm_compare(&bucket->arms[i].arm, arm) == 0) {
+			*ret_arm = &bucket->arms[i];
+			return OK;
+		}
+	while (at < bucket->arm_count && tally_arm_compare(&bucket->arms[at].arm, arm) < 0)
 		at++;
-	if (at < bucket->arm_count && arm_compare(&bucket->arms[at].arm, arm) == 0) {
+	if (at < bucket->arm_count && tally_arm_compare(&bucket->arms[at].arm, arm) == 0) {
 		*ret_arm = &bucket->arms[at];
 		return OK;
 	}
@@ -268,7 +252,7 @@ enum status tally_bucket_arm(struct tally_bucket *bucket, const struct arm *arm,
 		return ENOMEMORY;
 	bucket->arms = arms;
 	struct tally_arm fresh = {.hash = hash};
-	enum status status = arm_own(arm, &fresh.arm);
+	enum status status = tally_arm_own(arm, &fresh.arm);
 	if (status != OK)
 		return status;
 	if (bucket->arm_count == COHORT_ARMS_MAX) {

@@ -15,7 +15,8 @@
  *              varint bad }, varint bin count, { varint bin, varint count }*
  *     cluster  u8 outcome, u64le id, u64le principal, signed time - start, u64le content,
  *              u64le arm hash, u64le route hash, u8 half
- *   finding, instance, trait   as in the stored rows behind their names (cohort_codec.c, signal.c)
+ *   finding, instance   as in the stored rows behind their names (cohort_codec.c)
+ *   ledger   ledger_codec.c
  *   late     varint count
  *   roster   u8 refused
  *
@@ -71,35 +72,37 @@ static void bucket_put(struct tally_bucket *bucket, struct bytes *to)
 	}
 }
 
-void tally_node_encode(struct tally_node *node, struct bytes *to)
+void tally_node_encode(struct tally_node *node, enum ledger_part part, struct bytes *scratch,
+		       struct bytes *to)
 {
-	struct bytes item cleanup(bytes_done) = {0};
-	bytes_put_u8(&item, node->virtual_partition);
-	bytes_put_u64le(&item, node->hash);
-	bytes_put_text(&item, node->key);
+	struct bytes *item = scratch;
+	bytes_clear(item);
+	bytes_put_u8(item, node->virtual_partition);
+	bytes_put_u64le(item, node->hash);
+	bytes_put_text(item, node->key);
 	switch (node->kind) {
 	case TALLY_BUCKET:
-		bucket_put(&node->bucket, &item);
+		bucket_put(&node->bucket, item);
 		break;
 	case TALLY_FINDING:
-		finding_body_put(node->finding, &item);
+		finding_body_put(node->finding, item);
 		break;
 	case TALLY_INSTANCE:
-		instance_body_put(&node->instance, &item);
+		instance_body_put(&node->instance, item);
 		break;
-	case TALLY_TRAIT:
-		trait_body_put(node->trait, &item);
+	case TALLY_LEDGER:
+		to->failed |= ledger_put(node->ledger, part, item) != OK;
 		break;
 	case TALLY_LATE:
-		bytes_put_varint(&item, node->late.count);
+		bytes_put_varint(item, node->late.count);
 		break;
 	case TALLY_ROSTER:
-		bytes_put_u8(&item, node->roster.refused);
+		bytes_put_u8(item, node->roster.refused);
 		break;
 	}
-	assert(item.failed || item.size > 0);
-	to->failed |= item.failed;
-	bytes_put_text(to, bytes_text(&item));
+	assert(item->failed || item->size > 0);
+	to->failed |= item->failed;
+	bytes_put_text(to, bytes_text(item));
 }
 
 enum status tally_item_next(struct cursor *from, struct tally_item *ret_item, struct error *err)
@@ -270,20 +273,6 @@ static enum status finding_merge(struct finding *into, struct cursor *from)
 	return status;
 }
 
-static enum status trait_merge(struct trait *into, struct cursor *from)
-{
-	struct trait more = {.signal = into->signal};
-	trait_body_take(from, &more);
-	if (from->failed)
-		return OK;
-	trait_add(into, &more);
-	enum status status = OK;
-	for (size_t i = 0; i < more.shown.evidence_count && status == OK; i++)
-		status = tally_finding_evidence(&into->shown, more.shown.evidence_us[i],
-						&more.shown.evidence[i]);
-	return status;
-}
-
 static void instance_merge(struct instance *into, struct cursor *from)
 {
 	struct instance more = {0};
@@ -296,7 +285,8 @@ static void instance_merge(struct instance *into, struct cursor *from)
 	tally_add(&into->failures, more.failures);
 }
 
-static enum status payload_merge(struct tally_node *node, struct cursor *from)
+static enum status payload_merge(struct tally_node *node, struct cursor *from,
+				 const struct ledger_visitor *visitor)
 {
 	enum status status = OK;
 	switch (node->kind) {
@@ -315,8 +305,8 @@ static enum status payload_merge(struct tally_node *node, struct cursor *from)
 	case TALLY_INSTANCE:
 		instance_merge(&node->instance, from);
 		break;
-	case TALLY_TRAIT:
-		status = trait_merge(node->trait, from);
+	case TALLY_LEDGER:
+		status = ledger_merge(node->ledger, from, visitor);
 		break;
 	case TALLY_LATE:
 		tally_add(&node->late.count, cursor_varint(from));
@@ -329,14 +319,15 @@ static enum status payload_merge(struct tally_node *node, struct cursor *from)
 }
 
 enum status tally_item_merge(struct tally *tally, const struct tally_item *item,
-			     struct tally_node **ret_node, struct error *err)
+			     const struct ledger_visitor *visitor, struct tally_node **ret_node,
+			     struct error *err)
 {
 	struct tally_node *node = NULL;
 	enum status status = tally_get(tally, &item->place, &node, err);
 	if (status != OK)
 		return status;
 	struct cursor payload = item->payload;
-	status = payload_merge(node, &payload);
+	status = payload_merge(node, &payload, visitor);
 	if (status != OK)
 		return error_set(err, status, "cohort: out of memory");
 	if (payload.failed || cursor_left(&payload) != 0)

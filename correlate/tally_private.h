@@ -16,16 +16,16 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "correlate/ledger_private.h"
 #include "correlate/record.h"
-#include "correlate/signal.h"
 
 enum tally_kind {
 	TALLY_BUCKET = 'b',   /* service, start */
 	TALLY_FINDING = 'f',  /* service, version, deploy id, rule key */
 	TALLY_INSTANCE = 'i', /* service, version, deploy id, instance */
-	TALLY_TRAIT = 't',    /* service, version, deploy id, name of the signal, its key */
+	TALLY_LEDGER = 'd',   /* service: what its versions did */
 	TALLY_LATE = 'l',     /* service: late requests that wait for the next bucket to close */
-	TALLY_ROSTER = 'r',   /* service, version, deploy id: how many instances, traits it has */
+	TALLY_ROSTER = 'r',   /* service, version, deploy id: how many instances it has */
 };
 
 /* What one half of an arm's instances did on one route. */
@@ -43,7 +43,7 @@ struct tally_arm {
 	struct arm arm;               /* one owned block */
 	uint64_t hash;                /* names the arm in clusters */
 	struct tally_stratum *strata; /* by (route, half) */
-	size_t stratum_count;
+	size_t stratum_count, stratum_capacity;
 };
 
 /* The first event of one (principal, signature), by (time, content, arm). */
@@ -82,7 +82,6 @@ struct tally_roster {
 	struct text service;
 	size_t instance_count;
 	bool refused; /* there were more than COHORT_INSTANCES_MAX */
-	size_t trait_counts[SIGNAL_COUNT];
 };
 
 struct tally_node {
@@ -92,19 +91,17 @@ struct tally_node {
 	bool changed; /* since it was last given out */
 	bool is_due;  /* it stands in a list of cohort.c, linked by next_due */
 	struct tally_node *next_due;
-	struct {
-		int64_t last_us; /* INT64_MIN: never */
-		uint64_t shown, sightings;
-		size_t principals;
-	} given;                        /* instance, trait: what it said when it was given out */
+	int64_t given_last_us;          /* instance: when it was given out; INT64_MIN: never */
 	struct tally_node *prev, *next; /* of the virtual partition */
+	struct ledger_arm *arm;         /* a worker's instance: of the version it runs */
+	uint8_t half;                   /* the same: which half of the version's instances */
 	uint64_t hash;                  /* keyed hash of key */
 	struct text key;                /* owned */
 	union {
 		struct tally_bucket bucket;
 		struct finding *finding; /* owned, as its title and the topics of evidence */
 		struct instance instance;
-		struct trait *trait; /* owned, as a finding */
+		struct ledger *ledger; /* owned */
 		struct {
 			struct text service;
 			uint64_t count;
@@ -181,16 +178,24 @@ enum status tally_finding_title(struct finding *finding, struct text title);
 /* Sums that stay at COHORT_COUNT_MAX. */
 void tally_add(uint64_t *sum, uint64_t more);
 
-/* tally_codec.c: one node as one item, and back into any tally. */
-void tally_node_encode(struct tally_node *node, struct bytes *to);
+/* By version, then deploy id. */
+int tally_arm_compare(const struct arm *a, const struct arm *b);
+/* Copies both into one block, which ret_arm->version.data owns. */
+enum status tally_arm_own(const struct arm *arm, struct arm *ret_arm);
+
+/* tally_codec.c: one node as one item, and back into any tally; of a ledger only the part. */
+void tally_node_encode(struct tally_node *node, enum ledger_part part, struct bytes *scratch,
+		       struct bytes *to);
 struct tally_item {
 	struct tally_place place;
 	struct cursor payload;
 };
 /* The next item of a sequence. ECORRUPT. */
 enum status tally_item_next(struct cursor *from, struct tally_item *ret_item, struct error *err);
+/* The visitor is told of a ledger's entries. */
 enum status tally_item_merge(struct tally *tally, const struct tally_item *item,
-			     struct tally_node **ret_node, struct error *err);
+			     const struct ledger_visitor *visitor, struct tally_node **ret_node,
+			     struct error *err);
 /* Requests that a bucket item counts, without merging it; 0 when it is not one. */
 uint64_t tally_item_requests(const struct tally_item *item);
 
@@ -203,20 +208,13 @@ enum status roster_own_node(struct tally *tally, struct tally_place place, enum 
 			    size_t name_count, struct tally_node **ret_node);
 /* ELIMIT when the version has its COHORT_INSTANCES_MAX and this is another one. */
 enum status roster_admit_instance(struct tally *tally, const struct tally_item *item);
-/* When the version has its SIGNAL_KEYS_MAX the item becomes one of the key "", written into *key.
- */
-enum status roster_admit_trait(struct tally *tally, const struct tally *traits,
-			       struct tally_item *item, struct bytes *key);
 /* Once in an hour of event time, `before_us` being the last watermark. */
-enum status roster_forget(struct tally *tally, struct tally *traits, int64_t before_us,
+enum status roster_forget(struct tally *tally, struct tally *ledgers, int64_t before_us,
 			  int64_t watermark_us);
 
 /* cohort_codec.c: what follows the names in a stored row and in an item. */
 void finding_body_put(const struct finding *finding, struct bytes *to);
 void finding_body_take(struct cursor *from, struct finding *finding);
-/* signal.c: the same */
-void trait_body_put(const struct trait *trait, struct bytes *to);
-void trait_body_take(struct cursor *from, struct trait *trait);
 void instance_body_put(const struct instance *instance, struct bytes *to);
 void instance_body_take(struct cursor *from, struct instance *instance);
 

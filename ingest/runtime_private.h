@@ -100,6 +100,7 @@ struct verdicts {
 	uint64_t epoch;
 	unsigned shard;
 	struct bytes rows;
+	struct bytes key;           /* scratch */
 	struct bytes announcements; /* text alert id, varint revision */
 	int64_t watermark_us;
 	uint64_t alerts_opened;

@@ -228,10 +228,10 @@ void shard_put_alerts(struct shard *shard, struct verdicts *to)
 void verdicts_put_registry(struct verdicts *to, char kind, const struct text *names, size_t count,
 			   int64_t time_us, const struct bytes *value)
 {
-	struct bytes key cleanup(bytes_done) = {0};
-	registry_key(kind, names, count, time_us, &key);
-	rows_put(&to->rows, FAMILY_REGISTRY, bytes_text(&key), bytes_text(value));
-	to->rows.failed = to->rows.failed || key.failed || value->failed;
+	bytes_clear(&to->key);
+	registry_key(kind, names, count, time_us, &to->key);
+	rows_put(&to->rows, FAMILY_REGISTRY, bytes_text(&to->key), bytes_text(value));
+	to->rows.failed = to->rows.failed || to->key.failed || value->failed;
 }
 
 /* Rows of one thing that was done stand together, whoever did it. */
@@ -350,6 +350,7 @@ static void verdicts_free(struct verdicts **verdicts)
 	if (*verdicts == NULL)
 		return;
 	bytes_done(&(*verdicts)->rows);
+	bytes_done(&(*verdicts)->key);
 	bytes_done(&(*verdicts)->announcements);
 	free(*verdicts);
 	*verdicts = NULL;
@@ -386,6 +387,7 @@ static enum status shard_fold(struct shard *shard, struct parcel **row, struct e
 		status = put_known(shard, verdicts);
 	if (status != OK || verdicts->rows.failed || verdicts->announcements.failed)
 		return status != OK ? status : ENOMEMORY;
+	bytes_done(&verdicts->key);
 	verdicts->item.kind = ITEM_VERDICTS;
 	verdicts->epoch = shard->epoch;
 	verdicts->shard = shard->index;
