@@ -114,6 +114,8 @@ enum status gate_ask(struct api *api, const struct gate_question *question, stru
 	if (status == OK)
 		status = gate_read_expect(question, facts, &facts->expect, err);
 	now.query.expect = &facts->expect;
+	now.query.rules = facts->rules;
+	now.query.rule_count = facts->rule_count;
 	if (status == OK && now.at_us != INT64_MIN)
 		return judge_past(api, &now, facts, ret_result, err);
 	if (status == OK)

@@ -224,6 +224,33 @@ static enum status take_shadows(struct api *api, struct facts *facts,
 	return status;
 }
 
+/* The outcomes that are rules; their texts outlive the rule set. */
+static enum status take_cohort_rules(struct api *api, struct facts *facts,
+				     const struct generation *rules, struct error *err)
+{
+	const struct ruleset *ruleset = rules == NULL ? api->ruleset : rules->parts.ruleset;
+	if (ruleset == NULL)
+		return OK;
+	struct cohort_rules found = cohort_rules_of(ruleset);
+	enum status status = OK;
+	for (size_t i = 0; i < found.count && status == OK; i++) {
+		int64_t blocks_from_us = INT64_MAX;
+		if (found.items[i]->gate == GATE_BLOCK)
+			status = rule_shadow_ends(api->store, rules, found.items[i]->key,
+						  api->block_after_us, &blocks_from_us, err);
+		if (status != OK)
+			return status;
+		struct gate_rule rule = gate_rule_of(found.items[i], blocks_from_us);
+		rule.key = arena_copy(facts->arena, rule.key);
+		rule.name = arena_copy(facts->arena, rule.name);
+		rule.title = arena_copy(facts->arena, rule.title);
+		if (rule.key.data == NULL || rule.name.data == NULL || rule.title.data == NULL)
+			return error_set(err, ENOMEMORY, "no memory for the gate");
+		facts->rules[facts->rule_count++] = rule;
+	}
+	return status;
+}
+
 enum status facts_collect(struct api *api, const struct gate_query *query, struct facts *facts,
 			  struct error *err)
 {
@@ -262,6 +289,8 @@ enum status facts_collect(struct api *api, const struct gate_query *query, struc
 	struct generation *rules cleanup(generation_drop) = api_rules_hold(api);
 	rule_reasons(facts, rules == NULL ? api->ruleset : rules->parts.ruleset);
 	status = take_shadows(api, facts, rules, err);
+	if (status == OK)
+		status = take_cohort_rules(api, facts, rules, err);
 	if (status != OK)
 		return status;
 	facts->known.stale_reasons = facts->stale;

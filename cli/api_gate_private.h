@@ -10,6 +10,7 @@
 #include "cli/api_private.h"
 #include "cli/gate_rows.h"
 #include "cli/gate_session.h"
+#include "correlate/cohort_rule.h"
 #include "correlate/gate_policy.h"
 
 enum { GATE_REASONS = 64, GATE_NAME_MAX = 256 };
@@ -30,6 +31,8 @@ struct facts {
 	struct api_view view;
 	struct gate_facts known;
 	struct gate_manifest expect;
+	struct gate_rule rules[COHORT_RULES_MAX]; /* of type cohort_compare, for the query */
+	size_t rule_count;
 };
 enum status facts_collect(struct api *api, const struct gate_query *query, struct facts *facts,
 			  struct error *err);

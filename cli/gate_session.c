@@ -88,7 +88,7 @@ static void put_arm(const struct arm_query *arm, struct bytes *to)
 	bytes_put_text(to, arm->value);
 }
 
-/* What evidence depends on. */
+/* What evidence depends on: a rule that is changed begins anew, from the stored buckets. */
 static void session_key(const struct gate_query *query, struct bytes *to)
 {
 	bytes_put_text(to, query->service);
@@ -96,6 +96,36 @@ static void session_key(const struct gate_query *query, struct bytes *to)
 	put_arm(&query->baseline, to);
 	bytes_put_text(to, query->policy.name);
 	bytes_put_signed(to, query->pardon_us);
+	for (size_t i = 0; i < query->rule_count; i++) {
+		const struct gate_rule *rule = &query->rules[i];
+		bytes_put_text(to, rule->key);
+		bytes_put_text(to, rule->name);
+		bytes_put_signed(to, rule->blocks_from_us);
+		bytes_put_u8(to, rule->two_sided);
+		bytes_put_double(to, rule->psi0);
+		bytes_put_double(to, rule->psi_tol);
+		bytes_put_double(to, rule->p_abs);
+	}
+}
+
+/* The rules outlive the rule set that they came from. */
+static enum status own_rules(const struct gate_query *query, struct arena *arena,
+			     struct gate_query *own)
+{
+	struct gate_rule *rules = arena_alloc(arena, query->rule_count * sizeof *rules);
+	if (rules == NULL)
+		return ENOMEMORY;
+	for (size_t i = 0; i < query->rule_count; i++) {
+		rules[i] = query->rules[i];
+		rules[i].key = arena_copy(arena, rules[i].key);
+		rules[i].name = arena_copy(arena, rules[i].name);
+		rules[i].title = arena_copy(arena, rules[i].title);
+		if (rules[i].key.data == NULL || rules[i].name.data == NULL ||
+		    rules[i].title.data == NULL)
+			return ENOMEMORY;
+	}
+	own->rules = rules;
+	return OK;
 }
 
 static enum status entry_new(const struct gate_query *query, const struct bytes *key, uint64_t hash,
@@ -121,6 +151,7 @@ static enum status entry_new(const struct gate_query *query, const struct bytes 
 		own->baseline.value = arena_copy(entry->arena, query->baseline.value);
 		own->step = (struct text){0};
 		own->expect = NULL;
+		status = own_rules(query, entry->arena, own);
 		if (own->service.data == NULL || own->canary.value.data == NULL ||
 		    own->baseline.value.data == NULL)
 			status = ENOMEMORY;

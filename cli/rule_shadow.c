@@ -1,6 +1,7 @@
 #include "cli/rule_shadow.h"
 
 #include <assert.h>
+#include <xxhash.h>
 
 #include "storage/rows.h"
 
@@ -11,9 +12,24 @@ struct shadow_row {
 	int64_t since_us;
 };
 
+/* What a rule of type cohort_compare counts, and what is bad of it. */
+static uint64_t counted_of(const struct generation *rules, const struct rule *rule)
+{
+	const struct correlation *correlation = rule->correlation;
+	struct bytes counted cleanup(bytes_done) = {0};
+	for (size_t i = 0; i < correlation->rule_count; i++)
+		bytes_put_u64le(&counted,
+				ruleset_rule(rules->parts.ruleset, correlation->rules[i])->shape);
+	bytes_put_u8(&counted, correlation->cohort->two_sided);
+	bytes_put_double(&counted, correlation->cohort->worse_by);
+	return counted.failed ? 0 : XXH3_64bits(counted.data, counted.size);
+}
+
 /* 0 for a rule that has no state: its key is all that it is known by. */
 static uint64_t state_of(const struct generation *rules, const struct rule *rule)
 {
+	if (rule->correlation != NULL && rule->correlation->cohort != NULL)
+		return counted_of(rules, rule);
 	const struct unit *unit = plan_unit_of(rules->plan, rule);
 	return unit == NULL ? 0 : unit->state_id;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/release_trial.h"
 #include "ingest/scan.h"
 
 /* 2026-01-01T00:00:00Z: a test has no date of its own. */
@@ -35,6 +36,8 @@ struct tally {
 	unsigned wrong_level;
 	unsigned undecided, rejected;
 	char detail[128];
+	struct release_trial *release; /* of cohort_compare, while events are read */
+	struct text outcome;
 };
 
 static void trial_done(struct trial *trial)
@@ -127,6 +130,18 @@ static void on_reject(void *context, const struct scan_reject *reject)
 			       TEXT_ARG(reject->detail));
 }
 
+static void on_event(void *context, const struct event *event, const struct matches *matches)
+{
+	struct tally *tally = context;
+	if (tally->release != NULL)
+		release_trial_see(tally->release, event, matches);
+}
+
+static bool is_judged_by_gate(const struct rule *rule)
+{
+	return rule->correlation != NULL && rule->correlation->cohort != NULL;
+}
+
 /* The log source of the events: what the rule, or the first detection below it, is made for. */
 static struct logsource logsource_of(const struct ruleset *ruleset, const struct rule *rule)
 {
@@ -153,12 +168,17 @@ static enum status run_once(const struct trial *trial, bool live, struct tally *
 		.final_only = true,
 		.lateness_us = live ? trial->span_us + SECOND_US : -1,
 		.sink = {.on_alert = on_alert,
+			 .on_event = on_event,
 			 .on_undecided = on_undecided,
 			 .on_reject = on_reject,
 			 .context = tally},
 	};
+	struct release_trial *release cleanup(release_trial_free) = NULL;
 	*tally = (struct tally){.trial = trial};
 	enum status status = privacy_new(&(struct privacy_options){0}, &privacy, err);
+	if (status == OK && is_judged_by_gate(trial->rule))
+		status = release_trial_new(trial->setting->ruleset, &release, err);
+	tally->release = release;
 	options.enrich.privacy = privacy; /* as live */
 	if (status == OK)
 		status = scan_new(&options, &scan, err);
@@ -167,7 +187,13 @@ static enum status run_once(const struct trial *trial, bool live, struct tally *
 		struct origin origin = {.topic = TEXT("test"), .offset = (int64_t)i + 1};
 		status = scan_message(scan, &origin, text_of(event->json), err);
 	}
-	return status == OK ? scan_finish(scan, &totals, err) : status;
+	if (status == OK)
+		status = scan_finish(scan, &totals, err);
+	tally->release = NULL;
+	return status == OK && release != NULL
+		       ? release_trial_end(release, trial->rule, trial->test->expect_canary,
+					   &tally->outcome, err)
+		       : status;
 }
 
 static bool judge(const struct tally *tally, struct trial_result *result)
@@ -181,6 +207,10 @@ static bool judge(const struct tally *tally, struct trial_result *result)
 	else if (tally->undecided > 0)
 		(void)snprintf(to, size, "%u times the rule could not be decided",
 			       tally->undecided);
+	else if (test->expect_canary.size > 0 && !text_equal(tally->outcome, test->expect_outcome))
+		(void)snprintf(to, size, "the gate says \"%.*s\" of %.*s instead of \"%.*s\"",
+			       TEXT_ARG(tally->outcome), TEXT_ARG(test->expect_canary),
+			       TEXT_ARG(test->expect_outcome));
 	else if (tally->alerts != test->expect_alerts && !tally->trial->rule->alerts)
 		(void)snprintf(to, size,
 			       "no alert: the rule is informational or only feeds a correlation "

@@ -181,7 +181,9 @@ static int by_service_and_start(const void *left, const void *right)
 	int by_service = text_compare(a->service, b->service);
 	if (by_service != 0)
 		return by_service;
-	return (a->start_us > b->start_us) - (a->start_us < b->start_us);
+	if (a->start_us != b->start_us)
+		return a->start_us < b->start_us ? -1 : 1;
+	return text_compare(a->rule, b->rule); /* the service's own first */
 }
 
 static int by_key(const void *left, const void *right)
@@ -251,6 +253,38 @@ static enum status take_due(struct cohort *cohort, enum tally_kind kind, struct 
 	return OK;
 }
 
+/* The bucket of a service and, behind it, those of its rules, from *at on; a service of which only
+ * rules counted something has an empty one. */
+static enum status close_service(struct cohort *cohort, const struct chosen *chosen, size_t *at,
+				 struct bucket *ret_bucket)
+{
+	size_t first = *at;
+	const struct tally_bucket *head = &chosen->nodes[first]->bucket;
+	size_t end = first + 1;
+	while (end < chosen->count && chosen->nodes[end]->bucket.start_us == head->start_us &&
+	       text_equal(chosen->nodes[end]->bucket.service, head->service))
+		end++;
+	size_t own = head->rule.size == 0 ? 1 : 0;
+	struct tally_bucket empty = {.service = head->service, .start_us = head->start_us};
+	struct bucket *rules = arena_alloc(cohort->arena, (end - first) * sizeof *rules);
+	if (rules == NULL)
+		return ENOMEMORY;
+	struct bucket bucket;
+	enum status status = tally_bucket_close(own ? &chosen->nodes[first]->bucket : &empty,
+						cohort->arena, &bucket);
+	for (size_t i = first + own; i < end && status == OK; i++)
+		status = tally_bucket_close(&chosen->nodes[i]->bucket, cohort->arena,
+					    &rules[i - first - own]);
+	if (status != OK)
+		return status;
+	bucket.rules = rules;
+	bucket.rule_count = end - first - own;
+	bucket_annotate(cohort, &bucket);
+	*ret_bucket = bucket;
+	*at = end;
+	return OK;
+}
+
 static enum status close_buckets(struct cohort *cohort)
 {
 	struct chosen chosen = {0};
@@ -260,16 +294,15 @@ static enum status close_buckets(struct cohort *cohort)
 	struct bucket *buckets = arena_alloc(cohort->arena, chosen.count * sizeof *buckets);
 	if (buckets == NULL)
 		return ENOMEMORY;
+	size_t count = 0;
+	for (size_t i = 0; i < chosen.count && status == OK; count++)
+		status = close_service(cohort, &chosen, &i, &buckets[count]);
 	for (size_t i = 0; i < chosen.count && status == OK; i++)
-		status = tally_bucket_close(&chosen.nodes[i]->bucket, cohort->arena, &buckets[i]);
+		tally_remove(&cohort->tally, chosen.nodes[i]);
 	if (status != OK)
 		return status;
-	for (size_t i = 0; i < chosen.count; i++) {
-		bucket_annotate(cohort, &buckets[i]);
-		tally_remove(&cohort->tally, chosen.nodes[i]);
-	}
 	cohort->changes.buckets = buckets;
-	cohort->changes.bucket_count = chosen.count;
+	cohort->changes.bucket_count = count;
 	return OK;
 }
 

@@ -103,9 +103,14 @@ enum bucket_flags {
 	BUCKET_ROUTES = 1 << 2,       /* there were more than COHORT_ROUTES_MAX routes */
 };
 
-/* A closed bucket: what the store keeps (registry row 'b') and the gate reads. */
+/* A closed bucket: what the store keeps (registry row 'b') and the gate reads.
+ *
+ * With it go the buckets of rules of type cohort_compare (cohort_rule.h). Such a one has `rule`;
+ * its requests are the rule's trials, its only outcome is COHORT_RULE_OUTCOME, which stands for
+ * "bad as the rule says", and its only route is "". */
 struct bucket {
 	struct text service;
+	struct text rule; /* key; "" in the bucket of the service itself */
 	int64_t start_us;
 	uint32_t flags;
 	uint64_t late;             /* requests that came after it was closed: counted, not added */
@@ -115,7 +120,10 @@ struct bucket {
 	size_t arm_count;
 	const struct culprit *culprits; /* by (outcome, principal) */
 	size_t culprit_count;
+	const struct bucket *rules; /* of this service and time, by rule */
+	size_t rule_count;          /* at most COHORT_RULES_MAX */
 };
+static const enum outcome COHORT_RULE_OUTCOME = OUTCOME_HTTP_5XX;
 
 /* A rule with picket.gate block matched an event of this version. */
 struct finding {
@@ -159,6 +167,14 @@ void cohort_counter_free(struct cohort_counter **counter);
  * Events without service.name do not take part. */
 enum status cohort_count(struct cohort_counter *counter, const struct event *event,
 			 const struct rule *const *matched, size_t matched_count);
+/* What an event is to a rule of type cohort_compare. */
+struct cohort_trial {
+	struct text rule; /* key */
+	bool bad;
+};
+/* Counts the same event for these rules. */
+enum status cohort_count_trials(struct cohort_counter *counter, const struct event *event,
+				const struct cohort_trial *trials, size_t count);
 /* Everything counted since the last flush, as aggregates for their actors; empties the counter. */
 enum status cohort_flush(struct cohort_counter *counter, const struct record_sink *sink);
 

@@ -6,7 +6,8 @@
  *
  * bucket    = u8 VERSION, text service, signed start, varint flags, varint late,
  *             varint outcome count, varint route count, text route*, varint arm count, arm*,
- *             varint culprit count, culprit*
+ *             varint culprit count, culprit*; of VERSION_RULES also varint rule count, and for
+ *             each rule text key, text bucket (of VERSION, of the same service and start)
  *   arm     = text version, text deploy id, varint stratum count, stratum*
  *   stratum = varint route, u8 half, varint requests, varint set of outcomes that are written,
  *             { varint trials, varint bad, varint clusters } for each of them,
@@ -25,7 +26,11 @@
  * validated after reading: order, limits, and clusters <= bad <= trials, on which the statistics
  * rest (evalue.h). */
 
-enum { VERSION = 3, FLAGS_ALL = BUCKET_DEGRADED | BUCKET_NO_PRINCIPAL | BUCKET_ROUTES };
+enum {
+	VERSION = 3,
+	VERSION_RULES = 4,
+	FLAGS_ALL = BUCKET_DEGRADED | BUCKET_NO_PRINCIPAL | BUCKET_ROUTES
+};
 
 static const struct outcome_info OUTCOMES[] = {
 #define OUTCOME(id, name, model, two_sided, weight, doc) \
@@ -77,9 +82,21 @@ static void stratum_row_put(const struct stratum *stratum, struct bytes *to)
 	}
 }
 
+static void rules_put(const struct bucket *bucket, struct bytes *to)
+{
+	bytes_put_varint(to, bucket->rule_count);
+	for (size_t i = 0; i < bucket->rule_count; i++) {
+		struct bytes encoded cleanup(bytes_done) = {0};
+		bucket_encode(&bucket->rules[i], &encoded);
+		bytes_put_text(to, bucket->rules[i].rule);
+		bytes_put_text(to, bytes_text(&encoded));
+		to->failed |= encoded.failed;
+	}
+}
+
 void bucket_encode(const struct bucket *bucket, struct bytes *to)
 {
-	bytes_put_u8(to, VERSION);
+	bytes_put_u8(to, bucket->rule_count > 0 ? VERSION_RULES : VERSION);
 	bytes_put_text(to, bucket->service);
 	bytes_put_signed(to, bucket->start_us);
 	bytes_put_varint(to, bucket->flags);
@@ -103,6 +120,8 @@ void bucket_encode(const struct bucket *bucket, struct bytes *to)
 		bytes_put_varint(to, bucket->culprits[i].arm);
 		bytes_put_u64le(to, bucket->culprits[i].principal);
 	}
+	if (bucket->rule_count > 0)
+		rules_put(bucket, to);
 }
 
 /* Where decoding stands: a failed cursor means damage, NULL from the arena no memory. */
@@ -244,12 +263,41 @@ static void culprits_take(struct reader *reader, struct bucket *bucket)
 	bucket->culprit_count = from->failed ? 0 : count;
 }
 
+/* Bucket by bucket; one of a rule has no rules of its own. */
+static enum status rules_take(struct reader *reader, struct bucket *bucket, struct error *err)
+{
+	struct cursor *from = &reader->from;
+	uint64_t count = cursor_varint(from);
+	from->failed |= count == 0 || count > COHORT_RULES_MAX;
+	struct bucket *rules = reader_alloc(reader, count, sizeof *rules);
+	enum status status = OK;
+	for (uint64_t i = 0; i < count && !from->failed && status == OK; i++) {
+		struct text key = cursor_text(from);
+		struct text encoded = cursor_text(from);
+		from->failed |= key.size == 0 || encoded.size == 0 ||
+				(unsigned char)encoded.data[0] != VERSION ||
+				(i > 0 && text_compare(rules[i - 1].rule, key) >= 0);
+		if (from->failed)
+			break;
+		status = bucket_decode(encoded, reader->arena, &rules[i], err);
+		if (status != OK)
+			return status;
+		rules[i].rule = key;
+		from->failed |= rules[i].start_us != bucket->start_us ||
+				!text_equal(rules[i].service, bucket->service);
+	}
+	bucket->rules = rules;
+	bucket->rule_count = from->failed ? 0 : count;
+	return status;
+}
+
 enum status bucket_decode(struct text encoded, struct arena *arena, struct bucket *ret_bucket,
 			  struct error *err)
 {
 	struct reader reader = {.from = cursor_of(encoded), .arena = arena};
 	struct cursor *from = &reader.from;
-	from->failed |= cursor_u8(from) != VERSION;
+	uint8_t version = cursor_u8(from);
+	from->failed |= version != VERSION && version != VERSION_RULES;
 	struct bucket bucket = {.service = cursor_text(from)};
 	bucket.start_us = cursor_signed(from);
 	uint64_t flags = cursor_varint(from);
@@ -261,6 +309,11 @@ enum status bucket_decode(struct text encoded, struct arena *arena, struct bucke
 	routes_take(&reader, &bucket);
 	arms_take(&reader, &bucket);
 	culprits_take(&reader, &bucket);
+	enum status status = OK;
+	if (version == VERSION_RULES && !from->failed)
+		status = rules_take(&reader, &bucket, err);
+	if (status != OK)
+		return status;
 	if (reader.out_of_memory)
 		return error_set(err, ENOMEMORY, "canary bucket: out of memory");
 	if (from->failed || cursor_left(from) != 0)

@@ -379,7 +379,8 @@ static enum status count_outcomes(struct cohort_counter *counter, const struct e
 				  const struct outcome_reading *reading, struct text rule)
 {
 	bytes_clear(&counter->key_bytes);
-	tally_bucket_key(subject->service, bucket_start(event->time_us), &counter->key_bytes);
+	tally_bucket_key(subject->service, bucket_start(event->time_us), TEXT(""),
+			 &counter->key_bytes);
 	struct tally_node *node = NULL;
 	enum status status = node_of(counter, subject, &node);
 	if (status != OK)
@@ -452,6 +453,15 @@ static enum status count_signals(struct cohort_counter *counter, const struct su
 	return status;
 }
 
+/* The ledgers are as old as what they have seen. */
+static void note_time(struct cohort_counter *counter, int64_t time_us)
+{
+	if (time_us > counter->newest_us)
+		counter->newest_us = time_us;
+	if (counter->ledgers.nodes == NULL)
+		counter->ledgers_since_us = counter->newest_us;
+}
+
 /* A rule that tells people, and does not decide by itself. */
 static bool speaks(const struct rule *rule)
 {
@@ -468,10 +478,7 @@ enum status cohort_count(struct cohort_counter *counter, const struct event *eve
 	struct subject subject = subject_of(event);
 	if (subject.service.size == 0)
 		return OK;
-	if (event->time_us > counter->newest_us)
-		counter->newest_us = event->time_us;
-	if (counter->ledgers.nodes == NULL)
-		counter->ledgers_since_us = counter->newest_us;
+	note_time(counter, event->time_us);
 	struct outcome_reading reading = outcomes_read(event);
 	struct text rule = {0};
 	for (size_t i = 0; i < matched_count && rule.size == 0; i++)
@@ -487,6 +494,51 @@ enum status cohort_count(struct cohort_counter *counter, const struct event *eve
 		if (matched[i]->gate == GATE_BLOCK)
 			status = count_finding(counter, &subject, event, matched[i]);
 	return status == OK ? count_signals(counter, &subject, event, &reading) : status;
+}
+
+/* A trial of a rule: who causes a bad one is a user, else an address; the cause is the rule's, his
+ * and the route's. */
+static enum status count_trial(struct cohort_counter *counter, const struct subject *subject,
+			       const struct event *event, const struct cohort_trial *trial)
+{
+	struct outcome_reading reading = {.is_request = true, .duration_us = -1};
+	struct sighting seen = {event, subject, &reading, 0, 0, trial->rule};
+	struct tally_node *node = NULL;
+	struct tally_arm *arm = NULL;
+	reading.trials = UINT32_C(1) << COHORT_RULE_OUTCOME;
+	reading.bad = trial->bad ? reading.trials : 0;
+	bytes_clear(&counter->key_bytes);
+	tally_bucket_key(subject->service, bucket_start(event->time_us), trial->rule,
+			 &counter->key_bytes);
+	enum status status = node_of(counter, subject, &node);
+	if (status != OK)
+		return status;
+	if (subject->cut_short)
+		node->bucket.flags |= BUCKET_DEGRADED;
+	status = tally_bucket_route(&node->bucket, 0, TEXT(""), &seen.route);
+	seen.arm = subject->node->arm->hash;
+	if (status == OK)
+		status = tally_bucket_arm(&node->bucket, &subject->arm, seen.arm, &arm);
+	if (status == OK && arm != NULL)
+		status = count_stratum(&seen, arm);
+	if (status == OK && trial->bad)
+		status = count_bad(counter, &seen, &node->bucket, COHORT_RULE_OUTCOME);
+	return status;
+}
+
+enum status cohort_count_trials(struct cohort_counter *counter, const struct event *event,
+				const struct cohort_trial *trials, size_t count)
+{
+	if (count == 0 || event->time_us < -TIME_US_MAX || event->time_us > TIME_US_MAX)
+		return OK;
+	struct subject subject = subject_of(event);
+	if (subject.service.size == 0)
+		return OK;
+	note_time(counter, event->time_us);
+	enum status status = find_instance(counter, &subject);
+	for (size_t i = 0; i < count && status == OK; i++)
+		status = count_trial(counter, &subject, event, &trials[i]);
+	return status;
 }
 
 /* Encodes a node for the actor whose partition it is of. */

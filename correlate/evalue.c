@@ -74,10 +74,10 @@
  * each PASS factor to the power t is still an e-value: of the relative test, under the null's share
  * q0 of causes, E = q0 (q1/q0)^(tm) + (1 - q0)((1 - q1)/(1 - q0))^(tm) <= 1 for tm <= 1 (Hoelder);
  * of the absolute one, E exp(theta t x) with theta = log(p1/p_abs) < 0 is largest, at a given rate
- * of bad outcomes, when all sizes are M (exp is convex), and then x/M is Poisson of rate p_abs/M and
- * the product is the factor of that. So the logarithms are divided by the dispersion before they
- * are mixed. M is not known and need not be reached: to second order in theta t it is enough that
- * 1/t is E m^2/E m, the variance of the counts over that of independent ones (Wedderburn,
+ * of bad outcomes, when all sizes are M (exp is convex), and then x/M is Poisson of rate p_abs/M
+ * and the product is the factor of that. So the logarithms are divided by the dispersion before
+ * they are mixed. M is not known and need not be reached: to second order in theta t it is enough
+ * that 1/t is E m^2/E m, the variance of the counts over that of independent ones (Wedderburn,
  * Quasi-likelihood Functions, 1974). That is estimated from the counts of both arms
  * (evidence_track.c); P(PASS) of canaries at the edge, in bursts, is measured (RESULTS.md).
  *

@@ -89,8 +89,17 @@ enum status gate_evidence_new(const struct gate_query *query, struct gate_eviden
 	evidence->query = query;
 	evidence->window_start_us = evidence->failed_at_us = INT64_MIN;
 	evidence->all = evidence->all_sup = evidence->halves_sup = 1;
-	for (int i = 0; i < OUTCOME_COUNT; i++)
-		track_init(&evidence->tracks[i], (enum outcome)i, &query->policy.outcomes[i]);
+	evidence->weights = 1;
+	for (int i = 0; i < OUTCOME_COUNT; i++) {
+		const struct outcome_info *info = outcome_info((enum outcome)i);
+		evidence->tracks[i].model = info->model;
+		evidence->tracks[i].two_sided = info->two_sided;
+		track_init(&evidence->tracks[i], &query->policy.outcomes[i]);
+	}
+	if (rules_init(evidence) != OK) {
+		gate_evidence_free(&evidence);
+		return error_set(err, ENOMEMORY, "no memory for the evidence of a canary");
+	}
 	*ret_evidence = evidence;
 	return OK;
 }
@@ -107,13 +116,15 @@ void gate_evidence_free(struct gate_evidence **evidence)
 	}
 	free((*evidence)->principals.slots);
 	free((*evidence)->moments);
+	free((*evidence)->rules);
 	free(*evidence);
 	*evidence = NULL;
 }
 
 size_t gate_evidence_bytes(const struct gate_evidence *evidence)
 {
-	size_t bytes = sizeof *evidence + evidence->principals.capacity * sizeof(uint64_t) +
+	size_t bytes = sizeof *evidence + evidence->rule_count * sizeof *evidence->rules +
+		       evidence->principals.capacity * sizeof(uint64_t) +
 		       evidence->moment_capacity * sizeof *evidence->moments +
 		       HASH_OVERHEAD(hh, evidence->routes);
 	for (const struct route_state *one = evidence->routes; one != NULL; one = one->hh.next)
@@ -134,13 +145,8 @@ struct adding {
 
 /* Counts of one route and outcome, summed over the arms of each side, and over the halves of the
  * baseline. */
-struct route_counts {
-	struct pair pair;
-	struct evalue_count halves;
-};
-
-static void counts_add(struct route_counts *counts, enum side side, unsigned half, uint64_t trials,
-		       const struct outcome_count *of)
+void counts_add(struct route_counts *counts, enum side side, unsigned half, uint64_t trials,
+		const struct outcome_count *of)
 {
 	if (side == SIDE_CANARY) {
 		counts->pair.clusters.n_c += trials;
@@ -157,19 +163,21 @@ static void counts_add(struct route_counts *counts, enum side side, unsigned hal
 	counts->pair.raw.n_b = counts->pair.clusters.n_b;
 }
 
+bool counts_take(const struct route_counts *counts, struct outcome_track *track)
+{
+	const struct evalue_count *clusters = &counts->pair.clusters;
+	if (clusters->n_c + clusters->n_b + clusters->x_c + clusters->x_b == 0)
+		return false; /* nobody asked this route */
+	track_add(track, &counts->pair);
+	track_add_halves(track, &counts->halves);
+	/* Of a two-sided outcome, what the baseline does and the canary no longer speaks too. */
+	return clusters->x_c > 0 || (track->two_sided && clusters->n_c > 0 && clusters->x_b > 0);
+}
+
 static void take_counts(struct adding *adding, enum outcome outcome,
 			const struct route_counts *counts)
 {
-	struct outcome_track *track = &adding->evidence->tracks[outcome];
-	const struct evalue_count *clusters = &counts->pair.clusters;
-	if (clusters->n_c + clusters->n_b + clusters->x_c + clusters->x_b == 0)
-		return; /* nobody asked this route */
-	track_add(track, outcome, &counts->pair);
-	track_add_halves(track, &counts->halves);
-	adding->bad[outcome] |= clusters->x_c > 0;
-	/* Of a two-sided outcome, what the baseline does and the canary no longer speaks too. */
-	if (outcome_info(outcome)->two_sided)
-		adding->bad[outcome] |= clusters->n_c > 0 && clusters->x_b > 0;
+	adding->bad[outcome] |= counts_take(counts, &adding->evidence->tracks[outcome]);
 }
 
 static void add_counted(struct adding *adding, unsigned route)
@@ -246,6 +254,16 @@ static enum status add_latency(struct adding *adding, unsigned route)
 	return OK;
 }
 
+enum status principal_is_new(struct gate_evidence *evidence, uint64_t principal, unsigned kind,
+			     bool *ret_new)
+{
+	uint64_t hash = principal ^ ((uint64_t)kind + 1) * UINT64_C(0x9e3779b97f4a7c15);
+	*ret_new = false;
+	if (evidence->principals.count >= EVIDENCE_PRINCIPALS_MAX)
+		return OK;
+	return hash_set_add(&evidence->principals, hash == 0 ? 1 : hash, ret_new);
+}
+
 /* Bad outcomes of principals that had none before. */
 static enum status add_principals(struct adding *adding)
 {
@@ -256,11 +274,8 @@ static enum status add_principals(struct adding *adding)
 		const struct culprit *one = &bucket->culprits[i];
 		enum side side = adding->sides[one->arm];
 		bool fresh = false;
-		if (side == SIDE_NONE || evidence->principals.count >= EVIDENCE_PRINCIPALS_MAX)
-			continue;
-		uint64_t hash = one->principal ^
-				((uint64_t)one->outcome + 1) * UINT64_C(0x9e3779b97f4a7c15);
-		if (hash_set_add(&evidence->principals, hash == 0 ? 1 : hash, &fresh) != OK)
+		if (side != SIDE_NONE &&
+		    principal_is_new(evidence, one->principal, one->outcome, &fresh) != OK)
 			return ENOMEMORY;
 		once[one->outcome].x_c += fresh && side == SIDE_CANARY;
 		once[one->outcome].x_b += fresh && side == SIDE_BASELINE;
@@ -279,25 +294,9 @@ static enum status add_principals(struct adding *adding)
 			count->x_c = count->n_c;
 		if (!poisson && count->x_b > count->n_b)
 			count->x_b = count->n_b;
-		track_add_principals(&evidence->tracks[outcome], (enum outcome)outcome, count);
+		track_add_principals(&evidence->tracks[outcome], count);
 	}
 	return OK;
-}
-
-static bool outcome_fails(const struct gate_evidence *evidence, enum outcome outcome)
-{
-	const struct gate_policy *policy = &evidence->query->policy;
-	const struct outcome_track *track = &evidence->tracks[outcome];
-	bool two = outcome_info(outcome)->two_sided;
-	if (track->fail_sup < 1 / policy->alpha || track->bad_bucket_count < policy->buckets_min ||
-	    policy->outcomes[outcome].weight <= 0)
-		return false;
-	if (outcome_info(outcome)->model == OUTCOME_LATENCY)
-		return true;
-	/* Fewer than before: then those count who still fail at the baseline. */
-	return track->principals_sup >= 1 / policy->alpha &&
-	       (track->principals >= policy->principals_min ||
-		(two && track->principals_b >= policy->principals_min));
 }
 
 static void close_bucket(struct adding *adding)
@@ -306,18 +305,23 @@ static void close_bucket(struct adding *adding)
 	const struct gate_policy *policy = &evidence->query->policy;
 	double halves = 0;
 	evidence->all = 0;
+	bool fails = false;
 	for (int i = 0; i < OUTCOME_COUNT; i++) {
 		struct outcome_track *track = &evidence->tracks[i];
-		track->bad_bucket_count += adding->bad[i];
-		track_close_bucket(track, (enum outcome)i);
-		evidence->all += policy->outcomes[i].weight * track->fail;
-		halves += policy->outcomes[i].weight * track_halves(track);
+		double weight = policy->outcomes[i].weight / evidence->weights;
+		track_close_bucket(track, adding->bad[i]);
+		evidence->all += weight * track->fail;
+		halves += weight * track_halves(track);
+		fails |= weight > 0 && track_fails(track, policy);
+	}
+	for (size_t i = 0; i < evidence->rule_count; i++) {
+		const struct rule_track *rule = &evidence->rules[i];
+		evidence->all += rule->weight * rule->track.fail;
+		halves += rule->weight * track_halves(&rule->track);
+		fails |= rule->blocks && rule->weight > 0 && track_fails(&rule->track, policy);
 	}
 	evidence->all_sup = fmax(evidence->all_sup, evidence->all);
 	evidence->halves_sup = fmax(evidence->halves_sup, halves);
-	bool fails = false;
-	for (int i = 0; i < OUTCOME_COUNT; i++)
-		fails |= outcome_fails(evidence, (enum outcome)i);
 	if (fails && evidence->failed_at_us == INT64_MIN &&
 	    evidence->all_sup >= 1 / policy->alpha && evidence->halves_sup < 1 / policy->alpha)
 		evidence->failed_at_us = adding->bucket->start_us + COHORT_BUCKET_US;
@@ -349,6 +353,19 @@ static enum status keep_moment(struct adding *adding)
 	return OK;
 }
 
+/* Trials of the rules that the canary had: a service need not log requests. */
+static uint64_t rule_trials(const struct adding *adding)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < adding->bucket->rule_count; i++) {
+		const struct bucket *rule = &adding->bucket->rules[i];
+		for (size_t k = 0; k < rule->arm_count; k++)
+			if (side_of_arm(adding->evidence->query, &rule->arms[k].arm) == SIDE_CANARY)
+				sum += rule->arms[k].requests;
+	}
+	return sum;
+}
+
 static void look_at_arms(struct adding *adding)
 {
 	struct gate_evidence *evidence = adding->evidence;
@@ -364,9 +381,11 @@ static void look_at_arms(struct adding *adding)
 		adding->n_c += adding->sides[i] == SIDE_CANARY ? arm->requests : 0;
 		adding->n_b += adding->sides[i] == SIDE_BASELINE ? arm->requests : 0;
 	}
-	if (adding->n_c > 0 && evidence->window_start_us == INT64_MIN &&
-	    bucket->start_us >= evidence->query->pardon_us)
+	if (adding->n_c + rule_trials(adding) > 0 && evidence->window_start_us == INT64_MIN &&
+	    bucket->start_us >= evidence->query->pardon_us) {
 		evidence->window_start_us = bucket->start_us;
+		rules_begin(evidence);
+	}
 	adding->in_window = evidence->window_start_us != INT64_MIN;
 }
 
@@ -400,10 +419,15 @@ enum status gate_evidence_add(struct gate_evidence *evidence, const struct bucke
 	}
 	if (status != OK || !adding.in_window)
 		return status;
+	uint32_t flags = bucket->flags;
+	for (size_t i = 0; i < bucket->rule_count; i++)
+		flags |= bucket->rules[i].flags;
 	evidence->late += bucket->late;
-	evidence->degraded_count += (bucket->flags & BUCKET_DEGRADED) != 0;
-	evidence->no_principal_count += (bucket->flags & BUCKET_NO_PRINCIPAL) != 0;
+	evidence->degraded_count += (flags & BUCKET_DEGRADED) != 0;
+	evidence->no_principal_count += (flags & BUCKET_NO_PRINCIPAL) != 0;
 	status = add_principals(&adding);
+	if (status == OK)
+		status = rules_add(evidence, bucket);
 	if (status != OK)
 		return status;
 	close_bucket(&adding);

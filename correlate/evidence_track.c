@@ -42,22 +42,25 @@ static double two_sided(bool two, double worse, double better)
 	return two ? (worse + better) / 2 : worse;
 }
 
-static void side_init(struct side_track *side, enum outcome outcome,
+static void side_init(struct side_track *side, enum outcome_model model,
 		      const struct outcome_policy *policy)
 {
 	evalue_init(&side->clusters, policy->psi0, policy->psi_tol, policy->p_abs);
-	if (outcome_info(outcome)->model == OUTCOME_POISSON)
+	if (model == OUTCOME_POISSON)
 		side->clusters.model = EVALUE_POISSON;
 	side->principals = side->clusters;
 	side->apart = false;
 }
 
-void track_init(struct outcome_track *track, enum outcome outcome,
-		const struct outcome_policy *policy)
+void track_init(struct outcome_track *track, const struct outcome_policy *policy)
 {
-	*track = (struct outcome_track){.fail = 1, .fail_sup = 1, .principals_sup = 1};
-	side_init(&track->worse, outcome, policy);
-	side_init(&track->better, outcome, policy);
+	*track = (struct outcome_track){.model = track->model,
+					.two_sided = track->two_sided,
+					.fail = 1,
+					.fail_sup = 1,
+					.principals_sup = 1};
+	side_init(&track->worse, track->model, policy);
+	side_init(&track->better, track->model, policy);
 	track->halves[0] = track->halves[1] = track->worse.clusters;
 }
 
@@ -88,11 +91,11 @@ static void side_add(struct side_track *side, const struct pair *pair)
 		evalue_add(&side->raw, &pair->raw);
 }
 
-void track_add(struct outcome_track *track, enum outcome outcome, const struct pair *pair)
+void track_add(struct outcome_track *track, const struct pair *pair)
 {
-	assert(outcome_info(outcome)->model != OUTCOME_LATENCY || !counts_differ(pair));
+	assert(track->model != OUTCOME_LATENCY || !counts_differ(pair));
 	side_add(&track->worse, pair);
-	if (outcome_info(outcome)->two_sided) {
+	if (track->two_sided) {
 		struct pair mirrored = {evalue_mirror(&pair->clusters), evalue_mirror(&pair->raw)};
 		side_add(&track->better, &mirrored);
 	}
@@ -107,12 +110,11 @@ void track_add(struct outcome_track *track, enum outcome outcome, const struct p
 	track->bursts.causes_now += pair->clusters.x_c + pair->clusters.x_b;
 }
 
-void track_add_principals(struct outcome_track *track, enum outcome outcome,
-			  const struct evalue_count *once)
+void track_add_principals(struct outcome_track *track, const struct evalue_count *once)
 {
 	evalue_add_fail(&track->worse.principals, once);
 	struct evalue_count mirrored = evalue_mirror(once);
-	if (outcome_info(outcome)->two_sided)
+	if (track->two_sided)
 		evalue_add_fail(&track->better.principals, &mirrored);
 	track->principals += (unsigned)once->x_c;
 	track->principals_b += (unsigned)once->x_b;
@@ -125,9 +127,10 @@ void track_add_halves(struct outcome_track *track, const struct evalue_count *ha
 	evalue_add_fail(&track->halves[1], &mirrored);
 }
 
-void track_close_bucket(struct outcome_track *track, enum outcome outcome)
+void track_close_bucket(struct outcome_track *track, bool bad)
 {
-	bool two = outcome_info(outcome)->two_sided;
+	bool two = track->two_sided;
+	track->bad_bucket_count += bad;
 	bursts_close_bucket(&track->bursts);
 	track->fail = two_sided(two, evalue_fail(&track->worse.clusters),
 				evalue_fail(&track->better.clusters));
@@ -161,23 +164,33 @@ static struct side_result side_result(const struct side_track *side, double over
 	return result;
 }
 
-/* Has the service ever logged anything of the kind? */
-static bool is_absent(const struct outcome_track *track, enum outcome outcome)
+bool track_fails(const struct outcome_track *track, const struct gate_policy *policy)
 {
-	if (outcome == OUTCOME_HTTP_5XX)
+	if (track->fail_sup < 1 / policy->alpha || track->bad_bucket_count < policy->buckets_min)
 		return false;
-	if (outcome_info(outcome)->model == OUTCOME_POISSON)
+	if (track->model == OUTCOME_LATENCY)
+		return true;
+	/* Fewer than before: then those count who still fail at the baseline. */
+	return track->principals_sup >= 1 / policy->alpha &&
+	       (track->principals >= policy->principals_min ||
+		(track->two_sided && track->principals_b >= policy->principals_min));
+}
+
+/* Has the service ever logged anything of the kind? */
+static bool is_absent(const struct outcome_track *track)
+{
+	if (track->model == OUTCOME_POISSON)
 		return track->raw_x_c + track->raw_x_b == 0;
 	return track->n_c + track->n_b == 0;
 }
 
-void track_result(const struct outcome_track *track, enum outcome outcome,
-		  const struct gate_policy *policy, struct outcome_result *result)
+void track_result(const struct outcome_track *track, const struct gate_policy *policy, bool fewer,
+		  struct outcome_result *result)
 {
-	bool two = outcome_info(outcome)->two_sided;
+	bool two = track->two_sided;
 	double over = dispersion(&track->bursts);
 	*result = (struct outcome_result){
-		.outcome = outcome,
+		.two_sided = two,
 		.n_c = track->n_c,
 		.x_c = track->x_c,
 		.n_b = track->n_b,
@@ -197,9 +210,9 @@ void track_result(const struct outcome_track *track, enum outcome outcome,
 		result->better = side_result(&track->better, over, policy->beta);
 	if (track->fail_sup >= 1 / policy->alpha)
 		result->state = NI_REJECTED;
-	else if (is_absent(track, outcome))
+	else if (is_absent(track))
 		result->state = NI_ABSENT;
 	else if (track->n_b > 0 && result->worse.accepted &&
-		 (!two || !policy->outcomes[outcome].fewer || result->better.accepted))
+		 (!two || !fewer || result->better.accepted))
 		result->state = NI_ACCEPTED;
 }

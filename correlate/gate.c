@@ -140,11 +140,16 @@ static bool has_regression(struct judgement *judgement)
 {
 	const struct gate_result *result = judgement->result;
 	bool failed = result->failed_at_us != INT64_MIN;
-	for (int i = 0; i < OUTCOME_COUNT; i++) {
-		const struct outcome_result *outcome = &result->outcomes[i];
-		if (outcome->state == NI_REJECTED && failed)
+	for (size_t i = 0; i < OUTCOME_COUNT + result->rule_count; i++) {
+		const struct rule_result *rule =
+			i < OUTCOME_COUNT ? NULL : &result->rules[i - OUTCOME_COUNT];
+		const struct outcome_result *outcome =
+			rule == NULL ? &result->outcomes[i] : &rule->outcome;
+		if (outcome->state != NI_REJECTED || (rule != NULL && !rule->blocks))
+			continue;
+		if (failed)
 			say_regression(judgement, outcome);
-		else if (outcome->state == NI_REJECTED)
+		else
 			say_unconfirmed(judgement, outcome);
 	}
 	if (failed)
@@ -247,11 +252,36 @@ static double pass_evidence(const struct outcome_result *outcome)
 {
 	const struct side_result *side = &outcome->worse;
 	/* Accepted, and still open: then it is the other side that is asked for. */
-	if (outcome->worse.accepted && outcome_info(outcome->outcome)->two_sided)
+	if (outcome->worse.accepted && outcome->two_sided)
 		side = &outcome->better;
 	return fmin(side->e_pass_relative + side->e_pass_absolute,
 		    side->e_pass_relative_raw + side->e_pass_absolute_raw) /
 	       2;
+}
+
+/* True when PASS waits for a proof of it. */
+static bool is_owed(struct judgement *judgement, const struct outcome_result *outcome,
+		    bool required)
+{
+	if (outcome->state != NI_OPEN || !required)
+		return false;
+	give_reason(judgement, TEXT("EVIDENCE"),
+		    arena_print(judgement->arena,
+				"%.*s: %llu trials of the canary do not prove it yet "
+				"(evidence %.3g, %g is enough)",
+				TEXT_ARG(outcome->name), (unsigned long long)outcome->n_c,
+				pass_evidence(outcome), 1 / judgement->query->policy.beta));
+	return true;
+}
+
+static bool is_accepted(struct judgement *judgement, const struct outcome_result *outcome)
+{
+	if (outcome->state != NI_ACCEPTED)
+		return false;
+	give_reason(judgement, TEXT("NI_ACCEPTED"),
+		    arena_print(judgement->arena, "%.*s is not worse than the baseline's",
+				TEXT_ARG(outcome->name)));
+	return true;
 }
 
 /* Row 8; what is missing goes into the reasons of rows 9 and 10. */
@@ -264,26 +294,18 @@ static bool is_proven(struct judgement *judgement)
 	for (int i = 0; i < OUTCOME_COUNT; i++) {
 		const struct outcome_result *outcome = &result->outcomes[i];
 		proven &= outcome->state != NI_REJECTED;
-		if (outcome->state != NI_OPEN || !policy->outcomes[i].required)
-			continue;
-		proven = false;
-		give_reason(judgement, TEXT("EVIDENCE"),
-			    arena_print(judgement->arena,
-					"%s: %llu trials of the canary do not prove it yet "
-					"(evidence %.3g, %g is enough)",
-					outcome_name(outcome->outcome),
-					(unsigned long long)outcome->n_c, pass_evidence(outcome),
-					1 / policy->beta));
+		proven &= !is_owed(judgement, outcome, policy->outcomes[i].required);
+	}
+	for (size_t i = 0; i < result->rule_count; i++) {
+		const struct rule_result *rule = &result->rules[i];
+		proven &= !rule->blocks || rule->outcome.state != NI_REJECTED;
+		proven &= !is_owed(judgement, &rule->outcome, rule->required);
 	}
 	bool any = false;
-	for (int i = 0; i < OUTCOME_COUNT && proven; i++) {
-		if (result->outcomes[i].state != NI_ACCEPTED)
-			continue;
-		any = true;
-		give_reason(judgement, TEXT("NI_ACCEPTED"),
-			    arena_print(judgement->arena, "%s is not worse than the baseline's",
-					outcome_name((enum outcome)i)));
-	}
+	for (int i = 0; i < OUTCOME_COUNT && proven; i++)
+		any |= is_accepted(judgement, &result->outcomes[i]);
+	for (size_t i = 0; i < result->rule_count && proven; i++)
+		any |= is_accepted(judgement, &result->rules[i].outcome);
 	size_t watched = count_signals_on(result);
 	if (proven && !any && watched == 0)
 		give_reason(judgement, TEXT("NO_SIGNAL"),
@@ -347,6 +369,8 @@ static struct text summarise(const struct judgement *judgement)
 	unsigned accepted = 0;
 	for (int i = 0; i < OUTCOME_COUNT; i++)
 		accepted += result->outcomes[i].state == NI_ACCEPTED;
+	for (size_t i = 0; i < result->rule_count; i++)
+		accepted += result->rules[i].outcome.state == NI_ACCEPTED;
 	if (result->verdict == VERDICT_PASS && accepted > 0)
 		return arena_print(
 			judgement->arena,
@@ -379,6 +403,7 @@ enum status gate_judge_evidence(const struct gate_query *query, const struct gat
 	evidence_gather_quality(query, evidence, result);
 	result->verdict = decide(&judgement);
 	say_shadows(&judgement);
+	say_warnings(&judgement);
 	result->final = result->verdict == VERDICT_PASS || result->verdict == VERDICT_FAIL ||
 			result->verdict == VERDICT_INCONCLUSIVE;
 	result->summary = summarise(&judgement);

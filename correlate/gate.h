@@ -42,6 +42,13 @@ struct outcome_policy {
 	double p_abs;         /* absolute rate that is always acceptable */
 };
 
+/* What a policy says of an outcome that is a rule; what is worse says the rule. */
+struct gate_rule_policy {
+	struct text name;
+	bool required; /* if it blocks */
+	double weight; /* beside the outcomes' 1: all that count are divided by their sum */
+};
+
 struct gate_policy {
 	struct text name;
 	double alpha, beta;
@@ -57,8 +64,22 @@ struct gate_policy {
 	int64_t learn_us; /* so long a service is watched before a new destination is one */
 	enum signal_level signals[SIGNAL_COUNT];
 	struct outcome_policy outcomes[OUTCOME_COUNT];
+	bool rules_required; /* of rules that are not named below */
+	struct gate_rule_policy rules[COHORT_RULES_MAX];
+	size_t rule_count;
 };
 struct gate_policy gate_policy_default(void);
+/* What it says of the rule of this name. */
+struct gate_rule_policy gate_policy_of_rule(const struct gate_policy *policy, struct text name);
+
+/* A rule of type cohort_compare (cohort_rule.h): one more outcome. */
+struct gate_rule {
+	struct text key, name, title;
+	bool wants_to_block;    /* picket.gate block; else it only warns */
+	int64_t blocks_from_us; /* a canary that began before is only warned of */
+	bool two_sided;
+	double psi0, psi_tol, p_abs;
+};
 
 struct gate_query {
 	struct text service;
@@ -72,6 +93,8 @@ struct gate_query {
 	double share; /* of the requests that the canary should get, 0 < share < 1; NaN = not said
 		       */
 	const struct gate_manifest *expect; /* what the release declares; NULL: nothing */
+	const struct gate_rule *rules;
+	size_t rule_count; /* at most COHORT_RULES_MAX */
 	struct gate_policy policy;
 };
 
@@ -121,7 +144,8 @@ struct side_result {
 };
 
 struct outcome_result {
-	enum outcome outcome;
+	struct text name;
+	bool two_sided;
 	uint64_t n_c, x_c, n_b, x_b; /* x de-duplicated */
 	uint64_t raw_x_c, raw_x_b;
 	unsigned bad_bucket_count; /* buckets that speak against the canary */
@@ -132,6 +156,15 @@ struct outcome_result {
 	double dispersion;                /* of the raw counts: 1 = no bursts */
 	unsigned principals;              /* of the canary's bad outcomes */
 	enum ni_state state;
+};
+
+/* The same of a rule. */
+struct rule_result {
+	const struct gate_rule *rule;
+	bool blocks;   /* this canary: its regression is a FAIL */
+	bool required; /* PASS needs a proof about it, when the service logs it at all */
+	double weight; /* its share of alpha */
+	struct outcome_result outcome;
 };
 
 /* How far a finding about a trait of the canary has come. */
@@ -214,6 +247,8 @@ struct gate_result {
 	const struct gate_moment *moments;
 	size_t moment_count;
 	struct outcome_result outcomes[OUTCOME_COUNT];
+	const struct rule_result *rules;
+	size_t rule_count;
 	const struct finding *findings; /* of the canary */
 	size_t finding_count;
 	struct signal_report signals[SIGNAL_COUNT];
@@ -230,9 +265,10 @@ enum status gate_judge(const struct gate_query *query, const struct gate_facts *
 		       struct arena *arena, struct gate_result *ret_result);
 
 /* The same in steps, so that a question asked every second reads each bucket once. The query's
- * service, canary, baseline and policy must stay the same and outlive the evidence; its time, step
- * and share may change. Buckets are given in ascending order of start, from the half hour before
- * the canary on, with the instances that are known then (facts->buckets is not read). */
+ * service, canary, baseline, rules and policy must stay the same and outlive the evidence; its
+ * time, step and share may change. Buckets are given in ascending order of start, from the half
+ * hour before the canary on, with the instances that are known then (facts->buckets is not read).
+ */
 struct gate_evidence;
 enum status gate_evidence_new(const struct gate_query *query, struct gate_evidence **ret_evidence,
 			      struct error *err);

@@ -184,10 +184,18 @@ enum status evidence_gather(const struct gate_query *query, const struct gate_fa
 	result->failed_at_us = evidence->failed_at_us;
 	result->moments = evidence->moments;
 	result->moment_count = evidence->moment_count;
-	for (int i = 0; i < OUTCOME_COUNT; i++)
-		track_result(&evidence->tracks[i], (enum outcome)i, &query->policy,
-			     &result->outcomes[i]);
-	enum status status = gather_instances(query, facts, arena, result, &gathered);
+	for (int i = 0; i < OUTCOME_COUNT; i++) {
+		struct outcome_result *outcome = &result->outcomes[i];
+		track_result(&evidence->tracks[i], &query->policy, query->policy.outcomes[i].fewer,
+			     outcome);
+		outcome->name = text_of(outcome_name((enum outcome)i));
+		/* Whoever asks for a verdict has requests: without one 5xx is open. */
+		if (i == OUTCOME_HTTP_5XX && outcome->state == NI_ABSENT)
+			outcome->state = NI_OPEN;
+	}
+	enum status status = rules_result(query, evidence, arena, result);
+	if (status == OK)
+		status = gather_instances(query, facts, arena, result, &gathered);
 	if (status == OK)
 		status = gather_findings(query, facts, arena, result, &gathered);
 	if (status == OK)

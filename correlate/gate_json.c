@@ -121,13 +121,18 @@ static void put_pass(struct bytes *to, const struct side_result *side)
 	put_number(to, "e_pass_absolute_raw", side->e_pass_absolute_raw);
 }
 
+/* rule: NULL when it is no rule's. */
 static void put_outcome(struct bytes *to, const struct outcome_result *outcome,
-			const struct gate_policy *policy)
+			const struct outcome_policy *of, const struct rule_result *rule)
 {
 	static const char *const STATES[] = {"open", "accepted", "rejected", "absent"};
-	const struct outcome_policy *of = &policy->outcomes[outcome->outcome];
 	put(to, "{");
-	put_string(to, "name", text_of(outcome_name(outcome->outcome)));
+	put_string(to, "name", outcome->name);
+	if (rule != NULL) {
+		put_string(to, "rule", rule->rule->key);
+		put_string(to, "title", rule->rule->title);
+		put_boolean(to, "blocks", rule->blocks);
+	}
 	put_boolean(to, "gate", of->required);
 	put_string(to, "state", text_of(STATES[outcome->state]));
 	put_count(to, "n_c", outcome->n_c);
@@ -143,7 +148,7 @@ static void put_outcome(struct bytes *to, const struct outcome_result *outcome,
 	put_number(to, "p_value", fmin(1, 1 / outcome->e_fail_sup));
 	put_number(to, "e_principals_sup", outcome->e_principals_sup);
 	put_pass(to, &outcome->worse);
-	if (outcome_info(outcome->outcome)->two_sided) {
+	if (outcome->two_sided) {
 		put_name(to, "fewer");
 		put(to, "{");
 		put_number(to, "e_fail", outcome->better.e_fail);
@@ -299,7 +304,17 @@ static void put_lists(struct bytes *to, const struct gate_query *query,
 	put(to, "[");
 	for (int i = 0; i < OUTCOME_COUNT; i++) {
 		put(to, i == 0 ? "" : ",");
-		put_outcome(to, &result->outcomes[i], &query->policy);
+		put_outcome(to, &result->outcomes[i], &query->policy.outcomes[i], NULL);
+	}
+	for (size_t i = 0; i < result->rule_count; i++) {
+		const struct rule_result *rule = &result->rules[i];
+		struct outcome_policy of = {.required = rule->required,
+					    .weight = rule->weight,
+					    .psi0 = rule->rule->psi0,
+					    .psi_tol = rule->rule->psi_tol,
+					    .p_abs = rule->rule->p_abs};
+		put(to, ",");
+		put_outcome(to, &rule->outcome, &of, rule);
 	}
 	put(to, "]");
 	put_name(to, "findings");

@@ -17,11 +17,15 @@
  *       latency_p99: {weight: 0}
  *     signals:
  *       destination: soft
+ *     rules:
+ *       refund_failure: {required: false, weight: 0.1}
  *
  * Everything else is as in `default`. Weights are made to sum up to 1 after reading: who takes one
- * away gives its part of alpha to the others. What the numbers cost and buy: docs/GATE.md. */
+ * away gives its part of alpha to the others; those of rules that block (evidence_rule.c) come
+ * beside that 1. What the numbers cost and buy: docs/GATE.md. */
 
 static const int64_t SECOND_US = 1000000;
+static const double RULE_WEIGHT = 0.05; /* as of error_log and the like */
 
 struct gate_policy gate_policy_default(void)
 {
@@ -41,6 +45,7 @@ struct gate_policy gate_policy_default(void)
 		.split_alpha = 0.001,
 		.split_tolerance = 0.2,
 		.learn_us = 24 * 3600 * SECOND_US,
+		.rules_required = true,
 	};
 	for (int i = 0; i < SIGNAL_COUNT; i++)
 		policy.signals[i] = signal_info((enum signal)i)->level;
@@ -88,9 +93,18 @@ static struct gate_policy policy_security_only(void)
 	policy.name = TEXT("security-only");
 	policy.coverage = 0;
 	policy.requests_min = 1;
+	policy.rules_required = false;
 	for (int i = 0; i < OUTCOME_COUNT; i++)
 		policy.outcomes[i].required = false;
 	return policy;
+}
+
+struct gate_rule_policy gate_policy_of_rule(const struct gate_policy *policy, struct text name)
+{
+	for (size_t i = 0; i < policy->rule_count; i++)
+		if (text_equal(policy->rules[i].name, name))
+			return policy->rules[i];
+	return (struct gate_rule_policy){name, policy->rules_required, RULE_WEIGHT};
 }
 
 bool gate_policy_shipped(size_t index, struct gate_shipped *ret_shipped)
@@ -142,6 +156,12 @@ static const struct key POLICY_KEYS[] = {
 	{"split_alpha", KEY_NUMBER, offsetof(struct gate_policy, split_alpha), 1e-9, 0.2},
 	{"learn", KEY_DURATION, offsetof(struct gate_policy, learn_us), 0, 30 * 86400e6},
 	{"split_tolerance", KEY_NUMBER, offsetof(struct gate_policy, split_tolerance), 0, 10},
+	{"rules_required", KEY_BOOLEAN, offsetof(struct gate_policy, rules_required), 0, 1},
+};
+
+static const struct key RULE_KEYS[] = {
+	{"required", KEY_BOOLEAN, offsetof(struct gate_rule_policy, required), 0, 1},
+	{"weight", KEY_NUMBER, offsetof(struct gate_rule_policy, weight), 0, 1},
 };
 
 static const struct key OUTCOME_KEYS[] = {
@@ -156,6 +176,7 @@ static const struct key OUTCOME_KEYS[] = {
 enum {
 	POLICY_KEY_COUNT = sizeof POLICY_KEYS / sizeof *POLICY_KEYS,
 	OUTCOME_KEY_COUNT = sizeof OUTCOME_KEYS / sizeof *OUTCOME_KEYS,
+	RULE_KEY_COUNT = sizeof RULE_KEYS / sizeof *RULE_KEYS,
 	NAMES_MAX = 32,
 };
 
@@ -214,26 +235,35 @@ static enum status read_value(const struct key *key, const struct yaml_node *nod
 	return OK;
 }
 
-static enum status read_outcome(const struct yaml_node *node, const char *name,
-				struct outcome_policy *policy, struct error *err)
+/* A map of some of these keys. */
+static enum status read_map(const struct yaml_node *node, const char *name, const struct key *keys,
+			    size_t count, void *into, struct error *err)
 {
-	const char *names[OUTCOME_KEY_COUNT];
+	const char *names[NAMES_MAX];
 	if (node->kind != YAML_MAPPING)
 		return error_at(err, EINVALID, node->at,
-				"%s is a map\n  fix: write {required: true, psi_tol: 2}", name);
-	for (size_t k = 0; k < OUTCOME_KEY_COUNT; k++)
-		names[k] = OUTCOME_KEYS[k].name;
+				"%s is a map\n  fix: write {required: true}", name);
+	for (size_t k = 0; k < count; k++)
+		names[k] = keys[k].name;
 	for (size_t i = 0; i < node->count; i++) {
 		size_t k = 0;
-		while (k < OUTCOME_KEY_COUNT &&
-		       !text_equal(node->keys[i]->text, text_of(OUTCOME_KEYS[k].name)))
+		while (k < count && !text_equal(node->keys[i]->text, text_of(keys[k].name)))
 			k++;
-		if (k == OUTCOME_KEY_COUNT)
-			return refuse_key(node->keys[i], names, OUTCOME_KEY_COUNT, name, err);
-		enum status status = read_value(&OUTCOME_KEYS[k], node->values[i], policy, err);
+		if (k == count)
+			return refuse_key(node->keys[i], names, count, name, err);
+		enum status status = read_value(&keys[k], node->values[i], into, err);
 		if (status != OK)
 			return status;
 	}
+	return OK;
+}
+
+static enum status read_outcome(const struct yaml_node *node, const char *name,
+				struct outcome_policy *policy, struct error *err)
+{
+	enum status status = read_map(node, name, OUTCOME_KEYS, OUTCOME_KEY_COUNT, policy, err);
+	if (status != OK)
+		return status;
 	if (policy->psi_tol <= policy->psi0)
 		return error_at(err, EINVALID, node->at,
 				"%s: psi_tol %g is not above psi0 %g: nothing could be proven",
@@ -269,6 +299,30 @@ static enum status read_outcomes(const struct yaml_node *node, struct gate_polic
 				"every weight is 0: no regression could ever FAIL");
 	for (int k = 0; k < OUTCOME_COUNT; k++)
 		policy->outcomes[k].weight /= sum;
+	return OK;
+}
+
+/* Rules by their names; whether the rule set has them is seen when a canary is judged. */
+static enum status read_rules(const struct yaml_node *node, struct arena *arena,
+			      struct gate_policy *policy, struct error *err)
+{
+	if (node->kind != YAML_MAPPING || node->count > COHORT_RULES_MAX)
+		return error_at(err, EINVALID, node->at,
+				"rules is a map of up to %d rules\n  fix: write rules: "
+				"{refund_failure: {required: true}}",
+				COHORT_RULES_MAX);
+	for (size_t i = 0; i < node->count; i++) {
+		struct text name = arena_copy(arena, node->keys[i]->text);
+		if (name.data == NULL)
+			return error_set(err, ENOMEMORY, "no memory for a policy");
+		struct gate_rule_policy *rule = &policy->rules[i];
+		*rule = (struct gate_rule_policy){name, true, RULE_WEIGHT};
+		enum status status = read_map(node->values[i], "a rule of a policy", RULE_KEYS,
+					      RULE_KEY_COUNT, rule, err);
+		if (status != OK)
+			return status;
+	}
+	policy->rule_count = node->count;
 	return OK;
 }
 
@@ -327,13 +381,13 @@ enum status gate_policy_read(const struct yaml_node *document, struct arena *are
 			     struct gate_policy *ret_policy, struct error *err)
 {
 	struct gate_policy policy = gate_policy_default();
-	const char *names[NAMES_MAX] = {"name", "outcomes", "signals"};
+	const char *names[NAMES_MAX] = {"name", "outcomes", "signals", "rules"};
 	if (document->kind != YAML_MAPPING)
 		return error_at(err, EINVALID, document->at,
 				"a policy is a map\n  fix: write name: NAME and what differs from "
 				"default");
 	for (size_t k = 0; k < POLICY_KEY_COUNT; k++)
-		names[k + 3] = POLICY_KEYS[k].name;
+		names[k + 4] = POLICY_KEYS[k].name;
 	policy.name = (struct text){0};
 	for (size_t i = 0; i < document->count; i++) {
 		struct text name = document->keys[i]->text;
@@ -348,8 +402,10 @@ enum status gate_policy_read(const struct yaml_node *document, struct arena *are
 			status = read_outcomes(value, &policy, err);
 		else if (text_equal(name, TEXT("signals")))
 			status = read_signals(value, &policy, err);
+		else if (text_equal(name, TEXT("rules")))
+			status = read_rules(value, arena, &policy, err);
 		else if (k == POLICY_KEY_COUNT)
-			status = refuse_key(document->keys[i], names, POLICY_KEY_COUNT + 3,
+			status = refuse_key(document->keys[i], names, POLICY_KEY_COUNT + 4,
 					    "a policy", err);
 		else
 			status = read_value(&POLICY_KEYS[k], value, &policy, err);
@@ -413,5 +469,17 @@ void gate_policy_print(const struct gate_policy *policy, struct bytes *to)
 		bytes_put(to, ": ", 2);
 		bytes_put(to, level, strlen(level));
 		bytes_put(to, "\n", 1);
+	}
+	if (policy->rule_count > 0)
+		bytes_put(to, "rules:\n", 7);
+	for (size_t i = 0; i < policy->rule_count; i++) {
+		const struct gate_rule_policy *rule = &policy->rules[i];
+		bytes_put(to, "  ", 2);
+		bytes_put(to, rule->name.data, rule->name.size);
+		bytes_put(to, ": {", 3);
+		print_value(&RULE_KEYS[0], rule, to);
+		bytes_put(to, ", ", 2);
+		print_value(&RULE_KEYS[1], rule, to);
+		bytes_put(to, "}\n", 2);
 	}
 }

@@ -46,6 +46,8 @@ struct bursts {
 };
 
 struct outcome_track {
+	enum outcome_model model;
+	bool two_sided;
 	struct side_track worse, better;
 	struct evalue halves[2]; /* baseline half against half, both ways */
 	struct common_odds odds;
@@ -54,6 +56,14 @@ struct outcome_track {
 	unsigned bad_bucket_count;
 	unsigned principals, principals_b; /* of the canary, of the baseline */
 	double fail, fail_sup, principals_sup;
+};
+
+/* A rule of the query. What it may do is settled when the canary is first heard. */
+struct rule_track {
+	const struct gate_rule *rule;
+	bool blocks, required;
+	double weight; /* of the mean over all outcomes; 0 when it does not block */
+	struct outcome_track track;
 };
 
 /* A set of hashes, open addressing, at most three quarters full; 0 is never in it. */
@@ -77,6 +87,9 @@ struct route_state {
 struct gate_evidence {
 	const struct gate_query *query;
 	struct outcome_track tracks[OUTCOME_COUNT];
+	struct rule_track *rules; /* as in the query */
+	size_t rule_count;
+	double weights; /* by which those of the outcomes are divided: 1 and those of the rules */
 	struct route_state *routes;
 	struct hash_set principals;
 	struct gate_moment *moments;
@@ -91,21 +104,45 @@ struct gate_evidence {
 };
 
 /* evidence_track.c */
-void track_init(struct outcome_track *track, enum outcome outcome,
-		const struct outcome_policy *policy);
+void track_init(struct outcome_track *track, const struct outcome_policy *policy);
 /* One stratum of one bucket: de-duplicated and raw counts. */
 struct pair {
 	struct evalue_count clusters, raw;
 };
-void track_add(struct outcome_track *track, enum outcome outcome, const struct pair *pair);
-void track_add_principals(struct outcome_track *track, enum outcome outcome,
-			  const struct evalue_count *once);
+void track_add(struct outcome_track *track, const struct pair *pair);
+void track_add_principals(struct outcome_track *track, const struct evalue_count *once);
 void track_add_halves(struct outcome_track *track, const struct evalue_count *halves);
-/* Behind all strata of a bucket. */
-void track_close_bucket(struct outcome_track *track, enum outcome outcome);
+/* Behind all strata of a bucket; bad: something in it spoke against the canary. */
+void track_close_bucket(struct outcome_track *track, bool bad);
 double track_halves(const struct outcome_track *track);
-void track_result(const struct outcome_track *track, enum outcome outcome,
-		  const struct gate_policy *policy, struct outcome_result *result);
+/* Enough of everything that a soft FAIL asks of one outcome. */
+bool track_fails(const struct outcome_track *track, const struct gate_policy *policy);
+/* `fewer`: PASS needs the other side, too. */
+void track_result(const struct outcome_track *track, const struct gate_policy *policy, bool fewer,
+		  struct outcome_result *result);
+
+/* evidence.c, for evidence_rule.c too */
+struct route_counts {
+	struct pair pair;
+	struct evalue_count halves; /* of the baseline */
+};
+void counts_add(struct route_counts *counts, enum side side, unsigned half, uint64_t trials,
+		const struct outcome_count *of);
+/* Into a track; whether something of it speaks against the canary. */
+bool counts_take(const struct route_counts *counts, struct outcome_track *track);
+/* A principal that had no bad outcome of this kind before: *ret_new. */
+enum status principal_is_new(struct gate_evidence *evidence, uint64_t principal, unsigned kind,
+			     bool *ret_new);
+
+/* evidence_rule.c */
+enum status rules_init(struct gate_evidence *evidence);
+/* When the canary is first heard. */
+void rules_begin(struct gate_evidence *evidence);
+/* The buckets of the rules beside one of the service. */
+enum status rules_add(struct gate_evidence *evidence, const struct bucket *bucket);
+/* The result's rules are the query's, which are those of the evidence. */
+enum status rules_result(const struct gate_query *query, const struct gate_evidence *evidence,
+			 struct arena *arena, struct gate_result *result);
 
 /* evidence_latency.c: the route's state, NULL when there is no memory. */
 struct route_state *evidence_route(struct gate_evidence *evidence, struct text name,
@@ -156,6 +193,8 @@ bool say_doubts(struct judgement *judgement);
 void say_silent(struct judgement *judgement);
 /* Rules that would have blocked, and do not yet: nothing is decided by them. */
 void say_shadows(struct judgement *judgement);
+/* Rules of type cohort_compare that found a regression and do not block. */
+void say_warnings(struct judgement *judgement);
 /* gate_signal_reason.c: each tells whether there was something to say. */
 bool say_hard_signals(struct judgement *judgement);
 bool say_doubtful_signals(struct judgement *judgement);

@@ -19,9 +19,9 @@ void say_regression(struct judgement *judgement, const struct outcome_result *ou
 	bool better = outcome->better.e_fail > outcome->worse.e_fail;
 	give_reason(judgement, TEXT("REGRESSION"),
 		    arena_print(judgement->arena,
-				"%s%s: %llu of %llu of the canary against %llu of %llu of the "
+				"%.*s%s: %llu of %llu of the canary against %llu of %llu of the "
 				"baseline (evidence %.3g, %g is enough)",
-				outcome_name(outcome->outcome),
+				TEXT_ARG(outcome->name),
 				better ? " fell, which is a finding too" : "",
 				(unsigned long long)outcome->x_c, (unsigned long long)outcome->n_c,
 				(unsigned long long)outcome->x_b, (unsigned long long)outcome->n_b,
@@ -33,10 +33,10 @@ void say_unconfirmed(struct judgement *judgement, const struct outcome_result *o
 	const struct gate_policy *policy = &judgement->query->policy;
 	give_reason(judgement, TEXT("UNCONFIRMED"),
 		    arena_print(judgement->arena,
-				"%s looks worse (evidence %.3g, and %.3g when each principal "
+				"%.*s looks worse (evidence %.3g, and %.3g when each principal "
 				"counts once), from %u principal%s in %u bucket%s; %u in %u are "
 				"asked for%s",
-				outcome_name(outcome->outcome), outcome->e_fail_sup,
+				TEXT_ARG(outcome->name), outcome->e_fail_sup,
 				outcome->e_principals_sup, outcome->principals,
 				outcome->principals == 1 ? "" : "s", outcome->bad_bucket_count,
 				outcome->bad_bucket_count == 1 ? "" : "s", policy->principals_min,
@@ -108,5 +108,34 @@ void say_shadows(struct judgement *judgement)
 				    "it counts as a warning until %.*s",
 				    TEXT_ARG(finding->rule_title), TEXT_ARG(finding->rule_key),
 				    (unsigned long long)finding->count, TEXT_ARG(from)));
+	}
+}
+
+void say_warnings(struct judgement *judgement)
+{
+	char buffer[32];
+	const struct gate_result *result = judgement->result;
+	for (size_t i = 0; i < result->rule_count; i++) {
+		const struct rule_result *rule = &result->rules[i];
+		const struct outcome_result *outcome = &rule->outcome;
+		if (outcome->state != NI_REJECTED || rule->blocks)
+			continue;
+		struct text from = TEXT("it only warns");
+		int64_t blocks_from_us = rule->rule->blocks_from_us;
+		if (rule->rule->wants_to_block)
+			from = TEXT("it is too young to block this canary");
+		if (rule->rule->wants_to_block && blocks_from_us != INT64_MAX)
+			from = arena_print(judgement->arena,
+					   "it would block, and does so for canaries from %s on",
+					   time_print(blocks_from_us, buffer).data);
+		give_reason(judgement, rule->rule->wants_to_block ? TEXT("SHADOW") : TEXT("WARNED"),
+			    arena_print(judgement->arena,
+					"%.*s: %llu of %llu of the canary against %llu of %llu of "
+					"the baseline (evidence %.3g); %.*s",
+					TEXT_ARG(outcome->name), (unsigned long long)outcome->x_c,
+					(unsigned long long)outcome->n_c,
+					(unsigned long long)outcome->x_b,
+					(unsigned long long)outcome->n_b, outcome->e_fail_sup,
+					TEXT_ARG(from)));
 	}
 }

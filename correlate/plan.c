@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "correlate/cohort_rule.h"
 #include "correlate/plan_private.h"
 #include "correlate/risk.h"
 
@@ -302,6 +303,8 @@ static enum status plan_add_units(struct plan *plan, struct error *err)
 		for (size_t i = 0; status == OK && i < rule_count; i++) {
 			const struct rule *rule = ruleset_rule(plan->ruleset, i);
 			bool correlates = rule->kind == RULE_CORRELATION;
+			if (correlates && rule->correlation->cohort != NULL)
+				continue; /* the gate's: cohort_rule.h */
 			bool wanted = correlates ? rule->correlation->depth == depth
 						 : depth == 0 && rule->alerts;
 			if (has_peers(rule) && rule->correlation->depth == depth + 1)
@@ -388,7 +391,9 @@ enum status plan_new(const struct ruleset *ruleset, const struct hash_key *key,
 		arena_alloc(plan->arena, (rule_count + 1) * sizeof *plan->unit_of_rule);
 	if (plan->units == NULL || plan->by_state == NULL || plan->unit_of_rule == NULL)
 		return error_set(err, ENOMEMORY, "no memory for %zu rules", rule_count);
-	enum status status = plan_add_units(plan, err);
+	enum status status = cohort_rules_check(ruleset, err);
+	if (status == OK)
+		status = plan_add_units(plan, err);
 	if (status == OK)
 		status = plan_connect(plan, err);
 	if (status != OK)

@@ -87,11 +87,13 @@ void tally_key(enum tally_kind kind, const struct text *names, size_t name_count
 		bytes_put_text(to, names[i]);
 }
 
-void tally_bucket_key(struct text service, int64_t start_us, struct bytes *to)
+void tally_bucket_key(struct text service, int64_t start_us, struct text rule, struct bytes *to)
 {
 	assert(start_us % COHORT_BUCKET_US == 0);
 	tally_key(TALLY_BUCKET, &service, 1, to);
 	bytes_put_signed(to, start_us);
+	if (rule.size > 0)
+		bytes_put_text(to, rule);
 }
 
 /* Sets the names of a new node, as views into its own key. */
@@ -110,6 +112,8 @@ static enum status node_name(struct tally_node *node, struct error *err)
 	case TALLY_BUCKET:
 		node->bucket.service = service;
 		node->bucket.start_us = cursor_signed(&cursor);
+		if (cursor_left(&cursor) > 0)
+			node->bucket.rule = cursor_text(&cursor);
 		cursor.failed |= node->bucket.start_us % COHORT_BUCKET_US != 0;
 		break;
 	case TALLY_FINDING:

@@ -142,12 +142,13 @@ enum status tally_bucket_close(struct tally_bucket *from, struct arena *arena,
 	tally_bucket_settle(from);
 	struct bucket bucket = {
 		.service = arena_copy(arena, from->service),
+		.rule = arena_copy(arena, from->rule),
 		.start_us = from->start_us,
 		.flags = from->flags,
 		.arms = arena_alloc(arena, from->arm_count * sizeof *bucket.arms),
 		.arm_count = from->arm_count,
 	};
-	if (bucket.service.data == NULL || bucket.arms == NULL)
+	if (bucket.service.data == NULL || bucket.rule.data == NULL || bucket.arms == NULL)
 		return ENOMEMORY;
 	enum status status = routes_give(from, arena, &bucket);
 	for (size_t i = 0; i < from->arm_count && status == OK; i++) {

@@ -5,7 +5,7 @@
 /* Items: what a worker sends to an actor, and what a checkpoint holds.
  *
  * item     = text { u8 virtual partition, u64le keyed hash of the key, text key, payload }
- * key      = see tally_key(): u8 kind, names, for a bucket signed start
+ * key      = see tally_key(): u8 kind, names, for a bucket signed start, and of a rule text its key
  * payload of
  *   bucket   varint flags, varint route count, route*, varint arm count, arm*,
  *            varint cluster count, cluster*

@@ -20,7 +20,7 @@
 #include "correlate/record.h"
 
 enum tally_kind {
-	TALLY_BUCKET = 'b',   /* service, start */
+	TALLY_BUCKET = 'b',   /* service, start; of a rule: and its key */
 	TALLY_FINDING = 'f',  /* service, version, deploy id, rule key */
 	TALLY_INSTANCE = 'i', /* service, version, deploy id, instance */
 	TALLY_LEDGER = 'd',   /* service: what its versions did */
@@ -67,7 +67,7 @@ struct tally_route {
 };
 
 struct tally_bucket {
-	struct text service;
+	struct text service, rule;
 	int64_t start_us;
 	uint32_t flags;
 	struct tally_route *routes; /* the COHORT_ROUTES_MAX with the smallest hashes */
@@ -141,7 +141,8 @@ struct tally_place {
 
 /* Keys: kind, texts, and for a bucket its start. */
 void tally_key(enum tally_kind kind, const struct text *names, size_t name_count, struct bytes *to);
-void tally_bucket_key(struct text service, int64_t start_us, struct bytes *to);
+/* `rule` may be "". */
+void tally_bucket_key(struct text service, int64_t start_us, struct text rule, struct bytes *to);
 
 struct tally_node *tally_find(const struct tally *tally, const struct tally_place *place);
 /* Finds or makes. ECORRUPT when the key is none, or belongs to another partition. */

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "correlate/cohort_rule.h"
+
 enum {
 	ARENA_BYTES_MAX = 512 * 1024 * 1024, /* of one message: a 16 MiB array of tiny objects */
 	MATCHED_MAX = 256, /* rules of one event that the gate hears of, those that block first */
@@ -14,6 +16,7 @@ struct detect {
 	struct enricher *enricher;
 	struct matcher *matcher;
 	struct cohort_counter *cohorts;
+	struct cohort_rules cohort_rules;
 	struct sightings *sightings; /* NULL: instances are not tracked */
 	struct arena *arena;
 	struct bytes key, value; /* scratch for rows */
@@ -96,6 +99,7 @@ enum status detect_new(const struct detect_options *options, struct detect **ret
 		status = matcher_new(options->ruleset, &detect->matcher, err);
 	if (status == OK && options->keep_events)
 		status = cohort_counter_new(plan_hash_key(options->plan), &detect->cohorts, err);
+	detect->cohort_rules = cohort_rules_of(options->ruleset);
 	if (status == OK && options->track_instances)
 		status = sightings_new(plan_hash_key(options->plan), options->track_ids,
 				       &detect->sightings);
@@ -126,6 +130,7 @@ enum status detect_switch(struct detect *detect, const struct generation_parts *
 	matcher_free(&detect->matcher);
 	detect->matcher = TAKE(matcher);
 	detect->options.ruleset = parts->ruleset;
+	detect->cohort_rules = cohort_rules_of(parts->ruleset);
 	detect->options.plan = plan;
 	return OK;
 }
@@ -256,7 +261,12 @@ static enum status hand_over(struct detect *detect, struct stream *stream,
 		return status;
 	const struct rule *matched[MATCHED_MAX];
 	size_t matched_count = rules_for_gate(detect, matches, matched);
-	return cohort_count(detect->cohorts, event, matched, matched_count);
+	status = cohort_count(detect->cohorts, event, matched, matched_count);
+	struct cohort_trial trials[COHORT_RULES_MAX];
+	size_t trial_count =
+		cohort_trials(&detect->cohort_rules, matches->rules, matches->count, trials);
+	return status == OK ? cohort_count_trials(detect->cohorts, event, trials, trial_count)
+			    : status;
 }
 
 /* The detections go with the event, behind all that the log said: a search for one of them finds

@@ -52,6 +52,8 @@ static void scan_on_event(void *context, const struct event *event, const struct
 	scan->totals.time_missing += (event->quality & QUALITY_TIME_MISSING) != 0;
 	scan->totals.matches += matches->count;
 	scan->totals.undecided += matches->undecided_count;
+	if (sink->on_event != NULL)
+		sink->on_event(sink->context, event, matches);
 	struct scan_match match = {.origin = event->origin, .time_us = event->time_us};
 	for (size_t i = 0; sink->on_match != NULL && i < matches->count; i++) {
 		match.rule = ruleset_rule(scan->options.ruleset, matches->rules[i]);

@@ -35,6 +35,8 @@ struct scan_sink {
 	/* Every revision. NULL: rules are matched, and nothing is correlated. */
 	void (*on_alert)(void *context, const struct alert *alert);
 	void (*on_match)(void *context, const struct scan_match *match);
+	/* Every event that was read. */
+	void (*on_event)(void *context, const struct event *event, const struct matches *matches);
 	void (*on_undecided)(void *context, const struct scan_match *match);
 	void (*on_reject)(void *context, const struct scan_reject *reject);
 	void *context;

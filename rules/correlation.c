@@ -22,6 +22,7 @@ static const char *const type_names[] = {
 	[CORRELATION_GEO_VELOCITY] = "geo_velocity",
 	[CORRELATION_ABSENCE] = "absence",
 	[CORRELATION_RISK] = "risk",
+	[CORRELATION_COHORT_COMPARE] = "cohort_compare",
 };
 enum { TYPE_COUNT = sizeof type_names / sizeof *type_names };
 
@@ -39,10 +40,6 @@ static enum status type_parse(const struct yaml_node *map, struct correlation *c
 	if (type == NULL)
 		return node_missing(map, "type", "the correlation has no type",
 				    "add `type: event_count`", err);
-	if (type->kind == YAML_STRING && text_equal(type->text, TEXT("cohort_compare")))
-		return error_at(err, EINVALID, type->at,
-				"cohort_compare is what `picket gate` answers; it is no rule here\n"
-				"  fix: remove the rule, and ask the gate (docs/GATE.md)");
 	enum status status =
 		node_one_of(type, "correlation type", type_names, TYPE_COUNT, &index, err);
 	if (status == OK)
@@ -76,6 +73,7 @@ static enum status references_read(struct loader *loader, const struct yaml_node
 	if (draft->parsed.type == CORRELATION_SEQUENCE ||
 	    (draft->parsed.type == CORRELATION_RISK && rules == NULL))
 		return OK; /* the steps name them; risk takes every rule with a score */
+	bool compares = draft->parsed.type == CORRELATION_COHORT_COMPARE;
 	if (rules == NULL || (rules->kind == YAML_SEQUENCE && rules->count == 0))
 		return error_at(
 			err, EINVALID, map->at,
@@ -87,7 +85,8 @@ static enum status references_read(struct loader *loader, const struct yaml_node
 				"one `- name` a line");
 	bool is_list = rules->kind == YAML_SEQUENCE;
 	size_t count = is_list ? rules->count : 1;
-	draft->references = arena_alloc(loader->arena, count * sizeof *draft->references);
+	draft->references = /* and room for the numerator */
+		arena_alloc(loader->arena, (count + compares) * sizeof *draft->references);
 	if (draft->references == NULL)
 		return loader_exhausted(err);
 	draft->reference_count = count;
@@ -159,6 +158,8 @@ static enum status group_read(struct loader *loader, const struct yaml_node *map
 			      struct correlation_draft *draft, struct error *err)
 {
 	const struct yaml_node *node = yaml_get(map, "group-by");
+	if (draft->parsed.type == CORRELATION_COHORT_COMPARE)
+		return OK; /* by service and version: cohort_terms.c */
 	if (node == NULL || (node->kind == YAML_SEQUENCE && node->count == 0)) {
 		lint_warn(loader, map->at, "add `group-by:` with the fields of the entity",
 			  "without group-by all events of a tenant are one group");
@@ -197,6 +198,8 @@ static enum status timespan_read(struct loader *loader, const struct yaml_node *
 				 struct correlation *correlation, struct error *err)
 {
 	const struct yaml_node *node = yaml_get(map, "timespan");
+	if (correlation->type == CORRELATION_COHORT_COMPARE)
+		return OK; /* since the canary began */
 	if (node == NULL)
 		return error_at(
 			err, EINVALID, map->at,
@@ -396,8 +399,16 @@ static enum status keys_check(const struct yaml_node *map, enum correlation_type
 		[CORRELATION_ABSENCE] = {"members", "forget"},
 		[CORRELATION_RISK] = {"half-life", "weight"},
 	};
+	static const char *const compared[] = {"type", "rules", "group-by", "compare"};
 	const char *keys[16];
 	size_t count = 0;
+	const struct yaml_node *timespan = yaml_get(map, "timespan");
+	if (type == CORRELATION_COHORT_COMPARE && timespan != NULL)
+		return error_at(err, EINVALID, timespan->at,
+				"cohort_compare has no timespan: the gate compares from the "
+				"canary's first event on\n  fix: remove it");
+	if (type == CORRELATION_COHORT_COMPARE)
+		return node_keys(map, "a cohort_compare correlation", compared, 4, err);
 	for (size_t i = 0; common[i] != NULL; i++)
 		keys[count++] = common[i];
 	for (size_t i = 0; type < sizeof more / sizeof *more && more[type][i] != NULL; i++)

@@ -17,7 +17,8 @@ struct linker {
 	struct loader *loader;
 	struct name *names; /* ids and names, sorted */
 	size_t name_count;
-	const char **words; /* the same, for "did you mean" */
+	const char **words;  /* the same, for "did you mean" */
+	size_t cohort_count; /* rules of that type so far */
 };
 
 static void linker_done(struct linker *linker)
@@ -207,6 +208,11 @@ static enum status children_visit(struct linker *linker, struct draft *draft, un
 		if (status != OK)
 			return status;
 		const struct draft *child = linker->loader->drafts[reference->draft];
+		if (child->correlation != NULL && child->correlation->parsed.cohort != NULL)
+			return error_at(err, EINVALID, reference->at,
+					"'%.*s' is judged by the canary gate and never fires here\n"
+					"  fix: refer to the detections that it counts",
+					TEXT_ARG(reference->word));
 		if (child->visit == 1)
 			return error_at(
 				err, EINVALID, reference->at,
@@ -229,6 +235,8 @@ static enum status children_visit(struct linker *linker, struct draft *draft, un
 	}
 	if (status == OK)
 		status = risk_checked(linker, draft, err);
+	if (status == OK && correlation->parsed.cohort != NULL)
+		status = cohort_checked(linker->loader, draft, linker->cohort_count++, err);
 	if (status != OK)
 		return status;
 	const struct first_seen_terms *first_seen = correlation->parsed.first_seen;
@@ -419,8 +427,9 @@ static void alerts_decide(struct loader *loader)
 	for (size_t i = 0; i < loader->draft_count; i++) {
 		const struct draft *draft = loader->drafts[i];
 		if (draft->correlation == NULL || draft->refused ||
-		    draft->correlation->parsed.risk != NULL)
-			continue; /* what adds to a risk goes on to alert by itself */
+		    draft->correlation->parsed.risk != NULL ||
+		    draft->correlation->parsed.cohort != NULL)
+			continue; /* what these take goes on to alert by itself */
 		for (size_t k = 0; k < draft->correlation->reference_count; k++) {
 			const struct reference *reference = &draft->correlation->references[k];
 			struct draft *part = loader->drafts[reference->draft];
@@ -437,8 +446,10 @@ static void alerts_decide(struct loader *loader)
 	}
 	for (size_t i = 0; i < loader->draft_count; i++) {
 		struct draft *draft = loader->drafts[i];
-		draft->rule.alerts = draft->rule.level != LEVEL_INFORMATIONAL &&
-				     (!draft->referred || draft->generated);
+		draft->rule.alerts =
+			draft->rule.level != LEVEL_INFORMATIONAL &&
+			(!draft->referred || draft->generated) &&
+			(draft->correlation == NULL || draft->correlation->parsed.cohort == NULL);
 	}
 }
 

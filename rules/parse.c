@@ -101,6 +101,11 @@ enum status rule_parse(struct loader *loader, const struct yaml_node *document, 
 		draft->rule.kind = RULE_DETECTION;
 		status = detection_read(loader, document, draft, err);
 	}
+	if (status == OK)
+		status = tests_checked(&draft->rule,
+				       draft->correlation != NULL &&
+					       draft->correlation->parsed.cohort != NULL,
+				       err);
 	if (status != OK)
 		return status;
 	lint_document(loader, document);

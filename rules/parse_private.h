@@ -205,6 +205,12 @@ enum status risk_terms_read(struct loader *loader, const struct yaml_node *map,
 			    struct correlation_draft *draft, struct error *err);
 enum status risk_score_parse(struct loader *loader, const struct yaml_node *map, struct rule *rule,
 			     struct error *err);
+/* cohort_terms.c */
+enum status cohort_terms_read(struct loader *loader, const struct yaml_node *map,
+			      struct correlation_draft *draft, struct error *err);
+/* What a draft of such a rule must have beside its terms; cohort_count: those before it. */
+enum status cohort_checked(const struct loader *loader, const struct draft *draft,
+			   size_t cohort_count, struct error *err);
 /* {gt: 5} or {gte: 5}. */
 enum status lower_bound_read(const struct yaml_node *node, const char *what,
 			     struct lower_bound *ret_bound, struct error *err);
@@ -227,6 +233,8 @@ enum status handling_parse(struct loader *loader, const struct yaml_node *docume
 /* picket.tests */
 enum status tests_parse(struct loader *loader, const struct yaml_node *tests, struct rule *rule,
 			struct error *err);
+/* Whether they expect what such a rule can do. */
+enum status tests_checked(const struct rule *rule, bool judged_by_gate, struct error *err);
 
 /* --- shape.c: a hash of what a detection finds, its filters aside; ENOMEMORY. */
 enum status detection_shape(const struct loader *loader, const struct draft *draft,

@@ -99,10 +99,39 @@ static enum status event_parse(struct loader *loader, const struct yaml_node *no
 	return OK;
 }
 
-static enum status expect_parse(const struct yaml_node *expect, struct rule_test *test,
-				struct error *err)
+/* {canary: 2.1.0, outcome: worse}, of a rule that the gate judges. */
+static enum status expect_canary_parse(struct loader *loader, const struct yaml_node *expect,
+				       struct rule_test *test, struct error *err)
+{
+	static const char *const keys[] = {"canary", "outcome"};
+	static const char *const outcomes[] = {"worse", "unconfirmed", "not worse", "open",
+					       "absent"};
+	const struct yaml_node *outcome = yaml_get(expect, "outcome");
+	struct text canary = {0};
+	size_t index = 0;
+	enum status status = node_keys(expect, "expect", keys, 2, err);
+	if (status == OK)
+		status = node_text(yaml_get(expect, "canary"), "expect.canary", &canary, err);
+	if (status == OK && outcome == NULL)
+		status = error_at(err, EINVALID, expect->at,
+				  "expect names a canary, and not what is said of it\n  fix: add "
+				  "outcome: worse, unconfirmed, not worse, open or absent");
+	if (status == OK)
+		status = node_one_of(outcome, "expect.outcome", outcomes, 5, &index, err);
+	if (status == OK) {
+		test->expect_canary = loader_keep(loader, canary);
+		test->expect_outcome = text_of(outcomes[index]);
+	}
+	return status;
+}
+
+static enum status expect_parse(struct loader *loader, const struct yaml_node *expect,
+				struct rule_test *test, struct error *err)
 {
 	static const char *const keys[] = {"alerts", "level"};
+	test->expect_level = -1;
+	if (yaml_get(expect, "canary") != NULL)
+		return expect_canary_parse(loader, expect, test, err);
 	static const char *const levels[] = {"informational", "low", "medium", "high", "critical"};
 	enum status status = node_keys(expect, "expect", keys, 2, err);
 	const struct yaml_node *alerts = yaml_get(expect, "alerts");
@@ -159,7 +188,7 @@ static enum status test_parse(struct loader *loader, const struct yaml_node *nod
 	if (name != NULL)
 		status = node_text(name, "name", &text, err);
 	if (status == OK)
-		status = expect_parse(expect, test, err);
+		status = expect_parse(loader, expect, test, err);
 	if (status == OK && permute != NULL)
 		status = node_boolean(permute, "permute", &test->permute, err);
 	if (status == OK)
@@ -183,4 +212,21 @@ enum status tests_parse(struct loader *loader, const struct yaml_node *node, str
 	rule->tests = tests;
 	rule->test_count = node->count;
 	return status;
+}
+
+enum status tests_checked(const struct rule *rule, bool judged_by_gate, struct error *err)
+{
+	for (size_t i = 0; i < rule->test_count; i++) {
+		const struct rule_test *test = &rule->tests[i];
+		if ((test->expect_canary.size > 0) != judged_by_gate)
+			return error_at(
+				err, EINVALID, test->at,
+				judged_by_gate
+					? "cohort_compare raises no alerts: the gate says "
+					  "what it found\n  fix: write expect: {canary: 2.1.0, "
+					  "outcome: worse}"
+					: "only a rule of type cohort_compare is judged by the "
+					  "gate\n  fix: write expect: {alerts: 1}");
+	}
+	return OK;
 }

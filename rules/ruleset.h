@@ -44,6 +44,7 @@ enum correlation_type {
 	CORRELATION_GEO_VELOCITY,
 	CORRELATION_ABSENCE,
 	CORRELATION_RISK,
+	CORRELATION_COHORT_COMPARE, /* judged by the canary gate alone */
 };
 
 const char *correlation_name(enum correlation_type type);
@@ -91,6 +92,7 @@ struct correlation {
 	const struct travel_terms *travel;
 	const struct absence_terms *absence;
 	const struct risk_terms *risk;
+	const struct cohort_terms *cohort;
 	unsigned depth; /* 1 when it refers to detections only; peers are a stage of their own */
 };
 
@@ -109,6 +111,9 @@ struct rule_test {
 	size_t event_count;
 	unsigned expect_alerts;
 	int expect_level; /* enum rule_level, or -1 */
+	/* Of cohort_compare, instead of alerts: what the gate must say of this version. */
+	struct text expect_canary;
+	struct text expect_outcome; /* "worse", "unconfirmed", "not worse", "open" or "absent" */
 	bool permute;
 	struct position at;
 };

@@ -383,6 +383,8 @@ enum status terms_read(struct loader *loader, const struct yaml_node *map,
 		return travel_read(loader, map, draft, err);
 	case CORRELATION_ABSENCE:
 		return absence_read(loader, map, draft, err);
+	case CORRELATION_COHORT_COMPARE:
+		return cohort_terms_read(loader, map, draft, err);
 	default:
 		assert(draft->parsed.type == CORRELATION_RISK);
 		return risk_terms_read(loader, map, draft, err);

@@ -6,7 +6,8 @@
  *
  * Invariant: a correlation of such a type has exactly its own terms, the other pointers are NULL;
  * references are indices into correlation.rules. Owner: the rule set's arena. Thread: any.
- * Limits: SEQUENCE_STEPS_MAX steps, SEQUENCE_FIELDS_MAX fields to join on, and those of each. */
+ * Limits: SEQUENCE_STEPS_MAX steps, SEQUENCE_FIELDS_MAX fields to join on, COHORT_RULES_MAX rules
+ * of that type, and those of each. */
 #ifndef PICKET_RULES_TERMS_H
 #define PICKET_RULES_TERMS_H
 
@@ -18,6 +19,7 @@ enum {
 	SEQUENCE_COUNT_MAX = 256,
 	BASELINE_BUCKETS_MAX = 8192,
 	PEERS_RARE_MAX = 1000,
+	COHORT_RULES_MAX = 16, /* of type cohort_compare in one rule set */
 };
 
 /* A bound with gt or gte. */
@@ -119,6 +121,17 @@ struct risk_terms {
 	bool any_entity;      /* group-by: [entity]; else one field */
 	const struct risk_weight *weights; /* ascending by entity; others weigh 1 */
 	size_t weight_count;
+};
+
+/* What a version of a service does worse than the others; judged by the canary gate (docs/GATE.md).
+ * A match of a rule before the numerator is a trial, and a bad one when the numerator matches too.
+ */
+struct cohort_terms {
+	uint32_t numerator; /* reference: the last one */
+	bool two_sided;     /* fewer bad ones are a finding as well */
+	double worse_by;    /* FAIL: the odds are more than so many times the others' */
+	double odds;        /* PASS: they are proven to be less than so many times theirs, ... */
+	double rate;        /* ... or this rate of bad trials */
 };
 
 double risk_weight_of(const struct risk_terms *terms, struct text entity);

@@ -45,6 +45,10 @@ static void set_up(void)
 							   .worse = {.e_pass_absolute = 1e300},
 							   .odds_ratio = NAN,
 							   .state = NI_ACCEPTED};
+	for (int i = 0; i < OUTCOME_COUNT; i++) {
+		scene.result.outcomes[i].name = text_of(outcome_name((enum outcome)i));
+		scene.result.outcomes[i].two_sided = outcome_info((enum outcome)i)->two_sided;
+	}
 }
 
 /* The value of a member, by a path of names. */

@@ -74,6 +74,22 @@ START_TEST(a_file_says_what_differs)
 	ck_assert_double_eq(policy.outcomes[OUTCOME_LATENCY_P99].weight, 0);
 	ck_assert_double_eq_tol(weights(&policy), 1, 1e-12);
 	ck_assert_double_eq(policy.beta, usual.beta);
+	/* A rule that blocks is required, but where the policy says otherwise. */
+	ck_assert_int_eq(read("name: x\nrules:\n  refund_failure: {required: false, weight: 0.2}\n",
+			      &policy, NULL),
+			 OK);
+	struct gate_rule_policy of = gate_policy_of_rule(&policy, TEXT("refund_failure"));
+	ck_assert(!of.required);
+	ck_assert_double_eq(of.weight, 0.2);
+	of = gate_policy_of_rule(&policy, TEXT("write_failure"));
+	ck_assert(of.required);
+	ck_assert_double_eq(of.weight, 0.05);
+	struct bytes shown cleanup(bytes_done) = {0};
+	gate_policy_print(&policy, &shown);
+	bytes_put_u8(&shown, 0);
+	ck_assert_ptr_nonnull(strstr((const char *)shown.data, "rules_required: true\n"));
+	ck_assert_ptr_nonnull(strstr((const char *)shown.data,
+				     "\nrules:\n  refund_failure: {required: false, weight: 0.2}"));
 	/* What is printed is read back as it was, but for its name. */
 	for (size_t i = 0; i < 3; i++) {
 		struct gate_shipped shipped;
@@ -121,6 +137,10 @@ START_TEST(mistakes_are_told_where_they_stand)
 		{"name: x\noutcomes:\n  http_5xx: {psi: 2}\n", "has no \"psi\"", 3, 14},
 		{"name: x\noutcomes:\n  http_5xx: {required: 1}\n", "true or false", 3, 24},
 		{"name: x\noutcomes:\n  http_5xx: {psi0: 3}\n", "is not above psi0", 3, 13},
+		{"name: x\nrules: [a]\n", "rules is a map", 2, 8},
+		{"name: x\nrules:\n  a: {psi0: 2}\n", "has no \"psi0\"", 3, 7},
+		{"name: x\nrules:\n  a: {weight: 2}\n", "weight is from 0 to 1", 3, 15},
+		{"name: x\nrules_required: maybe\n", "true or false", 2, 17},
 	};
 	for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
 		struct gate_policy policy;

@@ -214,7 +214,30 @@ START_TEST(mistakes_in_types_of_our_own)
 		 "group by that"},
 		{"    type: absence\n    rules: [a]\n    timespan: 5m\n    groupby: [x]\n",
 		 "did you mean"},
-		{"    type: cohort_compare\n    rules: [a]\n    timespan: 5m\n", "picket gate"},
+		{"    type: cohort_compare\n    rules: [a]\n", "compare: {numerator"},
+		{"    type: cohort_compare\n    rules: [a]\n    compare: {worse-by: {gt: 2}}\n",
+		 "no numerator"},
+		{"    type: cohort_compare\n    rules: [a]\n    timespan: 5m\n"
+		 "    compare: {numerator: b}\n",
+		 "no timespan"},
+		{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: b}\n"
+		 "    group-by: [user.id]\n",
+		 "by service and version, not by user.id"},
+		{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: b, metric: sum}\n",
+		 "use one of ratio"},
+		{"    type: cohort_compare\n    rules: [a]\n"
+		 "    compare: {numerator: b, worse-by: {gt: 0.5}}\n",
+		 "from 1 to 100"},
+		{"    type: cohort_compare\n    rules: [a]\n"
+		 "    compare: {numerator: b, worse-by: {gt: 3}}\n",
+		 "nothing could be proven"},
+		{"    type: cohort_compare\n    rules: [a]\n"
+		 "    compare: {numerator: b, tolerate: {rate: 2}}\n",
+		 "tolerate.rate"},
+		{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: a}\n",
+		 "listed twice"},
+		{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: nobody}\n",
+		 "no rule has the id or name"},
 		{"    type: risk\n    timespan: 5m\n", "risk"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -251,6 +274,49 @@ START_TEST(chains_are_bounded)
 	refused(yaml, 0, 0, "a chain of more than 10");
 	chain(300, yaml, sizeof yaml);
 	refused(yaml, 0, 0, "a chain of more than 10");
+}
+END_TEST
+
+START_TEST(cohort_rules_are_outcomes)
+{
+#define COMPARED(name, more)                                                                       \
+	CORRELATION(name, "    type: cohort_compare\n    rules: [a]\n    compare: {numerator: b, " \
+			  "worse-by: {gt: 1.5}, direction: both}\n" more)
+	const char *yaml = RULE("a", "") "---\n" RULE("b", "") COMPARED("refunds", "");
+	struct ruleset *ruleset cleanup(ruleset_free) = rules_of(yaml);
+	const struct rule *rule = named(ruleset, "refunds");
+	const struct cohort_terms *terms = rule->correlation->cohort;
+	ck_assert(!rule->alerts && named(ruleset, "b")->alerts); /* it mutes nobody */
+	ck_assert_uint_eq(rule->correlation->rule_count, 2);
+	ck_assert_uint_eq(terms->numerator, 1);
+	ck_assert(terms->two_sided);
+	ck_assert_double_eq(terms->worse_by, 1.5);
+	ck_assert_double_eq(terms->odds, 2);
+	ck_assert_double_eq(terms->rate, 0.001);
+	refused(RULE("a", "") "---\n" RULE("b", "") COMPARED("Refunds!", ""), 0, 0,
+		"needs a name of a-z");
+	refused(RULE("a", "") "---\n" RULE("b", "") COMPARED("x", "") CORRELATION(
+			"y", "    type: event_count\n    rules: [x]\n    group-by: [u]\n"
+			     "    timespan: 5m\n    condition: {gte: 2}\n"),
+		0, 0, "never fires here");
+	refused(RULE("a", "") "---\n" RULE("b", "")
+			COMPARED("x", "picket: {tests: [{expect: {alerts: 1}, events: []}]}\n"),
+		0, 0, "raises no alerts");
+	refused(RULE("a",
+		     "picket: {tests: [{expect: {canary: v2, outcome: worse}, events: []}]}\n"),
+		0, 0, "only a rule of type cohort_compare");
+	refused(RULE("a", "") "---\n" RULE("b", "")
+			COMPARED("x", "picket: {tests: [{expect: {canary: v2}, events: []}]}\n"),
+		0, 0, "not what is said of it");
+	char many[16384] = RULE("a", "") "---\n" RULE("b", "");
+	for (int i = 0; i <= COHORT_RULES_MAX; i++) {
+		size_t size = strlen(many);
+		(void)snprintf(many + size, sizeof many - size,
+			       "---\ntitle: t%d\nname: t%d\ncorrelation:\n    type: "
+			       "cohort_compare\n    rules: [a]\n    compare: {numerator: b}\n",
+			       i, i);
+	}
+	refused(many, 0, 0, "more than 16 rules");
 }
 END_TEST
 
@@ -406,6 +472,7 @@ int main(void)
 	tcase_add_test(cases, mistakes_in_types_of_our_own);
 	tcase_add_test(cases, chains_are_bounded);
 	tcase_add_test(cases, names_are_unique);
+	tcase_add_test(cases, cohort_rules_are_outcomes);
 	tcase_add_test(cases, filters);
 	tcase_add_test(cases, folders);
 	tcase_add_test(cases, silence_is_told);
