@@ -1,32 +1,28 @@
-/* The format of a block, version 1: events as rows, values sorted into streams.
+/* The format of a block, version 2: an epoch's events by column, as quickly as that goes.
  *
  *   3 bytes   magic "PBK"
  *   u8        version
  *   u64le     XXH3-64 of everything behind it
  *   u32le     number of events, 1..BLOCK_EVENTS_MAX
- *   u32le     size of the content before compression, <= BLOCK_RAW_MAX
- *   frame     zstd, level 1: the content
+ *   u32le     size of the content before compression, <= COLUMNAR_RAW_MAX
+ *   frame     zstd: the content
+ *   beside    columns that no compression makes smaller, one behind the other
  *
- * The content is SECTION_COUNT sections (block_private.h), each a varint size and its bytes:
+ * The content is that of part 0 of a merged block (columnar.c), with three differences: a head is
+ * owner, category, product and service of the log source (texts), for an epoch's events are of many
+ * owners and of one partition, which the key names; rows stand in the order in which they were
+ * added, and offsets are plain numbers; and a column whose part is 1 lies beside the frame. So
+ * there is one reader of columns, and merging takes columns over without making events of them.
  *
- *   names     text each: every field name once. A name is stored and not the number it has in
- *             schema.def, so that the table may grow, and a field that got an alias later is found
- *             under its new name in old blocks, too.
- *   shapes    varint count, then per field varint (name number << TAG_BITS | tag). Logs of one call
- *             site have one shape; it says all of an event but its values.
- *   heads     text owner, category, product, service of the log source.
- *   columns   one varint per row: head, shape, times, offset, index, quality. Times and offsets are
- *             differences, zigzag, computed without sign so that any value fits.
- *   streams   the values of all rows, in order of row and field, in four kinds: sizes (varint),
- *             numbers (zigzag varint; doubles as 8 bytes), texts (bytes), hexes (packed digits).
- *             Apart, because zstd finds more in what is alike, and because trace ids, which are
- *             half of the random bits in a log, cost half as a number and nothing in the tables.
+ * Why by column already here: whoever writes a text once for each block instead of once for each
+ * event compresses a third of the bytes, and merging, which comes seconds later, looks up one text
+ * for dozens of events. But nothing is tried that costs more than it saves until then: no
+ * templates, no addresses (column_encode.c, `quick`). Ids in hexadecimal digits are half of the
+ * random bits of a log; they are packed, and compressing them again would be the larger half of all
+ * compression.
  *
- * Rows are sorted by (owner, time, offset, index): one owner's events are one run.
- *
- * Building: block_add() writes the values to the four streams at once and remembers where the row
- * begins in each; block_finish() sorts the rows and gathers (block_content.c). All buffers are kept
- * for the next block. Names, shapes and heads go through dictionary.c. */
+ * block_add() puts the values into a table (columnar_table.c); block_finish() encodes its columns.
+ * All buffers are kept for the next block. */
 #include "storage/block_private.h"
 
 #include <assert.h>
@@ -37,9 +33,8 @@
 
 enum {
 	ZSTD_LEVEL = 1,
-	HEX_DIGITS_MIN = 16,
-	INTEGER_DIGITS_MAX = 19,
-	VARINT_MAX = 10,
+	BESIDE_BYTES_MIN = 1024, /* smaller columns may find their like within the frame */
+	BESIDE = 1,              /* the part of a column that lies beside the frame */
 };
 
 struct block_builder *block_builder_new(void)
@@ -47,9 +42,8 @@ struct block_builder *block_builder_new(void)
 	struct block_builder *builder = calloc(1, sizeof *builder);
 	if (builder == NULL)
 		return NULL;
-	builder->rows = calloc(BLOCK_EVENTS_MAX, sizeof *builder->rows);
-	builder->zstd = ZSTD_createCCtx();
-	if (builder->rows == NULL || builder->zstd == NULL)
+	builder->table = columnar_table_new();
+	if (builder->table == NULL)
 		block_builder_free(&builder);
 	return builder;
 }
@@ -59,277 +53,24 @@ void block_builder_free(struct block_builder **builder)
 	struct block_builder *gone = *builder;
 	if (gone == NULL)
 		return;
-	dictionary_done(&gone->names);
-	dictionary_done(&gone->shapes);
-	dictionary_done(&gone->heads);
-	bytes_done(&gone->owners);
-	for (size_t i = 0; i < STREAM_COUNT; i++)
-		bytes_done(&gone->streams[i]);
+	columnar_table_free(&gone->table);
 	bytes_done(&gone->topic);
-	bytes_done(&gone->scratch);
+	bytes_done(&gone->owners);
 	bytes_done(&gone->content);
-	bytes_done(&gone->frame);
-	(void)ZSTD_freeCCtx(gone->zstd);
-	free(gone->rows);
+	bytes_done(&gone->beside);
 	free(gone);
 	*builder = NULL;
 }
 
 size_t block_event_count(const struct block_builder *builder)
 {
-	return builder->count;
-}
-
-size_t integer_print(int64_t value, char to[static INTEGER_PRINT_BYTES])
-{
-	char digits[INTEGER_PRINT_BYTES];
-	uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-	size_t count = 0;
-	do {
-		digits[count++] = (char)('0' + rest % 10);
-		rest /= 10;
-	} while (rest > 0);
-	size_t size = 0;
-	if (value < 0)
-		to[size++] = '-';
-	while (count > 0)
-		to[size++] = digits[--count];
-	return size;
-}
-
-bool integer_is_plain(const struct value *value)
-{
-	struct text t = value->text;
-	bool negative = t.size > 0 && t.data[0] == '-';
-	size_t first = negative;
-	if (t.size == first || t.size - first > INTEGER_DIGITS_MAX)
-		return false;
-	if (t.data[first] == '0')
-		return t.size == 1 && value->integer == 0;
-	uint64_t sum = 0; /* of at most 19 digits: below 2^64 */
-	for (size_t i = first; i < t.size; i++) {
-		unsigned digit = (unsigned)(t.data[i] - '0');
-		if (digit > 9)
-			return false;
-		sum = sum * 10 + digit;
-	}
-	uint64_t magnitude = (uint64_t)value->integer;
-	return negative == (value->integer < 0) && sum == (negative ? 0 - magnitude : magnitude);
-}
-
-/* The writers below write where block_add() has reserved room; a call per byte would cost more than
- * the compression. Each returns the place behind what it wrote. */
-static inline unsigned char *write_varint(unsigned char *to, uint64_t value)
-{
-	while (value >= 0x80) {
-		*to++ = (unsigned char)(value | 0x80);
-		value >>= 7;
-	}
-	*to++ = (unsigned char)value;
-	return to;
-}
-
-static inline unsigned char *write_bytes(unsigned char *to, struct text t)
-{
-	if (t.size > 0)
-		memcpy(to, t.data, t.size);
-	return to + t.size;
-}
-
-static inline unsigned char *write_text(unsigned char *to, struct text t)
-{
-	return write_bytes(write_varint(to, t.size), t);
-}
-
-/* The value of a lower-case hexadecimal digit plus one; 0 for any other byte. */
-static const unsigned char hex_digits[256] = {
-	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
-	['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
-	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
-};
-
-/* Packs t; NULL when it is not worth it or not hexadecimal. */
-static unsigned char *write_hex(unsigned char *to, struct text t)
-{
-	if (t.size < HEX_DIGITS_MIN || t.size % 2 != 0)
-		return NULL;
-	for (size_t i = 0; i < t.size; i += 2) {
-		unsigned high = hex_digits[(unsigned char)t.data[i]];
-		unsigned low = hex_digits[(unsigned char)t.data[i + 1]];
-		if (high == 0 || low == 0)
-			return NULL;
-		*to++ = (unsigned char)((high - 1) << 4 | (low - 1));
-	}
-	return to;
-}
-
-/* Where the next bytes of each stream go. */
-struct pens {
-	unsigned char *sizes, *numbers, *texts, *hexes;
-};
-
-static void put_text(struct pens *pens, struct text t)
-{
-	pens->sizes = write_varint(pens->sizes, t.size);
-	pens->texts = write_bytes(pens->texts, t);
-}
-
-static enum value_tag put_string(struct pens *pens, struct text t)
-{
-	unsigned char *end = write_hex(pens->hexes, t);
-	if (end == NULL) {
-		put_text(pens, t);
-		return TAG_STRING;
-	}
-	pens->sizes = write_varint(pens->sizes, t.size / 2);
-	pens->hexes = end;
-	return TAG_HEX;
-}
-
-/* Writes the value to its streams and says how. */
-static enum value_tag put_value(struct pens *pens, const struct value *value)
-{
-	switch (value->type) {
-	case VALUE_NULL:
-		return TAG_NULL;
-	case VALUE_EMPTY:
-		return TAG_EMPTY;
-	case VALUE_BOOLEAN:
-		*pens->numbers++ = value->boolean;
-		return TAG_BOOLEAN;
-	case VALUE_INTEGER: {
-		uint64_t sign = value->integer < 0 ? UINT64_MAX : 0;
-		pens->numbers = write_varint(pens->numbers, (uint64_t)value->integer << 1 ^ sign);
-		if (integer_is_plain(value))
-			return TAG_INTEGER;
-		put_text(pens, value->text);
-		return TAG_INTEGER_AS;
-	}
-	case VALUE_REAL: {
-		uint64_t bits = 0;
-		memcpy(&bits, &value->real, sizeof bits);
-		for (unsigned i = 0; i < sizeof bits; i++)
-			*pens->numbers++ = (unsigned char)(bits >> (8 * i));
-		put_text(pens, value->text);
-		return TAG_REAL;
-	}
-	case VALUE_STRING:
-		return put_string(pens, value->text);
-	}
-	assert(false && "a value of no type");
-}
-
-static bool name_number(struct block_builder *builder, const struct field *field,
-			uint32_t *ret_number)
-{
-	if (field->id != FIELD_OTHER && builder->name_of_field[field->id] != 0) {
-		*ret_number = builder->name_of_field[field->id] - 1;
-		return true;
-	}
-	struct text name = field->id == FIELD_OTHER ? field->name : schema_info(field->id)->name;
-	bytes_clear(&builder->scratch);
-	bytes_put_text(&builder->scratch, name);
-	if (builder->scratch.failed ||
-	    !dictionary_number(&builder->names, bytes_text(&builder->scratch), ret_number))
-		return false;
-	if (field->id != FIELD_OTHER)
-		builder->name_of_field[field->id] = *ret_number + 1;
-	return true;
-}
-
-/* Writes all values; the shape comes out as a number of the dictionary. */
-static bool put_fields(struct block_builder *builder, const struct event *event, struct pens *pens,
-		       uint32_t *ret_shape)
-{
-	assert(event->field_count <= EVENT_FIELDS_MAX);
-	unsigned char shape[VARINT_MAX * (1 + EVENT_FIELDS_MAX)];
-	unsigned char *end = write_varint(shape, event->field_count);
-	for (size_t i = 0; i < event->field_count; i++) {
-		uint32_t name;
-		if (!name_number(builder, &event->fields[i], &name))
-			return false;
-		enum value_tag tag = put_value(pens, &event->fields[i].value);
-		end = write_varint(end, (uint64_t)name << TAG_BITS | (uint64_t)tag);
-	}
-	struct text entry = {(const char *)shape, (size_t)(end - shape)};
-	return dictionary_number(&builder->shapes, entry, ret_shape);
-}
-
-static bool head_number(struct block_builder *builder, const struct event *event,
-			uint32_t *ret_head)
-{
-	const struct logsource *source = &event->logsource;
-	bytes_clear(&builder->scratch);
-	if (!bytes_reserve(&builder->scratch, 4 * VARINT_MAX + event->owner.size +
-						      source->category.size + source->product.size +
-						      source->service.size))
-		return false;
-	unsigned char *start = builder->scratch.data;
-	unsigned char *end = write_text(start, event->owner);
-	end = write_text(end, source->category);
-	end = write_text(end, source->product);
-	end = write_text(end, source->service);
-	struct text entry = {(const char *)start, (size_t)(end - start)};
-	return dictionary_number(&builder->heads, entry, ret_head);
-}
-
-/* Room in all streams for whatever the fields of the event take at most. */
-static bool streams_reserve(struct block_builder *builder, const struct event *event)
-{
-	size_t texts_bytes = 0;
-	for (size_t i = 0; i < event->field_count; i++)
-		texts_bytes += event->fields[i].value.text.size;
-	size_t numbers_bytes = VARINT_MAX * event->field_count;
-	struct bytes *streams = builder->streams;
-	return bytes_reserve(&streams[STREAM_SIZES], numbers_bytes) &&
-	       bytes_reserve(&streams[STREAM_NUMBERS], numbers_bytes) &&
-	       bytes_reserve(&streams[STREAM_TEXTS], texts_bytes) &&
-	       bytes_reserve(&streams[STREAM_HEXES], texts_bytes);
-}
-
-/* Writes the event behind what the streams hold and fills the row, without counting either. */
-static bool row_write(struct block_builder *builder, const struct event *event, struct row *row)
-{
-	if (!streams_reserve(builder, event))
-		return false;
-	unsigned char *starts[STREAM_COUNT];
-	for (size_t i = 0; i < STREAM_COUNT; i++) {
-		row->start[i] = (uint32_t)builder->streams[i].size;
-		/* A stream that was never needed has no memory, and nobody will write there. */
-		starts[i] = builder->streams[i].data == NULL
-				    ? NULL
-				    : builder->streams[i].data + builder->streams[i].size;
-	}
-	struct pens pens = {starts[STREAM_SIZES], starts[STREAM_NUMBERS], starts[STREAM_TEXTS],
-			    starts[STREAM_HEXES]};
-	if (!put_fields(builder, event, &pens, &row->shape) ||
-	    !head_number(builder, event, &row->head))
-		return false;
-	row->size[STREAM_SIZES] = (uint32_t)(pens.sizes - starts[STREAM_SIZES]);
-	row->size[STREAM_NUMBERS] = (uint32_t)(pens.numbers - starts[STREAM_NUMBERS]);
-	row->size[STREAM_TEXTS] = (uint32_t)(pens.texts - starts[STREAM_TEXTS]);
-	row->size[STREAM_HEXES] = (uint32_t)(pens.hexes - starts[STREAM_HEXES]);
-	row->time_us = event->time_us;
-	row->record_time_us = event->record_time_us;
-	row->offset = event->origin.offset;
-	row->index = event->origin.index;
-	row->quality = event->quality;
-	return true;
-}
-
-static size_t builder_bytes(const struct block_builder *builder)
-{
-	size_t bytes = builder->names.entries.size + builder->shapes.entries.size +
-		       builder->heads.entries.size;
-	for (size_t i = 0; i < STREAM_COUNT; i++)
-		bytes += builder->streams[i].size;
-	return bytes;
+	return columnar_table_count(builder->table);
 }
 
 /* All events of a block come from one place; the first one says which. */
 static bool origin_fits(struct block_builder *builder, const struct origin *origin)
 {
-	if (builder->count == 0) {
+	if (block_event_count(builder) == 0) {
 		bytes_clear(&builder->topic);
 		bytes_put(&builder->topic, origin->topic.data, origin->topic.size);
 		builder->partition = origin->partition;
@@ -340,76 +81,202 @@ static bool origin_fits(struct block_builder *builder, const struct origin *orig
 	return true;
 }
 
-enum status block_add(struct block_builder *builder, const struct event *event)
+static bool head_put(struct columnar_table *table, const struct event *event, uint32_t *ret_head)
 {
-	if (builder->count == BLOCK_EVENTS_MAX)
-		return ELIMIT;
-	struct row *row = &builder->rows[builder->count];
-	if (!origin_fits(builder, &event->origin) || !row_write(builder, event, row)) {
-		for (size_t i = 0; i < STREAM_COUNT; i++)
-			builder->streams[i].failed = false; /* the block so far is as it was */
-		return ENOMEMORY;
-	}
-	size_t added = 0;
-	for (size_t i = 0; i < STREAM_COUNT; i++)
-		added += row->size[i];
-	/* An event alone is always taken, however large: nobody could make it fit by finishing.
-	 * What it left in the dictionaries are good entries that nothing names. */
-	if (builder->count > 0 && builder_bytes(builder) + added > BLOCK_BYTES_MAX)
-		return ELIMIT;
-	for (size_t i = 0; i < STREAM_COUNT; i++)
-		builder->streams[i].size += row->size[i];
-	builder->count++;
-	return OK;
+	struct bytes *to = &table->scratch;
+	bytes_clear(to);
+	bytes_put_text(to, event->owner);
+	bytes_put_text(to, event->logsource.category);
+	bytes_put_text(to, event->logsource.product);
+	bytes_put_text(to, event->logsource.service);
+	return !to->failed && dictionary_number(&table->heads, bytes_text(to), ret_head);
 }
 
-static void builder_clear(struct block_builder *builder)
+enum status block_add(struct block_builder *builder, const struct event *event)
 {
-	dictionary_clear(&builder->names);
-	dictionary_clear(&builder->shapes);
-	dictionary_clear(&builder->heads);
-	for (size_t i = 0; i < STREAM_COUNT; i++)
-		bytes_clear(&builder->streams[i]);
-	memset(builder->name_of_field, 0, sizeof builder->name_of_field);
-	builder->count = 0;
+	struct columnar_table *table = builder->table;
+	size_t bytes = table_event_bytes(event);
+	/* An event alone is always taken, however large: nobody could make it fit by finishing. */
+	bool full = table->count == BLOCK_EVENTS_MAX || table->bytes + bytes > BLOCK_BYTES_MAX ||
+		    table->column_count + event->field_count > BLOCK_COLUMNS_MAX;
+	if (table->count > 0 && full)
+		return ELIMIT;
+	struct table_row row = {0};
+	bool good = !builder->broken && origin_fits(builder, &event->origin) &&
+		    head_put(table, event, &row.head) && table_row_put(table, event, bytes, &row);
+	builder->broken = !good;
+	return good ? OK : ENOMEMORY;
+}
+
+/* The values of a column, which stand in the order of the rows. */
+static bool column_content_of(const struct columnar_table *table, const struct table_column *column,
+			      struct column_content *content)
+{
+	struct press *press = table->press;
+	if (!press_reserve(press, column->count))
+		return false;
+	*content = (struct column_content){.tag = column->tag,
+					   .count = column->count,
+					   .numbers = column->numbers,
+					   .texts = press->texts,
+					   .quick = true};
+	if (column->tag < COLUMN_INTEGER_AS)
+		return true;
+	size_t entry_count = column->coded ? column->choices.count : 0;
+	if (entry_count == 0 || entry_count > DICTIONARY_ENTRIES_MAX) {
+		bool packed = false; /* only merging makes such values */
+		for (size_t i = 0; i < column->count; i++)
+			press->texts[i] = table_text(table, column, i, &packed);
+		return true;
+	}
+	for (size_t i = 0; i < column->count; i++)
+		press->codes[i] = (uint16_t)column->codes[i];
+	for (uint32_t i = 0; i < entry_count; i++)
+		press->entries[i] = dictionary_entry(&column->choices, i);
+	content->codes = press->codes;
+	content->entries = press->entries;
+	content->entry_count = entry_count;
+	return true;
+}
+
+/* The payload of the press goes beside the frame or into it. */
+static void column_place(struct block_builder *builder, struct text name, enum column_tag tag,
+			 size_t count)
+{
+	struct press *press = builder->table->press;
+	struct text payload = bytes_text(&press->payload);
+	bool packed = tag == COLUMN_STRING && payload.size >= BESIDE_BYTES_MIN &&
+		      payload.data[0] == STRINGS_HEX;
+	bytes_put_text(&press->directory, name);
+	bytes_put_u8(&press->directory, (uint8_t)tag);
+	bytes_put_varint(&press->directory, count);
+	bytes_put_varint(&press->directory, packed ? BESIDE : 0);
+	bytes_put_varint(&press->directory, payload.size);
+	struct bytes *to = packed ? &builder->beside : &press->small;
+	bytes_put(to, payload.data, payload.size);
+	to->failed |= press->payload.failed;
+}
+
+static int64_t row_number(const struct table_row *row, enum system_column column)
+{
+	switch (column) {
+	case SYSTEM_HEAD:
+		return row->head;
+	case SYSTEM_SHAPE:
+		return row->shape;
+	case SYSTEM_TIME:
+		return row->time_us;
+	case SYSTEM_RECORD_TIME:
+		return (int64_t)((uint64_t)row->record_time_us - (uint64_t)row->time_us);
+	case SYSTEM_OFFSET:
+		return row->offset;
+	case SYSTEM_INDEX:
+		return row->index;
+	case SYSTEM_QUALITY:
+		return row->quality;
+	case SYSTEM_COUNT:
+		break;
+	}
+	assert(false && "not a column of every row");
+}
+
+static bool columns_put(struct block_builder *builder)
+{
+	const struct columnar_table *table = builder->table;
+	struct press *press = table->press;
+	if (!press_times_take(press, table, NULL, table->count) ||
+	    !press_reserve(press, table->count))
+		return false;
+	for (int which = 0; which < SYSTEM_COUNT; which++) {
+		for (size_t i = 0; i < table->count; i++)
+			press->numbers[i] = row_number(&table->rows[i], (enum system_column)which);
+		bytes_clear(&press->payload);
+		integers_put(&press->payload, press->numbers, table->count);
+		column_place(builder, TEXT(""), COLUMN_INTEGER, table->count);
+	}
+	for (size_t i = 0; i < table->column_count; i++) {
+		const struct table_column *column = &table->columns[i];
+		struct column_content content;
+		bytes_clear(&press->payload);
+		if (!column_content_of(table, column, &content) ||
+		    (content.count > 0 && !column_encode(press->encoder, &content, press->times,
+							 table->count, &press->payload)))
+			return false;
+		column_place(builder, column->name, column->tag, column->count);
+	}
+	return true;
+}
+
+static void shapes_put(const struct columnar_table *table, struct bytes *to)
+{
+	struct bytes *shapes = &table->press->scratch;
+	bytes_clear(shapes);
+	for (size_t i = 0; i < table->shapes.count; i++) {
+		const struct table_shape *shape = &table->shape_list[i];
+		bytes_put_varint(shapes, shape->count);
+		for (size_t k = 0; k < shape->count; k++)
+			bytes_put_varint(shapes, table->shape_columns[shape->start + k]);
+	}
+	bytes_put_text(to, bytes_text(shapes));
+	to->failed |= shapes->failed;
+}
+
+static bool content_build(struct block_builder *builder)
+{
+	const struct columnar_table *table = builder->table;
+	struct press *press = table->press;
+	struct bytes *content = &builder->content;
+	bytes_clear(&press->directory);
+	bytes_clear(&press->small);
+	bytes_clear(&builder->beside);
+	bytes_clear(content);
+	if (!columns_put(builder))
+		return false;
+	bytes_put_text(content, bytes_text(&table->heads.entries));
+	shapes_put(table, content);
+	bytes_put_varint(content, SYSTEM_COUNT + table->column_count);
+	bytes_put(content, press->directory.data, press->directory.size);
+	bytes_put(content, press->small.data, press->small.size);
+	return !content->failed && !press->directory.failed && !press->small.failed &&
+	       !builder->beside.failed;
+}
+
+/* The content compressed, with header and sum. */
+static bool block_put(const struct block_builder *builder, struct bytes *to)
+{
+	size_t bound = ZSTD_compressBound(builder->content.size);
+	bytes_clear(to);
+	bytes_put(to, BLOCK_MAGIC, BLOCK_MAGIC_BYTES);
+	bytes_put_u8(to, BLOCK_VERSION);
+	bytes_put_u64le(to, 0);
+	bytes_put_u32le(to, (uint32_t)builder->table->count);
+	bytes_put_u32le(to, (uint32_t)builder->content.size);
+	if (!bytes_reserve(to, bound + builder->beside.size))
+		return false;
+	size_t size = ZSTD_compressCCtx(builder->table->press->zstd, to->data + to->size, bound,
+					builder->content.data, builder->content.size, ZSTD_LEVEL);
+	if (ZSTD_isError(size))
+		return false; /* there is room: it can only lack memory of its own */
+	to->size += size;
+	bytes_put(to, builder->beside.data, builder->beside.size);
+	uint64_t sum = XXH3_64bits(to->data + BLOCK_CHECKED_FROM, to->size - BLOCK_CHECKED_FROM);
+	for (unsigned i = 0; i < sizeof sum; i++)
+		to->data[BLOCK_SUM_AT + i] = (unsigned char)(sum >> (8 * i));
+	return true;
 }
 
 enum status block_finish(struct block_builder *builder, struct bytes *ret_block,
 			 struct block_meta *ret_meta, struct error *err)
 {
-	assert(builder->count > 0);
-	size_t bound = 0;
-	bool built = block_content_build(builder);
-	if (built) {
-		bound = ZSTD_compressBound(builder->content.size);
-		bytes_clear(&builder->frame);
-		built = bytes_reserve(&builder->frame, bound);
-	}
-	if (!built)
-		return error_set(err, ENOMEMORY, "no memory for a block of %zu events",
-				 builder->count);
-	assert(builder->content.size <= BLOCK_RAW_MAX);
-	size_t size = ZSTD_compressCCtx(builder->zstd, builder->frame.data, bound,
-					builder->content.data, builder->content.size, ZSTD_LEVEL);
-	if (ZSTD_isError(size))
-		return error_set(err, ENOMEMORY, "compressing a block: %s",
-				 ZSTD_getErrorName(size));
-	bytes_clear(ret_block);
-	bytes_put(ret_block, BLOCK_MAGIC, BLOCK_MAGIC_BYTES);
-	bytes_put_u8(ret_block, BLOCK_VERSION);
-	bytes_put_u64le(ret_block, 0);
-	bytes_put_u32le(ret_block, (uint32_t)builder->count);
-	bytes_put_u32le(ret_block, (uint32_t)builder->content.size);
-	bytes_put(ret_block, builder->frame.data, size);
-	if (ret_block->failed)
-		return error_set(err, ENOMEMORY, "no memory for a block of %zu bytes", size);
-	uint64_t sum = XXH3_64bits(ret_block->data + BLOCK_CHECKED_FROM,
-				   ret_block->size - BLOCK_CHECKED_FROM);
-	for (unsigned i = 0; i < sizeof sum; i++)
-		ret_block->data[BLOCK_SUM_AT + i] = (unsigned char)(sum >> (8 * i));
-	if (!block_meta_of(builder, ret_meta))
-		return error_set(err, ENOMEMORY, "no memory for the owners of a block");
-	builder_clear(builder);
+	size_t count = block_event_count(builder);
+	assert(count > 0 || builder->broken);
+	struct block_meta meta;
+	if (builder->broken || !content_build(builder) || !block_put(builder, ret_block) ||
+	    !block_meta_of(builder, &meta))
+		return error_set(err, ENOMEMORY, "no memory for a block of %zu events", count);
+	assert(builder->content.size <= COLUMNAR_RAW_MAX);
+	columnar_table_clear(builder->table);
+	*ret_meta = meta;
 	return OK;
 }
 

@@ -1,13 +1,13 @@
 /* block - many events as one value: the unit that is stored, searched, merged and dropped.
  *
  * Why: one key per event costs twice the CPU and five times the disk (research: 4.2 us and 247 B
- * per event against 1.9 us and 85 B as rows of a block). An epoch's block is one frame per source
- * partition, at most BLOCK_EVENTS_MAX events, sorted by (owner, time, offset, index).
+ * per event against 1.9 us and 85 B as rows of a block). An epoch's block is of one source
+ * partition, at most BLOCK_EVENTS_MAX events in the order in which they were added.
  *
- * Invariant: a block is immutable; block_open() checks magic, version, checksum and every length
- * before the first event is seen. The columnar format of merged blocks will be another version
- * behind this same reader. Owner: see each call. Thread: one. Limits: BLOCK_EVENTS_MAX, and
- * BLOCK_BYTES_MAX unless one event alone is larger. */
+ * Invariant: a block is immutable; block_open() checks magic, version, checksum and whatever more
+ * than one event depends on before the first event is seen. Owner: see each call. Thread: one.
+ * Limits: BLOCK_EVENTS_MAX, and BLOCK_BYTES_MAX unless one event alone is larger; BLOCK_COLUMNS_MAX
+ * different fields. */
 #ifndef PICKET_STORAGE_BLOCK_H
 #define PICKET_STORAGE_BLOCK_H
 
@@ -16,6 +16,7 @@
 
 enum {
 	BLOCK_EVENTS_MAX = 4096,
+	BLOCK_COLUMNS_MAX = 16384,          /* different fields, by name and type */
 	BLOCK_OWNERS_MAX = 64,              /* beyond it a blockmeta does not say whose it is */
 	BLOCK_BYTES_MAX = 16 * 1024 * 1024, /* of encoded events before compression */
 };
@@ -39,7 +40,8 @@ struct block_builder;
 
 struct block_builder *block_builder_new(void); /* NULL: out of memory */
 void block_builder_free(struct block_builder **builder);
-/* Copies the event. ELIMIT when the block is full: finish it and add again. */
+/* Copies the event. ELIMIT when the block is full: finish it and add again. After ENOMEMORY there
+ * will be no block: free the builder. */
 enum status block_add(struct block_builder *builder, const struct event *event);
 size_t block_event_count(const struct block_builder *builder);
 /* Encodes, compresses and empties the builder, which must not be empty. All events must be of one

@@ -9,22 +9,30 @@
 #include "storage/block_private.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
-enum { META_VERSION_PLAIN = 1, META_VERSION = 2 };
+enum {
+	META_VERSION_PLAIN = 1,
+	META_VERSION = 2,
+	/* Of so many heads at least one owner too many is expected: they are not sorted for that.
+	 */
+	HEADS_LOOKED_THROUGH_MAX = 8 * BLOCK_OWNERS_MAX,
+};
 
-static struct block_meta extent_of(const struct block_builder *builder)
+static struct block_meta extent_of(const struct columnar_table *table)
 {
-	const struct row *row = &builder->rows[0];
+	const struct table_row *rows = table->rows;
+	const struct table_row *row = &rows[0];
 	struct block_meta meta = {
-		.event_count = (uint32_t)builder->count,
+		.event_count = (uint32_t)table->count,
 		.first_time_us = row->time_us,
 		.last_time_us = row->time_us,
 		.first_offset = row->offset,
 		.last_offset = row->offset,
 		.first_index = row->index,
 	};
-	for (size_t i = 1; i < builder->count; i++) {
-		row = &builder->rows[i];
+	for (size_t i = 1; i < table->count; i++) {
+		row = &rows[i];
 		if (row->time_us < meta.first_time_us)
 			meta.first_time_us = row->time_us;
 		if (row->time_us > meta.last_time_us)
@@ -41,35 +49,57 @@ static struct block_meta extent_of(const struct block_builder *builder)
 	return meta;
 }
 
-/* The rows are in their order, so one owner's are one run. */
-static bool owners_of(struct block_builder *builder, struct text *ret_owners)
+static struct text owner_of(const struct columnar_table *table, uint32_t head)
+{
+	struct cursor from = cursor_of(dictionary_entry(&table->heads, head));
+	return cursor_text(&from);
+}
+
+static int head_compare(const void *a, const void *b, void *context)
+{
+	const struct columnar_table *table = context;
+	return text_compare(owner_of(table, *(const uint32_t *)a),
+			    owner_of(table, *(const uint32_t *)b));
+}
+
+/* Heads that differ in the log source only are one owner's. counts: events of each head. */
+static void owners_put(const struct columnar_table *table, const uint32_t *heads,
+		       const uint32_t *counts, struct bytes *to)
 {
 	size_t owner_count = 0;
-	bytes_clear(&builder->owners);
-	for (size_t i = 0; i < builder->count;) {
-		const struct row *first = &builder->rows[builder->order[i]];
-		size_t run = 1;
-		while (i + run < builder->count &&
-		       builder->rows[builder->order[i + run]].owner_rank == first->owner_rank)
-			run++;
-		bytes_put_text(&builder->owners, block_head_owner(builder, first->head));
-		bytes_put_varint(&builder->owners, run);
-		owner_count++;
-		i += run;
+	for (size_t i = 0; i < table->heads.count; owner_count++) {
+		struct text owner = owner_of(table, heads[i]);
+		uint64_t count = 0;
+		for (; i < table->heads.count && text_equal(owner_of(table, heads[i]), owner); i++)
+			count += counts[heads[i]];
+		bytes_put_text(to, owner);
+		bytes_put_varint(to, count);
 	}
 	if (owner_count > BLOCK_OWNERS_MAX)
-		bytes_clear(&builder->owners);
-	*ret_owners = bytes_text(&builder->owners);
-	return !builder->owners.failed;
+		bytes_clear(to);
 }
 
 bool block_meta_of(struct block_builder *builder, struct block_meta *ret_meta)
 {
-	struct block_meta meta = extent_of(builder);
-	if (!owners_of(builder, &meta.owners))
+	struct columnar_table *table = builder->table;
+	size_t count = table->heads.count;
+	uint32_t *heads = calloc(2 * count + 1, sizeof *heads);
+	if (heads == NULL)
 		return false;
-	*ret_meta = meta;
-	return true;
+	uint32_t *counts = heads + count;
+	for (uint32_t i = 0; i < count; i++)
+		heads[i] = i;
+	for (size_t i = 0; i < table->count; i++)
+		counts[table->rows[i].head]++;
+	bytes_clear(&builder->owners);
+	if (count <= HEADS_LOOKED_THROUGH_MAX) {
+		qsort_r(heads, count, sizeof *heads, head_compare, table);
+		owners_put(table, heads, counts, &builder->owners);
+	}
+	free(heads);
+	*ret_meta = extent_of(table);
+	ret_meta->owners = bytes_text(&builder->owners);
+	return !builder->owners.failed;
 }
 
 bool block_owner_next(struct cursor *owners, struct block_owner *ret_owner)

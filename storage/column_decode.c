@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "storage/block_private.h"
 #include "storage/columnar_private.h"
 
 /* What a column is read into. */
@@ -104,14 +103,13 @@ static bool dictionary_take(struct target *target, struct cursor *from)
 	return entries_take(target, from, DICTIONARY_ENTRIES_MAX, false);
 }
 
-static char *hex_write(char *to, const unsigned char *from, size_t size)
+/* As many bytes each as the texts are packed in, one behind the other. */
+static void packed_take(struct target *target, struct text packed, size_t size)
 {
-	static const char digits[] = "0123456789abcdef";
-	for (size_t i = 0; i < size; i++) {
-		*to++ = digits[from[i] >> 4];
-		*to++ = digits[from[i] & 15];
-	}
-	return to;
+	struct column_content *content = target->content;
+	content->packed_bytes = size;
+	for (size_t i = 0; i < target->count; i++)
+		content->texts[i] = (struct text){packed.data + place_of(target, i) * size, size};
 }
 
 static bool hex_take(struct target *target, struct cursor *from)
@@ -121,13 +119,16 @@ static bool hex_take(struct target *target, struct cursor *from)
 	if (size == 0 || size > HEX_TEXT_MAX / 2 || cursor_left(from) / size < content->count)
 		return false;
 	struct text packed = cursor_take(from, size * content->count);
+	if (content->bare && !from->failed) {
+		packed_take(target, packed, size);
+		return true;
+	}
 	char *to = target_alloc(target, target->count, 2 * size);
 	if (to == NULL || from->failed)
 		return false;
-	const unsigned char *begin = (const unsigned char *)packed.data;
 	for (size_t i = 0; i < target->count; i++) {
 		content->texts[i] = (struct text){to, 2 * size};
-		to = hex_write(to, begin + place_of(target, i) * size, size);
+		to = hex_unpack((struct text){packed.data + place_of(target, i) * size, size}, to);
 	}
 	return true;
 }
@@ -142,14 +143,13 @@ static bool uuid_take(struct target *target, struct cursor *from)
 	char *to = target_alloc(target, target->count, UUID_TEXT_BYTES);
 	if (to == NULL || from->failed)
 		return false;
-	const unsigned char *begin = (const unsigned char *)packed.data;
 	for (size_t i = 0; i < target->count; i++) {
-		const unsigned char *at = begin + place_of(target, i) * UUID_BYTES;
+		const char *at = packed.data + place_of(target, i) * UUID_BYTES;
 		content->texts[i] = (struct text){to, UUID_TEXT_BYTES};
 		for (size_t k = 0; k < sizeof groups / sizeof *groups; k++) {
 			if (k > 0)
 				*to++ = '-';
-			to = hex_write(to, at, groups[k]);
+			to = hex_unpack((struct text){at, groups[k]}, to);
 			at += groups[k];
 		}
 	}
@@ -367,7 +367,8 @@ static bool strings_take(struct target *target, struct cursor *from)
 	content->texts = target_alloc(target, target->count, sizeof *content->texts);
 	if (content->texts == NULL || !takers[codec](target, from))
 		return false;
-	for (size_t i = 0; content->entry_count > 0 && i < target->count; i++)
+	bool fill = content->entry_count > 0 && !content->bare;
+	for (size_t i = 0; fill && i < target->count; i++)
 		content->texts[i] = content->entries[content->codes[i]];
 	if (target->picks == NULL)
 		return true;

@@ -180,21 +180,6 @@ static bool scratch_reserve(struct column_encoder *encoder, size_t count)
 	return true;
 }
 
-static const unsigned char digit_values[256] = {
-	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
-	['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
-	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
-};
-
-/* The byte of two lower-case hexadecimal digits; false when they are none. */
-static bool hex_byte(const char *digits, unsigned char *ret_byte)
-{
-	unsigned high = digit_values[(unsigned char)digits[0]];
-	unsigned low = digit_values[(unsigned char)digits[1]];
-	*ret_byte = (unsigned char)((high - 1) << 4 | (low - 1));
-	return high != 0 && low != 0;
-}
-
 /* Values that are packed already. */
 static void strings_packed(const struct column_content *content, struct bytes *to)
 {
@@ -218,27 +203,23 @@ static bool strings_hex(const struct text *texts, size_t count, struct bytes *to
 		return true; /* found out by to->failed */
 	unsigned char *at = to->data + to->size;
 	bool fits = true;
-	for (size_t i = 0; i < count && fits; i++) {
-		fits = texts[i].size == size;
-		for (size_t k = 0; fits && k < size; k += 2)
-			fits = hex_byte(texts[i].data + k, at++);
-	}
+	for (size_t i = 0; i < count && fits; i++, at += size / 2)
+		fits = texts[i].size == size && hex_pack(texts[i], at);
 	to->size = fits ? to->size + count * size / 2 : begin;
 	return fits;
 }
 
 static bool uuid_read(struct text text, unsigned char *to)
 {
+	static const size_t groups[] = {8, 4, 4, 4, 12};
 	if (text.size != UUID_TEXT_BYTES)
 		return false;
-	for (size_t i = 0, at = 0; i < UUID_TEXT_BYTES; i++) {
-		if (i == 8 || i == 13 || i == 18 || i == 23) {
-			if (text.data[i] != '-')
-				return false;
-			continue;
-		}
-		if (!hex_byte(text.data + i++, &to[at++]))
+	const char *at = text.data;
+	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+		if ((i > 0 && *at++ != '-') || !hex_pack((struct text){at, groups[i]}, to))
 			return false;
+		at += groups[i];
+		to += groups[i] / 2;
 	}
 	return true;
 }
@@ -513,15 +494,20 @@ static bool strings_put(struct column_encoder *encoder, struct column_content *c
 		return !to->failed;
 	if (content->entry_count == 0 && strings_hex(content->texts, count, to))
 		return !to->failed;
-	entries_find(encoder, content);
+	if (!content->quick)
+		entries_find(encoder, content);
 	if (content->entry_count == 1) {
 		bytes_put_u8(to, STRINGS_CONSTANT);
 		bytes_put_text(to, content->entries[0]);
 		return !to->failed;
 	}
 	bool known = content->entry_count > 0;
-	if (known && is_few(content->entry_count, count)) {
+	if (known && (content->quick || is_few(content->entry_count, count))) {
 		strings_dictionary(encoder, content, to);
+		return !to->failed;
+	}
+	if (content->quick) {
+		strings_plain(encoder, content->texts, count, to);
 		return !to->failed;
 	}
 	texts_fill(content);
@@ -572,7 +558,7 @@ bool column_encode(struct column_encoder *encoder, struct column_content *conten
 		integers_put(to, content->numbers, content->count);
 		return strings_put(encoder, content, rows, to);
 	case COLUMN_REAL: {
-		bool follow = reals_follow(content);
+		bool follow = !content->quick && reals_follow(content);
 		bytes_put_u8(to, follow);
 		if (!follow)
 			integers_put(to, content->numbers, content->count);

@@ -20,7 +20,7 @@ enum {
 	COLUMNS_MAX = 4096,
 	TABLE_EVENTS_MAX = 128 * 1024,
 	TABLE_BYTES_MAX = 128 * 1024 * 1024, /* of values, unless one event alone is larger */
-	TABLE_COLUMNS_MAX = 4 * COLUMNS_MAX,
+	TABLE_COLUMNS_MAX = BLOCK_COLUMNS_MAX,
 	TABLE_GROUPS_MAX = 4096, /* (owner, class, day)s */
 	/* Keys of merged blocks begin with it; those of epoch blocks with the size of a topic's
 	 * name, which is smaller. */
@@ -60,6 +60,7 @@ enum status columnar_key_owner(struct text owner, struct bytes *scratch, struct 
 void bloom_key(struct text name, struct text block_key, struct bytes *to);
 
 struct columnar_table;
+struct columnar_reader;
 struct retention;
 
 /* Events of any owner, class and day that wait to become blocks. */
@@ -67,13 +68,14 @@ struct columnar_table *columnar_table_new(void); /* NULL: out of memory */
 void columnar_table_free(struct columnar_table **table);
 /* Copies the event. ELIMIT when the table is full: cut it and add again. */
 enum status columnar_add(struct columnar_table *table, const struct event *event);
-/* Adds the rows of a block of an epoch that are left in the reader, without those below their
- * floor, and counts both. ELIMIT when the table is full: cut it and go on with the same reader.
- * After another failure some rows have been added already: the table must not be cut any more. */
+/* Adds all rows of a block, without those below their floor, and counts both. Everything in the
+ * block is checked before the first row is added, and the reader gives no values out any more.
+ * ELIMIT when the table has no room for all of them: cut it and add the block again. After
+ * ENOMEMORY the table must not be cut. */
 struct columnar_intake {
 	uint64_t events, expired;
 };
-enum status columnar_add_block(struct columnar_table *table, struct block_reader *reader,
+enum status columnar_add_block(struct columnar_table *table, struct columnar_reader *reader,
 			       const struct retention *retention, struct columnar_intake *report,
 			       struct error *err);
 /* Forgets all events and keeps the memory. */
@@ -84,8 +86,6 @@ bool columnar_table_is_full(const struct columnar_table *table);
  * table; the blocks of one owner, class and day are as large as they can be and as equal. */
 enum status columnar_cut(struct columnar_table *table, struct store_batch *batch,
 			 uint64_t *ret_blocks, struct error *err);
-
-struct columnar_reader;
 
 /* key as in FAMILY_BLOCKMETA; key and view must outlive the reader. ENOTFOUND: no such block. */
 enum status columnar_open(struct store_view *view, struct text key,
@@ -152,8 +152,10 @@ enum status columnar_kinds(struct columnar_reader *reader, int64_t since_us, int
 enum status columnar_names(struct columnar_reader *reader, size_t row, struct arena *arena,
 			   struct event *ret_event, struct error *err);
 
-/* Removes every row of the block: parts, summary, blooms. The summary must be readable. */
-enum status columnar_delete(struct store_view *view, struct text key, struct store_batch *batch,
-			    struct error *err);
+/* Every row of the block (parts, summary, blooms), for columnar_rows_delete(): *ret_rows is written
+ * from its start. The summary must be readable. */
+enum status columnar_rows_find(struct store_view *view, struct text key, struct bytes *ret_rows,
+			       struct error *err);
+void columnar_rows_delete(struct text rows, struct store_batch *batch);
 
 #endif

@@ -111,7 +111,9 @@ enum status columnar_cut(struct columnar_table *table, struct store_batch *batch
 		rows[ends[table->rows[i].group]++] = (uint32_t)i;
 	for (size_t i = 0; status == OK && i < groups; i++) {
 		size_t begin = i == 0 ? 0 : ends[i - 1];
-		if (ends[i] > begin)
+		bool none =
+			text_equal(dictionary_entry(&table->groups, (uint32_t)i), TABLE_GROUP_NONE);
+		if (ends[i] > begin && !none)
 			status = group_cut(table, rows + begin, ends[i] - begin, batch, &blocks,
 					   err);
 	}

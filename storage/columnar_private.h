@@ -11,6 +11,7 @@
 
 #include "storage/columnar.h"
 #include "storage/dictionary_private.h"
+#include "storage/digits_private.h"
 
 enum {
 	COLUMNAR_VERSION = 1,
@@ -30,7 +31,8 @@ enum {
 	TABLE_GROUP_OWNER_AT = 9, /* in an entry of table->groups */
 };
 
-#define COLUMNAR_MAGIC "PCB"
+#define COLUMNAR_MAGIC   "PCB"
+#define TABLE_GROUP_NONE TEXT("\xff") /* as an entry of table->groups: no class is 255 */
 
 /* The columns that every row has once, in this order in the directory. */
 enum system_column {
@@ -87,8 +89,12 @@ struct column_content {
 	uint16_t *codes;
 	struct text *entries;
 	size_t entry_count; /* 0: they are not */
-	/* Writing only: texts are the bytes of hexadecimal digits, all of them so many; 0: no. */
+	/* Texts are the bytes of hexadecimal digits, all of them so many; 0: no. */
 	size_t packed_bytes;
+	/* Writing: only what costs next to nothing is tried, for it will be written again soon. */
+	bool quick;
+	/* Reading: ids stay packed, and there are no texts beside codes. */
+	bool bare;
 };
 
 struct column_encoder;
@@ -199,29 +205,30 @@ struct columnar_table {
 struct press *press_new(void); /* NULL: out of memory */
 void press_free(struct press **press);
 
-/* A value on its way into a column. number: BOOLEAN, INTEGER, INTEGER_AS; REAL: its bits. text:
- * INTEGER_AS, REAL, STRING. */
-struct table_value {
-	int64_t number;
-	struct text text;
-	bool packed; /* text is the bytes that hexadecimal digits stand for */
-};
-
 /* Filling a table, piece by piece; all false when out of memory: the table is then good for nothing
  * but columnar_table_free(). */
-bool table_row_reserve(struct columnar_table *table);
 /* Room for `more` items behind `count` in an array that grows by doubling. */
 bool table_array_reserve(void *array, size_t *capacity, size_t count, size_t more, size_t size);
 bool table_column_find(struct columnar_table *table, const struct field *field, enum column_tag tag,
 		       uint32_t *ret_column);
-bool table_value_put(struct columnar_table *table, struct table_column *column,
-		     const struct table_value *value);
 bool table_shape_put(struct columnar_table *table, const uint32_t *columns, size_t count,
 		     uint32_t *ret_shape);
 bool table_head_put(struct columnar_table *table, const struct origin *origin,
 		    const struct logsource *logsource, uint32_t *ret_head);
 bool table_group_put(struct columnar_table *table, enum data_class class, int64_t day,
 		     struct text owner, uint32_t *ret_group);
+/* The group of rows of which no block is made. */
+bool table_group_none(struct columnar_table *table, uint32_t *ret_group);
+bool table_text_put(struct columnar_table *table, struct text text, bool packed,
+		    struct text_cell *ret_cell);
+/* Whether one text more is worth being a choice of a column of count values. */
+bool table_is_choice(const struct table_column *column, struct text text, size_t count);
+/* The values of a column as texts: too many of them are different. */
+bool table_column_uncode(struct columnar_table *table, struct table_column *column);
+/* The event as a row: everything but row->head and row->group, which are set. bytes: of it. */
+bool table_row_put(struct columnar_table *table, const struct event *event, size_t bytes,
+		   struct table_row *row);
+size_t table_event_bytes(const struct event *event);
 
 struct text table_text(const struct columnar_table *table, const struct table_column *column,
 		       size_t value, bool *ret_packed);

@@ -6,7 +6,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "storage/block_private.h"
 #include "storage/columnar_reader_private.h"
 
 size_t columnar_count(const struct columnar_reader *reader)
@@ -227,38 +226,6 @@ int64_t columnar_time(const struct columnar_reader *reader, size_t row)
 	return reader->system[SYSTEM_TIME].content.numbers[row];
 }
 
-/* Offsets are differences to the row before with the same head. */
-static enum status offsets_load(struct columnar_reader *reader, const int64_t *heads,
-				struct error *err)
-{
-	const int64_t *differences = NULL;
-	if (reader->offsets != NULL)
-		return OK;
-	enum status status = system_load(reader, SYSTEM_OFFSET, &differences, err);
-	if (status != OK)
-		return status;
-	int64_t *offsets = arena_alloc(reader->arena, reader->count * sizeof *offsets);
-	int64_t *last = calloc(reader->head_count + 1, sizeof *last);
-	if (offsets == NULL || last == NULL) {
-		free(last);
-		return columnar_no_memory(reader, err);
-	}
-	for (size_t i = 0; i < reader->count && status == OK; i++) {
-		if (heads[i] < 0 || heads[i] >= (int64_t)reader->head_count) {
-			status = columnar_corrupt(reader, "the head of a row", err);
-			break;
-		}
-		offsets[i] = (int64_t)((uint64_t)last[heads[i]] + (uint64_t)differences[i]);
-		last[heads[i]] = offsets[i];
-		if (offsets[i] < 0)
-			status = columnar_corrupt(reader, "the offset of a row", err);
-	}
-	free(last);
-	if (status == OK)
-		reader->offsets = offsets;
-	return status;
-}
-
 enum status columnar_head(struct columnar_reader *reader, size_t row, struct event *ret_event,
 			  struct error *err)
 {
@@ -287,7 +254,7 @@ enum status columnar_head(struct columnar_reader *reader, size_t row, struct eve
 		.record_time_us = (int64_t)((uint64_t)time_us + (uint64_t)record_times[row]),
 		.origin = {head->topic, head->partition, (uint32_t)indices[row],
 			   reader->offsets[row]},
-		.owner = reader->owner,
+		.owner = head->owner,
 		.logsource = head->logsource,
 		.quality = (uint32_t)qualities[row],
 	};

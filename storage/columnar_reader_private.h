@@ -1,5 +1,6 @@
-/* columnar_reader_private - a merged block that is being read: columnar_open.c opens it and loads
- * columns, columnar_read.c gives values and events out.
+/* columnar_reader_private - a block that is being read: columnar_open.c opens a merged one and
+ * block_reader.c one of an epoch, columnar_load.c checks what they have in common and loads
+ * columns, columnar_read.c gives values and events out, columnar_intake.c puts them into a table.
  *
  * Why: checking what was read and handing it on are a page each. Invariant: a column that is loaded
  * has as many values as the shapes of the rows say. Owner and thread: as in storage/columnar.h. */
@@ -9,7 +10,7 @@
 #include "storage/columnar_private.h"
 
 struct read_head {
-	struct text topic;
+	struct text owner, topic;
 	int32_t partition;
 	struct logsource logsource;
 };
@@ -49,12 +50,13 @@ struct read_selection {
 };
 
 struct columnar_reader {
-	struct store_view *view;
+	struct store_view *view; /* NULL: a block of an epoch, all of which is at hand */
 	struct text key;
+	struct cursor beside; /* of an epoch's block: columns that were not compressed */
+	bool bare;            /* for merging: see struct column_content */
 	struct arena *arena;
 	unsigned char *content; /* of part 0, decompressed */
 	size_t count, parts;
-	struct text owner;
 	struct read_head *heads;
 	size_t head_count;
 	struct read_shape *shapes;
@@ -69,9 +71,28 @@ struct columnar_reader {
 	size_t bytes_read, columns_read;
 };
 
+struct columnar_reader *columnar_reader_new(void); /* NULL: out of memory */
 enum status columnar_corrupt(const struct columnar_reader *reader, const char *what,
 			     struct error *err);
 enum status columnar_no_memory(const struct columnar_reader *reader, struct error *err);
+/* What stands behind the heads, which the caller has read: shapes, directory, small columns. Checks
+ * whatever more than one column depends on. */
+enum status columnar_content_open(struct columnar_reader *reader, struct cursor shapes,
+				  struct cursor *rest, struct error *err);
+/* u32 size, u8 compressed, bytes; *ret_content is malloc()ed. */
+enum status columnar_frame_open(struct columnar_reader *reader, struct cursor from,
+				unsigned char **ret_content, size_t *ret_size, struct error *err);
+/* The row of the store that holds a part. */
+enum status columnar_part_get(struct columnar_reader *reader, uint64_t part,
+			      struct bytes *ret_value, struct error *err);
+/* Everything of every row, checked; no value is made of it. */
+enum status columnar_load_all(struct columnar_reader *reader, struct error *err);
+enum status offsets_load(struct columnar_reader *reader, const int64_t *heads, struct error *err);
+
+/* A block of an epoch as a reader of columns, which the caller frees. */
+enum status block_columns_open(struct text key, struct text value,
+			       struct columnar_reader **ret_reader, struct error *err);
+
 /* Decodes the payload of a column, from wherever it is. */
 enum status column_load(struct columnar_reader *reader, struct read_column *column,
 			const struct column_rows *rows, struct error *err);

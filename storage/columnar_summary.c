@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "storage/block_reader_private.h"
 #include "storage/bloom.h"
 #include "storage/columnar_writer_private.h"
 #include "storage/term.h"
@@ -48,7 +47,7 @@ static bool hashes_make(struct press *press, struct table_column *column,
 		bool good = true;
 		struct text text = texts[i];
 		if (content->packed_bytes > 0) {
-			block_hex_unpack(text, digits);
+			(void)hex_unpack(text, digits);
 			text = (struct text){digits, 2 * text.size};
 		}
 		if (press->choices.count > 0)

@@ -13,7 +13,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "storage/block_reader_private.h"
 #include "storage/columnar_private.h"
 
 enum {
@@ -24,6 +23,13 @@ enum {
 };
 
 #define NO_SHAPE UINT32_MAX
+
+/* A value on its way into a column. number: BOOLEAN, INTEGER, INTEGER_AS; REAL: its bits. text:
+ * INTEGER_AS, REAL, STRING. */
+struct table_value {
+	int64_t number;
+	struct text text;
+};
 
 struct columnar_table *columnar_table_new(void)
 {
@@ -215,26 +221,23 @@ bool table_column_find(struct columnar_table *table, const struct field *field, 
 	return true;
 }
 
-static bool text_put(struct columnar_table *table, const struct table_value *value,
-		     struct text_cell *ret_cell)
+bool table_text_put(struct columnar_table *table, struct text text, bool packed,
+		    struct text_cell *ret_cell)
 {
-	uint32_t packed = value->packed ? CELL_PACKED : 0;
-	*ret_cell = (struct text_cell){(uint32_t)table->texts.size,
-				       (uint32_t)value->text.size | packed};
-	bytes_put(&table->texts, value->text.data, value->text.size);
+	uint32_t flag = packed ? CELL_PACKED : 0;
+	*ret_cell = (struct text_cell){(uint32_t)table->texts.size, (uint32_t)text.size | flag};
+	bytes_put(&table->texts, text.data, text.size);
 	return !table->texts.failed;
 }
 
-/* The values of a column as texts: too many of them are different. */
-static bool column_uncode(struct columnar_table *table, struct table_column *column)
+bool table_column_uncode(struct columnar_table *table, struct table_column *column)
 {
 	if (!table_array_reserve(&column->cells, &column->cell_capacity, 0, column->count + 1,
 				 sizeof *column->cells))
 		return false;
 	for (size_t i = 0; i < column->count; i++) {
-		struct table_value value = {
-			.text = dictionary_entry(&column->choices, column->codes[i])};
-		if (!text_put(table, &value, &column->cells[i]))
+		struct text text = dictionary_entry(&column->choices, column->codes[i]);
+		if (!table_text_put(table, text, false, &column->cells[i]))
 			return false;
 	}
 	dictionary_clear(&column->choices);
@@ -242,12 +245,11 @@ static bool column_uncode(struct columnar_table *table, struct table_column *col
 	return true;
 }
 
-/* Whether one text more is worth being a choice. */
-static bool is_choice(const struct table_column *column, const struct table_value *value)
+bool table_is_choice(const struct table_column *column, struct text text, size_t count)
 {
 	size_t known = column->choices.count;
-	return !value->packed && value->text.size <= CHOICE_BYTES_MAX &&
-	       (known < CHOICES_FREE || known * CHOICE_REPEATS_MIN <= column->count);
+	return text.size <= CHOICE_BYTES_MAX &&
+	       (known < CHOICES_FREE || known * CHOICE_REPEATS_MIN <= count);
 }
 
 static bool code_put(struct table_column *column, struct text text)
@@ -272,11 +274,11 @@ static bool cell_put(struct columnar_table *table, struct table_column *column,
 	    !table_array_reserve(&column->cells, &column->cell_capacity, at, 1,
 				 sizeof *column->cells))
 		return false;
-	return text_put(table, value, &column->cells[at]);
+	return table_text_put(table, value->text, false, &column->cells[at]);
 }
 
-bool table_value_put(struct columnar_table *table, struct table_column *column,
-		     const struct table_value *value)
+static bool value_put(struct columnar_table *table, struct table_column *column,
+		      const struct table_value *value)
 {
 	size_t at = column->count;
 	if (column->tag >= COLUMN_BOOLEAN && column->tag <= COLUMN_REAL) {
@@ -286,7 +288,8 @@ bool table_value_put(struct columnar_table *table, struct table_column *column,
 			return false;
 		column->numbers[at] = value->number;
 	}
-	if (column->coded && !is_choice(column, value) && !column_uncode(table, column))
+	if (column->coded && !table_is_choice(column, value->text, at) &&
+	    !table_column_uncode(table, column))
 		return false;
 	if (column->tag >= COLUMN_INTEGER_AS &&
 	    !(column->coded ? code_put(column, value->text) : cell_put(table, column, value)))
@@ -331,6 +334,11 @@ bool table_group_put(struct columnar_table *table, enum data_class class, int64_
 	bytes_put_be64(to, (uint64_t)day);
 	bytes_put(to, owner.data, owner.size);
 	return !to->failed && dictionary_number(&table->groups, bytes_text(to), ret_group);
+}
+
+bool table_group_none(struct columnar_table *table, uint32_t *ret_group)
+{
+	return dictionary_number(&table->groups, TABLE_GROUP_NONE, ret_group);
 }
 
 bool table_shape_put(struct columnar_table *table, const uint32_t *columns, size_t count,
@@ -384,13 +392,13 @@ static bool fields_put(struct columnar_table *table, const struct event *event, 
 			return false;
 		struct table_column *column = &table->columns[shape[i]];
 		struct table_value value = value_of(&field->value);
-		if (!table_value_put(table, column, &value))
+		if (!value_put(table, column, &value))
 			return false;
 	}
 	return table_shape_put(table, shape, event->field_count, ret_shape);
 }
 
-static size_t event_bytes(const struct event *event)
+size_t table_event_bytes(const struct event *event)
 {
 	size_t bytes = event->field_count * sizeof(struct text_cell);
 	for (size_t i = 0; i < event->field_count; i++)
@@ -398,34 +406,34 @@ static size_t event_bytes(const struct event *event)
 	return bytes;
 }
 
-bool table_row_reserve(struct columnar_table *table)
+bool table_row_put(struct columnar_table *table, const struct event *event, size_t bytes,
+		   struct table_row *row)
 {
-	return table_array_reserve(&table->rows, &table->row_capacity, table->count, 1,
-				   sizeof *table->rows);
+	if (!table_array_reserve(&table->rows, &table->row_capacity, table->count, 1,
+				 sizeof *table->rows) ||
+	    !fields_put(table, event, &row->shape))
+		return false;
+	row->time_us = event->time_us;
+	row->record_time_us = event->record_time_us;
+	row->offset = event->origin.offset;
+	row->index = event->origin.index;
+	row->quality = event->quality;
+	row->bytes = (uint32_t)bytes;
+	table->rows[table->count++] = *row;
+	table->bytes += bytes;
+	return true;
 }
 
 enum status columnar_add(struct columnar_table *table, const struct event *event)
 {
-	size_t bytes = event_bytes(event);
+	size_t bytes = table_event_bytes(event);
 	/* An event alone is always taken, however large: nobody could make it fit by cutting. */
 	if (table->count > 0 && is_full(table, event->field_count, bytes))
 		return ELIMIT;
-	if (!table_row_reserve(table))
-		return ENOMEMORY;
-	struct table_row row = {
-		.time_us = event->time_us,
-		.record_time_us = event->record_time_us,
-		.offset = event->origin.offset,
-		.index = event->origin.index,
-		.quality = event->quality,
-		.bytes = (uint32_t)bytes,
-	};
-	if (!fields_put(table, event, &row.shape) ||
-	    !table_head_put(table, &event->origin, &event->logsource, &row.head) ||
-	    !table_group_put(table, data_class_of(event), day_of_time(event->time_us), event->owner,
-			     &row.group))
-		return ENOMEMORY;
-	table->rows[table->count++] = row;
-	table->bytes += bytes;
-	return OK;
+	struct table_row row = {0};
+	bool good = table_head_put(table, &event->origin, &event->logsource, &row.head) &&
+		    table_group_put(table, data_class_of(event), day_of_time(event->time_us),
+				    event->owner, &row.group) &&
+		    table_row_put(table, event, bytes, &row);
+	return good ? OK : ENOMEMORY;
 }

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "storage/block_reader_private.h"
 #include "storage/columnar_writer_private.h"
 
 /* Room for `count` items, whatever was in it before may be lost. */
@@ -166,7 +165,7 @@ static bool values_order(struct writing *writing)
 	return true;
 }
 
-static bool values_reserve(struct press *press, size_t count)
+bool press_reserve(struct press *press, size_t count)
 {
 	if (count <= press->capacity)
 		return true;
@@ -215,7 +214,7 @@ static bool system_columns_put(struct writing *writing)
 	const struct columnar_table *table = writing->table;
 	struct press *press = writing->press;
 	int64_t *last_offsets = calloc(press->heads.count, sizeof *last_offsets);
-	bool good = last_offsets != NULL && values_reserve(press, writing->count);
+	bool good = last_offsets != NULL && press_reserve(press, writing->count);
 	for (int column = 0; good && column < SYSTEM_COUNT; column++) {
 		for (size_t i = 0; i < writing->count; i++)
 			press->numbers[i] =
@@ -259,9 +258,9 @@ static bool texts_unpack(struct press *press, const bool *packed, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		if (!packed[i])
 			continue;
-		block_hex_unpack(press->texts[i], to);
-		press->texts[i] = (struct text){to, 2 * press->texts[i].size};
-		to += press->texts[i].size;
+		struct text bytes = press->texts[i];
+		press->texts[i] = (struct text){to, 2 * bytes.size};
+		to = hex_unpack(bytes, to);
 	}
 	return true;
 }
@@ -303,7 +302,7 @@ static bool column_write(struct writing *writing, struct table_column *column,
 			 const uint32_t *order, size_t count)
 {
 	struct press *press = writing->press;
-	if (!values_reserve(press, count))
+	if (!press_reserve(press, count))
 		return false;
 	struct column_content content = {.tag = column->tag,
 					 .count = count,
@@ -335,13 +334,13 @@ static bool columns_put(struct writing *writing)
 	return true;
 }
 
-static bool times_take(struct writing *writing)
+bool press_times_take(struct press *press, const struct columnar_table *table, const uint32_t *rows,
+		      size_t count)
 {
-	struct press *press = writing->press;
-	if (!room_make(&press->times, &press->times_capacity, writing->count, sizeof *press->times))
+	if (!room_make(&press->times, &press->times_capacity, count, sizeof *press->times))
 		return false;
-	for (size_t i = 0; i < writing->count; i++)
-		press->times[i] = writing->table->rows[writing->rows[i]].time_us;
+	for (size_t i = 0; i < count; i++)
+		press->times[i] = table->rows[rows == NULL ? i : rows[i]].time_us;
 	return true;
 }
 
@@ -389,9 +388,10 @@ static bool block_put(struct writing *writing)
 		       sizeof *press->ends))
 		return false;
 	rows_number(writing);
-	return times_take(writing) && values_order(writing) && key_make(writing) &&
-	       summary_put_ranges(writing) && system_columns_put(writing) && columns_put(writing) &&
-	       part_put_first(writing) && summary_put_row(writing);
+	return press_times_take(press, table, writing->rows, writing->count) &&
+	       values_order(writing) && key_make(writing) && summary_put_ranges(writing) &&
+	       system_columns_put(writing) && columns_put(writing) && part_put_first(writing) &&
+	       summary_put_row(writing);
 }
 
 enum status columnar_write(struct columnar_table *table, const uint32_t *rows, size_t *count,

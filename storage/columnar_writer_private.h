@@ -37,6 +37,12 @@ struct press {
 	struct summary_writer summary;
 };
 
+/* Room for `count` values of a column. False: out of memory. */
+bool press_reserve(struct press *press, size_t count);
+/* The times of rows of the table (rows NULL: of its first ones). False: out of memory. */
+bool press_times_take(struct press *press, const struct columnar_table *table, const uint32_t *rows,
+		      size_t count);
+
 struct writing {
 	struct columnar_table *table;
 	struct press *press;

@@ -1,7 +1,10 @@
+/* Most lookups find what they look for, and nearly all texts are short: what is compared first lies
+ * in the slot, and the hash is computed in line. */
 #include "storage/dictionary_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 enum { FIRST_CAPACITY = 64, PROBES_MAX = 16 };
@@ -9,6 +12,11 @@ enum { FIRST_CAPACITY = 64, PROBES_MAX = 16 };
 struct dictionary_place {
 	uint64_t hash;
 	size_t start, size;
+};
+
+struct dictionary_slot {
+	uint32_t tag;    /* the upper half of the hash */
+	uint32_t number; /* + 1; 0 = free */
 };
 
 void dictionary_clear(struct dictionary *dictionary)
@@ -37,15 +45,20 @@ struct text dictionary_entry(const struct dictionary *dictionary, uint32_t numbe
 }
 
 /* The slot that holds entry, or the free one where it belongs, or NULL after PROBES_MAX. */
-static uint32_t *slot_of(const struct dictionary *dictionary, uint64_t hash, struct text entry)
+static inline struct dictionary_slot *slot_of(const struct dictionary *dictionary, uint64_t hash,
+					      struct text entry)
 {
 	size_t mask = dictionary->slot_count - 1;
 	for (size_t i = 0; i < PROBES_MAX; i++) {
-		uint32_t *slot = &dictionary->slots[(hash + i) & mask];
-		if (*slot == 0)
+		struct dictionary_slot *slot = &dictionary->slots[(hash + i) & mask];
+		if (slot->number == 0)
 			return slot;
-		if (dictionary->places[*slot - 1].hash == hash &&
-		    text_equal(dictionary_entry(dictionary, *slot - 1), entry))
+		if (slot->tag != hash >> 32)
+			continue;
+		const struct dictionary_place *place = &dictionary->places[slot->number - 1];
+		if (place->size == entry.size &&
+		    (entry.size == 0 ||
+		     memcmp(dictionary->entries.data + place->start, entry.data, entry.size) == 0))
 			return slot;
 	}
 	return NULL;
@@ -59,7 +72,7 @@ static bool dictionary_grow(struct dictionary *dictionary)
 	if (places == NULL)
 		return false;
 	dictionary->places = places;
-	uint32_t *slots = calloc(2 * capacity, sizeof *slots);
+	struct dictionary_slot *slots = calloc(2 * capacity, sizeof *slots);
 	if (slots == NULL)
 		return false;
 	free(dictionary->slots);
@@ -67,10 +80,10 @@ static bool dictionary_grow(struct dictionary *dictionary)
 	dictionary->slot_count = 2 * capacity;
 	dictionary->capacity = capacity;
 	for (uint32_t i = 0; i < dictionary->count; i++) {
-		uint32_t *slot =
+		struct dictionary_slot *slot =
 			slot_of(dictionary, places[i].hash, dictionary_entry(dictionary, i));
 		if (slot != NULL)
-			*slot = i + 1;
+			*slot = (struct dictionary_slot){(uint32_t)(places[i].hash >> 32), i + 1};
 	}
 	return true;
 }
@@ -80,9 +93,9 @@ bool dictionary_number(struct dictionary *dictionary, struct text entry, uint32_
 	if (dictionary->count == dictionary->capacity && !dictionary_grow(dictionary))
 		return false;
 	uint64_t hash = XXH3_64bits(entry.data, entry.size);
-	uint32_t *slot = slot_of(dictionary, hash, entry);
-	if (slot != NULL && *slot != 0) {
-		*ret_number = *slot - 1;
+	struct dictionary_slot *slot = slot_of(dictionary, hash, entry);
+	if (slot != NULL && slot->number != 0) {
+		*ret_number = slot->number - 1;
 		return true;
 	}
 	size_t start = dictionary->entries.size;
@@ -94,7 +107,7 @@ bool dictionary_number(struct dictionary *dictionary, struct text entry, uint32_
 	uint32_t number = (uint32_t)dictionary->count++;
 	dictionary->places[number] = (struct dictionary_place){hash, start, entry.size};
 	if (slot != NULL)
-		*slot = number + 1;
+		*slot = (struct dictionary_slot){(uint32_t)(hash >> 32), number + 1};
 	*ret_number = number;
 	return true;
 }

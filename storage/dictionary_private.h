@@ -12,11 +12,12 @@
 #include "rules/bytes.h"
 
 struct dictionary_place;
+struct dictionary_slot;
 
 struct dictionary {
 	struct bytes entries;
 	struct dictionary_place *places; /* by number */
-	uint32_t *slots;                 /* hash table of number + 1; 0 = free */
+	struct dictionary_slot *slots;   /* hash table */
 	size_t count, capacity;          /* of places */
 	size_t slot_count;               /* a power of two, at least twice capacity */
 };

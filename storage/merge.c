@@ -11,14 +11,12 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "storage/columnar.h"
+#include "storage/columnar_reader_private.h"
 #include "storage/retention.h"
 #include "storage/summary.h"
 
 enum {
-	EVENT_ARENA_BYTES = 256 * 1024 * 1024,
 	SIZES = 4,
-	BATCH_BYTES_MAX = 256 * 1024 * 1024,
 };
 
 static const uint32_t size_limits[SIZES] = {8, 64, 512, 2048};
@@ -26,7 +24,6 @@ static const uint32_t size_limits[SIZES] = {8, 64, 512, 2048};
 /* What steps share one after the other, for its memory. */
 struct tools {
 	struct store *store;
-	struct arena *arena; /* of one event */
 	struct columnar_table *table;
 	struct bytes value; /* of the block that is read */
 };
@@ -36,9 +33,7 @@ struct step {
 	struct store_view *view;
 	struct store_batch *batch;
 	struct retention *retention;
-	uint64_t events;
-	struct bytes *tainted; /* keys (text each) of blocks to leave alone; of all turns */
-	bool again;            /* it has got one more */
+	bool full; /* the next block did not fit into the table */
 	struct merge_report report;
 	struct error *err;
 };
@@ -47,17 +42,14 @@ static void tools_done(struct tools *tools)
 {
 	columnar_table_free(&tools->table);
 	bytes_done(&tools->value);
-	arena_free(&tools->arena);
 }
 
 static enum status tools_make(struct store *store, struct tools *ret_tools, struct error *err)
 {
 	*ret_tools = (struct tools){.store = store};
-	ret_tools->arena = arena_new(EVENT_ARENA_BYTES);
 	ret_tools->table = columnar_table_new();
-	return ret_tools->arena == NULL || ret_tools->table == NULL
-		       ? error_set(err, ENOMEMORY, "no memory to merge blocks")
-		       : OK;
+	return ret_tools->table == NULL ? error_set(err, ENOMEMORY, "no memory to merge blocks")
+					: OK;
 }
 
 static void step_done(struct step *step)
@@ -72,10 +64,9 @@ static enum status no_memory(struct step *step)
 	return error_set(step->err, ENOMEMORY, "no memory to merge blocks");
 }
 
-static enum status step_begin(struct step *step, struct tools *tools, struct bytes *tainted,
-			      struct error *err)
+static enum status step_begin(struct step *step, struct tools *tools, struct error *err)
 {
-	*step = (struct step){.tools = tools, .tainted = tainted, .err = err};
+	*step = (struct step){.tools = tools, .err = err};
 	columnar_table_clear(tools->table);
 	step->batch = store_batch_new(tools->store);
 	if (step->batch == NULL)
@@ -86,104 +77,59 @@ static enum status step_begin(struct step *step, struct tools *tools, struct byt
 	return status;
 }
 
-static enum status table_cut(struct step *step)
-{
-	uint64_t blocks = 0;
-	enum status status = columnar_cut(step->tools->table, step->batch, &blocks, step->err);
-	step->report.blocks_written += blocks;
-	return status;
-}
-
-static enum status event_add_to(struct step *step, const struct event *event)
-{
-	if (event->time_us < retention_floor(step->retention, event->owner, data_class_of(event))) {
-		step->report.expired++;
-		return OK;
-	}
-	enum status status = columnar_add(step->tools->table, event);
-	if (status == ELIMIT) {
-		status = table_cut(step);
-		if (status == OK)
-			status = columnar_add(step->tools->table, event);
-	}
-	if (status != OK)
-		return no_memory(step);
-	step->events++;
-	return OK;
-}
-
 static bool is_damage(enum status status)
 {
 	return status == ECORRUPT || status == ENOTFOUND;
 }
 
-/* A block whose checksum is right and whose rows are not was written wrongly; some of its events
- * are in the table already and cannot be taken out. It is remembered, and the step begins again
- * without it. */
-static enum status step_taint(struct step *step, struct text key)
-{
-	bytes_put_text(step->tainted, key);
-	step->again = true;
-	return step->tainted->failed ? no_memory(step) : ECORRUPT;
-}
-
-static bool is_tainted(const struct step *step, struct text key)
-{
-	struct cursor keys = cursor_of(bytes_text(step->tainted));
-	while (cursor_left(&keys) > 0)
-		if (text_equal(cursor_text(&keys), key))
-			return true;
-	return false;
-}
-
-static enum status rows_add(struct step *step, struct text key, struct block_reader *reader)
+/* All rows of an open block into the table, or none: step->full. */
+static enum status block_add_to(struct step *step, struct columnar_reader *reader)
 {
 	struct columnar_intake intake = {0};
-	enum status status;
-	do {
-		status = columnar_add_block(step->tools->table, reader, step->retention, &intake,
-					    step->err);
-		if (status == ELIMIT && table_cut(step) != OK)
-			return no_memory(step);
-	} while (status == ELIMIT);
-	step->events += intake.events;
+	enum status status =
+		columnar_add_block(step->tools->table, reader, step->retention, &intake, step->err);
+	step->full = status == ELIMIT;
+	if (status != OK)
+		return status;
+	step->report.events += intake.events;
 	step->report.expired += intake.expired;
-	return is_damage(status) ? step_taint(step, key) : status;
+	step->report.blocks_read++;
+	return OK;
+}
+
+/* What is damaged stays where it is; what does not fit is for the next step. */
+static enum status block_leave(struct step *step, enum status status)
+{
+	step->report.damaged += is_damage(status);
+	return is_damage(status) || status == ELIMIT ? OK : status;
 }
 
 static enum status rows_merge(struct step *step, struct text key)
 {
-	struct block_reader *reader cleanup(block_reader_free) = NULL;
-	enum status status = is_tainted(step, key) ? ECORRUPT : OK;
+	struct columnar_reader *reader cleanup(columnar_reader_free) = NULL;
+	struct bytes *value = &step->tools->value;
+	enum status status = store_view_get(step->view, FAMILY_BLOCK, key, value, step->err);
 	if (status == OK)
-		status = store_view_get(step->view, FAMILY_BLOCK, key, &step->tools->value,
-					step->err);
+		status = block_columns_open(key, bytes_text(value), &reader, step->err);
 	if (status == OK)
-		status = block_open(key, bytes_text(&step->tools->value), &reader, step->err);
-	if (is_damage(status)) {
-		step->report.damaged++;
-		return OK;
-	}
-	if (status == OK)
-		status = rows_add(step, key, reader);
+		status = block_add_to(step, reader);
 	if (status != OK)
-		return status;
+		return block_leave(step, status);
 	store_batch_delete(step->batch, FAMILY_BLOCK, key);
 	store_batch_delete(step->batch, FAMILY_BLOCKMETA, key);
-	step->report.blocks_read++;
 	return OK;
 }
 
 static bool step_is_full(const struct step *step)
 {
-	return step->events >= MERGE_EVENTS_MAX || columnar_table_is_full(step->tools->table) ||
-	       store_batch_bytes(step->batch) >= BATCH_BYTES_MAX;
+	return step->full || columnar_table_is_full(step->tools->table);
 }
 
 static enum status step_commit(struct step *step, struct merge_report *report)
 {
-	enum status status = table_cut(step);
-	step->report.events = step->events;
+	uint64_t blocks = 0;
+	enum status status = columnar_cut(step->tools->table, step->batch, &blocks, step->err);
+	step->report.blocks_written = blocks;
 	if (status == OK && step->report.blocks_read > 0)
 		status = store_batch_commit(step->batch, false, step->err);
 	if (status != OK)
@@ -215,20 +161,14 @@ static enum status rows_run(struct step *step)
 	return status == OK ? store_scan_status(scan, step->err) : status;
 }
 
-/* One step, begun again as long as it finds another block that must be left alone. */
 static enum status step_run(enum status (*run)(struct step *), struct tools *tools,
 			    struct merge_report *report, struct error *err)
 {
-	struct bytes tainted cleanup(bytes_done) = {0};
-	for (;;) {
-		struct step step cleanup(step_done) = {0};
-		enum status status = step_begin(&step, tools, &tainted, err);
-		if (status == OK)
-			status = run(&step);
-		if (status == ECORRUPT && step.again)
-			continue;
-		return status == OK ? step_commit(&step, report) : status;
-	}
+	struct step step cleanup(step_done) = {0};
+	enum status status = step_begin(&step, tools, err);
+	if (status == OK)
+		status = run(&step);
+	return status == OK ? step_commit(&step, report) : status;
 }
 
 enum status merge_backlog(struct store *store, uint64_t *ret_blocks, uint64_t *ret_events,
@@ -283,37 +223,19 @@ static void run_done(struct run *run)
 		bytes_done(&run->keys[i]);
 }
 
-static enum status columns_add(struct step *step, struct text key, struct columnar_reader *reader)
-{
-	enum status status = OK;
-	for (size_t i = 0; status == OK && i < columnar_count(reader); i++) {
-		struct event event;
-		arena_reset(step->tools->arena);
-		status = columnar_event(reader, i, step->tools->arena, &event, step->err);
-		if (status == OK)
-			status = event_add_to(step, &event);
-	}
-	return is_damage(status) ? step_taint(step, key) : status;
-}
-
 static enum status block_merge(struct step *step, struct text key)
 {
 	struct columnar_reader *reader cleanup(columnar_reader_free) = NULL;
-	enum status status = is_tainted(step, key) ? ECORRUPT : OK;
+	struct bytes rows cleanup(bytes_done) = {0};
+	enum status status = columnar_open(step->view, key, &reader, step->err);
 	if (status == OK)
-		status = columnar_open(step->view, key, &reader, step->err);
+		status = columnar_rows_find(step->view, key, &rows, step->err);
 	if (status == OK)
-		status = columnar_check(reader, step->err);
-	if (is_damage(status)) {
-		step->report.damaged++;
-		return OK;
-	}
-	if (status == OK)
-		status = columnar_delete(step->view, key, step->batch, step->err);
-	if (status == OK)
-		status = columns_add(step, key, reader);
-	step->report.blocks_read += status == OK;
-	return status;
+		status = block_add_to(step, reader);
+	if (status != OK)
+		return block_leave(step, status);
+	columnar_rows_delete(bytes_text(&rows), step->batch);
+	return OK;
 }
 
 /* Merges the smallest size that has enough blocks. */
@@ -324,7 +246,7 @@ static enum status run_merge(struct step *step, struct run *run)
 			continue;
 		struct cursor keys = cursor_of(bytes_text(&run->keys[size]));
 		enum status status = OK;
-		while (status == OK && cursor_left(&keys) > 0)
+		while (status == OK && !step->full && cursor_left(&keys) > 0)
 			status = block_merge(step, cursor_text(&keys));
 		return run->keys[size].failed ? no_memory(step) : status;
 	}

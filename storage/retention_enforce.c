@@ -269,6 +269,7 @@ static enum status blocks_remove(struct enforcing *enforcing, size_t *ret_count)
 {
 	struct store_view *view cleanup(store_view_free) = NULL;
 	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct bytes rows cleanup(bytes_done) = {0};
 	struct store_batch *batch cleanup(store_batch_free) = store_batch_new(enforcing->store);
 	struct text key = {0};
 	struct text value = {0};
@@ -289,7 +290,9 @@ static enum status blocks_remove(struct enforcing *enforcing, size_t *ret_count)
 		if (rule == enforcing->rules->count ||
 		    summary.last_time_us >= enforcing->drops[rule].floor_us)
 			continue;
-		status = columnar_delete(view, key, batch, enforcing->err);
+		status = columnar_rows_find(view, key, &rows, enforcing->err);
+		if (status == OK)
+			columnar_rows_delete(bytes_text(&rows), batch);
 		count++;
 	}
 	if (status == OK)

@@ -4,19 +4,6 @@
 
 enum { ARENA_BYTES = 1 << 30 };
 
-/* Block order, computed in another way than block.c does. */
-static int event_order(const void *a, const void *b)
-{
-	const struct event *x = a;
-	const struct event *y = b;
-	int order = text_compare(x->owner, y->owner);
-	if (order != 0)
-		return order;
-	if (x->time_us != y->time_us)
-		return x->time_us < y->time_us ? -1 : 1;
-	return origin_compare(&x->origin, &y->origin);
-}
-
 static void check_block(struct text key, struct text block, const struct event *events,
 			size_t count)
 {
@@ -72,7 +59,6 @@ START_TEST(test_round_trip)
 		ck_assert_int_eq(meta.last_offset, (int64_t)(1000 + (count - 1) / 3));
 		bytes_clear(&key);
 		block_key(TEXT("logs"), 7, meta.first_offset, meta.first_index, &key);
-		qsort(events, count, sizeof *events, event_order);
 		check_block(bytes_text(&key), bytes_text(&block), events, count);
 		arena_reset(arena);
 	}

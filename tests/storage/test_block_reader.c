@@ -165,27 +165,55 @@ START_TEST(test_small_arena)
 }
 END_TEST
 
-/* A block of one event with one field, section by section (block.c has the list), in which one
- * section is replaced. */
-static enum status read_with(size_t section, struct text replaced, uint32_t count)
+enum piece {
+	HEADS,
+	SHAPES,
+	COLUMNS,   /* how many are in the directory */
+	DIRECTORY, /* of the column of the event */
+	HEAD,
+	SHAPE,
+	TIME,
+	RECORD_TIME,
+	OFFSET,
+	INDEX,
+	QUALITY,
+	VALUES,
+	PIECES,
+};
+
+/* A block of one event with one field, piece by piece (block.c has the list), in which one piece is
+ * replaced. Integers are mode 0, all the same, and a zigzag number. */
+static enum status read_with(size_t piece, struct text replaced, uint32_t count)
 {
-	enum { SECTIONS = 14 };
-	static const struct text good[SECTIONS] = {
-		{"\1a", 2},                  /* names */
-		{"\1\6", 2},                 /* shapes: one field, name 0, a string */
-		{"\1-\0\0\0", 5},            /* heads */
-		{"\0", 1},        {"\0", 1}, /* head, shape */
-		{"\0", 1},        {"\0", 1}, /* times */
-		{"\2", 1},        {"\0", 1}, /* offset 1, index */
-		{"\0", 1},                   /* quality */
-		{"\3", 1},        {"", 0},   /* sizes, numbers */
-		{"xyz", 3},       {"", 0},   /* texts, hexes */
+	static const struct text good[PIECES] = {
+		[HEADS] = {"\5\1-\0\0\0", 6},
+		[SHAPES] = {"\2\1\0", 3}, /* one field, column 0 */
+		[COLUMNS] = {"\10", 1},   /* seven of every row and one more */
+		[DIRECTORY] = {"\1a\6\1\0\5", 6},
+		[HEAD] = {"\0\0", 2},
+		[SHAPE] = {"\0\0", 2},
+		[TIME] = {"\0\0", 2},
+		[RECORD_TIME] = {"\0\0", 2},
+		[OFFSET] = {"\0\2", 2},
+		[INDEX] = {"\0\0", 2},
+		[QUALITY] = {"\0\0", 2},
+		[VALUES] = {"\0\3xyz", 5}, /* all the same */
 	};
 	struct bytes content cleanup(bytes_done) = {0};
 	struct bytes block cleanup(bytes_done) = {0};
 	struct bytes key cleanup(bytes_done) = {0};
-	for (size_t i = 0; i < SECTIONS; i++)
-		bytes_put_text(&content, i == section ? replaced : good[i]);
+	struct text pieces[PIECES];
+	for (size_t i = 0; i < PIECES; i++)
+		pieces[i] = i == piece ? replaced : good[i];
+	for (size_t i = HEADS; i <= COLUMNS; i++)
+		bytes_put(&content, pieces[i].data, pieces[i].size);
+	for (size_t i = HEAD; i <= QUALITY; i++) {
+		bytes_put(&content, "\0\3\1\0", 4); /* no name, an integer, one value, here */
+		bytes_put_varint(&content, pieces[i].size);
+	}
+	bytes_put(&content, pieces[DIRECTORY].data, pieces[DIRECTORY].size);
+	for (size_t i = HEAD; i < PIECES; i++)
+		bytes_put(&content, pieces[i].data, pieces[i].size);
 	wrap_content(bytes_text(&content), count, &block);
 	block_key(TEXT("logs"), 0, 0, 0, &key);
 	size_t events;
@@ -199,32 +227,41 @@ START_TEST(test_hand_made)
 {
 	static const struct {
 		const char *what;
-		size_t section;
+		enum piece piece;
 		struct text replaced;
 	} bad[] = {
-		{"a name longer than its section", 0, {"\2a", 2}},
-		{"a shape with a name that is not there", 1, {"\1\x16", 2}},
-		{"a shape with a tag that is none", 1, {"\1\x0f", 2}},
-		{"a shape with more fields than bytes", 1, {"\2\6", 2}},
-		{"a shape with more fields than an event can have", 1, {"\xff\x7f\6", 3}},
-		{"a head without its log source", 2, {"\1-\0", 3}},
-		{"a head that is not there", 3, {"\1", 1}},
-		{"a shape that is not there", 4, {"\1", 1}},
-		{"no head left", 3, {"", 0}},
-		{"a head too many", 3, {"\0\0", 2}},
-		{"an index of 33 bits", 8, {"\xff\xff\xff\xff\x1f", 5}},
-		{"a quality that is not known", 9, {"\x80\x80\1", 3}},
-		{"a size beyond the texts", 10, {"\4", 1}},
-		{"a size near 2^64", 10, {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\1", 10}},
-		{"a size that leaves text over", 10, {"\2", 1}},
-		{"a size without end", 10, {"\x80", 1}},
-		{"numbers nobody asked for", 11, {"\0", 1}},
-		{"text nobody asked for", 13, {"\0", 1}},
+		{"a head without its log source", HEADS, {"\3\1-\0", 4}},
+		{"heads longer than the content", HEADS, {"\x7f\1-\0\0\0", 6}},
+		{"no head", HEADS, {"\0", 1}},
+		{"a shape with a column that is not there", SHAPES, {"\2\1\1", 3}},
+		{"a shape with more fields than bytes", SHAPES, {"\2\2\0", 3}},
+		{"a shape with more fields than an event can have", SHAPES, {"\3\xff\x7f\0", 4}},
+		{"a shape twice", SHAPES, {"\3\2\0\0", 4}},
+		{"a column too many", COLUMNS, {"\11", 1}},
+		{"not even the columns of every row", COLUMNS, {"\6", 1}},
+		{"a name longer than the content", DIRECTORY, {"\x7fz\6\1\0\5", 6}},
+		{"a tag that is none", DIRECTORY, {"\1a\7\1\0\5", 6}},
+		{"a value too many", DIRECTORY, {"\1a\6\2\0\5", 6}},
+		{"a part that is neither here nor beside", DIRECTORY, {"\1a\6\1\2\5", 6}},
+		{"a column beside the frame where nothing is", DIRECTORY, {"\1a\6\1\1\5", 6}},
+		{"values longer than the content", DIRECTORY, {"\1a\6\1\0\6", 6}},
+		{"values that leave something over", DIRECTORY, {"\1a\6\1\0\4", 6}},
+		{"a head that is not there", HEAD, {"\0\2", 2}},
+		{"a head below the first", HEAD, {"\0\1", 2}},
+		{"a shape that is not there", SHAPE, {"\0\2", 2}},
+		{"no shape left", SHAPE, {"", 0}},
+		{"a time without end", TIME, {"\0\x80", 2}},
+		{"an offset below 0", OFFSET, {"\0\1", 2}},
+		{"an index of 33 bits", INDEX, {"\0\x80\x80\x80\x80\x40", 6}},
+		{"a quality that is not known", QUALITY, {"\0\x80\x80\4", 4}},
+		{"a codec that is none", VALUES, {"\x20\3xyz", 5}},
+		{"a text longer than the values", VALUES, {"\0\4xyz", 5}},
+		{"a text that leaves something over", VALUES, {"\0\2xyz", 5}},
 	};
 	ck_assert_int_eq(read_with(99, (struct text){0}, 1), OK);
 	ck_assert_int_eq(read_with(99, (struct text){0}, 2), ECORRUPT);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		ck_assert_msg(read_with(bad[i].section, bad[i].replaced, 1) == ECORRUPT, "%s",
+		ck_assert_msg(read_with(bad[i].piece, bad[i].replaced, 1) == ECORRUPT, "%s",
 			      bad[i].what);
 }
 END_TEST

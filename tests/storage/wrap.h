@@ -27,17 +27,17 @@ static inline void wrap_content(struct text content, uint32_t event_count, struc
 	assert(!ZSTD_isError(size));
 	summed.size += size;
 	bytes_clear(to);
-	bytes_put(to, "PBK\1", 4);
+	bytes_put(to, "PBK\2", 4);
 	bytes_put_u64le(to, XXH3_64bits(summed.data, summed.size));
 	bytes_put(to, summed.data, summed.size);
 	bytes_done(&summed);
 }
 
-/* The content of a block that is good. */
+/* The content of a block that is good and has nothing beside its frame. */
 static inline void unwrap_content(struct text block, struct bytes *to)
 {
 	const char *frame = block.data + WRAP_HEADER_BYTES;
-	size_t frame_size = block.size - WRAP_HEADER_BYTES;
+	size_t frame_size = ZSTD_findFrameCompressedSize(frame, block.size - WRAP_HEADER_BYTES);
 	size_t size = (size_t)ZSTD_getFrameContentSize(frame, frame_size);
 	bytes_clear(to);
 	bool room = bytes_reserve(to, size);
