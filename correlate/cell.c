@@ -8,6 +8,9 @@
 /* Of a cell's slot in the table, its deadline, and what the allocator adds. */
 enum { CELL_PLACE_BYTES = 96 };
 
+/* Of a usual proof. */
+enum { CACHE_LINE_BYTES = 64, PROOF_LINES = 4 };
+
 struct window_shape unit_shape(const struct unit *unit)
 {
 	return (struct window_shape){.at_least = unit->at_least,
@@ -377,8 +380,12 @@ void cell_prefetch_ends(const struct cell *cell)
 	else if (cell_panes(cell) != NULL && cell->panes->count > 0)
 		__builtin_prefetch(&cell->panes->panes[cell->panes->count - 1]);
 	const struct episode *episode = cell->episodes.open;
-	if (episode != NULL && episode->evidence_count == EPISODE_EVIDENCE_MAX)
-		__builtin_prefetch(episode->evidence[ALERT_EVIDENCE_EDGE]);
+	if (episode == NULL || episode->evidence_count < EPISODE_EVIDENCE_MAX)
+		return;
+	/* Its memory is what the next proof is written to: all of it is asked for. */
+	const char *goes = (const char *)episode->evidence[ALERT_EVIDENCE_EDGE];
+	for (size_t line = 0; line < PROOF_LINES; line++)
+		__builtin_prefetch(goes + line * CACHE_LINE_BYTES, 1);
 }
 
 /* An event that waits behind the last one may still begin to contribute, by one that comes later,

@@ -8,7 +8,6 @@
  * The changes are views into episodes. Those that are over are not freed but put into graves until
  * the next feed. */
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "correlate/actor_private.h"
@@ -29,8 +28,12 @@ void changes_clear(struct actor *actor)
 
 static void print_id(const unsigned char id[EPISODE_ID_BYTES], char to[ALERT_ID_SIZE + 1])
 {
-	for (unsigned i = 0; i < EPISODE_ID_BYTES; i++)
-		(void)snprintf(to + 2 * i, 3, "%02x", id[i]);
+	static const char digits[] = "0123456789abcdef";
+	for (unsigned i = 0; i < EPISODE_ID_BYTES; i++) {
+		to[2 * i] = digits[id[i] >> 4];
+		to[2 * i + 1] = digits[id[i] & 15];
+	}
+	to[ALERT_ID_SIZE] = '\0';
 }
 
 /* Name, value, ...: a dedup key shows only the fields that the event had. */

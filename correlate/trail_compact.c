@@ -21,12 +21,14 @@
  * uncounted (decisions stay exact, counts become lower bounds), and if even that is not enough, the
  * oldest entries; both set `cut`.
  *
- * The next look is when the trail is twice as long: constant work per event. */
+ * The first rule is tried when the second has not halved the trail: either is enough where the
+ * condition keeps holding. The next look is when the trail is twice as long and some: constant work
+ * per event. */
 #include <assert.h>
 
 #include "correlate/trail.h"
 
-enum { COMPACT_SLACK = 8 };
+enum { COMPACT_SLACK = 64 };
 
 size_t trail_entries_max(const struct trail_shape *shape)
 {
@@ -150,11 +152,14 @@ enum status trail_compact(struct trail *trail, const struct trail_shape *shape)
 	bool repeats = shape->rule.type == CORRELATION_VALUE_COUNT ||
 		       shape->rule.type == CORRELATION_TEMPORAL;
 	size_t max = trail_entries_max(shape);
+	size_t count_before = trail->count;
 	trail->judged = false;
 	enum status status = doom_between_blocks(trail, shape);
-	if (status == OK && repeats)
-		status = doom_repeats(trail, shape, false);
 	bury_doomed(trail);
+	if (status == OK && repeats && trail->count > count_before / 2) {
+		status = doom_repeats(trail, shape, false);
+		bury_doomed(trail);
+	}
 	if (status == OK && repeats && trail->count > max / 4 * 3) {
 		status = doom_repeats(trail, shape, true);
 		bury_doomed(trail);

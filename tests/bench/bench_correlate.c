@@ -204,9 +204,12 @@ static void flatness_measure(uint64_t values)
 	bench_end(&bench);
 }
 
-/* bench_correlate [GROUPS...], 0 = the values of one group. */
+/* bench_correlate [TYPE] [GROUPS...], 0 = the values of one group. */
 int main(int argc, char **argv)
 {
+	const char *only = argc > 1 && (argv[1][0] < '0' || argv[1][0] > '9') ? argv[1] : "";
+	argc -= only[0] != '\0';
+	argv += only[0] != '\0';
 	static const char *const usual[] = {"", "1000", "1000000", "0"};
 	static const uint64_t values[] = {10, 1000, 10000, 90000};
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
@@ -216,7 +219,8 @@ int main(int argc, char **argv)
 		for (size_t i = 0; groups == 0 && i < sizeof values / sizeof *values; i++)
 			flatness_measure(values[i]);
 		for (size_t kind = 0; groups > 0 && kind < sizeof kinds / sizeof *kinds; kind++)
-			if (groups < huge_groups || kinds[kind].huge)
+			if ((groups < huge_groups || kinds[kind].huge) &&
+			    strncmp(kinds[kind].name, only, strlen(only)) == 0)
 				kind_measure(kind, groups);
 	}
 	return EXIT_SUCCESS;
