@@ -5,6 +5,7 @@
 
 #include "cli/api_private.h"
 #include "correlate/survey.h"
+#include "ingest/state_rows.h"
 
 static void plan_done(struct plan **plan)
 {
@@ -77,20 +78,18 @@ static void write_survey(struct json_writer *json, const struct survey *survey)
 	json_write_close(json, '}');
 }
 
+static enum status take_row(void *context, struct text row, struct error *err)
+{
+	struct survey *survey = context;
+	return survey_add(survey, row, err);
+}
+
 static enum status survey_store(struct store *store, struct survey *survey, struct error *err)
 {
-	struct bytes key cleanup(bytes_done) = {0};
-	struct bytes value cleanup(bytes_done) = {0};
+	struct state_rows state;
 	enum status status = OK;
-	for (unsigned i = 0; status == OK && i < VIRTUAL_PARTITIONS; i++) {
-		bytes_clear(&key);
-		cell_row_key('c', (uint8_t)i, &key);
-		status = store_get(store, FAMILY_CELL, bytes_text(&key), &value, err);
-		if (status == OK)
-			status = survey_add(survey, bytes_text(&value), err);
-		else if (status == ENOTFOUND)
-			status = OK;
-	}
+	for (unsigned i = 0; status == OK && i < VIRTUAL_PARTITIONS; i++)
+		status = state_rows_read(store, (uint8_t)i, take_row, survey, &state, err);
 	return status;
 }
 

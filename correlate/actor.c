@@ -49,6 +49,7 @@ static void partition_done(struct partition *partition)
 		free(partition->quotas.slots[i].item);
 	cells_done(&partition->cells);
 	cells_done(&partition->quotas);
+	saved_done(&partition->saved);
 }
 
 void actor_free(struct actor **actor)

@@ -97,7 +97,16 @@ const struct alert_change *actor_changes(const struct actor *actor, size_t *ret_
  * decides what is late: store it for every partition of the actor. */
 enum status actor_checkpoint(const struct actor *actor, uint8_t virtual_partition,
 			     struct bytes *to);
-/* Only before the first feed; partitions that are not its own are skipped. Cells of units that are
+/* The same as what changed since the rows that the store has (saved.c), which it counts as stored
+ * from now on. *ret_any: there is a cell among it. ENOTFOUND: there are no such rows, or too much
+ * changed; write a whole checkpoint. */
+enum status actor_checkpoint_changes(struct actor *actor, uint8_t virtual_partition,
+				     struct bytes *to, bool *ret_any);
+/* What the partition has now is what its rows say: they were just written, or just restored. */
+void actor_stored(struct actor *actor, uint8_t virtual_partition);
+
+/* Only before the first feed; partitions that are not its own are skipped. Of a partition with
+ * changes: those from the newest to the oldest, then the whole checkpoint. Cells of units that are
  * gone are dropped and counted in unknown_state. A cell whose rule got another threshold keeps its
  * alerts and goes on counting under the new one. ECORRUPT: the actor may only be freed. */
 enum status actor_restore(struct actor *actor, struct text checkpoint, struct error *err);

@@ -1,5 +1,5 @@
 /* actor_private - the actor's state, shared by actor.c (feeding), fold.c (folding), changes.c
- * (closing an epoch) and checkpoint.c (saving and restoring).
+ * (closing an epoch), checkpoint.c (saving and restoring) and saved.c (what changed since).
  *
  * Why: these read and write the same cells at different moments of an epoch.
  *
@@ -22,7 +22,7 @@
 #include "correlate/trail.h"
 #include "correlate/window.h"
 
-enum { CHECKPOINT_VERSION = 2 }; /* checkpoint.c */
+enum { CHECKPOINT_WHOLE = 2, CHECKPOINT_CHANGES = 3 }; /* checkpoint.c */
 
 /* Cells of one unit and tenant in one virtual partition. */
 struct quota {
@@ -63,13 +63,28 @@ struct cell {
 	uint32_t group_size;
 	uint8_t tier;
 	bool used;    /* since the sweep came by */
+	bool changed; /* its partition's `changed` has its key */
+	bool stored;  /* the store has a version of it (saved.c) */
 	bool touched; /* stands in actor->touched */
 	char group[]; /* a sequence of texts, cell_group() */
+};
+
+/* saved.c: what a partition's rows in the store lack. */
+struct saved {
+	bool complete; /* its rows and what is noted here say all; else the next has to be whole */
+	struct cell_key *changed;
+	size_t changed_count;
+	size_t changed_capacity;
+	struct bytes gone; /* names of cells (checkpoint.c) that are stored and are no more */
+	size_t gone_count;
+	bool restored;        /* changes were read: older rows only add what they lack */
+	struct cells dropped; /* while rows are read: cells that newer ones said are gone */
 };
 
 struct partition {
 	struct cells cells;
 	struct cells quotas;
+	struct saved saved;
 };
 
 /* One record fed and not yet folded. */
@@ -170,6 +185,18 @@ void cell_pack(struct actor *actor, struct cell *cell);
  * points to what they remember. */
 void tiers_relieve(struct actor *actor);
 
+/* saved.c: the cell is not any more what the store has; it is no more. */
+void cell_mark_changed(struct actor *actor, struct cell *cell);
+void cell_mark_gone(struct actor *actor, const struct cell *cell);
+void saved_done(struct saved *saved);
+/* The cell of that name is not to be restored from an older row. */
+enum status saved_drop(struct actor *actor, uint8_t virtual_partition, struct text name);
+
+/* checkpoint.c: the head of a checkpoint, and one cell of it. */
+enum status checkpoint_put_head(const struct actor *actor, uint8_t version,
+				uint8_t virtual_partition, struct bytes *to);
+void cell_put_name(const struct cell *cell, struct bytes *to);
+enum status cell_encode(const struct actor *actor, const struct cell *cell, struct bytes *to);
 /* checkpoint.c: what the cell remembers, in whatever tier. */
 enum status cell_memory_encode(const struct actor *actor, const struct cell *cell,
 			       struct bytes *to);

@@ -303,6 +303,7 @@ void cell_bury(struct actor *actor, struct cell *cell)
 {
 	struct quota *quota = cell->quota;
 	struct partition *partition = &actor->partitions[quota->virtual_partition];
+	cell_mark_gone(actor, cell);
 	cells_remove(&partition->cells, &cell->key);
 	if (cell_gated(cell) != NULL)
 		timers_remove(&actor->gates[cell->unit->depth], &cell->gated->gate);

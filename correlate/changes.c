@@ -182,6 +182,7 @@ static enum status settle_episodes(struct actor *actor, struct cell *cell)
 static enum status cell_settle(struct actor *actor, struct cell *cell)
 {
 	assert(!cell->touched && cell->quota != NULL);
+	cell_mark_changed(actor, cell);
 	cell_forget(cell, actor->watermark_us);
 	enum status status = settle_episodes(actor, cell);
 	if (status != OK)

@@ -1,4 +1,4 @@
-/* The state of one virtual partition as bytes (version 2):
+/* The state of one virtual partition as bytes (version 2; version 3 is what changed: saved.c):
  *
  *   u8      version = 2
  *   u8      virtual partition
@@ -52,11 +52,16 @@ enum status cell_memory_encode(const struct actor *actor, const struct cell *cel
 	return bytes_status(to);
 }
 
-static enum status cell_encode(const struct actor *actor, const struct cell *cell, struct bytes *to)
+void cell_put_name(const struct cell *cell, struct bytes *to)
 {
 	bytes_put_u64le(to, cell->unit->state_id);
 	bytes_put_text(to, cell->quota->tenant);
 	bytes_put_text(to, cell_group(cell));
+}
+
+enum status cell_encode(const struct actor *actor, const struct cell *cell, struct bytes *to)
+{
+	cell_put_name(cell, to);
 	return cell_memory_encode(actor, cell, to);
 }
 
@@ -85,16 +90,22 @@ static enum status quotas_encode(const struct cells *quotas, struct bytes *to)
 	return OK;
 }
 
+enum status checkpoint_put_head(const struct actor *actor, uint8_t version,
+				uint8_t virtual_partition, struct bytes *to)
+{
+	bytes_put_u8(to, version);
+	bytes_put_u8(to, virtual_partition);
+	bytes_put_signed(to, actor->watermark_us);
+	return quotas_encode(&actor->partitions[virtual_partition].quotas, to);
+}
+
 enum status actor_checkpoint(const struct actor *actor, uint8_t virtual_partition, struct bytes *to)
 {
 	assert(actor->fed_count == 0 && actor->touched_count == 0);
 	const struct partition *partition = &actor->partitions[virtual_partition];
 	if (!actor->has_closed)
 		return OK;
-	bytes_put_u8(to, CHECKPOINT_VERSION);
-	bytes_put_u8(to, virtual_partition);
-	bytes_put_signed(to, actor->watermark_us);
-	enum status status = quotas_encode(&partition->quotas, to);
+	enum status status = checkpoint_put_head(actor, CHECKPOINT_WHOLE, virtual_partition, to);
 	if (status != OK)
 		return status;
 	void **sorted cleanup(items_free) = cells_sorted(&partition->cells);
@@ -112,14 +123,23 @@ enum status actor_checkpoint(const struct actor *actor, uint8_t virtual_partitio
 	return bytes_status(to);
 }
 
+/* One value that is being restored. */
+struct row {
+	uint8_t virtual_partition;
+	int64_t watermark_us;
+	const struct unit_filter *filter;
+	bool changes; /* saved.c */
+};
+
 static enum status quotas_decode(struct actor *actor, uint8_t virtual_partition,
 				 const struct unit_filter *filter, struct cursor *from)
 {
+	bool superseded = actor->partitions[virtual_partition].saved.restored;
 	uint64_t count = cursor_varint(from);
 	for (uint64_t i = 0; i < count && !from->failed; i++) {
 		uint64_t state_id = cursor_u64le(from);
 		struct text tenant = cursor_text(from);
-		if (from->failed || plan_find(actor->plan, state_id) == NULL ||
+		if (from->failed || plan_find(actor->plan, state_id) == NULL || superseded ||
 		    !unit_filter_takes(filter, state_id))
 			continue;
 		struct quota *quota = NULL;
@@ -216,9 +236,11 @@ static enum status gate_restore(struct actor *actor, struct cell *cell, int64_t 
 	return status == OK && overdue ? ECORRUPT : status;
 }
 
-static enum status cell_decode(struct actor *actor, uint8_t virtual_partition, int64_t watermark_us,
-			       struct text encoded)
+/* Cells ascend by key; `before` is that of the last. Those that a newer row spoke of are left. */
+static enum status cell_decode(struct actor *actor, const struct row *row, struct text encoded,
+			       struct cell_key *before)
 {
+	uint8_t virtual_partition = row->virtual_partition;
 	struct cursor from = cursor_of(encoded);
 	struct match_record record = {.virtual_partition = virtual_partition};
 	record.state_id = cursor_u64le(&from);
@@ -233,10 +255,16 @@ static enum status cell_decode(struct actor *actor, uint8_t virtual_partition, i
 		actor->counters.unknown_state++;
 		return OK;
 	}
+	const struct partition *partition = &actor->partitions[virtual_partition];
 	struct cell_key cell_key =
 		record_cell_key(key, record.state_id, record.tenant, record.group);
-	if (cells_find(&actor->partitions[virtual_partition].cells, &cell_key) != NULL)
+	if (memcmp(&cell_key, before, sizeof cell_key) <= 0)
 		return ECORRUPT;
+	*before = cell_key;
+	if (cells_find(&partition->saved.dropped, &cell_key) != NULL)
+		return OK;
+	if (cells_find(&partition->cells, &cell_key) != NULL)
+		return partition->saved.restored ? OK : ECORRUPT;
 	struct cell *cell = NULL;
 	struct quota *quota = NULL;
 	enum status status =
@@ -246,7 +274,7 @@ static enum status cell_decode(struct actor *actor, uint8_t virtual_partition, i
 	if (status == OK)
 		status = cell_memory_decode(&from, cell);
 	if (status == OK && cell_gated(cell) != NULL)
-		status = gate_restore(actor, cell, watermark_us);
+		status = gate_restore(actor, cell, row->watermark_us);
 	if (status != OK)
 		return status;
 	cell_weigh(actor, cell);
@@ -264,20 +292,42 @@ static bool cell_is_taken(const struct unit_filter *filter, struct text cell)
 	return from.failed || unit_filter_takes(filter, state_id); /* the damage is told later */
 }
 
-enum status actor_restore(struct actor *actor, struct text checkpoint, struct error *err)
+/* What follows the head. Names of cells that are gone count for the rows that are older. */
+static enum status rest_decode(struct actor *actor, const struct row *row, struct cursor *from)
 {
-	static const struct unit_filter all = {.except = true};
-	return actor_adopt(actor, checkpoint, &all, err);
+	struct saved *saved = &actor->partitions[row->virtual_partition].saved;
+	struct cursor gone = *from;
+	uint64_t gone_count = row->changes ? cursor_varint(from) : 0;
+	for (uint64_t i = 0; i < gone_count && !from->failed; i++)
+		(void)cursor_text(from);
+	struct cell_key before = {0};
+	uint64_t count = cursor_varint(from);
+	enum status status = OK;
+	for (uint64_t i = 0; status == OK && i < count && !from->failed; i++) {
+		struct text cell = cursor_text(from);
+		if (!from->failed && cell_is_taken(row->filter, cell))
+			status = cell_decode(actor, row, cell, &before);
+	}
+	if (status == OK && (from->failed || cursor_left(from) > 0))
+		return ECORRUPT;
+	(void)cursor_varint(&gone);
+	for (uint64_t i = 0; status == OK && i < gone_count; i++)
+		status = saved_drop(actor, row->virtual_partition, cursor_text(&gone));
+	saved->restored = row->changes;
+	if (!row->changes)
+		cells_done(&saved->dropped); /* the last of its rows */
+	return status;
 }
 
-enum status actor_adopt(struct actor *actor, struct text checkpoint,
-			const struct unit_filter *filter, struct error *err)
+static enum status row_decode(struct actor *actor, struct text checkpoint,
+			      const struct unit_filter *filter, struct error *err)
 {
 	assert(actor->fed_count == 0 && actor->touched_count == 0);
 	if (checkpoint.size == 0)
 		return OK;
 	struct cursor from = cursor_of(checkpoint);
-	if (cursor_u8(&from) != CHECKPOINT_VERSION)
+	uint8_t version = cursor_u8(&from);
+	if (version != CHECKPOINT_WHOLE && version != CHECKPOINT_CHANGES)
 		return error_set(err, ECORRUPT, "a checkpoint is damaged, or of a newer version");
 	uint8_t virtual_partition = cursor_u8(&from);
 	int64_t watermark_us = cursor_signed(&from);
@@ -285,15 +335,11 @@ enum status actor_adopt(struct actor *actor, struct text checkpoint,
 		return error_set(err, ECORRUPT, "a checkpoint is cut off");
 	if (virtual_partition % actor->actor_count != actor->index)
 		return OK;
+	const struct row row = {virtual_partition, watermark_us, filter,
+				version == CHECKPOINT_CHANGES};
 	enum status status = quotas_decode(actor, virtual_partition, filter, &from);
-	uint64_t count = cursor_varint(&from);
-	for (uint64_t i = 0; status == OK && i < count && !from.failed; i++) {
-		struct text cell = cursor_text(&from);
-		if (!from.failed && cell_is_taken(filter, cell))
-			status = cell_decode(actor, virtual_partition, watermark_us, cell);
-	}
-	if (status == OK && (from.failed || cursor_left(&from) > 0))
-		status = ECORRUPT;
+	if (status == OK)
+		status = rest_decode(actor, &row, &from);
 	if (status == ENOMEMORY)
 		return error_set(err, status, "no memory to restore a checkpoint");
 	if (status != OK)
@@ -303,4 +349,22 @@ enum status actor_adopt(struct actor *actor, struct text checkpoint,
 	if (watermark_us > actor->watermark_us)
 		actor->watermark_us = watermark_us;
 	return OK;
+}
+
+enum status actor_restore(struct actor *actor, struct text checkpoint, struct error *err)
+{
+	static const struct unit_filter all = {.except = true};
+	return row_decode(actor, checkpoint, &all, err);
+}
+
+/* Cells of somewhere else: no row of the partition has them. */
+enum status actor_adopt(struct actor *actor, struct text checkpoint,
+			const struct unit_filter *filter, struct error *err)
+{
+	struct cursor from = cursor_of(checkpoint);
+	(void)cursor_u8(&from);
+	uint8_t virtual_partition = cursor_u8(&from);
+	if (!from.failed)
+		actor->partitions[virtual_partition].saved.complete = false;
+	return row_decode(actor, checkpoint, filter, err);
 }

@@ -48,6 +48,7 @@ enum status cell_touch(struct actor *actor, struct cell *cell)
 {
 	if (cell->touched)
 		return OK;
+	cell_mark_changed(actor, cell);
 	if (actor->touched_count == actor->touched_capacity) {
 		size_t capacity = actor->touched_capacity == 0 ? 64 : actor->touched_capacity * 2;
 		struct cell **grown = realloc(actor->touched, capacity * sizeof(struct cell *));

@@ -44,15 +44,17 @@ static enum status member_watch(struct actor *actor, const struct unit *unit, st
 }
 
 /* Cells that came from a checkpoint may be of members that are on the list no more. */
-static void members_release(const struct actor *actor)
+static void members_release(struct actor *actor)
 {
 	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
 		const struct cells *cells = &actor->partitions[i].cells;
 		for (size_t k = 0; k < cells->capacity; k++) {
-			const struct cell *cell = cells->slots[k].item;
+			struct cell *cell = cells->slots[k].item;
 			if (cell != NULL && cell->unit->judged == JUDGED_ABSENCE &&
-			    cell->tier == TIER_LIVE)
+			    cell->tier == TIER_LIVE) {
 				absence_release(cell->gated);
+				cell_mark_changed(actor, cell);
+			}
 		}
 	}
 }

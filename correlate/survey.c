@@ -33,6 +33,7 @@ void survey_free(struct survey **survey)
 	struct survey *freed = TAKE(*survey);
 	if (freed == NULL)
 		return;
+	cells_done(&freed->seen);
 	arena_free(&freed->arena);
 	free(freed->lines);
 	free(freed->groups);
@@ -145,13 +146,31 @@ static enum status top_add(struct survey *survey, const struct survey_line *cell
 	return OK;
 }
 
+/* Reads a cell's name and notes that it was spoken of; *ret_again: it had been. */
+static enum status name_take(struct survey *survey, struct cursor *from, struct survey_line *cell,
+			     bool *ret_again)
+{
+	cell->state_id = cursor_u64le(from);
+	cell->tenant = cursor_text(from);
+	cell->group = cursor_text(from);
+	if (from->failed)
+		return ECORRUPT;
+	if (!survey->within)
+		return OK;
+	struct cell_key key = record_cell_key(plan_hash_key(survey->options.plan), cell->state_id,
+					      cell->tenant, cell->group);
+	*ret_again = cells_find(&survey->seen, &key) != NULL;
+	return *ret_again ? OK : cells_add(&survey->seen, &key, survey);
+}
+
 static enum status cell_add(struct survey *survey, struct text encoded)
 {
 	struct cursor from = cursor_of(encoded);
 	struct survey_line cell = {.cells = 1, .bytes = encoded.size};
-	cell.state_id = cursor_u64le(&from);
-	cell.tenant = cursor_text(&from);
-	cell.group = cursor_text(&from);
+	bool again = false;
+	enum status status = name_take(survey, &from, &cell, &again);
+	if (status != OK || again)
+		return status;
 	cell.unit = plan_find(survey->options.plan, cell.state_id);
 	cell_events(from, &cell);
 	if (from.failed)
@@ -171,28 +190,61 @@ static enum status cell_add(struct survey *survey, struct text encoded)
 	return top_add(survey, &cell);
 }
 
+/* Who is refused groups, as the newest row of the partition says. */
+static void refused_add(struct survey *survey, bool newest, struct cursor *from)
+{
+	uint64_t refused = cursor_varint(from);
+	for (uint64_t i = 0; i < refused && !from->failed; i++) {
+		uint64_t state_id = cursor_u64le(from);
+		struct text tenant = cursor_text(from);
+		bool wanted = newest && !from->failed && is_wanted(survey, state_id, tenant);
+		struct survey_line *line = wanted ? line_of(survey, state_id, tenant) : NULL;
+		if (line != NULL)
+			line->refused = true;
+	}
+}
+
+/* The cells of a row, and then the names of those that are gone (saved.c). */
+static enum status cells_add_all(struct survey *survey, bool changes, struct cursor *from)
+{
+	struct cursor gone = *from;
+	uint64_t gone_count = changes ? cursor_varint(from) : 0;
+	for (uint64_t i = 0; i < gone_count && !from->failed; i++)
+		(void)cursor_text(from);
+	uint64_t cells = cursor_varint(from);
+	enum status status = OK;
+	for (uint64_t i = 0; status == OK && i < cells && !from->failed; i++)
+		status = cell_add(survey, cursor_text(from));
+	(void)cursor_varint(&gone);
+	for (uint64_t i = 0; status == OK && i < gone_count && !from->failed; i++) {
+		struct cursor name = cursor_of(cursor_text(&gone));
+		struct survey_line cell = {0};
+		bool again = false;
+		status = name_take(survey, &name, &cell, &again);
+	}
+	return status;
+}
+
 enum status survey_add(struct survey *survey, struct text checkpoint, struct error *err)
 {
 	struct cursor from = cursor_of(checkpoint);
 	if (checkpoint.size == 0)
 		return OK;
-	bool known = cursor_u8(&from) == CHECKPOINT_VERSION;
+	uint8_t version = cursor_u8(&from);
+	bool changes = version == CHECKPOINT_CHANGES;
+	bool newest = !survey->within;
 	(void)cursor_u8(&from); /* virtual partition */
 	int64_t watermark_us = cursor_signed(&from);
-	enum status status = known && !from.failed ? OK : ECORRUPT;
-	uint64_t refused = cursor_varint(&from);
-	for (uint64_t i = 0; status == OK && i < refused && !from.failed; i++) {
-		uint64_t state_id = cursor_u64le(&from);
-		struct text tenant = cursor_text(&from);
-		struct survey_line *line = from.failed || !is_wanted(survey, state_id, tenant)
-						   ? NULL
-						   : line_of(survey, state_id, tenant);
-		if (line != NULL)
-			line->refused = true;
-	}
-	uint64_t cells = cursor_varint(&from);
-	for (uint64_t i = 0; status == OK && i < cells && !from.failed; i++)
-		status = cell_add(survey, cursor_text(&from));
+	enum status status =
+		!from.failed && (changes || version == CHECKPOINT_WHOLE) ? OK : ECORRUPT;
+	if (status == OK)
+		refused_add(survey, newest, &from);
+	survey->within = survey->within || changes;
+	if (status == OK)
+		status = cells_add_all(survey, changes, &from);
+	if (status == OK && !changes)
+		cells_done(&survey->seen);
+	survey->within = survey->within && changes;
 	if (status == OK && (from.failed || cursor_left(&from) > 0))
 		status = ECORRUPT;
 	if (status != OK)
@@ -200,7 +252,7 @@ enum status survey_add(struct survey *survey, struct text checkpoint, struct err
 				 status == ENOMEMORY
 					 ? "no memory for a survey"
 					 : "a checkpoint is damaged, or of a newer version");
-	if (watermark_us < survey->watermark_us)
+	if (newest && watermark_us < survey->watermark_us)
 		survey->watermark_us = watermark_us;
 	return OK;
 }

@@ -11,6 +11,7 @@
 #ifndef PICKET_CORRELATE_SURVEY_H
 #define PICKET_CORRELATE_SURVEY_H
 
+#include "correlate/cells.h"
 #include "correlate/plan.h"
 
 enum { SURVEY_LINES_MAX = 4096, SURVEY_TOP_MAX = 10000 };
@@ -44,12 +45,15 @@ struct survey {
 	size_t group_count;
 	int64_t watermark_us; /* the smallest of all checkpoints; INT64_MAX: there was none */
 	uint64_t left_out;
+	struct cells seen; /* what newer rows of this partition spoke of */
+	bool within;       /* they did */
 };
 
 enum status survey_new(const struct survey_options *options, struct survey **ret_survey,
 		       struct error *err);
 void survey_free(struct survey **survey);
-/* One value of actor_checkpoint(); ECORRUPT: some of it may have been added. */
+/* One value of actor_checkpoint() or actor_checkpoint_changes(), of each partition from the newest
+ * to the whole one, which is the last. ECORRUPT: some of it may have been added. */
 enum status survey_add(struct survey *survey, struct text checkpoint, struct error *err);
 void survey_finish(struct survey *survey);
 /* Name, value, ...: the group of a line; of a rule that is gone the names are "0", "1", ... */

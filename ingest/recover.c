@@ -88,14 +88,30 @@ enum status recover_positions(struct runtime *runtime, struct error *err)
 static enum status restore_cell(struct shard *shard, char kind, uint8_t virtual_partition,
 				struct text value, struct error *err)
 {
-	if (kind == 'c')
-		return actor_restore(shard->actor, value, err);
 	if (kind == 'g')
 		return cohort_restore(shard->cohort, value, err);
 	if (shard->instances == NULL)
 		return OK;
 	return kind == 'n' ? instances_restore(shard->instances, value, err)
 			   : instances_ids_restore(shard->instances, virtual_partition, value, err);
+}
+
+static enum status take_state(void *context, struct text row, struct error *err)
+{
+	struct actor *actor = context;
+	return actor_restore(actor, row, err);
+}
+
+/* Rules that were edited make of what was stored something else: then it is stored anew. */
+static enum status restore_state(struct runtime *runtime, struct shard *shard,
+				 uint8_t virtual_partition, struct error *err)
+{
+	struct state_rows *state = &shard->state[virtual_partition];
+	enum status status = state_rows_read(runtime->options.store, virtual_partition, take_state,
+					     shard->actor, state, err);
+	if (status == OK && state->whole_bytes > 0 && !recover_other_rules(runtime))
+		actor_stored(shard->actor, virtual_partition);
+	return status;
 }
 
 static enum status restore_cells(struct runtime *runtime, struct error *err)
@@ -105,11 +121,14 @@ static enum status restore_cells(struct runtime *runtime, struct error *err)
 	struct bytes value cleanup(bytes_done) = {0};
 	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
 		struct shard *shard = &runtime->shards[i % runtime->options.actor_count];
+		enum status status = restore_state(runtime, shard, (uint8_t)i, err);
+		if (status != OK)
+			return status;
 		for (const char *kind = SHARD_CELL_KINDS; *kind != '\0'; kind++) {
 			bytes_clear(&key);
 			cell_row_key(*kind, (uint8_t)i, &key);
-			enum status status = store_get(runtime->options.store, FAMILY_CELL,
-						       bytes_text(&key), &value, err);
+			status = store_get(runtime->options.store, FAMILY_CELL, bytes_text(&key),
+					   &value, err);
 			if (status == ENOTFOUND)
 				continue;
 			if (status == OK && value.size > 0)

@@ -17,6 +17,7 @@
 #include "ingest/detect.h"
 #include "ingest/queue.h"
 #include "ingest/runtime.h"
+#include "ingest/state_rows.h"
 
 /* Which epochs are to be closed, and how far the store is. */
 struct epoch_gate {
@@ -148,8 +149,9 @@ struct shard {
 	uint64_t sequence;           /* of the next round of letters */
 	struct instances *instances; /* NULL: not tracked */
 	struct told told;
-	uint64_t cell_hash[4][VIRTUAL_PARTITIONS]; /* of the last checkpoint: SHARD_CELL_KINDS */
-	uint64_t known_hash;                       /* of warm_known_encode() in it */
+	struct state_rows state[VIRTUAL_PARTITIONS]; /* of the actor, as of the last checkpoint */
+	uint64_t cell_hash[3][VIRTUAL_PARTITIONS];   /* of the same: SHARD_CELL_KINDS */
+	uint64_t known_hash;                         /* of warm_known_encode() in it */
 };
 
 struct committer {
@@ -231,9 +233,9 @@ void verdicts_put_registry(struct verdicts *to, char kind, const struct text *na
 /* The alerts of the epoch just closed, as rows and announcements. */
 void shard_put_alerts(struct shard *shard, struct verdicts *to);
 
-/* What a shard writes into a checkpoint, one row a kind: correlation, gate, instances, event ids.
- */
-#define SHARD_CELL_KINDS "cgne"
+/* What a shard writes into a checkpoint beside the actor's state (state_rows.h), one row a kind:
+ * gate, instances, event ids. */
+#define SHARD_CELL_KINDS "gne"
 
 void *shard_main(void *shard);
 void shard_done(struct shard *shard);

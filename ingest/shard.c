@@ -286,8 +286,6 @@ static enum status cell_bytes(struct shard *shard, unsigned kind, uint8_t virtua
 			      struct bytes *to)
 {
 	switch (SHARD_CELL_KINDS[kind]) {
-	case 'c':
-		return actor_checkpoint(shard->actor, virtual_partition, to);
 	case 'g':
 		return cohort_checkpoint(shard->cohort, virtual_partition, to);
 	default:
@@ -307,10 +305,14 @@ static enum status put_cells(struct shard *shard, struct verdicts *to)
 	struct bytes value cleanup(bytes_done) = {0};
 	for (unsigned i = shard->index; i < VIRTUAL_PARTITIONS;
 	     i += shard->runtime->options.actor_count) {
+		enum status status =
+			state_rows_put(&shard->state[i], shard->actor, (uint8_t)i, &to->rows);
+		if (status != OK)
+			return status;
 		for (unsigned kind = 0; kind < sizeof SHARD_CELL_KINDS - 1; kind++) {
 			bytes_clear(&key);
 			bytes_clear(&value);
-			enum status status = cell_bytes(shard, kind, (uint8_t)i, &value);
+			status = cell_bytes(shard, kind, (uint8_t)i, &value);
 			if (status != OK)
 				return status;
 			uint64_t hash = value.size == 0 ? 0 : XXH3_64bits(value.data, value.size);

@@ -247,9 +247,15 @@ enum status match_key_decode(struct text key, uint64_t *ret_epoch, char *ret_kin
 
 void cell_row_key(char kind, uint8_t virtual_partition, struct bytes *to)
 {
-	assert(strchr("cgnewx", kind) != NULL && kind != '\0');
+	assert(strchr("cdgnewx", kind) != NULL && kind != '\0');
 	bytes_put_u8(to, (uint8_t)kind);
 	bytes_put_u8(to, virtual_partition);
+}
+
+void cell_change_key(uint8_t virtual_partition, uint32_t number, struct bytes *to)
+{
+	cell_row_key('d', virtual_partition, to);
+	bytes_put_be32(to, number);
 }
 
 void alert_key(char kind, struct text id, struct bytes *to)

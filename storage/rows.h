@@ -87,10 +87,12 @@ enum status match_key_decode(struct text key, uint64_t *ret_epoch, char *ret_kin
 			     struct error *err);
 
 /* cell: FAMILY_CELL, kind ('c' correlation, 'g' gate, 'n' instances, 'e' event ids) and virtual
- * partition -> checkpoint; 'w' and 0 -> the state ids (u64le) of the rules whose state 'c' is;
+ * partition -> checkpoint; 'd' partition, and 'd' partition be32 -> what changed in 'c' since
+ * (ingest/state_rows.h); 'w' and 0 -> the state ids (u64le) of the rules whose state 'c' is;
  * 'x' -> cells of rules that were warmed since ('c' of the next checkpoint has them; then empty).
  * 's' shard serial cell -> a cell that was put out of memory (ingest/spill_rows.c), scratch. */
 void cell_row_key(char kind, uint8_t virtual_partition, struct bytes *to);
+void cell_change_key(uint8_t virtual_partition, uint32_t number, struct bytes *to);
 
 /* alert: FAMILY_ALERT, 'a' id -> encoded alert; 'u' id -> what people did (opaque). */
 void alert_key(char kind, struct text id, struct bytes *to);

@@ -10,7 +10,14 @@
 #include "tests/correlate/spill_memory.h"
 #include "tests/correlate/stream_oracle.h"
 
-enum { ACTORS_MAX = 4 };
+enum { ACTORS_MAX = 4, CHANGES_MAX = 8 };
+
+/* The rows that a store would have of one virtual partition. */
+struct stored {
+	struct bytes whole;
+	struct bytes changes[CHANGES_MAX]; /* since; what stands in none is not written */
+	size_t count;
+};
 
 /* One run of the real thing. */
 struct run {
@@ -24,6 +31,7 @@ struct run {
 	struct bytes *last; /* the newest state of every alert */
 	char (*ids)[ALERT_ID_SIZE + 1];
 	size_t alert_count;
+	struct stored *stored; /* by virtual partition */
 };
 
 static inline void actors_start(struct run *run, unsigned actor_count)
@@ -45,6 +53,44 @@ static inline void actors_start(struct run *run, unsigned actor_count)
 	}
 }
 
+/* What changed, or all of it when that is asked for or there is no room for one row more. */
+static inline void actors_save(struct run *run)
+{
+	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
+		struct actor *actor = run->actors[i % run->actor_count];
+		struct stored *stored = &run->stored[i];
+		struct bytes row = {0};
+		bool any = false;
+		bool full = stored->count == CHANGES_MAX;
+		enum status status =
+			full ? ENOTFOUND : actor_checkpoint_changes(actor, (uint8_t)i, &row, &any);
+		if (status == OK) {
+			stored->changes[stored->count++] = row;
+			continue;
+		}
+		assert(status == ENOTFOUND);
+		while (stored->count > 0)
+			bytes_done(&stored->changes[--stored->count]);
+		bytes_clear(&stored->whole);
+		status = actor_checkpoint(actor, (uint8_t)i, &stored->whole);
+		assert(status == OK);
+		actor_stored(actor, (uint8_t)i);
+	}
+}
+
+static inline void stored_restore(struct actor *actor, uint8_t virtual_partition,
+				  const struct stored *stored)
+{
+	struct error err = {0};
+	enum status status = OK;
+	for (size_t i = stored->count; status == OK && i-- > 0;)
+		status = actor_restore(actor, bytes_text(&stored->changes[i]), &err);
+	if (status == OK)
+		status = actor_restore(actor, bytes_text(&stored->whole), &err);
+	assert(status == OK);
+	actor_stored(actor, virtual_partition);
+}
+
 /* Saves everything, forgets everything, and goes on with another number of actors. */
 static inline void actors_restart(struct run *run, unsigned actor_count)
 {
@@ -54,6 +100,7 @@ static inline void actors_restart(struct run *run, unsigned actor_count)
 			actor_checkpoint(run->actors[i % run->actor_count], (uint8_t)i, &saved[i]);
 		assert(status == OK);
 	}
+	actors_save(run);
 	for (unsigned i = 0; i < run->actor_count; i++) {
 		actor_free(&run->actors[i]);
 		spill_memory_done(&run->spills[i]);
@@ -61,12 +108,8 @@ static inline void actors_restart(struct run *run, unsigned actor_count)
 	actors_start(run, actor_count);
 	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
 		struct actor *actor = run->actors[i % actor_count];
-		struct error err = {0};
 		struct bytes again cleanup(bytes_done) = {0};
-		{
-			enum status status = actor_restore(actor, bytes_text(&saved[i]), &err);
-			assert(status == OK);
-		}
+		stored_restore(actor, (uint8_t)i, &run->stored[i]);
 		{
 			enum status status = actor_checkpoint(actor, (uint8_t)i, &again);
 			assert(status == OK);
@@ -231,6 +274,8 @@ static inline void run_stream(struct run *run, const struct stream *stream,
 		if (!cuts[i] && i + 1 < stream->count)
 			continue;
 		run_epoch(run, fed, stream->safe[i + 1]);
+		if (restarts != 0 && below(&restarts, 2) == 0)
+			actors_save(run);
 		if (restarts != 0 && below(&restarts, 8) == 0)
 			actors_restart(run, 1 + (unsigned)below(&restarts, ACTORS_MAX));
 	}
@@ -250,7 +295,8 @@ static inline void run_begin_within(struct run *run, const struct setup *setup,
 	*run = (struct run){.setup = setup, .memory_max = memory_max};
 	run->last = calloc(ITEMS_MAX, sizeof *run->last);
 	run->ids = calloc(ITEMS_MAX, sizeof *run->ids);
-	ck_assert(run->last != NULL && run->ids != NULL);
+	run->stored = calloc(VIRTUAL_PARTITIONS, sizeof *run->stored);
+	ck_assert(run->last != NULL && run->ids != NULL && run->stored != NULL);
 	actors_start(run, actor_count);
 }
 
@@ -267,6 +313,12 @@ static inline void run_end(struct run *run)
 	}
 	for (size_t i = 0; i < run->alert_count; i++)
 		bytes_done(&run->last[i]);
+	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
+		bytes_done(&run->stored[i].whole);
+		for (size_t k = 0; k < run->stored[i].count; k++)
+			bytes_done(&run->stored[i].changes[k]);
+	}
+	free(run->stored);
 	bytes_done(&run->log);
 	free(run->last);
 	free(run->ids);
