@@ -133,6 +133,38 @@ static bool hex_take(struct target *target, struct cursor *from)
 	return true;
 }
 
+static bool hex_read(struct text digits, unsigned char *to)
+{
+	for (size_t i = 0; i < digits.size; i++) {
+		char c = digits.data[i];
+		bool letter = c >= 'a' && c <= 'f';
+		if (!letter && (c < '0' || c > '9'))
+			return false;
+		unsigned value = letter ? (unsigned)(c - 'a') + 10 : (unsigned)(c - '0');
+		to[i / 2] = (unsigned char)(to[i / 2] << 4 | value);
+	}
+	return true;
+}
+
+bool column_may_have(struct text payload, size_t count, struct text text)
+{
+	struct cursor from = cursor_of(payload);
+	unsigned char wanted[HEX_TEXT_MAX / 2] = {0};
+	if (cursor_u8(&from) != STRINGS_HEX)
+		return true;
+	uint64_t size = cursor_varint(&from);
+	if (from.failed || size == 0 || size > HEX_TEXT_MAX / 2 ||
+	    cursor_left(&from) / size < count)
+		return true; /* damaged: whoever makes the texts will say so */
+	if (text.size != 2 * size || !hex_read(text, wanted))
+		return false;
+	struct text packed = cursor_take(&from, size * count);
+	for (size_t i = 0; i < count; i++)
+		if (memcmp(packed.data + i * size, wanted, size) == 0)
+			return true;
+	return false;
+}
+
 static bool uuid_take(struct target *target, struct cursor *from)
 {
 	static const unsigned groups[] = {4, 2, 2, 2, 6};

@@ -118,6 +118,9 @@ struct column_values {
 /* Reads and checks the column when that was not done yet; valid as long as the reader. */
 enum status columnar_values(struct columnar_reader *reader, size_t column,
 			    struct column_values *ret_values, struct error *err);
+/* False: no value of a column of texts is that text. Cheaper than its values, for ids. */
+enum status columnar_may_have(struct columnar_reader *reader, size_t column, struct text text,
+			      bool *ret_may, struct error *err);
 /* How many values of the column the row has. */
 size_t columnar_row_values(const struct columnar_reader *reader, size_t row, size_t column);
 

@@ -145,30 +145,46 @@ static enum status directory_read(struct columnar_reader *reader, struct cursor 
 	return OK;
 }
 
+/* The payload of a column that has a part of its own, in the arena. */
+static enum status part_open(struct columnar_reader *reader, uint64_t part,
+			     struct text *ret_payload, struct error *err)
+{
+	struct bytes value cleanup(bytes_done) = {0};
+	unsigned char *content = NULL;
+	size_t size = 0;
+	enum status status = columnar_part_get(reader, part, &value, err);
+	if (status != OK)
+		return status;
+	struct cursor from = cursor_of(bytes_text(&value));
+	uint64_t sum = cursor_u64le(&from);
+	if (from.failed || sum != XXH3_64bits(from.at, cursor_left(&from)))
+		return columnar_corrupt(reader, "the checksum of a column is wrong", err);
+	status = columnar_frame_open(reader, from, &content, &size, err);
+	if (status != OK)
+		return status;
+	struct text payload = arena_copy(reader->arena, (struct text){(char *)content, size});
+	free(content);
+	if (payload.data == NULL)
+		return columnar_no_memory(reader, err);
+	*ret_payload = payload;
+	return OK;
+}
+
+enum status column_fetch(struct columnar_reader *reader, struct read_column *column,
+			 struct error *err)
+{
+	if (column->part == 0 || column->payload.data != NULL)
+		return OK;
+	return part_open(reader, column->part, &column->payload, err);
+}
+
 enum status column_load(struct columnar_reader *reader, struct read_column *column,
 			const struct column_rows *rows, struct error *err)
 {
-	enum status status = OK;
+	enum status status = column_fetch(reader, column, err);
+	if (status != OK)
+		return status;
 	struct text payload = column->payload;
-	if (column->part > 0) {
-		struct bytes value cleanup(bytes_done) = {0};
-		unsigned char *content = NULL;
-		size_t size = 0;
-		status = columnar_part_get(reader, column->part, &value, err);
-		if (status != OK)
-			return status;
-		struct cursor from = cursor_of(bytes_text(&value));
-		uint64_t sum = cursor_u64le(&from);
-		if (from.failed || sum != XXH3_64bits(from.at, cursor_left(&from)))
-			return columnar_corrupt(reader, "the checksum of a column is wrong", err);
-		status = columnar_frame_open(reader, from, &content, &size, err);
-		if (status != OK)
-			return status;
-		payload = arena_copy(reader->arena, (struct text){(char *)content, size});
-		free(content);
-		if (payload.data == NULL)
-			return columnar_no_memory(reader, err);
-	}
 	column->content =
 		(struct column_content){.tag = column->tag,
 					.count = column->info.value_count,

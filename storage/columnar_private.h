@@ -124,6 +124,9 @@ struct column_rows {
  * values only and never codes, and content->count is their number. */
 bool column_decode(struct text payload, const struct column_rows *rows, struct arena *arena,
 		   struct column_content *content, bool *ret_memory);
+/* False: none of the count texts of a column of strings is that one, which is seen without making
+ * them; true: one may be. */
+bool column_may_have(struct text payload, size_t count, struct text text);
 /* picks NULL: all `count` integers. */
 bool integers_take(struct cursor *from, size_t count, const struct column_picks *picks,
 		   int64_t *values);

@@ -135,6 +135,22 @@ enum status columnar_values(struct columnar_reader *reader, size_t number,
 	return OK;
 }
 
+enum status columnar_may_have(struct columnar_reader *reader, size_t number, struct text text,
+			      bool *ret_may, struct error *err)
+{
+	assert(number < reader->column_count);
+	struct read_column *column = &reader->columns[number];
+	bool may = true;
+	if (column->tag == COLUMN_STRING && column->info.value_count > 0) {
+		enum status status = column_fetch(reader, column, err);
+		if (status != OK)
+			return status;
+		may = column_may_have(column->payload, column->info.value_count, text);
+	}
+	*ret_may = may;
+	return OK;
+}
+
 enum status columnar_select(struct columnar_reader *reader, const uint16_t *rows, size_t count,
 			    struct error *err)
 {

@@ -29,7 +29,7 @@ struct read_column {
 	struct column_info info;
 	enum column_tag tag;
 	uint64_t part;
-	struct text payload; /* of a small column */
+	struct text payload; /* of a small column, or of one that was fetched */
 	size_t payload_size;
 	struct shape_use *uses; /* of the shapes that have it */
 	size_t use_count;
@@ -93,6 +93,9 @@ enum status offsets_load(struct columnar_reader *reader, const int64_t *heads, s
 enum status block_columns_open(struct text key, struct text value,
 			       struct columnar_reader **ret_reader, struct error *err);
 
+/* The payload of a column, from wherever it is, into column->payload. */
+enum status column_fetch(struct columnar_reader *reader, struct read_column *column,
+			 struct error *err);
 /* Decodes the payload of a column, from wherever it is. */
 enum status column_load(struct columnar_reader *reader, struct read_column *column,
 			const struct column_rows *rows, struct error *err);

@@ -83,6 +83,8 @@ bool query_is_prose(enum field_id id);
 /* Whether the leaf asks about the field. Fields that no event carries as such (query_virtual()) are
  * asked for by name only. */
 bool query_leaf_names(const struct query_leaf *leaf, enum field_id id, struct text name);
+/* Whether of the texts in the field it holds for those alone that fold to leaf->text. */
+bool query_leaf_wants_whole(const struct query_leaf *leaf, enum field_id id);
 bool query_leaf_holds(const struct query_leaf *leaf, enum field_id id, const struct value *value,
 		      struct query_scratch *scratch);
 

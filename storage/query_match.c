@@ -78,6 +78,12 @@ static bool ends_otherwise(struct text text, struct text folded)
 	return last != (unsigned char)folded.data[folded.size - 1];
 }
 
+bool query_leaf_wants_whole(const struct query_leaf *leaf, enum field_id id)
+{
+	return leaf->test == TEST_EQUALS && leaf->name.size > 0 && !leaf->is_number &&
+	       !query_is_prose(id) && !is_address_field(id) && query_virtual_of(id) == VIRTUAL_NONE;
+}
+
 static bool equals(const struct query_leaf *leaf, enum field_id id, const struct value *value,
 		   struct query_scratch *scratch)
 {

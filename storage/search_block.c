@@ -69,8 +69,14 @@ static enum status column_test(struct evaluation *evaluation, const struct query
 	struct column_values values;
 	if (info.type == VALUE_NULL || info.type == VALUE_EMPTY || info.value_count == 0)
 		return OK;
-	enum status status = columnar_values(evaluation->reader, column, &values, evaluation->err);
-	if (status != OK)
+	enum status status = OK;
+	bool may = true;
+	if (query_leaf_wants_whole(leaf, info.id))
+		status = columnar_may_have(evaluation->reader, column, leaf->text, &may,
+					   evaluation->err);
+	if (status == OK && may)
+		status = columnar_values(evaluation->reader, column, &values, evaluation->err);
+	if (status != OK || !may)
 		return status;
 	bool *holds = NULL;
 	if (values.codes != NULL) {

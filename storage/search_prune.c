@@ -107,6 +107,16 @@ static bool times_may_hold(const struct query_leaf *leaf, const struct summary *
 	return leaf->time_us >= summary->first_time_us;
 }
 
+/* Whether the leaf asks about the column. The table of fields may have grown since the summary was
+ * written, so that its name may be an alias by now. */
+static bool is_named(const struct query_leaf *leaf, struct text name)
+{
+	if (!leaf->name_is_glob && text_equal(name, leaf->name))
+		return true;
+	enum field_id id = schema_find(name);
+	return query_leaf_names(leaf, id, id == FIELD_OTHER ? name : schema_info(id)->name);
+}
+
 static enum status leaf_may_hold(struct pruning *pruning, const struct query_leaf *leaf,
 				 bool *ret_may)
 {
@@ -122,9 +132,7 @@ static enum status leaf_may_hold(struct pruning *pruning, const struct query_lea
 	struct summary_column column;
 	bool bloom = false;
 	while (summary_column_next(&columns, &column)) {
-		/* The table of fields may have grown since the summary was written. */
-		if (!query_leaf_names(leaf, schema_find(column.name),
-				      schema_canonical(column.name)))
+		if (!is_named(leaf, column.name))
 			continue;
 		enum status status = column_may_hold(pruning, leaf, &column, ret_may);
 		if (status != OK || *ret_may)

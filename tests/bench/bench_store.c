@@ -363,6 +363,7 @@ static void ask_all(const char *folder, uint64_t count)
 	ask(folder, "trace.id: 00112233445566778899aabbccddeeff", "t-0001");
 	ask(folder, "user.id: u-00401", "t-0001");
 	ask(folder, "| count by event.action over 1h", NULL);
+	ask(folder, "message: *failed*/v1/orders/1234*", NULL);
 	ask(folder, "*failed*/v1/orders/1234*", NULL);
 }
 

@@ -133,6 +133,26 @@ static void check_summary(struct text key, struct text value, const struct event
 	}
 }
 
+/* No column denies a text that is in it. */
+static void check_may_have(struct columnar_reader *reader, const struct event *event)
+{
+	struct error err = {0};
+	struct bytes scratch cleanup(bytes_done) = {0};
+	for (size_t i = 0; i < event->field_count; i++) {
+		const struct field *field = &event->fields[i];
+		struct text folded;
+		bool admitted = field->value.type != VALUE_STRING;
+		ck_assert(term_fold(field->value.text, &scratch, &folded));
+		for (size_t k = 0; k < columnar_column_count(reader) && !admitted; k++) {
+			struct column_info info = columnar_column(reader, k);
+			if (info.type != VALUE_STRING || !text_equal(info.name, field->name))
+				continue;
+			ck_ok(columnar_may_have(reader, k, folded, &admitted, &err), err);
+		}
+		ck_assert(admitted);
+	}
+}
+
 /* Every seventh row alone, one column of it read for all rows before; then every fifth. */
 static void check_selected(struct store_view *view, struct text key, const struct event *events)
 {
@@ -154,6 +174,7 @@ static void check_selected(struct store_view *view, struct text key, const struc
 		for (size_t i = 0; i < count; i++) {
 			ck_ok(columnar_event(reader, rows[i], arena, &event, &err), err);
 			check_event(&event, &events[rows[i]]);
+			check_may_have(reader, &event);
 		}
 	}
 }
