@@ -34,7 +34,7 @@ size_t cohort_trials(const struct cohort_rules *rules, const uint32_t *matched,
 		const struct correlation *correlation = rules->items[i]->correlation;
 		uint32_t numerator = correlation->cohort->numerator;
 		bool is_trial = false;
-		for (uint32_t k = 0; k < numerator && !is_trial; k++)
+		for (uint32_t k = 0; k < correlation->cohort->trials && !is_trial; k++)
 			is_trial = has_matched(correlation->rules[k], matched, matched_count);
 		if (is_trial)
 			trials[count++] = (struct cohort_trial){

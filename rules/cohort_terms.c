@@ -7,8 +7,8 @@
  *         type: cohort_compare
  *         rules: [refund]               # a match of one of these is a trial
  *         compare:
- *             numerator: refund_failed  # a trial that this rule matches too is a bad one
- *             worse-by: {gt: 1.25}      # from here on, each is optional: as in the policy
+ *             numerator: refund_failed  # a trial that this rule matches is a bad one; it may be
+ * one # of `rules` worse-by: {gt: 1.25}      # from here on, each is optional: as in the policy
  * `default` tolerate: {odds: 2, rate: 0.001} direction: up             # both: fewer is a finding
  * as well
  *
@@ -64,6 +64,29 @@ static enum status tolerate_read(const struct yaml_node *node, struct cohort_ter
 	return status;
 }
 
+/* One of the rules, or one more. */
+static enum status numerator_read(struct loader *loader, const struct yaml_node *node,
+				  struct correlation_draft *draft, struct cohort_terms *terms,
+				  struct error *err)
+{
+	struct reference reference = {0};
+	enum status status = reference_read(loader, node, "compare.numerator", &reference, err);
+	if (status != OK)
+		return status;
+	terms->trials = (uint32_t)draft->reference_count;
+	while (terms->numerator < terms->trials &&
+	       !text_equal(draft->references[terms->numerator].word, reference.word))
+		terms->numerator++;
+	if (terms->trials == 1 && terms->numerator == 0)
+		return error_at(err, EINVALID, node->at,
+				"every trial would be a bad one: '%.*s' is all that is counted\n"
+				"  fix: add to `rules` what matches a good one",
+				TEXT_ARG(reference.word));
+	if (terms->numerator == terms->trials)
+		draft->references[draft->reference_count++] = reference;
+	return OK;
+}
+
 static enum status compare_read(struct loader *loader, const struct yaml_node *node,
 				struct correlation_draft *draft, struct cohort_terms *terms,
 				struct error *err)
@@ -87,9 +110,7 @@ static enum status compare_read(struct loader *loader, const struct yaml_node *n
 		return node_missing(node, "numerator", "compare names no numerator",
 				    "add `numerator: NAME` with the rule that matches a bad trial",
 				    err);
-	terms->numerator = (uint32_t)draft->reference_count;
-	status = reference_read(loader, numerator, "compare.numerator",
-				&draft->references[draft->reference_count++], err);
+	status = numerator_read(loader, numerator, draft, terms, err);
 	if (status == OK && metric != NULL)
 		status = node_one_of(metric, "compare.metric", metrics, 1, &index, err);
 	if (status == OK && direction != NULL)

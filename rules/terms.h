@@ -124,10 +124,11 @@ struct risk_terms {
 };
 
 /* What a version of a service does worse than the others; judged by the canary gate (docs/GATE.md).
- * A match of a rule before the numerator is a trial, and a bad one when the numerator matches too.
- */
+ * A match of one of the first `trials` references is a trial, and a bad one when the numerator
+ * matches. */
 struct cohort_terms {
-	uint32_t numerator; /* reference: the last one */
+	uint32_t trials;
+	uint32_t numerator; /* reference: one of those, or the one behind them */
 	bool two_sided;     /* fewer bad ones are a finding as well */
 	double worse_by;    /* FAIL: the odds are more than so many times the others' */
 	double odds;        /* PASS: they are proven to be less than so many times theirs, ... */

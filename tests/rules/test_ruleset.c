@@ -235,7 +235,7 @@ START_TEST(mistakes_in_types_of_our_own)
 		 "    compare: {numerator: b, tolerate: {rate: 2}}\n",
 		 "tolerate.rate"},
 		{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: a}\n",
-		 "listed twice"},
+		 "every trial would be a bad one"},
 		{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: nobody}\n",
 		 "no rule has the id or name"},
 		{"    type: risk\n    timespan: 5m\n", "risk"},

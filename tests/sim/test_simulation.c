@@ -55,7 +55,11 @@ static const char sim_rules[] =
 	"title: in without another try\nid: 66666666-6666-4666-8666-666666666666\n"
 	"correlation: {type: sequence, group-by: [user.id], timespan: 20s,\n"
 	"              steps: [{rule: failed, count: {gte: 2}}, {not: failed}, {rule: passed}]}\n"
-	"level: low\n";
+	"level: low\n"
+	"---\n"
+	"title: logins fail\nid: 77777777-7777-4777-8777-777777777777\nname: login_failure\n"
+	"correlation: {type: cohort_compare, rules: [failed, passed], compare: {numerator: failed}}\n"
+	"level: medium\n";
 
 /* What was seen at the end before, to hold the next one against. */
 struct seen {
@@ -374,7 +378,7 @@ static struct lines play_world(const struct world *world, uint64_t seed, bool tr
 
 /* What all seeds together must have shown, or the run has proved nothing. */
 struct sum {
-	unsigned crashes, stops, fulls, swaps, alerts, rejects, gated;
+	unsigned crashes, stops, fulls, swaps, alerts, rejects, gated, compared;
 };
 
 static void play_seed(uint64_t number, struct sum *sum)
@@ -395,6 +399,8 @@ static void play_seed(uint64_t number, struct sum *sum)
 	sum->alerts += count_prefix(&got, "alert");
 	sum->rejects += count_prefix(&got, "reject");
 	sum->gated += count_prefix(&got, "alert 55555555") + count_prefix(&got, "alert 66666666");
+	for (size_t i = 0; i < got.count; i++)
+		sum->compared += strstr(got.items[i], "77777777-7777-4777") != NULL;
 	lines_free(&expected);
 	lines_free(&got);
 	free(world);
@@ -416,9 +422,9 @@ START_TEST(the_answer_of_a_world)
 	for (uint64_t i = 0; i < count; i++)
 		play_seed(i, &sum);
 	(void)printf("%llu worlds: %u crashes, %u stops, %u full disks, %u reloads; %u alerts "
-		     "(%u of gated rules), %u rejects\n",
+		     "(%u of gated rules), %u rejects, %u buckets with a compared rule\n",
 		     (unsigned long long)count, sum.crashes, sum.stops, sum.fulls, sum.swaps,
-		     sum.alerts, sum.gated, sum.rejects);
+		     sum.alerts, sum.gated, sum.rejects, sum.compared);
 	if (count < SEEDS)
 		return;
 	ck_assert_uint_gt(sum.crashes, 40);
@@ -427,6 +433,7 @@ START_TEST(the_answer_of_a_world)
 	ck_assert_uint_gt(sum.alerts, 1000);
 	ck_assert_uint_gt(sum.gated, 100);
 	ck_assert_uint_gt(sum.rejects, 100);
+	ck_assert_uint_gt(sum.compared, 100); /* buckets with counts of the rule */
 }
 END_TEST
 
