@@ -11,7 +11,7 @@
 #include <xxhash.h>
 
 enum {
-	SLOTS = 1024,
+	SLOTS = 4096,
 	WRITTEN_MAX = 60, /* a longer value is looked up each time */
 	VALUES_MAX = 16,
 	PLACE_FIELDS_MAX = 8,

@@ -1,7 +1,8 @@
 /* lookup - what the lists and databases know about one event (a step of enrich.c).
  *
  * Owner: one enricher. Thread: one. Limits: LOOKUP_HITS_MAX hits of threat lists and as many
- * networks and versions are written into an event; more are counted only. */
+ * networks and versions are written into an event; more are counted only. What it remembers of
+ * values takes 3 MB at most. */
 #ifndef PICKET_INGEST_LOOKUP_PRIVATE_H
 #define PICKET_INGEST_LOOKUP_PRIVATE_H
 

