@@ -216,10 +216,10 @@ static void print_page(const struct page *page)
 		events += count;
 		busy_days += count > 0;
 	}
-	(void)fprintf(to, "%-12s%s\n%-12s%s\n%-12s%lld on %zu days\n", "first seen",
+	(void)fprintf(to, "%-12s%s\n%-12s%s\n%-12s%lld on %zu %s\n", "first seen",
 		      json_path_text(page->object, "first_seen"), "last seen",
 		      json_path_text(page->object, "last_seen"), "events", (long long)events,
-		      busy_days);
+		      busy_days, busy_days == 1 ? "day" : "days");
 	for (size_t i = 0; i < sizeof counted / sizeof *counted; i++)
 		print_counts(to, counted[i][0], json_path(page->object, counted[i][0]));
 	for (size_t i = 0; i < json_object_array_length(alerts); i++) {

@@ -4,21 +4,54 @@
 
 #include <strings.h>
 
+#include "rules/utf8.h"
+
+enum { SHOWN_BEFORE = 60, SHOWN_MAX = 100 }; /* bytes */
+
+/* Controls beyond ASCII (U+0080 and on), and the marks of direction (U+2000 to U+207F). */
+static bool is_steering(struct text t, size_t at)
+{
+	unsigned char first = (unsigned char)t.data[at];
+	unsigned char second = at + 1 < t.size ? (unsigned char)t.data[at + 1] : 0;
+	return first == 0xc2 || (first == 0xe2 && (second == 0x80 || second == 0x81));
+}
+
+/* The piece of the query around the place, without what moves a terminal's cursor; how many
+ * characters of it stand before the place. */
+static size_t piece_show(struct text query, size_t at, char shown[static SHOWN_MAX + 1])
+{
+	size_t start = at > SHOWN_BEFORE ? at - SHOWN_BEFORE : 0;
+	size_t used = 0;
+	size_t before = 0;
+	while (start < at && ((unsigned char)query.data[start] & 0xc0) == 0x80)
+		start++; /* not within a character */
+	for (size_t i = start; i < query.size;) {
+		size_t size = utf8_size(query, i);
+		unsigned char first = (unsigned char)query.data[i];
+		bool plain = size > 0 && first >= 0x20 && first != 0x7f && !is_steering(query, i);
+		size = size == 0 ? 1 : size;
+		if (used + size > SHOWN_MAX)
+			break;
+		if (plain)
+			memcpy(shown + used, query.data + i, size);
+		else
+			shown[used] = ' ';
+		used += plain ? size : 1;
+		before += i < at;
+		i += size;
+	}
+	shown[used] = '\0';
+	return before;
+}
+
 void query_refuse(struct query_parser *parser, size_t at, const char *text)
 {
+	char shown[SHOWN_MAX + 1];
 	if (parser->status != OK)
 		return;
-	char shown[ERROR_TEXT_MAX / 2];
-	enum { BEFORE = 60, WIDE = 100 };
-	size_t start = at > BEFORE ? at - BEFORE : 0;
-	size_t size = parser->query.size - start > WIDE ? WIDE : parser->query.size - start;
-	for (size_t i = 0; i < size; i++) {
-		char c = parser->query.data[start + i];
-		shown[i] = c >= 0x20 && c < 0x7f ? c : ' ';
-	}
-	shown[size] = '\0';
+	size_t before = piece_show(parser->query, at, shown);
 	parser->status = error_set(parser->err, EINVALID, "query:%zu: %s\n  %s\n  %*s^", at + 1,
-				   text, shown, (int)(at - start), "");
+				   text, shown, (int)before, "");
 	if (parser->err != NULL)
 		parser->err->column = (unsigned)at + 1;
 }

@@ -9,8 +9,8 @@
  * events. With `scoped` no event of another owner is ever looked at by the query. Owner:
  * search_result_done(). Thread: any, one per search. Limits: SEARCH_HITS_MAX events,
  * SEARCH_HIT_BYTES_MAX of them, TALLY_GROUPS_MAX groups (search says `limited`); bytes_max of what
- * is read. Memory: those, one block decoded (columnar.h), and some 100 bytes for each block that is
- * not passed over. */
+ * is read. Memory: those, one block decoded (columnar.h), one bloom each of eight fields, and some
+ * 100 bytes for each block that is not passed over. */
 #ifndef PICKET_STORAGE_SEARCH_H
 #define PICKET_STORAGE_SEARCH_H
 

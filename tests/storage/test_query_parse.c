@@ -202,12 +202,33 @@ START_TEST(test_opentelemetry)
 }
 END_TEST
 
+/* The caret stands below the character, whatever stands before it. */
+START_TEST(test_caret)
+{
+	static const struct {
+		const char *query, *shown;
+	} cases[] = {
+		{"f\xc3\xbcser: x y", "\n  f\xc3\xbcser: x y\n           ^"},
+		{"\x1b\xff\xe2\x80\xae x y", "\n      x y\n      ^"},
+		{"a: b c", "\n  a: b c\n       ^"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct query query;
+		struct error err = {0};
+		ck_assert_int_eq(query_parse(text_of(cases[i].query), arena, &query, &err),
+				 EINVALID);
+		ck_assert_msg(strstr(err.text, cases[i].shown) != NULL, "%s", err.text);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("query_parse");
 	TCase *tests = tcase_create("query_parse");
 	tcase_set_timeout(tests, 0);
 	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_add_test(tests, test_caret);
 	tcase_add_test(tests, test_trees);
 	tcase_add_test(tests, test_stages);
 	tcase_add_test(tests, test_opentelemetry);
