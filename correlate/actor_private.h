@@ -78,6 +78,7 @@ struct saved {
 	struct bytes gone; /* names of cells (checkpoint.c) that are stored and are no more */
 	size_t gone_count;
 	bool restored;        /* changes were read: older rows only add what they lack */
+	int64_t newest_us;    /* the watermark of the newest */
 	struct cells dropped; /* while rows are read: cells that newer ones said are gone */
 };
 

@@ -335,7 +335,14 @@ static enum status row_decode(struct actor *actor, struct text checkpoint,
 		return error_set(err, ECORRUPT, "a checkpoint is cut off");
 	if (virtual_partition % actor->actor_count != actor->index)
 		return OK;
-	const struct row row = {virtual_partition, watermark_us, filter,
+	/* A cell that no newer row has did not change since: nothing of it was due until then. */
+	struct saved *saved = &actor->partitions[virtual_partition].saved;
+	if (!saved->restored)
+		saved->newest_us = watermark_us;
+	if (watermark_us > saved->newest_us)
+		return error_set(err, ECORRUPT, "the checkpoint of virtual partition %u goes back",
+				 virtual_partition);
+	const struct row row = {virtual_partition, saved->newest_us, filter,
 				version == CHECKPOINT_CHANGES};
 	enum status status = quotas_decode(actor, virtual_partition, filter, &from);
 	if (status == OK)

@@ -259,6 +259,38 @@ START_TEST(damaged_changes_are_an_error)
 }
 END_TEST
 
+/* Rows that changed places are of no checkpoint there was. */
+START_TEST(changes_that_go_back_are_an_error)
+{
+	struct scene scene;
+	struct error err = {0};
+	struct bytes keys[2] = {0};
+	struct bytes values[2] = {0};
+	struct actor *actor = NULL;
+	scene_begin(&scene);
+	for (int i = 0; i < 3; i++) {
+		epoch_run(&scene, GROUPS, 100 + i);
+		checkpoint(&scene);
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		cell_change_key(9, i, &keys[i]);
+		ck_assert_int_eq(
+			store_get(scene.store, FAMILY_CELL, bytes_text(&keys[i]), &values[i], &err),
+			OK);
+	}
+	for (uint32_t i = 0; i < 2; i++)
+		put(scene.store, bytes_text(&keys[i]), bytes_text(&values[1 - i]));
+	ck_assert_int_eq(restored(&scene, &actor, &err), ECORRUPT);
+	ck_assert_ptr_nonnull(strstr(err.text, "goes back"));
+	actor_free(&actor);
+	for (uint32_t i = 0; i < 2; i++) {
+		bytes_done(&keys[i]);
+		bytes_done(&values[i]);
+	}
+	scene_end(&scene);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = tcase_create("state_rows");
@@ -266,5 +298,6 @@ int main(void)
 	tcase_add_test(tests, rows_say_what_the_actor_has);
 	tcase_add_test(tests, changes_end_in_a_whole_row);
 	tcase_add_test(tests, damaged_changes_are_an_error);
+	tcase_add_test(tests, changes_that_go_back_are_an_error);
 	return run_tests("state_rows", tests);
 }
