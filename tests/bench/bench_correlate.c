@@ -175,6 +175,27 @@ static void restart_measure(const struct bench *bench, uint64_t cells)
 	actor_free(&again);
 }
 
+/* A checkpoint after one epoch more, of which the rows before are stored. */
+static void changes_measure(struct bench *bench, uint64_t groups)
+{
+	struct error err = {0};
+	size_t size = 0;
+	bool any = false;
+	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++)
+		actor_stored(bench->actor, (uint8_t)i);
+	(void)records_run(bench, bench->epoch * EPOCH_RECORDS, EPOCH_RECORDS, groups, 50);
+	double begun = cpu_seconds();
+	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
+		struct bytes saved cleanup(bytes_done) = {0};
+		enum status status =
+			actor_checkpoint_changes(bench->actor, (uint8_t)i, &saved, &any);
+		must(status, &(struct error){.text = "too much changed"});
+		size += saved.size;
+	}
+	printf("    after %d records more: %.1f MB of changes in %.0f ms\n", EPOCH_RECORDS,
+	       (double)size / 1e6, (cpu_seconds() - begun) * 1e3);
+}
+
 static void kind_measure(size_t kind, uint64_t groups)
 {
 	struct bench bench;
@@ -189,6 +210,8 @@ static void kind_measure(size_t kind, uint64_t groups)
 	       (unsigned long long)counters.cells);
 	if (counters.cells > 0)
 		restart_measure(&bench, counters.cells);
+	if (counters.cells > 0)
+		changes_measure(&bench, groups);
 	bench_end(&bench);
 }
 
