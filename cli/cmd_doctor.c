@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/doctor.h"
+#include "cli/doctor_advice.h"
 #include "cli/rule_loading.h"
 #include "cli/wall.h"
 #include "cli/wiring.h"
@@ -312,48 +313,6 @@ static int prepare(struct session *session, struct visit *visit)
 	return status == OK ? EXIT_OK : session_fail_error(session, &err);
 }
 
-static void print_signals(FILE *to, struct json_object *missing)
-{
-	for (size_t i = 0; i < json_object_array_length(missing); i++) {
-		struct json_object *one = json_object_array_get_idx(missing, i);
-		struct json_object *signals = json_path(one, "signals");
-		(void)fputs("  - no event has ", to);
-		output_text(to, json_path_text(one, "fields"));
-		(void)fputs(", so the gate is blind for", to);
-		for (size_t k = 0; k < json_object_array_length(signals); k++) {
-			(void)fputs(k == 0 ? " " : ", ", to);
-			output_text(to,
-				    json_object_get_string(json_object_array_get_idx(signals, k)));
-		}
-		(void)fputs(": ", to);
-		output_text(to, json_path_text(one, "fix"));
-		(void)fputc('\n', to);
-	}
-}
-
-static void print_advice(struct session *session, struct json_object *services)
-{
-	FILE *to = session->output.to;
-	for (size_t i = 0; i < json_object_array_length(services); i++) {
-		struct json_object *one = json_object_array_get_idx(services, i);
-		struct json_object *advice = json_path(one, "advice");
-		struct json_object *missing = json_path(one, "signals.missing");
-		size_t count = json_object_array_length(advice);
-		if (count + json_object_array_length(missing) == 0)
-			continue;
-		(void)fputc('\n', to);
-		output_text(to, json_path_text(one, "service"));
-		(void)fputc('\n', to);
-		for (size_t k = 0; k < count; k++) {
-			(void)fputs("  - ", to);
-			output_text(to,
-				    json_object_get_string(json_object_array_get_idx(advice, k)));
-			(void)fputc('\n', to);
-		}
-		print_signals(to, missing);
-	}
-}
-
 /* EXIT_OK, or 1 when a service is below --min. */
 static int judge(struct session *session, struct json_object *services)
 {
@@ -394,7 +353,8 @@ static int print(struct session *session, struct visit *visit)
 				 sizeof doctor_columns / sizeof *doctor_columns, services,
 				 &err) != OK)
 			return session_fail_error(session, &err);
-		print_advice(session, services);
+		if (!doctor_print_advice(session->output.to, services))
+			return session_fail(session, EXIT_INTERNAL, "out of memory");
 	}
 	return judge(session, services);
 }
