@@ -124,7 +124,17 @@ static void entry_merged(void *state, struct ledger_entry *entry)
 		list_entry(state, entry);
 }
 
-static enum status merge(struct cohort *cohort, const struct tally_item *item, struct error *err)
+/* What a checkpoint knows was given out but for its newest counts: those come with the next step.
+ */
+static void entry_restored(void *state, struct ledger_entry *entry)
+{
+	(void)state;
+	ledger_given(entry);
+	entry->changed = true;
+}
+
+static enum status merge(struct cohort *cohort, const struct tally_item *item,
+			 void (*visit)(void *state, struct ledger_entry *entry), struct error *err)
 {
 	char kind = item->place.key.data[0];
 	if (kind == TALLY_INSTANCE) {
@@ -133,7 +143,7 @@ static enum status merge(struct cohort *cohort, const struct tally_item *item, s
 			return status == ELIMIT ? OK : error_set(err, status, "cohort");
 	}
 	struct tally_node *node = NULL;
-	const struct ledger_visitor visitor = {entry_merged, cohort};
+	const struct ledger_visitor visitor = {visit, cohort};
 	struct tally *tally = kind == TALLY_LEDGER ? &cohort->ledgers : &cohort->tally;
 	enum status status = tally_item_merge(tally, item, &visitor, &node, err);
 	if (status == OK && (kind == TALLY_BUCKET || is_due(node)))
@@ -153,7 +163,7 @@ enum status cohort_feed(struct cohort *cohort, struct text aggregates, struct er
 		if (item.place.virtual_partition % cohort->actor_count != cohort->index)
 			continue;
 		if (!item_is_late(cohort, &item))
-			status = merge(cohort, &item, err);
+			status = merge(cohort, &item, entry_merged, err);
 		else if (merge_late(cohort, &item) != OK)
 			status = error_set(err, ENOMEMORY, "cohort: out of memory");
 		if (status != OK)
@@ -354,8 +364,7 @@ static enum status give_traits(struct cohort *cohort)
 		count++;
 	struct ledger_entry **due =
 		arena_alloc(cohort->arena, count * sizeof(struct ledger_entry *));
-	struct trait *traits = arena_alloc(cohort->arena, count * sizeof *traits);
-	if (due == NULL || traits == NULL)
+	if (due == NULL)
 		return ENOMEMORY;
 	size_t at = 0;
 	for (struct ledger_entry *one = cohort->due_entries; one != NULL; one = one->next_listed)
@@ -363,9 +372,9 @@ static enum status give_traits(struct cohort *cohort)
 	if (count > 1)
 		qsort(due, count, sizeof(struct ledger_entry *), by_names);
 	for (size_t i = 0; i < count; i++)
-		traits[i] = ledger_give(due[i]);
+		ledger_given(due[i]);
 	cohort->due_entries = NULL;
-	cohort->changes.traits = traits;
+	cohort->changes.entries = due;
 	cohort->changes.trait_count = count;
 	return OK;
 }
@@ -410,6 +419,12 @@ enum status cohort_close(struct cohort *cohort, int64_t watermark_us, struct err
 struct cohort_changes cohort_changes(const struct cohort *cohort)
 {
 	return cohort->changes;
+}
+
+struct trait cohort_trait(const struct cohort_changes *changes, size_t i)
+{
+	assert(i < changes->trait_count);
+	return ledger_trait(changes->entries[i]);
 }
 
 static size_t nodes_of(const struct tally *tally, uint8_t virtual_partition,
@@ -463,7 +478,7 @@ enum status cohort_restore(struct cohort *cohort, struct text checkpoint, struct
 		status = tally_item_next(&from, &item, err);
 		if (status == OK &&
 		    item.place.virtual_partition % cohort->actor_count == cohort->index)
-			status = merge(cohort, &item, err);
+			status = merge(cohort, &item, entry_restored, err);
 	}
 	if (status == OK && watermark_us > cohort->watermark_us)
 		cohort->watermark_us = watermark_us;

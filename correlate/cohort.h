@@ -96,6 +96,7 @@ struct culprit {
 };
 
 struct trait; /* what a version does: correlate/signal.h */
+struct ledger_entry;
 
 enum bucket_flags {
 	BUCKET_DEGRADED = 1 << 0,     /* a limit above was hit */
@@ -196,10 +197,13 @@ struct cohort_changes {
 	size_t finding_count;
 	const struct instance *instances;
 	size_t instance_count;
-	const struct trait *traits; /* correlate/signal.h */
+	/* Opaque: a trait is a kilobyte, and there may be a hundred thousand. */
+	struct ledger_entry *const *entries;
 	size_t trait_count;
 };
 struct cohort_changes cohort_changes(const struct cohort *cohort);
+/* One of them, correlate/signal.h. */
+struct trait cohort_trait(const struct cohort_changes *changes, size_t i);
 
 /* Open buckets, findings and instances of one virtual partition as one value. */
 enum status cohort_checkpoint(const struct cohort *cohort, uint8_t virtual_partition,

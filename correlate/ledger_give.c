@@ -32,7 +32,7 @@ bool ledger_is_due(const struct ledger_entry *entry)
 	return (grown && moved_us >= GROWN_STEP_US) || moved_us >= COUNTED_STEP_US;
 }
 
-struct trait ledger_give(struct ledger_entry *entry)
+struct trait ledger_trait(const struct ledger_entry *entry)
 {
 	const struct ledger_arm *arm = entry->arm;
 	const struct ledger_thing *thing = &arm->ledger->things[entry->thing];
@@ -55,12 +55,16 @@ struct trait ledger_give(struct ledger_entry *entry)
 		memcpy(trait.shown.evidence, proof->evidence, sizeof trait.shown.evidence);
 		memcpy(trait.shown.evidence_us, proof->evidence_us, sizeof trait.shown.evidence_us);
 	}
+	return trait;
+}
+
+void ledger_given(struct ledger_entry *entry)
+{
 	entry->given.last_us = entry->met_last_us;
 	entry->given.shown = entry->shown;
 	entry->given.sightings = sightings_of(entry);
 	entry->given.principals = principals_of(entry);
 	entry->changed = entry->is_listed = false;
-	return trait;
 }
 
 int ledger_order(const struct ledger_entry *a, const struct ledger_entry *b)

@@ -122,8 +122,10 @@ enum status ledger_merge(struct ledger *ledger, struct cursor *from,
 
 /* ledger_give.c: the cohort's side. */
 bool ledger_is_due(const struct ledger_entry *entry);
-/* As a trait, its texts views into the ledger; notes what was given. */
-struct trait ledger_give(struct ledger_entry *entry);
+/* As a trait, its texts views into the ledger. */
+struct trait ledger_trait(const struct ledger_entry *entry);
+/* What it says now was given out. */
+void ledger_given(struct ledger_entry *entry);
 int ledger_order(const struct ledger_entry *a, const struct ledger_entry *b);
 /* Entries not met since then go, and the things and versions that are left without any. */
 void ledger_forget(struct ledger *ledger, int64_t since_us);

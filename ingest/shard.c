@@ -240,13 +240,13 @@ static void put_traits(const struct cohort_changes *changes, struct verdicts *to
 	struct bytes name cleanup(bytes_done) = {0};
 	struct bytes value cleanup(bytes_done) = {0};
 	for (size_t i = 0; i < changes->trait_count; i++) {
-		const struct trait *trait = &changes->traits[i];
+		const struct trait trait = cohort_trait(changes, i);
 		bytes_clear(&name);
 		bytes_clear(&value);
-		trait_name(trait, &name);
-		trait_encode(trait, &value);
-		struct text names[] = {trait->shown.service, bytes_text(&name),
-				       trait->shown.arm.version, trait->shown.arm.deploy_id};
+		trait_name(&trait, &name);
+		trait_encode(&trait, &value);
+		struct text names[] = {trait.shown.service, bytes_text(&name),
+				       trait.shown.arm.version, trait.shown.arm.deploy_id};
 		verdicts_put_registry(to, 't', names, 4, -1, &value);
 		to->rows.failed = to->rows.failed || name.failed;
 	}

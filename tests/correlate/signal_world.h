@@ -217,7 +217,8 @@ static void world_close(struct world *world)
 	}
 	for (size_t i = 0; i < changes.trait_count; i++) {
 		struct bytes row cleanup(bytes_done) = {0};
-		trait_encode(&changes.traits[i], &row);
+		const struct trait trait = cohort_trait(&changes, i);
+		trait_encode(&trait, &row);
 		struct text kept = arena_copy(world->arena, bytes_text(&row));
 		ck_assert_uint_lt(world->trait_count, WORLD_TRAITS_MAX);
 		ck_assert_int_eq(trait_decode(kept, &world->traits[world->trait_count++], NULL),

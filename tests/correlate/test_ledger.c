@@ -74,7 +74,7 @@ static struct trait only_trait(struct rig *rig, const struct bytes *sent)
 	ck_assert_int_eq(cohort_close(rig->cohort, INT64_MAX, NULL), OK);
 	struct cohort_changes changes = cohort_changes(rig->cohort);
 	ck_assert_uint_eq(changes.trait_count, 1);
-	return changes.traits[0];
+	return cohort_trait(&changes, 0);
 }
 
 START_TEST(what_was_told_is_not_told_again)
@@ -237,7 +237,8 @@ START_TEST(damage_is_answered)
 		for (size_t k = 0; k < changes.trait_count; k++) {
 			struct trait trait;
 			struct bytes row cleanup(bytes_done) = {0};
-			trait_encode(&changes.traits[k], &row);
+			trait = cohort_trait(&changes, k);
+			trait_encode(&trait, &row);
 			ck_assert_int_eq(trait_decode(bytes_text(&row), &trait, &err), OK);
 		}
 		free(copy);

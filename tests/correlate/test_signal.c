@@ -259,8 +259,10 @@ static void run(bool shuffled, bool restarted, struct bytes *to)
 	ck_assert_int_eq(cohort_close(cohort, INT64_MAX, NULL), OK);
 	struct cohort_changes changes = cohort_changes(cohort);
 	ck_assert_uint_gt(changes.trait_count, 20);
-	for (size_t i = 0; i < changes.trait_count; i++)
-		trait_encode(&changes.traits[i], to);
+	for (size_t i = 0; i < changes.trait_count; i++) {
+		const struct trait trait = cohort_trait(&changes, i);
+		trait_encode(&trait, to);
+	}
 	for (int w = 0; w < WORKERS; w++)
 		cohort_counter_free(&counters[w]);
 }
@@ -365,9 +367,11 @@ START_TEST(too_many_keys_are_told)
 	struct cohort_changes changes = cohort_changes(cohort);
 	ck_assert_uint_eq(changes.trait_count, SIGNAL_KEYS_MAX + 1);
 	uint64_t beyond = 0;
-	for (size_t i = 0; i < changes.trait_count; i++)
-		if (changes.traits[i].shown.rule_key.size == 0)
-			beyond = changes.traits[i].shown.count;
+	for (size_t i = 0; i < changes.trait_count; i++) {
+		const struct trait trait = cohort_trait(&changes, i);
+		if (trait.shown.rule_key.size == 0)
+			beyond = trait.shown.count;
+	}
 	ck_assert_uint_eq(beyond, 50);
 }
 END_TEST
@@ -413,9 +417,10 @@ START_TEST(counts_are_told_in_steps)
 	ck_assert_uint_eq(told_at(counter, cohort, KEPT, 2 + 80 * SECOND_US), 1);
 	ck_assert_uint_eq(told_at(counter, cohort, KEPT, 2 + 80 * SECOND_US), 0);
 	ck_assert_int_eq(cohort_close(cohort, INT64_MAX, NULL), OK);
-	ck_assert_uint_eq(cohort_changes(cohort).trait_count, 1);
-	ck_assert_uint_eq(cohort_changes(cohort).traits[0].kept, 6);
-	ck_assert_uint_eq(cohort_changes(cohort).traits[0].shown.count, 7);
+	struct cohort_changes changes = cohort_changes(cohort);
+	ck_assert_uint_eq(changes.trait_count, 1);
+	ck_assert_uint_eq(cohort_trait(&changes, 0).kept, 6);
+	ck_assert_uint_eq(cohort_trait(&changes, 0).shown.count, 7);
 }
 END_TEST
 

@@ -104,7 +104,8 @@ static void try_cohort(struct text input, bool checkpoint)
 	for (size_t i = 0; i < changes.trait_count; i++) {
 		struct bytes row cleanup(bytes_done) = {0};
 		struct trait trait;
-		trait_encode(&changes.traits[i], &row);
+		struct trait given = cohort_trait(&changes, i);
+		trait_encode(&given, &row);
 		status = trait_decode(bytes_text(&row), &trait, NULL);
 		assert(status == OK);
 	}
