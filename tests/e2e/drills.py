@@ -12,6 +12,8 @@ partitions. Once FOLDER/fault exists, what a service's name says happens to its 
     clock_behind   its clocks are ten minutes slow
     clock_ahead    its clocks are two minutes fast
     lossy          every twentieth record never arrives; the counter of each instance tells
+    torn           every record of it is cut in the middle: nothing of it can be read
+    broken_1 .. 4  every other request fails
 
 `watch` asks for every service once a second for so long and prints one line each:
 "SERVICE: FIRST_PASS_S VERDICTS", the second in which it first said PASS ("-": never) and all verdicts
@@ -25,7 +27,8 @@ import time
 
 from produce import Producer
 
-SERVICES = ("healthy", "quiet_pod", "quiet_canary", "clock_behind", "clock_ahead", "lossy")
+SERVICES = ("healthy", "quiet_pod", "quiet_canary", "clock_behind", "clock_ahead", "lossy", "torn",
+            "broken_1", "broken_2", "broken_3", "broken_4")
 TICK_S = 0.05
 REQUESTS = 2  # of each version, service and tick
 PODS = 3
@@ -45,6 +48,7 @@ class Fleet:
     def request(self, service, version, count, fault):
         pod = count % PODS
         at = time.time()
+        status = 503 if count % 400 == 0 else 200
         name = f"{service}-{version}-{pod}"
         number = self.numbers[name] = self.numbers.get(name, 0) + 1
         if fault and version == "v2":
@@ -53,6 +57,8 @@ class Fleet:
             if service == "lossy" and number % LOST_EVERY == 0:
                 return
             at += {"clock_behind": -600, "clock_ahead": 120}.get(service, 0)
+            if service.startswith("broken") and count % 2 == 0:
+                status = 503
         event = {
             "@timestamp": stamp(at),
             "ecs.version": "9.0.0",
@@ -60,9 +66,12 @@ class Fleet:
             "service": {"name": service, "version": version, "node": {"name": name}},
             "user": {"id": f"u{count % 97}"},
             "http": {"request": {"method": "GET"}, "route": "/",
-                     "response": {"status_code": 503 if count % 400 == 0 else 200}},
+                     "response": {"status_code": status}},
         }
-        self.producer.send("logs-drill", SERVICES.index(service) % 4, json.dumps(event).encode(), None)
+        record = json.dumps(event).encode()
+        if fault and version == "v2" and service == "torn":
+            record = record[:len(record) // 2]
+        self.producer.send("logs-drill", SERVICES.index(service) % 4, record, None)
 
 
 def traffic(broker, folder):

@@ -47,6 +47,23 @@ blind() {
 	assert_equal "$text: and stays so" "STALE" "$(drill_watch 4 healthy | awk '{$1 = $2 = ""; print $3}')"
 }
 
+# drill_judge SERVICE: judged in earnest, which a later canary of another service is told of.
+drill_judge() {
+	node drill gate --service "$1" --canary v2 --baseline v1 --policy drill 2>/dev/null
+}
+
+# Four services break at once: three canaries FAIL, and then it is more likely what they share.
+drill_common_cause() {
+	local service
+	for service in broken_1 broken_2 broken_3; do
+		assert_match "$service: FAIL" '^FAIL:' "$(drill_judge $service)"
+	done
+	assert_match "broken_4, the fourth within ten minutes: a person looks" \
+		'^INCONCLUSIVE:' "$(drill_judge broken_4)"
+	assert_match "and is told why" 'COMMON_CAUSE' "$(drill_judge broken_4)"
+	assert_match "broken_1 stays a FAIL" '^FAIL:' "$(drill_judge broken_1)"
+}
+
 part_drills() {
 	section "canaries in trouble"
 	local service socket
@@ -61,16 +78,18 @@ provenance: {sequences: true, silent_after: 30s}"
 	e2e_pids[traffic]=$!
 	sleep 6
 	touch "$work/drills/fault"
-	drill_watch $DRILL_SECONDS >"$work/drill.said"
+	drill_watch $DRILL_SECONDS healthy quiet_pod quiet_canary clock_behind clock_ahead lossy torn \
+		>"$work/drill.said"
 	sed 's/^/    /' "$work/drill.said"
 	assert_match "the healthy canary passes: the drill is one" '^[0-9]+ .*PASS$' "$(drill_said healthy)"
-	for service in quiet_pod quiet_canary clock_behind clock_ahead lossy; do
+	for service in quiet_pod quiet_canary clock_behind clock_ahead lossy torn; do
 		assert_match "$service: never PASS" '^- ' "$(drill_said $service)"
 	done
 	assert_match "clock_ahead: and it says why" 'CLOCK:' \
 		"$(node drill gate --service clock_ahead --canary v2 --baseline v1 --policy drill 2>/dev/null)"
 	assert_match "lossy: and it says why" 'GAP:' \
 		"$(node drill gate --service lossy --canary v2 --baseline v1 --policy drill 2>/dev/null)"
+	drill_common_cause
 	assert_match "a replay of half a minute ago: not yet" '^(WAIT|STALE):' \
 		"$(node drill gate --service healthy --canary v2 --baseline v1 --policy drill \
 			--at "$(date -u -d '-40 seconds' +%Y-%m-%dT%H:%M:%SZ)" 2>/dev/null)"

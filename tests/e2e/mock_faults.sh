@@ -128,6 +128,8 @@ part_disk() {
 	tail -n +$((records / 4 + 1)) "$work/disk.ndjson" | produce "$BROKER" --rate 4000 2>/dev/null
 	assert_ok "the status says disk_full" node_wait full 20 .disk_full
 	assert_match "and in words" 'disk is full' "$(node_status full '.problems[]')"
+	assert_match "the gate cannot say PASS, and says why" '^(STALE|UNAVAILABLE):.*disk .*full' \
+		"$(node full gate --service orders --canary 2 --baseline 1 2>/dev/null | tr '\n' ' ')"
 	assert_equal "the metric too" 1 "$(curl -s --unix-socket "$disk/data/picket.sock" \
 		http://picket/metrics | awk '$1 == "picket_disk_full" {print $2}')"
 	sleep 1
