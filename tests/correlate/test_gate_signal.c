@@ -311,6 +311,21 @@ START_TEST(secrets_and_edges_are_soft)
 }
 END_TEST
 
+/* docs/GATE.md: soft by default, and one event is enough for who must never call another. */
+START_TEST(a_policy_makes_an_edge_hard)
+{
+	does("v1", SIGNAL_EDGE, "payments", 900, 0, 0);
+	does("v2", SIGNAL_EDGE, "vault", 1, 0, 0);
+	ck_assert_int_ne(judge(), VERDICT_FAIL);
+	scene.query.policy.signals[SIGNAL_EDGE] = SIGNAL_HARD;
+	ck_assert_int_eq(judge(), VERDICT_FAIL);
+	ck_assert(first_reason("HARD_FINDING"));
+	traits[0].shown.count = 100; /* too few calls to know whom it calls */
+	ck_assert_int_eq(judge(), VERDICT_INCONCLUSIVE);
+	ck_assert(first_reason("LEARNING"));
+}
+END_TEST
+
 static void declare(const char *yaml)
 {
 	struct error err = {0};
@@ -433,6 +448,7 @@ int main(void)
 	tcase_add_test(tests, soft_findings_share_alpha);
 	tcase_add_test(tests, what_hits_both_is_shared);
 	tcase_add_test(tests, secrets_and_edges_are_soft);
+	tcase_add_test(tests, a_policy_makes_an_edge_hard);
 	tcase_add_test(tests, what_is_declared_is_info);
 	tcase_add_test(tests, an_override_forgives_what_was_seen);
 	tcase_add_test(tests, a_canary_that_logs_less_is_blind);
