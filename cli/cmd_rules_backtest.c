@@ -43,6 +43,19 @@ static const struct column alert_columns[] = {
 	{"RULE", "title", CELL_TEXT, COLUMN_CUT},
 };
 
+/* Rules that raise no alerts, whatever they find. */
+static void tell_gate_rules(struct session *session, const struct ruleset *ruleset)
+{
+	for (size_t i = 0; i < ruleset_count(ruleset) && !session->quiet; i++) {
+		const struct rule *rule = ruleset_rule(ruleset, i);
+		if (rule->correlation != NULL && rule->correlation->cohort != NULL)
+			(void)fprintf(session->problems,
+				      "%.*s is judged by the canary gate, not here: for a past "
+				      "canary ask picket gate --at TIME\n",
+				      TEXT_ARG(rule->name));
+	}
+}
+
 /* The words and --against as texts; loaded here first, for the place of a mistake in the user's own
  * file. */
 static int read_rules(struct session *session, struct bytes *rules, struct bytes *old)
@@ -55,6 +68,7 @@ static int read_rules(struct session *session, struct bytes *rules, struct bytes
 	int code = load_rules(session, &options, &ruleset);
 	if (code != EXIT_OK)
 		return code;
+	tell_gate_rules(session, ruleset);
 	enum status status = ruleset_text(options.paths, options.path_count, rules, &err);
 	if (status == OK && against != NULL)
 		status = ruleset_text(&against, 1, old, &err);
