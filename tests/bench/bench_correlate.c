@@ -178,7 +178,6 @@ static void restart_measure(const struct bench *bench, uint64_t cells)
 /* A checkpoint after one epoch more, of which the rows before are stored. */
 static void changes_measure(struct bench *bench, uint64_t groups)
 {
-	struct error err = {0};
 	size_t size = 0;
 	bool any = false;
 	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++)
