@@ -186,7 +186,10 @@ bench_formats() { build_programs && "$bin/bench_formats"; }
 # shellcheck disable=SC2086 # several files
 bench_geo() { build_programs && "$bin/bench_geo" ${PICKET_GEOIP:-}; }
 bench_correlate() { build_programs && "$bin/bench_correlate"; }
-bench_gate() { build_programs && "$bin/bench_gate"; }
+bench_gate() {
+	build_programs && "$bin/bench_gate" &&
+		python3 tests/bench/gate_questions.py "$bin/picket" "$work/questions"
+}
 
 # The judges of canaries against each other: PICKET_BENCH_RUNS canaries a cell, PICKET_BENCH_FINE of the
 # twelve that must show a false-alarm rate, PICKET_BENCH_CELLS part of the cells' names (named ones:
