@@ -447,6 +447,59 @@ START_TEST(damaged_rows_are_refused)
 }
 END_TEST
 
+#define DETECTION(name)                                                                       \
+	"title: " name "\nname: " name "\nlogsource: {category: c}\ndetection: {s: {f: " name \
+	"}, "                                                                                 \
+	"condition: s}\nlevel: low\n---\n"
+#define COMPARED(name)                                                                       \
+	"title: t\nname: " name "\ncorrelation: {type: cohort_compare, rules: [good, bad], " \
+	"compare: {numerator: bad}}\nlevel: low\npicket: {gate: warn}\n"
+
+static struct ruleset *rules_of(const char *yaml)
+{
+	struct ruleset_options options = {0};
+	struct ruleset *ruleset = NULL;
+	struct error err = {0};
+	ck_assert_msg(ruleset_parse(&options, text_of(yaml), "r.yml", &ruleset, &err) == OK, "%s",
+		      err.text);
+	return ruleset;
+}
+
+START_TEST(events_are_trials_by_what_matched)
+{
+	struct ruleset *ruleset = rules_of(DETECTION("good") DETECTION("bad") DETECTION("other")
+						   COMPARED("refund_failure"));
+	struct cohort_rules rules = cohort_rules_of(ruleset);
+	struct cohort_trial trials[COHORT_RULES_MAX];
+	uint32_t good = ruleset_find(ruleset, TEXT("good"))->index;
+	uint32_t bad = ruleset_find(ruleset, TEXT("bad"))->index;
+	uint32_t other = ruleset_find(ruleset, TEXT("other"))->index;
+	ck_assert_uint_eq(rules.count, 1);
+	ck_assert_int_eq(cohort_rules_check(ruleset, NULL), OK);
+	ck_assert_uint_eq(cohort_trials(&rules, NULL, 0, trials), 0);
+	ck_assert_uint_eq(cohort_trials(&rules, &other, 1, trials), 0);
+	ck_assert_uint_eq(cohort_trials(&rules, &good, 1, trials), 1);
+	ck_assert(!trials[0].bad && text_equal(trials[0].rule, rules.items[0]->key));
+	ck_assert_uint_eq(cohort_trials(&rules, &bad, 1, trials), 1);
+	ck_assert(trials[0].bad); /* the numerator is one of the rules */
+	struct gate_rule judged = gate_rule_of(rules.items[0], INT64_MIN);
+	ck_assert(!judged.wants_to_block && judged.blocks_from_us == INT64_MAX);
+	ck_assert_double_eq(judged.psi0, 1.25);
+	ruleset_free(&ruleset);
+}
+END_TEST
+
+START_TEST(names_of_our_own_are_taken)
+{
+	struct ruleset *ruleset = rules_of(DETECTION("good") DETECTION("bad") COMPARED("http_5xx"));
+	struct error err = {0};
+	ck_assert_int_eq(cohort_rules_check(ruleset, &err), EINVALID);
+	ck_assert_ptr_nonnull(strstr(err.text, "the gate has an outcome http_5xx of its own"));
+	ck_assert_uint_gt(err.line, 1);
+	ruleset_free(&ruleset);
+}
+END_TEST
+
 static void set_up_lines(void)
 {
 	set_up();
@@ -466,6 +519,8 @@ int main(void)
 	tcase_add_test(tests, pass_needs_a_proof_of_what_blocks);
 	tcase_add_test(tests, fewer_counts_when_asked_for);
 	tcase_add_test(tests, damaged_rows_are_refused);
+	tcase_add_test(tests, events_are_trials_by_what_matched);
+	tcase_add_test(tests, names_of_our_own_are_taken);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
