@@ -83,73 +83,6 @@ void column_encoder_free(struct column_encoder **encoder)
 	*encoder = NULL;
 }
 
-static uint64_t minus(int64_t a, int64_t b)
-{
-	return (uint64_t)a - (uint64_t)b;
-}
-
-static unsigned width_of(uint64_t range)
-{
-	unsigned width = 0;
-	for (; range > 0; range >>= 8)
-		width++;
-	return width;
-}
-
-static void planes_put(struct bytes *to, const int64_t *values, size_t count, bool delta,
-		       int64_t smallest, unsigned width)
-{
-	size_t first = delta ? 1 : 0;
-	size_t size = count - first;
-	bytes_put_u8(to, (uint8_t)width);
-	if (!bytes_reserve(to, width * size))
-		return;
-	unsigned char *at = to->data + to->size;
-	for (size_t i = 0; i < size; i++) {
-		int64_t value = values[i + first];
-		if (delta)
-			value = (int64_t)minus(value, values[i]);
-		uint64_t rest = minus(value, smallest);
-		for (unsigned k = 0; k < width; k++, rest >>= 8)
-			at[k * size + i] = (unsigned char)rest;
-	}
-	to->size += width * size;
-}
-
-void integers_put(struct bytes *to, const int64_t *values, size_t count)
-{
-	if (count == 0)
-		return;
-	int64_t smallest = values[0];
-	int64_t largest = values[0];
-	int64_t least = INT64_MAX; /* difference */
-	int64_t most = INT64_MIN;
-	for (size_t i = 1; i < count; i++) {
-		int64_t difference = (int64_t)minus(values[i], values[i - 1]);
-		smallest = values[i] < smallest ? values[i] : smallest;
-		largest = values[i] > largest ? values[i] : largest;
-		least = difference < least ? difference : least;
-		most = difference > most ? difference : most;
-	}
-	if (smallest == largest) {
-		bytes_put_u8(to, INTEGERS_CONSTANT);
-		bytes_put_signed(to, smallest);
-		return;
-	}
-	unsigned offset_width = width_of(minus(largest, smallest));
-	unsigned delta_width = width_of(minus(most, least));
-	if (delta_width < offset_width) {
-		bytes_put_u8(to, INTEGERS_DELTA);
-		bytes_put_signed(to, values[0]);
-		bytes_put_signed(to, least);
-		planes_put(to, values, count, true, least, delta_width);
-		return;
-	}
-	bytes_put_u8(to, INTEGERS_OFFSET);
-	bytes_put_signed(to, smallest);
-	planes_put(to, values, count, false, smallest, offset_width);
-}
-
 static bool scratch_reserve(struct column_encoder *encoder, size_t count)
 {
 	if (count > encoder->number_capacity) {
@@ -180,96 +113,11 @@ static bool scratch_reserve(struct column_encoder *encoder, size_t count)
 	return true;
 }
 
-/* Values that are packed already. */
-static void strings_packed(const struct column_content *content, struct bytes *to)
-{
-	bytes_put_u8(to, STRINGS_HEX);
-	bytes_put_varint(to, content->packed_bytes);
-	if (!bytes_reserve(to, content->count * content->packed_bytes))
-		return;
-	for (size_t i = 0; i < content->count; i++, to->size += content->packed_bytes)
-		memcpy(to->data + to->size, content->texts[i].data, content->packed_bytes);
-}
-
-static bool strings_hex(const struct text *texts, size_t count, struct bytes *to)
-{
-	size_t size = texts[0].size;
-	if (size < HEX_TEXT_MIN || size > HEX_TEXT_MAX || size % 2 != 0)
-		return false;
-	size_t begin = to->size;
-	bytes_put_u8(to, STRINGS_HEX);
-	bytes_put_varint(to, size / 2);
-	if (!bytes_reserve(to, count * size / 2))
-		return true; /* found out by to->failed */
-	unsigned char *at = to->data + to->size;
-	bool fits = true;
-	for (size_t i = 0; i < count && fits; i++, at += size / 2)
-		fits = texts[i].size == size && hex_pack(texts[i], at);
-	to->size = fits ? to->size + count * size / 2 : begin;
-	return fits;
-}
-
-static bool uuid_read(struct text text, unsigned char *to)
-{
-	static const size_t groups[] = {8, 4, 4, 4, 12};
-	if (text.size != UUID_TEXT_BYTES)
-		return false;
-	const char *at = text.data;
-	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
-		if ((i > 0 && *at++ != '-') || !hex_pack((struct text){at, groups[i]}, to))
-			return false;
-		at += groups[i];
-		to += groups[i] / 2;
-	}
-	return true;
-}
-
-static bool strings_uuid(const struct text *texts, size_t count, struct bytes *to)
-{
-	if (texts[0].size != UUID_TEXT_BYTES || texts[0].data[8] != '-')
-		return false;
-	size_t begin = to->size;
-	bytes_put_u8(to, STRINGS_UUID);
-	if (!bytes_reserve(to, count * UUID_BYTES))
-		return true;
-	for (size_t i = 0; i < count; i++) {
-		if (!uuid_read(texts[i], to->data + to->size)) {
-			to->size = begin;
-			return false;
-		}
-		to->size += UUID_BYTES;
-	}
-	return true;
-}
-
-/* Four numbers of 0 to 255 without leading zeros. */
-static bool ipv4_read(struct text text, int64_t *ret_address)
-{
-	int64_t address = 0;
-	unsigned parts = 0;
-	for (size_t at = 0; at < text.size && parts < 4; parts++) {
-		unsigned part = 0;
-		size_t digits = 0;
-		for (; at < text.size && text.data[at] >= '0' && text.data[at] <= '9'; at++) {
-			part = part * 10 + (unsigned)(text.data[at] - '0');
-			if (++digits > 3 || part > 255 || (digits > 1 && part < 10))
-				return false;
-		}
-		address = address << 8 | part;
-		if (digits == 0 || (parts == 3) != (at == text.size))
-			return false;
-		if (at < text.size && text.data[at++] != '.')
-			return false;
-	}
-	*ret_address = address;
-	return parts == 4;
-}
-
 static bool strings_ipv4(struct column_encoder *encoder, const struct text *texts, size_t count,
 			 struct bytes *to)
 {
 	for (size_t i = 0; i < count; i++)
-		if (!ipv4_read(texts[i], &encoder->numbers[i]))
+		if (!ipv4_text_read(texts[i], &encoder->numbers[i]))
 			return false;
 	bytes_put_u8(to, STRINGS_IPV4);
 	integers_put(to, encoder->numbers, count);
@@ -288,7 +136,8 @@ static bool strings_stamp(struct column_encoder *encoder, const struct text *tex
 			return false;
 		digits = own;
 		if (times != NULL)
-			encoder->numbers[i] = (int64_t)minus(encoder->numbers[i], times[i]);
+			encoder->numbers[i] =
+				(int64_t)((uint64_t)encoder->numbers[i] - (uint64_t)times[i]);
 	}
 	bytes_put_u8(to, STRINGS_STAMP);
 	bytes_put_u8(to, (uint8_t)digits);
@@ -487,12 +336,12 @@ static bool strings_put(struct column_encoder *encoder, struct column_content *c
 	if (!scratch_reserve(encoder, count))
 		return false;
 	if (content->packed_bytes > 0) {
-		strings_packed(content, to);
+		strings_packed_put(content, to);
 		return !to->failed;
 	}
 	if (strings_stamp_first(encoder, content, times, to))
 		return !to->failed;
-	if (content->entry_count == 0 && strings_hex(content->texts, count, to))
+	if (content->entry_count == 0 && strings_hex_put(content->texts, count, to))
 		return !to->failed;
 	if (!content->quick)
 		entries_find(encoder, content);
@@ -512,7 +361,7 @@ static bool strings_put(struct column_encoder *encoder, struct column_content *c
 	}
 	texts_fill(content);
 	const struct text *texts = content->texts;
-	if (strings_hex(texts, count, to) || strings_uuid(texts, count, to) ||
+	if (strings_hex_put(texts, count, to) || strings_uuid_put(texts, count, to) ||
 	    strings_ipv4(encoder, texts, count, to) || strings_template(encoder, texts, count, to))
 		return !to->failed;
 	if (known && content->entry_count * 2 <= count)

@@ -1,6 +1,7 @@
-/* Reading integers of a column: all of them, or those at some places without making the others.
- * column_encode.c describes the format. Differences are added up to the last place that is wanted,
- * which is still cheaper than writing all of them down. Nothing here trusts a number that was read.
+/* Integers of a column: written, and read, all of them or those at some places without making the
+ * others. column_encode.c describes the format. Differences are added up to the last place that is
+ * wanted, which is still cheaper than writing all of them down. Nothing here trusts a number that
+ * was read.
  */
 #include "storage/columnar_private.h"
 
@@ -91,4 +92,71 @@ bool integers_take(struct cursor *from, size_t count, const struct column_picks 
 	for (size_t i = 0; picks == NULL && integers.mode == INTEGERS_CONSTANT && i < count; i++)
 		values[i] = integers.base;
 	return true;
+}
+
+static uint64_t minus(int64_t a, int64_t b)
+{
+	return (uint64_t)a - (uint64_t)b;
+}
+
+static unsigned width_of(uint64_t range)
+{
+	unsigned width = 0;
+	for (; range > 0; range >>= 8)
+		width++;
+	return width;
+}
+
+static void planes_put(struct bytes *to, const int64_t *values, size_t count, bool delta,
+		       int64_t smallest, unsigned width)
+{
+	size_t first = delta ? 1 : 0;
+	size_t size = count - first;
+	bytes_put_u8(to, (uint8_t)width);
+	if (!bytes_reserve(to, width * size))
+		return;
+	unsigned char *at = to->data + to->size;
+	for (size_t i = 0; i < size; i++) {
+		int64_t value = values[i + first];
+		if (delta)
+			value = (int64_t)minus(value, values[i]);
+		uint64_t rest = minus(value, smallest);
+		for (unsigned k = 0; k < width; k++, rest >>= 8)
+			at[k * size + i] = (unsigned char)rest;
+	}
+	to->size += width * size;
+}
+
+void integers_put(struct bytes *to, const int64_t *values, size_t count)
+{
+	if (count == 0)
+		return;
+	int64_t smallest = values[0];
+	int64_t largest = values[0];
+	int64_t least = INT64_MAX; /* difference */
+	int64_t most = INT64_MIN;
+	for (size_t i = 1; i < count; i++) {
+		int64_t difference = (int64_t)minus(values[i], values[i - 1]);
+		smallest = values[i] < smallest ? values[i] : smallest;
+		largest = values[i] > largest ? values[i] : largest;
+		least = difference < least ? difference : least;
+		most = difference > most ? difference : most;
+	}
+	if (smallest == largest) {
+		bytes_put_u8(to, INTEGERS_CONSTANT);
+		bytes_put_signed(to, smallest);
+		return;
+	}
+	unsigned offset_width = width_of(minus(largest, smallest));
+	unsigned delta_width = width_of(minus(most, least));
+	if (delta_width < offset_width) {
+		bytes_put_u8(to, INTEGERS_DELTA);
+		bytes_put_signed(to, values[0]);
+		bytes_put_signed(to, least);
+		planes_put(to, values, count, true, least, delta_width);
+		return;
+	}
+	bytes_put_u8(to, INTEGERS_OFFSET);
+	bytes_put_signed(to, smallest);
+	planes_put(to, values, count, false, smallest, offset_width);
 }

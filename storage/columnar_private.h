@@ -108,6 +108,14 @@ bool column_encode(struct column_encoder *encoder, struct column_content *conten
 		   const int64_t *times, size_t time_count, struct bytes *to);
 void integers_put(struct bytes *to, const int64_t *values, size_t count);
 
+/* Texts as the bytes they stand for; false: not all of them are such, and nothing was appended. */
+bool strings_hex_put(const struct text *texts, size_t count, struct bytes *to);
+bool strings_uuid_put(const struct text *texts, size_t count, struct bytes *to);
+/* Those that are packed already. */
+void strings_packed_put(const struct column_content *content, struct bytes *to);
+/* Four numbers of 0 to 255 without leading zeros. */
+bool ipv4_text_read(struct text text, int64_t *ret_address);
+
 /* Places among the values of a column, ascending. */
 struct column_picks {
 	const uint32_t *places;
