@@ -1,8 +1,7 @@
 /* columnar - merged blocks: the events of one owner, data class and day, stored by column.
  *
- * Why: what an epoch leaves behind is small, mixed and stored by row, quick to write and slow to
- * search. Merging cuts it again: a question about one field then reads that field only,
- * and what is alike lies together, so that an event takes some 50 bytes instead of 85.
+ * Why: what an epoch leaves behind is small, mixed, quick to write and slow to search. Merging cuts
+ * it again: a question about one field then reads that field only, and what is alike lies together.
  *
  * Invariant: a block is immutable; it gives back every event field by field, in the order and with
  * the types and digits it had. Its events are sorted by (time, origin). Whatever is read is checked

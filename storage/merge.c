@@ -1,11 +1,11 @@
 /* How blocks are merged.
  *
- * Blocks of epochs: in order of key, as many as a step may hold; every event goes to the builder of
- * its (class, day, owner); full builders and at the end all others become blocks. A tenant with
- * little traffic leaves small blocks that way, so those are cut again: the blocks of one (class,
- * day, owner) fall into sizes below 8, 64, 512 and 2,048 events, and MERGE_RUN_MIN of one size are
- * made into one, or into full ones. An event is therefore written again at most once for each size,
- * and a quiet tenant has at most some thirty small blocks a day. */
+ * Blocks of epochs: in order of key, as many as a table may hold; their columns are put one behind
+ * the other (columnar_intake.c), and the table is cut into blocks of one (class, day, owner) each.
+ * A tenant with little traffic leaves small blocks that way, so those are cut again: the blocks of
+ * one (class, day, owner) fall into sizes below 8, 64, 512 and 2,048 events, and MERGE_RUN_MIN of
+ * one size are made into one, or into full ones. An event is therefore written again at most once
+ * for each size, and a quiet tenant has at most some thirty small blocks a day. */
 #include "storage/merge.h"
 
 #include <assert.h>

@@ -1,23 +1,24 @@
 /* merge - cuts the blocks of epochs into columnar ones, and small columnar ones into larger ones.
  *
- * Why: an epoch leaves a block for each source partition ten times a second; searching them costs
- * ten times what searching columns costs, and keeping them nearly twice the disk.
+ * Why: an epoch leaves a block for each source partition ten times a second, of all owners, without
+ * blooms and quickly compressed; searching thousands of them costs ten times what searching merged
+ * ones costs.
  *
  * Invariant: each step is one batch that puts the new blocks and removes those they came from, so
  * every view of the store (view.h) has each event exactly once, and a crash leaves the one or the
  * other. A block that cannot be read stays where it is, and is counted. What is below a floor of
  * retention.h is left out. The same blocks give the same bytes.
  * Owner: none. Thread: one at a time for a store; beside any readers and the committer.
- * Limits: a step takes no further block when it has MERGE_EVENTS_MAX events or its table is full
- * (columnar.h). */
+ * Limits: a step takes no further block when the next one does not fit into its table (columnar.h),
+ * which has room for MERGE_EVENTS_MAX events. */
 #ifndef PICKET_STORAGE_MERGE_H
 #define PICKET_STORAGE_MERGE_H
 
 #include "storage/store.h"
 
 enum {
-	MERGE_EVENTS_MAX = 128 * 1024,
-	MERGE_RUN_MIN = 8, /* small blocks of one size that are worth cutting again */
+	MERGE_EVENTS_MAX = 128 * 1024, /* of a run of small blocks, and of the table */
+	MERGE_RUN_MIN = 8,             /* small blocks of one size that are worth cutting again */
 };
 
 struct merge_report {

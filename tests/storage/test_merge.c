@@ -1,6 +1,10 @@
 #include "storage/merge.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <xxhash.h>
 
@@ -302,6 +306,66 @@ START_TEST(test_failed_write)
 }
 END_TEST
 
+/* Takes nearly all that is left of the disk. */
+static void ballast_put(const char *path)
+{
+	enum { LEFT_BYTES = 1 << 20 };
+	struct statvfs disk;
+	ck_assert_int_eq(statvfs(path, &disk), 0);
+	int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	off_t free_bytes = (off_t)disk.f_bavail * (off_t)disk.f_frsize;
+	ck_assert_int_eq(posix_fallocate(fd, 0, free_bytes - LEFT_BYTES), 0);
+	(void)close(fd);
+}
+
+static void disk_full_and_back(const char *path)
+{
+	uint64_t seed = 35;
+	struct error err = {0};
+	struct merge_report report = {0};
+	struct bytes expected cleanup(bytes_done) = {0};
+	struct bytes got cleanup(bytes_done) = {0};
+	char folder[256];
+	char ballast[256];
+	(void)snprintf(folder, sizeof folder, "%s/store", path);
+	(void)snprintf(ballast, sizeof ballast, "%s/ballast", path);
+	struct store_options options = {.path = folder, .create = true, .memory_bytes = 4 << 20};
+	teardown();
+	ck_ok(store_open(&options, &store, &err), err);
+	put_events(&seed, 2000, 0);
+	all_events(&expected, NULL);
+	(void)close(open(ballast, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	ballast_put(ballast);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(merge_all(store, NULL, NULL, &report, &err), ENOSPACE);
+		ck_assert_ptr_nonnull(strstr(err.text, "make space"));
+		ck_assert_uint_eq(report.events, 0);
+		all_events(&got, NULL); /* reading goes on */
+		ck_assert(text_equal(bytes_text(&got), bytes_text(&expected)));
+	}
+	ck_assert_int_eq(unlink(ballast), 0);
+	ck_ok(merge_all(store, NULL, NULL, &report, &err), err);
+	ck_assert_uint_ge(report.events, 2000);
+	teardown();
+	ck_ok(store_open(&options, &store, &err), err);
+	all_events(&got, NULL);
+	ck_assert(text_equal(bytes_text(&got), bytes_text(&expected)));
+	teardown();
+}
+
+/* No room on the disk: merging says so, loses nothing, and goes on when there is some. */
+START_TEST(test_disk_full)
+{
+	char *path cleanup(folder_remove) = folder_new();
+	if (mount("tmpfs", path, "tmpfs", 0, "size=64m") != 0) {
+		printf("SKIP test_disk_full: mounting a small tmpfs: %s\n", strerror(errno));
+		return;
+	}
+	disk_full_and_back(path);
+	ck_assert_int_eq(umount(path), 0);
+}
+END_TEST
+
 /* What a floor has passed is gone for readers at once, and from the blocks with the next merge. */
 START_TEST(test_floor)
 {
@@ -395,6 +459,7 @@ int main(void)
 	tcase_add_test(tests, test_wrong_count);
 	tcase_add_test(tests, test_many_owners);
 	tcase_add_test(tests, test_failed_write);
+	tcase_add_test(tests, test_disk_full);
 	tcase_add_test(tests, test_floor);
 	tcase_add_test(tests, test_kill);
 	suite_add_tcase(suite, tests);
