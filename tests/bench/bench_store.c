@@ -99,8 +99,8 @@ static struct event make(struct arena *arena, uint64_t i)
 					     "/healthz",
 					     "/v1/search"};
 	static const char *const agents[] = {
-		"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-		"Chrome/126.0 Safari/537.36",
+		("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+		 "Chrome/126.0 Safari/537.36"),
 		"okhttp/4.12.0", "Go-http-client/2.0", "python-requests/2.32.3"};
 	static const unsigned statuses[] = {401, 403, 404, 500};
 	static const unsigned networks[] = {10, 52, 81, 203};
