@@ -136,6 +136,7 @@ if [ -n "$long" ]; then
 		run_ctest release -R signal_sim
 	PICKET_TEST_NEEDLE=1000000 stage "one event among 1,000,000 before the gate" "1 min" \
 		tests/e2e/mock.sh needle
+	PICKET_TEST_KILLS=1000 stage "1,000 SIGKILLs over files" "10 min" tests/e2e/mock.sh files
 	PICKET_LONG=1 PICKET_TEST_CASES=1000000 stage "correlation, 1,000,000 cases of every type" \
 		"2 h on two processors" oracles
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # picket from end to end, on librdkafka's mock cluster (real protocol, not a Kafka) and on files.
 #
-#   tests/e2e/mock.sh [PART...]     parts: demo kill wal input faults disk store scan reload api
+#   tests/e2e/mock.sh [PART...]     parts: demo kill files wal input faults disk store scan reload api
 #                                   alerting controllers signals needle nezha custody lists bomb loop
 #                                   doctor install; all; drills (only by name: they take 2 min, waiting)
 #
@@ -21,7 +21,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/mock_store.sh"
 
 all_parts=(scan reload faults disk store api alerting controllers signals needle custody lists bomb loop doctor
-	install input wal kill demo)
+	install input wal files kill demo)
 
 part_demo() {
 	section "the demo, played in 20 s"
@@ -51,6 +51,14 @@ part_needle() {
 	assert_ok "it is found, named, and nothing else is" python3 "$here/needle.py" \
 		"$e2e_build/picket" "$work/needle" "${PICKET_TEST_NEEDLE:-20000}"
 	grep -E 'WRONG|CPU' "$work/out"
+	return 0
+}
+
+part_files() {
+	section "SIGKILL over files, one rule of each correlation type"
+	assert_ok "the alerts are those of the run nobody disturbed" python3 "$here/kills.py" \
+		"$e2e_build/picket" "$work/files" "${PICKET_TEST_KILLS:-8}" "${E2E_SEED:-20261122}"
+	grep -E 'WRONG|SIGKILLs' "$work/out"
 	return 0
 }
 
