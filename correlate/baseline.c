@@ -5,10 +5,15 @@
  * buckets remembered: all of them, or those of the same hour of the day or of the week (UTC). Let m
  * be their median and MAD the median of |x_i - m|: both stand firm when up to half of the history
  * is odd (Hampel, 1974). The deviation is |x - m| / s with
- *   s = max(1.4826 MAD, sqrt(max(m, 1)))   of counts: the standard deviation that a Poisson count
- * of that mean has at least, so that small counts do not fire s = max(1.4826 MAD, |m| / 20) of sums
- * and averages It holds when it reaches the bound, in the direction asked for, and x or m reaches
- * the floor. A bucket without events counts as 0 (silence is a deviation too), but has no average.
+ *
+ *   of counts and of different values:            s = max(1.4826 MAD, sqrt(max(m, 1)), e)
+ *   of sums, averages and the 95th percentile:    s = max(1.4826 MAD, |m| / 20)
+ *
+ * The root is the standard deviation that a Poisson count of that mean has at least, so that small
+ * counts do not fire; e is the error of a sketch, where there is one (bucket.h). The deviation
+ * holds when it reaches the bound, in the direction asked for, and x or m reaches the floor. A
+ * bucket without events counts as 0 (silence is a deviation too), but has no average and no
+ * percentile.
  *
  * The first bucket of a group is not whole and is not learned. Fewer comparable buckets than
  * min-buckets are not judged; meanwhile every bucket is learned. A bucket that deviates is not
@@ -16,37 +21,37 @@
  * group without an event for the whole history is forgotten.
  *
  * A bucket that holds is one contributing event, at its last microsecond. What is said depends on
- * the buckets' figures, and those on sums of whole numbers: not on the order of arrival. When the
+ * the buckets' figures, and those on sums of whole numbers and on sets of values: not on the order
+ * of arrival. When the
  * input ends for good, the bucket it ends in is not whole and is not judged.
  *
  * State: the running bucket, and the figures remembered, in a checkpoint:
  *   signed start_us   varint events   u64le, u64le the sum   signed last_us   u8 whole
  *   varint number of figures, oldest first: signed start, double figure; varint number put aside:
- *   the same */
+ *   the same; then the values of the running bucket (bucket.c), of those that have them */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "correlate/bucket.h"
 #include "correlate/gated.h"
-#include "correlate/measure.h"
 
-struct bucket_figure {
+struct past_figure {
 	int64_t start_us;
 	double value;
 };
 
 struct figures {
-	struct bucket_figure *items;
+	struct past_figure *items;
 	size_t count;
 	size_t capacity;
 };
 
 struct baseline {
 	int64_t start_us; /* of the running bucket */
-	uint64_t samples;
-	int64_t sum_high;
-	uint64_t sum_low;
+	enum baseline_aggregate aggregate;
+	struct bucket bucket;
 	int64_t last_us; /* of the newest event */
 	bool whole;      /* the group was there when the bucket began */
 	uint8_t flags;   /* record_flags of its events */
@@ -54,7 +59,7 @@ struct baseline {
 	struct figures history, aside;
 };
 
-static enum status figures_push(struct figures *figures, const struct bucket_figure *figure,
+static enum status figures_push(struct figures *figures, const struct past_figure *figure,
 				size_t max)
 {
 	if (figures->count == max) {
@@ -64,7 +69,7 @@ static enum status figures_push(struct figures *figures, const struct bucket_fig
 	}
 	if (figures->count == figures->capacity) {
 		size_t capacity = figures->capacity == 0 ? 8 : figures->capacity * 2;
-		struct bucket_figure *grown = realloc(figures->items, capacity * sizeof *grown);
+		struct past_figure *grown = realloc(figures->items, capacity * sizeof *grown);
 		if (grown == NULL)
 			return ENOMEMORY;
 		figures->items = grown;
@@ -129,9 +134,12 @@ static enum status usual_of(const struct baseline *memory, const struct baseline
 		usual.median = median_of(values, usual.count);
 		for (size_t i = 0; i < usual.count; i++)
 			values[i] = fabs(values[i] - usual.median);
-		double least = terms->aggregate == AGGREGATE_COUNT
-				       ? sqrt(usual.median > 1 ? usual.median : 1)
-				       : fabs(usual.median) / 20;
+		bool counts = terms->aggregate == AGGREGATE_COUNT ||
+			      terms->aggregate == AGGREGATE_DISTINCT;
+		double least = counts ? sqrt(usual.median > 1 ? usual.median : 1)
+				      : fabs(usual.median) / 20;
+		double error = bucket_error(terms->aggregate, usual.median);
+		least = least > error ? least : error;
 		usual.scale = 1.4826 * median_of(values, usual.count);
 		usual.scale = usual.scale > least ? usual.scale : least;
 	}
@@ -174,15 +182,11 @@ static enum status bucket_judge(struct baseline *memory, const struct unit *unit
 				struct window_news *news)
 {
 	const struct baseline_terms *terms = unit->rule->correlation->baseline;
-	double sum = ((double)memory->sum_high * 0x1p64 + (double)memory->sum_low) / 1e6;
-	struct bucket_figure figure = {memory->start_us, (double)memory->samples};
+	struct figure now = bucket_figure(&memory->bucket, terms->aggregate);
+	struct past_figure figure = {memory->start_us, now.value};
 	struct usual usual = {0};
 	double deviation = 0;
-	if (terms->aggregate == AGGREGATE_SUM)
-		figure.value = sum;
-	if (terms->aggregate == AGGREGATE_AVERAGE)
-		figure.value = memory->samples == 0 ? 0 : sum / (double)memory->samples;
-	if (!memory->whole || (terms->aggregate == AGGREGATE_AVERAGE && memory->samples == 0))
+	if (!memory->whole || !now.exists)
 		return OK;
 	enum status status = usual_of(memory, terms, memory->start_us, &usual);
 	if (status != OK)
@@ -197,6 +201,7 @@ static enum status bucket_judge(struct baseline *memory, const struct unit *unit
 		memory->aside.count = 0;
 		return figures_push(&memory->history, &figure, terms->history);
 	}
+	news->approximate = news->approximate || now.approximate;
 	status = tell_deviation(memory, unit, figure.value, &usual, deviation, news);
 	if (status == OK)
 		status = figures_push(&memory->aside, &figure, terms->history);
@@ -217,9 +222,7 @@ static enum status bucket_end(struct baseline *memory, const struct unit *unit,
 {
 	enum status status = bucket_judge(memory, unit, news);
 	memory->start_us = time_after(memory->start_us, unit->timespan_us);
-	memory->samples = 0;
-	memory->sum_high = 0;
-	memory->sum_low = 0;
+	bucket_done(&memory->bucket);
 	memory->whole = true;
 	memory->flags = 0;
 	proof_release(&memory->proof);
@@ -230,17 +233,15 @@ static void baseline_done(struct gated *gated)
 {
 	struct baseline *memory = gated->memory;
 	proof_release(&memory->proof);
+	bucket_done(&memory->bucket);
 	free(memory->history.items);
 	free(memory->aside.items);
 	free(memory);
 	gated->memory = NULL;
 }
 
-static void take_entry(struct baseline *memory, const struct gated_entry *entry)
+static enum status take_entry(struct baseline *memory, const struct gated_entry *entry)
 {
-	bool carry = __builtin_add_overflow(memory->sum_low, entry->value, &memory->sum_low);
-	memory->sum_high += ((int64_t)entry->value < 0 ? -1 : 0) + carry;
-	memory->samples++;
 	memory->last_us = entry->time_us;
 	memory->flags |= entry->flags;
 	if (entry->proof != NULL &&
@@ -248,6 +249,7 @@ static void take_entry(struct baseline *memory, const struct gated_entry *entry)
 		proof_release(&memory->proof);
 		memory->proof = proof_hold(entry->proof);
 	}
+	return bucket_take(&memory->bucket, memory->aggregate, entry->value);
 }
 
 static int64_t baseline_next(const struct gated *gated, const struct unit *unit)
@@ -269,16 +271,18 @@ static enum status take_events(struct gated *gated, const struct unit *unit, int
 		if (fresh == NULL)
 			return ENOMEMORY;
 		fresh->start_us = bucket_start(first_us, unit->timespan_us);
+		fresh->aggregate = unit->rule->correlation->baseline->aggregate;
 	}
 	struct baseline *memory = gated->memory;
 	int64_t end_us = time_after(memory->start_us, unit->timespan_us - 1);
+	enum status status = OK;
 	size_t end = 0;
-	for (; end < gated->count && gated->entries[end].time_us <= end_us &&
+	for (; status == OK && end < gated->count && gated->entries[end].time_us <= end_us &&
 	       time_passed(gated->entries[end].time_us, 0, watermark_us);
 	     end++)
-		take_entry(memory, &gated->entries[end]);
+		status = take_entry(memory, &gated->entries[end]);
 	gated_drop(gated, end);
-	return OK;
+	return status;
 }
 
 static enum status baseline_advance(struct gated *gated, const struct unit *unit,
@@ -329,9 +333,7 @@ static void baseline_encode(const struct gated *gated, struct bytes *to)
 {
 	const struct baseline *memory = gated->memory;
 	bytes_put_signed(to, memory->start_us);
-	bytes_put_varint(to, memory->samples);
-	bytes_put_u64le(to, (uint64_t)memory->sum_high);
-	bytes_put_u64le(to, memory->sum_low);
+	bucket_encode_sums(&memory->bucket, to);
 	bytes_put_signed(to, memory->last_us);
 	bytes_put_u8(to, memory->whole);
 	bytes_put_u8(to, memory->flags);
@@ -340,6 +342,7 @@ static void baseline_encode(const struct gated *gated, struct bytes *to)
 		proof_encode(memory->proof, to);
 	figures_encode(&memory->history, to);
 	figures_encode(&memory->aside, to);
+	bucket_encode_values(&memory->bucket, memory->aggregate, to);
 }
 
 /* The newest `max`: history may have been edited since. */
@@ -348,7 +351,7 @@ static enum status figures_decode(struct cursor *from, size_t max, struct figure
 	uint64_t count = cursor_varint(from);
 	enum status status = from->failed || count > BASELINE_BUCKETS_MAX ? ECORRUPT : OK;
 	for (size_t i = 0; status == OK && i < count; i++) {
-		struct bucket_figure figure = {.start_us = cursor_signed(from)};
+		struct past_figure figure = {.start_us = cursor_signed(from)};
 		figure.value = cursor_double(from);
 		status = from->failed || !isfinite(figure.value)
 				 ? ECORRUPT
@@ -363,10 +366,9 @@ static enum status baseline_decode(struct cursor *from, const struct unit *unit,
 	struct baseline *memory = gated->memory = calloc(1, sizeof *memory);
 	if (memory == NULL)
 		return ENOMEMORY;
+	memory->aggregate = unit->rule->correlation->baseline->aggregate;
 	memory->start_us = cursor_signed(from);
-	memory->samples = cursor_varint(from);
-	memory->sum_high = (int64_t)cursor_u64le(from);
-	memory->sum_low = cursor_u64le(from);
+	bucket_decode_sums(from, &memory->bucket);
 	memory->last_us = cursor_signed(from);
 	uint8_t whole = cursor_u8(from);
 	memory->flags = cursor_u8(from);
@@ -380,14 +382,18 @@ static enum status baseline_decode(struct cursor *from, const struct unit *unit,
 	enum status status = shown == 1 ? proof_decode(from, &memory->proof) : OK;
 	if (status == OK)
 		status = figures_decode(from, history, &memory->history);
-	return status == OK ? figures_decode(from, history, &memory->aside) : status;
+	if (status == OK)
+		status = figures_decode(from, history, &memory->aside);
+	return status == OK ? bucket_decode_values(from, memory->aggregate, &memory->bucket)
+			    : status;
 }
 
 static size_t baseline_bytes(const struct gated *gated)
 {
 	const struct baseline *memory = gated->memory;
-	return sizeof *memory + (memory->proof == NULL ? 0 : memory->proof->size) +
-	       (memory->history.capacity + memory->aside.capacity) * sizeof(struct bucket_figure);
+	return sizeof *memory + bucket_bytes(&memory->bucket) +
+	       (memory->proof == NULL ? 0 : memory->proof->size) +
+	       (memory->history.capacity + memory->aside.capacity) * sizeof(struct past_figure);
 }
 
 const struct machine baseline_machine = {

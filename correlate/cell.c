@@ -61,8 +61,7 @@ static bool value_decode(const struct actor *actor, const struct unit *unit, str
 static bool gated_value_decode(const struct actor *actor, const struct unit *unit, bool answers,
 			       struct text value, struct gated_value *ret_value)
 {
-	bool named = unit->type == CORRELATION_VALUE_COUNT || unit->type == CORRELATION_TEMPORAL ||
-		     unit->judged == JUDGED_FIRST_SEEN;
+	bool named = unit->type == CORRELATION_TEMPORAL || unit_takes_names(unit);
 	if (!named || answers)
 		return values_take_tagged(value, &ret_value->tag, &ret_value->value);
 	ret_value->tag = 0;

@@ -62,13 +62,13 @@ static enum status firing_values(const struct unit *parent, const struct unit *c
 				 struct text group, struct bytes *to)
 {
 	const struct correlation *correlation = parent->rule->correlation;
-	assert(correlation->field_count == 0 || parent->type == CORRELATION_VALUE_COUNT ||
-	       parent->judged == JUDGED_FIRST_SEEN); /* plan_new() refuses the rest */
+	assert(correlation->field_count == 0 ||
+	       unit_takes_names(parent)); /* plan_new() refuses the rest */
 	if (unit_is_temporal(parent))
 		route_put_references(UINT64_C(1) << reference_of(parent, child), to);
 	if (parent->judged == JUDGED_SEQUENCE)
 		route_put_steps(UINT64_C(1) << reference_of(parent, child), to);
-	if (parent->type != CORRELATION_VALUE_COUNT && parent->judged != JUDGED_FIRST_SEEN)
+	if (!unit_takes_names(parent))
 		return bytes_status(to);
 	struct bytes tuple cleanup(bytes_done) = {0};
 	for (size_t i = 0; i < correlation->field_count; i++)

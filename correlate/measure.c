@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 /* ceil(ln(2^63) / ln(1.01 / 0.99)) = 2,184. */
-enum { BUCKETS = 2200, SKETCH_SIZE = 2 * BUCKETS + 1 };
+enum { BUCKETS = MEASURE_SKETCH_SIZE / 2 };
 
 static const double millionths = 1e6;
 
@@ -22,7 +22,7 @@ static double growth(void)
 }
 
 /* Ascending with the sample: negative ones mirrored, zero in the middle. */
-static size_t bucket_of(int64_t sample)
+size_t sketch_place(int64_t sample)
 {
 	if (sample == 0)
 		return BUCKETS;
@@ -32,7 +32,7 @@ static size_t bucket_of(int64_t sample)
 	return (size_t)(sample > 0 ? BUCKETS + 1 + index : BUCKETS - 1 - index);
 }
 
-static double bucket_middle(size_t bucket)
+double sketch_middle(size_t bucket)
 {
 	if (bucket == BUCKETS)
 		return 0;
@@ -70,7 +70,7 @@ size_t measure_bytes(const struct measure *measure)
 {
 	size_t ranked = measure->sketch == NULL
 				? 0
-				: SKETCH_SIZE * sizeof *measure->sketch +
+				: MEASURE_SKETCH_SIZE * sizeof *measure->sketch +
 					  MEASURE_EXACT_MAX * sizeof *measure->sorted;
 	return ranked + judge_bytes(&measure->distinct, &distinct_rule);
 }
@@ -82,7 +82,7 @@ void measure_clear(struct measure *measure)
 	measure->sum_high = 0;
 	measure->sum_low = 0;
 	if (measure->sketch != NULL)
-		memset(measure->sketch, 0, SKETCH_SIZE * sizeof *measure->sketch);
+		memset(measure->sketch, 0, MEASURE_SKETCH_SIZE * sizeof *measure->sketch);
 }
 
 /* Behind all samples that are smaller. */
@@ -103,12 +103,12 @@ static size_t sorted_place(const struct measure *measure, int64_t sample)
 static enum status rank_push(struct measure *measure, int64_t sample)
 {
 	if (measure->sketch == NULL) {
-		measure->sketch = calloc(SKETCH_SIZE, sizeof *measure->sketch);
+		measure->sketch = calloc(MEASURE_SKETCH_SIZE, sizeof *measure->sketch);
 		measure->sorted = calloc(MEASURE_EXACT_MAX, sizeof *measure->sorted);
 		if (measure->sketch == NULL || measure->sorted == NULL)
 			return ENOMEMORY;
 	}
-	measure->sketch[bucket_of(sample)]++;
+	measure->sketch[sketch_place(sample)]++;
 	if (measure->sorted_count != measure->count)
 		return OK; /* not exact any more */
 	if (measure->count == MEASURE_EXACT_MAX) {
@@ -125,7 +125,7 @@ static enum status rank_push(struct measure *measure, int64_t sample)
 
 static void rank_pop(struct measure *measure, int64_t sample)
 {
-	measure->sketch[bucket_of(sample)]--;
+	measure->sketch[sketch_place(sample)]--;
 	if (measure->sorted_count != measure->count)
 		return;
 	size_t at = sorted_place(measure, sample);
@@ -178,8 +178,8 @@ static struct figure sketch_figure(const struct measure *measure, double rank)
 	size_t bucket = 0;
 	while (before + measure->sketch[bucket] <= (uint64_t)rank)
 		before += measure->sketch[bucket++];
-	assert(bucket < SKETCH_SIZE);
-	return (struct figure){bucket_middle(bucket) / millionths, true, true};
+	assert(bucket < MEASURE_SKETCH_SIZE);
+	return (struct figure){sketch_middle(bucket) / millionths, true, true};
 }
 
 /* In hundredths of a place, and divided last: 8 / 10 of the way from 0 to 2.5 must be 2, and not a

@@ -15,7 +15,15 @@
 
 #include "correlate/judge.h"
 
-enum { MEASURE_EXACT_MAX = 2048, MEASURE_ERROR_PERCENT = 1 };
+enum {
+	MEASURE_EXACT_MAX = 2048,
+	MEASURE_ERROR_PERCENT = 1,
+	MEASURE_SKETCH_SIZE = 2 * 2200 + 1, /* measure.c */
+};
+
+/* Where a sample is counted in the sketch, ascending with it; and what is told for that place. */
+size_t sketch_place(int64_t sample);
+double sketch_middle(size_t place);
 
 struct measure {
 	enum correlation_type type;

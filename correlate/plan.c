@@ -27,11 +27,14 @@ static bool exports(const struct rule *child, struct text field)
 	return false;
 }
 
-static bool takes_amounts(enum correlation_type type)
+static bool takes_amounts(const struct correlation *correlation)
 {
-	return type == CORRELATION_BASELINE || type == CORRELATION_GEO_VELOCITY ||
-	       type == CORRELATION_VALUE_SUM || type == CORRELATION_VALUE_AVG ||
-	       type == CORRELATION_VALUE_PERCENTILE || type == CORRELATION_VALUE_MEDIAN;
+	enum correlation_type type = correlation->type;
+	if (type == CORRELATION_BASELINE)
+		return correlation->baseline->aggregate != AGGREGATE_DISTINCT;
+	return type == CORRELATION_GEO_VELOCITY || type == CORRELATION_VALUE_SUM ||
+	       type == CORRELATION_VALUE_AVG || type == CORRELATION_VALUE_PERCENTILE ||
+	       type == CORRELATION_VALUE_MEDIAN;
 }
 
 /* A correlation adds to the entities that its group names. */
@@ -84,7 +87,7 @@ static enum status check_reference(const struct unit *unit, const struct rule *c
 			"group-by, with aliases",
 			TEXT_ARG(unit->rule->key), TEXT_ARG(child->key));
 	for (size_t i = 0; i < correlation->field_count; i++)
-		if (takes_amounts(unit->type) || !exports(child, correlation->fields[i]))
+		if (takes_amounts(correlation) || !exports(child, correlation->fields[i]))
 			return error_at(
 				err, EINVALID, unit->rule->at,
 				"the rule \"%.*s\" takes the values of %.*s, which \"%.*s\" does "

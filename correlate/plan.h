@@ -74,6 +74,8 @@ struct unit {
 	struct text subject; /* what it counts, in words: the titles of the rules it refers to */
 };
 
+/* Whether its values are names that are equal or not, as hashes, and no amounts. */
+bool unit_takes_names(const struct unit *unit);
 /* What the alert shows as the threshold: a whole number, whatever the condition says in full. */
 uint64_t unit_threshold(const struct unit *unit);
 

@@ -212,7 +212,7 @@ static enum status collect_values(struct router *router, const struct unit *unit
 	size_t cut_count = 0;
 	enum status status = OK;
 	bytes_clear(router->values);
-	if (unit->type == CORRELATION_VALUE_COUNT)
+	if (correlation != NULL && unit_takes_names(unit))
 		status = values_put_tuples(router->event, correlation->fields,
 					   correlation->field_count, router->values, &cut_count);
 	else if (unit->type == CORRELATION_VALUE_SUM && !unit->gated)
@@ -221,9 +221,6 @@ static enum status collect_values(struct router *router, const struct unit *unit
 	else if (unit->judged == JUDGED_TRAVEL)
 		travel_put_place(router->event, correlation->travel, &router->plan->key,
 				 router->values);
-	else if (unit->judged == JUDGED_FIRST_SEEN)
-		status = values_put_tuples(router->event, correlation->fields,
-					   correlation->field_count, router->values, &cut_count);
 	else if (correlation != NULL && correlation->field_count > 0)
 		cut_count =
 			values_put_samples(router->event, correlation->fields[0], router->values);

@@ -192,6 +192,14 @@ enum status unit_judge(struct unit *unit, struct error *err)
 	return OK;
 }
 
+bool unit_takes_names(const struct unit *unit)
+{
+	const struct correlation *correlation = unit->rule->correlation;
+	return unit->type == CORRELATION_VALUE_COUNT || unit->judged == JUDGED_FIRST_SEEN ||
+	       (unit->judged == JUDGED_BASELINE &&
+		correlation->baseline->aggregate == AGGREGATE_DISTINCT);
+}
+
 uint64_t unit_threshold(const struct unit *unit)
 {
 	const struct correlation *correlation = unit->rule->correlation;

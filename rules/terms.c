@@ -260,12 +260,12 @@ static enum status baseline_read(struct loader *loader, const struct yaml_node *
 		status = error_at(err, EINVALID, least->at,
 				  "floor must be a number of 0 or more\n  fix: write for instance "
 				  "50");
-	if (status == OK && (aggregate == AGGREGATE_DISTINCT || aggregate == AGGREGATE_P95))
-		status = error_at(err, EINVALID, condition->at,
-				  "this build does not evaluate baselines of distinct values and "
-				  "percentiles\n  fix: use count, sum or avg");
 	if (status == OK && aggregate != AGGREGATE_COUNT)
 		status = field_of(loader, condition, draft, err);
+	if (status == OK && aggregate != AGGREGATE_DISTINCT && draft->parsed.field_count > 1)
+		status = error_at(err, EINVALID, condition->at,
+				  "%s takes one field\n  fix: write one rule per field",
+				  aggregates[aggregate]);
 	terms->floor = status == OK && least != NULL ? least->real : 0;
 	terms->season = (enum baseline_season)season;
 	terms->aggregate = (enum baseline_aggregate)aggregate;

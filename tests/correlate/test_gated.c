@@ -19,6 +19,12 @@ static const char yaml[] = STREAM_RULES
 	"[service.name], rare-below: 2}}\n---\n"
 	"title: Q\nname: q\nlevel: high\ncorrelation: {type: absence, rules: [a], group-by: "
 	"[user.id], timespan: 9s}\n---\n"
+	"title: D\nname: d\nlevel: high\ncorrelation: {type: baseline, rules: [a], group-by: "
+	"[user.id], timespan: 9s, history: 90s, condition: {aggregate: distinct, field: "
+	"source.ip, deviation: {gte: 1}}}\n---\n"
+	"title: R\nname: r\nlevel: high\ncorrelation: {type: baseline, rules: [a], group-by: "
+	"[user.id], timespan: 9s, history: 90s, condition: {aggregate: p95, field: bytes, "
+	"deviation: {gte: 1}}}\n---\n"
 	"title: U\nname: u\nlevel: high\ncorrelation: {type: baseline, rules: [a], group-by: "
 	"[user.id], timespan: 2s, history: 16s, condition: {aggregate: count, deviation: {gte: "
 	"1}}}\n";
