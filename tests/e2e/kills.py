@@ -21,7 +21,7 @@ import time
 EVENTS, FILES, SPAN_S, LATE_S = 60000, 3, 7200, 8
 USERS, SERVICES, SOURCES, ATTACK_S = 400, 8, 40, 120
 ALERTS_MAX = 10000
-LIFE_S = 0.6  # a life is at most so long once it has begun to read
+LIFE_S, EARLY = 0.3, 0.2  # how long it may read; how often it is killed before it begins to
 
 TYPES = {
     "count": "type: event_count, rules: [failed], group-by: [user.id], timespan: 2m, "
@@ -101,6 +101,7 @@ class Node:
     def __init__(self, picket, work, name, settings):
         self.picket, self.data = picket, os.path.join(work, f"{name}.data")
         self.config, self.log = (os.path.join(work, f"{name}.{end}") for end in ("yaml", "log"))
+        self.lives_that_read = 0
         files = ", ".join(f"{work}/world{number}.ndjson" for number in range(FILES))
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(f"data_dir: {self.data}\nfiles: [{files}]\ntime: {{trusted: true}}\n"
@@ -111,6 +112,14 @@ class Node:
         with open(self.log, "a", encoding="utf-8") as log:
             return subprocess.Popen([self.picket, "run", "--until-done", "-c", self.config],
                                     stdout=log, stderr=log)
+
+    def wait_until_it_reads(self, process):
+        """Or ends. It says so once in each life."""
+        before = self.lives_that_read
+        while process.poll() is None and self.lives_that_read == before:
+            time.sleep(0.01)
+            with open(self.log, encoding="utf-8") as log:
+                self.lives_that_read = log.read().count("message=reading")
 
     def read(self, *words):
         done = subprocess.run([self.picket, *words, "--data", self.data], capture_output=True,
@@ -148,7 +157,9 @@ def kill_until_done(node, dice, wanted):
     while True:
         process = node.start()
         try:
-            code = process.wait(dice.uniform(0.02, LIFE_S) if kills < wanted else None)
+            if kills < wanted and dice.random() >= EARLY:
+                node.wait_until_it_reads(process)
+            code = process.wait(dice.uniform(0, LIFE_S) if kills < wanted else None)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -185,7 +196,7 @@ def main():
         for line in sorted((expected - got).keys()):
             print(f"WRONG {node.config}: missing: {line}")
         wrong += got != expected
-        if stores % 10 == 0:
+        if sys.stdout.isatty() or stores % 5 == 0:
             print(f"  {kills} kills, {stores} stores, {wrong} wrong", flush=True)
         if got == expected:
             subprocess.run(["rm", "-rf", node.data], check=True)
