@@ -172,6 +172,19 @@ static enum status shard_rounds(struct shard *shard, int64_t watermark_us, struc
 	return status;
 }
 
+/* All input has ended: time goes to where the partition that reached furthest stands, and only in
+ * the epoch after that to its end. A silence and a bucket count up to there, and what they prove
+ * must not depend on how much of the input the last epoch happened to hold. */
+static int64_t end_of_input(const struct shard *shard, struct parcel *const *row)
+{
+	int64_t furthest_us = INT64_MIN;
+	for (unsigned i = 0; i < shard->runtime->options.worker_count; i++)
+		for (size_t k = 0; k < row[i]->partition_count; k++)
+			if (row[i]->partitions[k].row.watermark_us > furthest_us)
+				furthest_us = row[i]->partitions[k].row.watermark_us;
+	return shard->watermark_us < furthest_us ? furthest_us : INT64_MAX;
+}
+
 /* Feeds the parcels and finds the time: the smallest watermark, never going back. */
 static enum status shard_feed(struct shard *shard, struct parcel **row, int64_t *ret_watermark_us,
 			      struct error *err)
@@ -197,6 +210,8 @@ static enum status shard_feed(struct shard *shard, struct parcel **row, int64_t 
 				instances_feed(shard->instances,
 					       bytes_text(&detected->sightings[shard->index]), err);
 	}
+	if (watermark_us == INT64_MAX && finished)
+		watermark_us = end_of_input(shard, row);
 	bool nobody_holds_it = watermark_us == INT64_MAX && !finished;
 	bool behind = watermark_us < shard->watermark_us;
 	*ret_watermark_us = nobody_holds_it || behind ? shard->watermark_us : watermark_us;

@@ -41,6 +41,10 @@ static const char rules_text[] =
 	"logsource: {product: microservice}\n"
 	"detection: {s: {http.response.status_code|gte: 500}, condition: s}\nlevel: low\n"
 	"---\n"
+	"title: fell silent\nid: aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa\n"
+	"correlation: {type: absence, rules: [failed], group-by: [user.id], timespan: 3s}\n"
+	"level: high\n"
+	"---\n"
 	"title: gives up\nid: 44444444-4444-4444-8444-444444444444\n"
 	"logsource: {product: microservice}\n"
 	"detection: {s: {note|re: '^(a+)+(?=b)'}, condition: s}\nlevel: low\n";
