@@ -193,17 +193,13 @@ START_TEST(what_is_remembered_does_not_show)
 {
 	static const char *const fields[] = {"source.ip", "destination.ip", "destination.domain",
 					     "url.full", "url.domain"};
-	static const char *const values[] = {"203.0.113.9",
-					     "203.0.113.77",
-					     "evil.example",
-					     "EVIL.example.",
-					     "evil.example/x",
-					     "https://evil.example/x",
-					     "203.0.113.9/32",
-					     "203.0.113.0/24",
-					     "",
-					     "http://a.example/long-long-long-long-long-long-long-"
-					     "long-long-long"};
+	static const char long_one[] =
+		"http://a.example/long-long-long-long-long-long-long-long-long-long";
+	static const char *const values[] = {
+		"203.0.113.9",    "203.0.113.77",   "evil.example",
+		"EVIL.example.",  "evil.example/x", "https://evil.example/x",
+		"203.0.113.9/32", "203.0.113.0/24", "",
+		long_one};
 	static const char *const times[] = {"2026-11-21T13:00:00Z", "2026-11-25T13:00:00Z"};
 	struct bytes warm cleanup(bytes_done) = {0};
 	struct bytes fresh cleanup(bytes_done) = {0};
