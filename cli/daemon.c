@@ -149,6 +149,20 @@ static enum status open_store(struct daemon *daemon, struct hash_key *ret_key, s
 	return status;
 }
 
+/* The daemon cannot go on with this store: another picket wrote it, or it is damaged. What it keeps
+ * may still be read, and what Kafka still has can be judged again. */
+static enum status say_way_out(const struct config *config, enum status status, struct error *err)
+{
+	if (status != ECORRUPT)
+		return status;
+	struct error why = *err;
+	return error_set(err, ECORRUPT,
+			 "%s; start the picket that wrote %s, or move that folder away and set "
+			 "kafka.start: earliest to read again what Kafka still has (picket store "
+			 "verify --data DIR counts what can be read of the old one)",
+			 why.text, config->data_dir);
+}
+
 static enum status open_enrichment(struct daemon *daemon, const struct hash_key *store_key,
 				   struct error *err)
 {
@@ -326,13 +340,13 @@ enum status daemon_new(const struct config *config, struct log *log, struct daem
 		status = gate_policies_load(config->gate_policies.items,
 					    config->gate_policies.count, &daemon->policies, err);
 	if (status == OK)
-		status = open_store(daemon, &store_key, err);
+		status = say_way_out(config, open_store(daemon, &store_key, err), err);
 	if (status == OK)
 		status = open_enrichment(daemon, &store_key, err);
 	if (status == OK)
 		status = open_sender(daemon, err);
 	if (status == OK)
-		status = start_runtime(daemon, err);
+		status = say_way_out(config, start_runtime(daemon, err), err);
 	if (status == OK)
 		status = start_housekeeper(daemon, err);
 	if (status == OK)

@@ -328,7 +328,10 @@ static enum status row_decode(struct actor *actor, struct text checkpoint,
 	struct cursor from = cursor_of(checkpoint);
 	uint8_t version = cursor_u8(&from);
 	if (version != CHECKPOINT_WHOLE && version != CHECKPOINT_CHANGES)
-		return error_set(err, ECORRUPT, "a checkpoint is damaged, or of a newer version");
+		return error_set(err, ECORRUPT,
+				 "a checkpoint of cells has version %u, and this picket reads "
+				 "versions %u and %u",
+				 version, CHECKPOINT_WHOLE, CHECKPOINT_CHANGES);
 	uint8_t virtual_partition = cursor_u8(&from);
 	int64_t watermark_us = cursor_signed(&from);
 	if (from.failed)

@@ -467,8 +467,12 @@ enum status cohort_restore(struct cohort *cohort, struct text checkpoint, struct
 	if (checkpoint.size == 0)
 		return OK;
 	struct cursor from = cursor_of(checkpoint);
-	if (cursor_u8(&from) != VERSION)
-		return error_set(err, ECORRUPT, "cohort: a checkpoint of another version");
+	uint8_t version = cursor_u8(&from);
+	if (version != VERSION)
+		return error_set(err, ECORRUPT,
+				 "a checkpoint of the gate has version %u, and this picket reads "
+				 "version %u",
+				 version, VERSION);
 	int64_t watermark_us = cursor_signed(&from);
 	if (from.failed)
 		return error_set(err, ECORRUPT, "cohort: a checkpoint without its watermark");

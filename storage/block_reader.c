@@ -34,8 +34,9 @@ static enum status content_open(struct columnar_reader *reader, struct text valu
 		return columnar_corrupt(reader, "it does not begin like a block", err);
 	struct cursor from = cursor_of(value);
 	(void)cursor_take(&from, BLOCK_MAGIC_BYTES);
-	if (cursor_u8(&from) != BLOCK_VERSION)
-		return columnar_corrupt(reader, "its version is not known to this picket", err);
+	uint8_t version = cursor_u8(&from);
+	if (version != BLOCK_VERSION)
+		return columnar_of_version(reader, version, BLOCK_VERSION, err);
 	uint64_t sum = cursor_u64le(&from);
 	if (sum != XXH3_64bits(from.at, cursor_left(&from)))
 		return columnar_corrupt(reader, "its checksum is wrong", err);

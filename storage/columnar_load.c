@@ -17,6 +17,17 @@ enum status columnar_corrupt(const struct columnar_reader *reader, const char *w
 			 what);
 }
 
+enum status columnar_of_version(const struct columnar_reader *reader, uint8_t found, uint8_t read,
+				struct error *err)
+{
+	char words[KEY_WORDS_MAX];
+	return error_set(err, ECORRUPT,
+			 "the %sblock with the key %s has version %u, and this picket reads "
+			 "version %u",
+			 reader->view == NULL ? "" : "merged ", key_words(reader->key, words),
+			 found, read);
+}
+
 enum status columnar_no_memory(const struct columnar_reader *reader, struct error *err)
 {
 	return error_set(err, ENOMEMORY, "no memory to read a block of %zu events", reader->count);

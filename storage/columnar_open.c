@@ -68,8 +68,9 @@ static enum status first_part_open(struct columnar_reader *reader, struct cursor
 		return columnar_corrupt(reader, "it does not begin like a merged block", err);
 	struct cursor from = cursor_of(bytes_text(&value));
 	(void)cursor_take(&from, 3);
-	if (cursor_u8(&from) != COLUMNAR_VERSION)
-		return columnar_corrupt(reader, "its version is not known to this picket", err);
+	uint8_t version = cursor_u8(&from);
+	if (version != COLUMNAR_VERSION)
+		return columnar_of_version(reader, version, COLUMNAR_VERSION, err);
 	uint64_t sum = cursor_u64le(&from);
 	if (sum != XXH3_64bits(from.at, cursor_left(&from)))
 		return columnar_corrupt(reader, "its checksum is wrong", err);

@@ -74,6 +74,9 @@ struct columnar_reader {
 struct columnar_reader *columnar_reader_new(void); /* NULL: out of memory */
 enum status columnar_corrupt(const struct columnar_reader *reader, const char *what,
 			     struct error *err);
+/* ECORRUPT as well, but nothing is broken: another picket wrote it. */
+enum status columnar_of_version(const struct columnar_reader *reader, uint8_t found, uint8_t read,
+				struct error *err);
 enum status columnar_no_memory(const struct columnar_reader *reader, struct error *err);
 /* What stands behind the heads, which the caller has read: shapes, directory, small columns. Checks
  * whatever more than one column depends on. */

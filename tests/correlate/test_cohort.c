@@ -546,6 +546,20 @@ START_TEST(damaged_aggregates_are_refused)
 }
 END_TEST
 
+START_TEST(a_checkpoint_of_another_version_is_named)
+{
+	static const char OLDER[] = {3, 0};
+	struct cohort *cohort = NULL;
+	struct error err = {0};
+	ck_assert_int_eq(cohort_new(0, 1, &cohort, NULL), OK);
+	ck_assert_int_eq(cohort_restore(cohort, (struct text){OLDER, sizeof OLDER}, &err),
+			 ECORRUPT);
+	ck_assert_msg(strstr(err.text, "has version 3, and this picket reads version 4") != NULL,
+		      "%s", err.text);
+	cohort_free(&cohort);
+}
+END_TEST
+
 int main(void)
 {
 	printf("seed 0x%llx\n", (unsigned long long)random_state);
@@ -558,6 +572,7 @@ int main(void)
 	tcase_add_test(tests, buckets_close_once_and_late_ones_are_counted);
 	tcase_add_test(tests, old_instances_are_forgotten);
 	tcase_add_test(tests, damaged_aggregates_are_refused);
+	tcase_add_test(tests, a_checkpoint_of_another_version_is_named);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# The store's life: backup, restore and export, each of them also killed in the middle.
+# The life of a store: backup, restore and export, each of them also killed in the middle; a store
+# that cannot be read.
 # Sourced by tests/e2e/mock.sh.
 
 # export_lines FILE: a line "OFFSET INDEX" for every exported event, in the order of the file.
@@ -63,4 +64,8 @@ part_store() {
 	assert_exit "exporting it" 0 node restored store export "$work/again.ndjson"
 	assert_ok "gives the same" cmp "$work/again.ndjson" "$work/whole.ndjson"
 	node_stop restored
+	printf x >"$work/restored.data/CURRENT"
+	assert_exit "a store that cannot be read is not started on" 65 "$picket" run -c "$work/restored.yaml"
+	assert_match "and the way out is said" 'move that folder away and set kafka.start: earliest' \
+		"$(cat "$work/err")"
 }

@@ -245,6 +245,27 @@ START_TEST(test_meta_versions)
 }
 END_TEST
 
+/* A block of another picket is not called damaged: which version it has, and which is read. */
+START_TEST(test_block_of_another_version)
+{
+	struct error err = {0};
+	struct block_meta meta;
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes block cleanup(bytes_done) = {0};
+	struct arena *arena cleanup(arena_free) = arena_new(ARENA_BYTES);
+	struct block_builder *builder cleanup(block_builder_free) = block_builder_new();
+	struct block_reader *reader cleanup(block_reader_free) = NULL;
+	struct event event = plain_event(arena, TEXT("name"), TEXT("text"));
+	ck_assert_int_eq(block_add(builder, &event), OK);
+	ck_ok(block_finish(builder, &block, &meta, &err), err);
+	block_key(TEXT("t"), 0, meta.first_offset, meta.first_index, &key);
+	block.data[3] = 1; /* behind the magic */
+	ck_assert_int_eq(block_open(bytes_text(&key), bytes_text(&block), &reader, &err), ECORRUPT);
+	ck_assert_msg(strstr(err.text, "has version 1, and this picket reads version 2") != NULL,
+		      "%s", err.text);
+}
+END_TEST
+
 /* 4,000 names that all hash into few slots must neither be lost nor take for ever. */
 START_TEST(test_many_names)
 {
@@ -282,6 +303,7 @@ int main(void)
 	tcase_add_test(tests, test_meta_of_unordered_events);
 	tcase_add_test(tests, test_meta_owners);
 	tcase_add_test(tests, test_meta_versions);
+	tcase_add_test(tests, test_block_of_another_version);
 	tcase_add_test(tests, test_many_names);
 	suite_add_tcase(suite, tests);
 	return run_tests(suite);
