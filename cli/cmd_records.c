@@ -33,7 +33,7 @@ static const struct column event_columns[] = {
 	{"OFFSET", "offset", CELL_COUNT, false},
 	{"INDEX", "index", CELL_COUNT, COLUMN_MINOR},
 	{"TENANT", "tenant", CELL_TEXT, COLUMN_MINOR},
-	{"EVENT", "event", CELL_MAP, true},
+	{"EVENT", "", CELL_EVENT, true},
 };
 
 static int run_events_list(struct session *session)

@@ -20,7 +20,7 @@ static const struct option search_options[] = {
 static const struct column search_columns[] = {
 	{"TIME", "time", CELL_TIME, false},
 	{"TENANT", "tenant", CELL_TEXT, COLUMN_MINOR},
-	{"EVENT", "event", CELL_MAP, true},
+	{"EVENT", "", CELL_EVENT, true},
 };
 
 static const struct column group_columns[] = {

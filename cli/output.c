@@ -3,11 +3,13 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <libsmartcols.h>
+#include <math.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli/escape.h"
+#include "rules/event.h"
 
 enum { ID_DIGITS = 12, SECOND_DIGITS = 19, WIDTH_DEFAULT = 80 };
 
@@ -53,18 +55,48 @@ static void put_value(struct json_object *value, struct bytes *to)
 		put(to, json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN));
 }
 
-static void put_map(struct json_object *value, struct bytes *to)
+/* Without the member that is called `but`, unless that is NULL. */
+static void put_map(struct json_object *value, const char *but, struct bytes *to)
 {
 	size_t count = 0;
 	if (!json_object_is_type(value, json_type_object))
 		return;
 	json_object_object_foreach(value, key, member)
 	{
+		if (but != NULL && strcmp(key, but) == 0)
+			continue;
 		put(to, count++ == 0 ? "" : " ");
 		put(to, key);
 		put(to, "=");
 		put_value(member, to);
 	}
+}
+
+/* Is it this time, as a text or as a number in whatever unit loggers count in? */
+static bool says_time(struct json_object *value, int64_t time_us)
+{
+	static const double SCALES[] = {1e6, 1e3, 1, 1e-3};
+	int64_t said_us = 0;
+	if (json_object_is_type(value, json_type_string))
+		return time_parse(text_of(json_object_get_string(value)), &said_us) &&
+		       said_us == time_us;
+	double number = json_object_get_double(value);
+	for (size_t i = 0; i < sizeof SCALES / sizeof *SCALES; i++) {
+		if (fabs(number * SCALES[i] - (double)time_us) < 1)
+			return true;
+	}
+	return false;
+}
+
+/* An event beside its time: a @timestamp that picket did not believe differs, and is shown. */
+static void put_event(struct json_object *row, struct bytes *to)
+{
+	static const char STAMP[] = "@timestamp";
+	int64_t time_us = 0;
+	struct json_object *event = json_path(row, "event");
+	bool told = time_parse(text_of(json_path_text(row, "time")), &time_us) &&
+		    says_time(json_path(event, STAMP), time_us);
+	put_map(event, told ? STAMP : NULL, to);
 }
 
 static void put_list(struct json_object *value, struct bytes *to)
@@ -137,7 +169,10 @@ void output_cell(struct json_object *value, enum cell_kind kind, struct bytes *t
 	}
 	switch (kind) {
 	case CELL_MAP:
-		put_map(value, to);
+		put_map(value, NULL, to);
+		return;
+	case CELL_EVENT:
+		put_event(value, to);
 		return;
 	case CELL_LIST:
 		put_list(value, to);

@@ -36,6 +36,8 @@ enum cell_kind {
 	CELL_SECONDS, /* 11.4 s, 31 min 23 s, 5 h 3 min */
 	CELL_BYTES,
 	CELL_MAP,   /* {"a":1} as a=1 */
+	CELL_EVENT, /* of a whole row (path ""): its "event" as a map, without what its "time" says
+		     */
 	CELL_LIST,  /* items with blanks between */
 	CELL_PLACE, /* {"file","line"} as file:line */
 };

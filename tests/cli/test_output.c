@@ -153,6 +153,35 @@ START_TEST(test_empty_text)
 }
 END_TEST
 
+/* The time stands once in a row; a time that is another one is never hidden. */
+START_TEST(test_event_beside_its_time)
+{
+	static const struct {
+		const char *event, *wanted;
+	} CASES[] = {
+		{"{\"a\":1,\"@timestamp\":1795347198.966727}", "a=1"},
+		{"{\"a\":1,\"@timestamp\":1795347198966.727}", "a=1"},
+		{"{\"a\":1,\"@timestamp\":1795347198966727}", "a=1"},
+		{"{\"a\":1,\"@timestamp\":1795347198966727000}", "a=1"},
+		{"{\"@timestamp\":\"2026-11-22T11:33:18.966727Z\",\"a\":1}", "a=1"},
+		{"{\"a\":1,\"@timestamp\":1795347198}", "a=1 @timestamp=1795347198"},
+		{"{\"@timestamp\":\"yesterday\",\"a\":1}", "@timestamp=yesterday a=1"},
+		{"{\"a\":1}", "a=1"},
+	};
+	for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+		struct bytes text cleanup(bytes_done) = {0};
+		struct json_object *row = json_object_new_object();
+		json_object_object_add(row, "time",
+				       json_object_new_string("2026-11-22T11:33:18.966727Z"));
+		json_object_object_add(row, "event", json_tokener_parse(CASES[i].event));
+		output_cell(row, CELL_EVENT, &text);
+		bytes_put_u8(&text, 0);
+		ck_assert_str_eq((const char *)text.data, CASES[i].wanted);
+		json_object_put(row);
+	}
+}
+END_TEST
+
 START_TEST(test_path)
 {
 	struct json_object *object = json_tokener_parse("{\"a\":{\"b\":[1]},\"n\":null}");
@@ -174,6 +203,7 @@ int main(void)
 	tcase_add_test(all, test_only_our_colours);
 	tcase_add_test(all, test_json_is_escaped_not_filtered);
 	tcase_add_test(all, test_path);
+	tcase_add_test(all, test_event_beside_its_time);
 	tcase_add_test(all, test_figures);
 	tcase_add_test(all, test_spark);
 	tcase_add_test(all, test_empty_text);
