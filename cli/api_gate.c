@@ -76,11 +76,14 @@ static enum status judge_past(struct api *api, const struct gate_question *quest
 	struct text key = {0};
 	struct text value = {0};
 	struct gate_query query = question->query;
+	enum status status = gate_pardon_read(api, &query, question->at_us, &query.pardon_us, err);
+	if (status != OK)
+		return status;
 	query.now_us = question->at_us;
 	facts_as_of(facts, question->at_us);
 	registry_key('b', &query.service, 1, -1, &prefix);
 	registry_key('b', &query.service, 1, facts_first_heard(facts, &query), &from);
-	enum status status = gate_evidence_new(&query, &evidence, err);
+	status = gate_evidence_new(&query, &evidence, err);
 	if (status == OK)
 		status = store_scan_new(api->store, FAMILY_REGISTRY, bytes_text(&prefix),
 					bytes_text(&from), &scan, err);

@@ -45,33 +45,67 @@ enum status api_gate_policies(const struct api_call *call, struct api_response *
 
 /* --- history ---------------------------------------------------------------------------------- */
 
-struct period {
+/* The newest rows of a period, whatever order they are found in: up to twice as many as are wanted
+ * are kept, and then the older half of them goes. */
+struct newest_notes {
 	int64_t since_us, until_us;
-	size_t limit;
+	size_t limit, count;
+	struct note_row {
+		int64_t time_us;
+		struct bytes json;
+	} * rows;
+	bool left_out;
 };
 
-static void write_note(struct json_writer *json, char kind, const struct text *names,
+static void newest_notes_done(struct newest_notes *newest)
+{
+	for (size_t i = 0; i < newest->count; i++)
+		bytes_done(&newest->rows[i].json);
+	free(newest->rows);
+}
+
+static int newest_first(const void *left, const void *right)
+{
+	const struct note_row *a = left;
+	const struct note_row *b = right;
+	return (a->time_us < b->time_us) - (a->time_us > b->time_us);
+}
+
+static void newest_notes_trim(struct newest_notes *newest)
+{
+	qsort(newest->rows, newest->count, sizeof *newest->rows, newest_first);
+	newest->left_out |= newest->count > newest->limit;
+	while (newest->count > newest->limit)
+		bytes_done(&newest->rows[--newest->count].json);
+}
+
+static void write_note(struct newest_notes *newest, char kind, const struct text *names,
 		       const struct gate_note *note)
 {
+	if (newest->count == 2 * newest->limit)
+		newest_notes_trim(newest);
+	struct note_row *row = &newest->rows[newest->count++];
+	*row = (struct note_row){.time_us = note->time_us};
+	struct json_writer json = {.to = &row->json};
 	bool blocked = kind == 'h' && note->verdict == VERDICT_FAIL;
-	json_write_open(json, NULL, '{');
-	json_write_time(json, "time", note->time_us);
-	json_write_text(json, "service", names[0]);
-	json_write_text(json, "canary", names[1]);
-	json_write_string(json, "what", kind == 'o' ? "OVERRIDE" : verdict_name(note->verdict));
-	json_write_string(json, "effect",
+	json_write_open(&json, NULL, '{');
+	json_write_time(&json, "time", note->time_us);
+	json_write_text(&json, "service", names[0]);
+	json_write_text(&json, "canary", names[1]);
+	json_write_string(&json, "what", kind == 'o' ? "OVERRIDE" : verdict_name(note->verdict));
+	json_write_string(&json, "effect",
 			  kind == 'o' ? "forgiven up to here"
 			  : !blocked  ? ""
 			  : note->dry ? "would have blocked"
 				      : "blocked");
-	json_write_text(json, "policy", note->policy);
-	json_write_text(json, "who", note->who);
-	json_write_text(json, "text", note->text);
-	json_write_close(json, '}');
+	json_write_text(&json, "policy", note->policy);
+	json_write_text(&json, "who", note->who);
+	json_write_text(&json, "text", note->text);
+	json_write_close(&json, '}');
 }
 
-static enum status write_history(const struct api_call *call, char kind, struct period *period,
-				 struct json_writer *json, struct error *err)
+static enum status find_notes(const struct api_call *call, char kind, struct newest_notes *newest,
+			      struct error *err)
 {
 	struct store_scan *scan cleanup(store_scan_free) = NULL;
 	struct bytes prefix cleanup(bytes_done) = {0};
@@ -81,7 +115,7 @@ static enum status write_history(const struct api_call *call, char kind, struct 
 	registry_key(kind, wanted, wanted[0].size == 0 ? 0 : 1, -1, &prefix);
 	enum status status = store_scan_new(call->api->store, FAMILY_REGISTRY, bytes_text(&prefix),
 					    bytes_text(&prefix), &scan, err);
-	while (status == OK && period->limit > 0 && store_scan_next(scan, &key, &value)) {
+	while (status == OK && store_scan_next(scan, &key, &value)) {
 		struct text names[2];
 		char kept = 0;
 		int64_t time_us = 0;
@@ -89,12 +123,10 @@ static enum status write_history(const struct api_call *call, char kind, struct 
 		status = registry_key_decode(key, &kept, names, 2, &time_us, err);
 		if (status == OK)
 			status = gate_note_decode(value, &note, err);
-		if (status != OK || note.time_us < period->since_us ||
-		    note.time_us > period->until_us ||
-		    (wanted[1].size > 0 && !text_equal(names[1], wanted[1])))
-			continue;
-		write_note(json, kind, names, &note);
-		period->limit--;
+		if (status == OK && note.time_us >= newest->since_us &&
+		    note.time_us <= newest->until_us &&
+		    (wanted[1].size == 0 || text_equal(names[1], wanted[1])))
+			write_note(newest, kind, names, &note);
 	}
 	return status == OK ? store_scan_status(scan, err) : status;
 }
@@ -103,27 +135,35 @@ enum status api_gate_history(const struct api_call *call, struct api_response *r
 			     struct error *err)
 {
 	struct json_writer json = {.to = &response->body};
-	struct period period = {0};
-	enum status status = api_parameter_time(call, "since", INT64_MIN, &period.since_us, err);
+	struct newest_notes newest cleanup(newest_notes_done) = {0};
+	enum status status = api_parameter_time(call, "since", INT64_MIN, &newest.since_us, err);
 	if (status == OK)
-		status = api_parameter_time(call, "until", INT64_MAX, &period.until_us, err);
+		status = api_parameter_time(call, "until", INT64_MAX, &newest.until_us, err);
 	if (status == OK)
-		status = api_parameter_limit(call, &period.limit, err);
+		status = api_parameter_limit(call, &newest.limit, err);
 	if (status == OK && api_parameter(call, "canary").size > 0 &&
 	    api_parameter(call, "service").size == 0)
 		status = error_set(err, EINVALID, "canary= needs service=");
 	if (status != OK)
 		return status;
+	newest.rows = calloc(2 * newest.limit, sizeof *newest.rows);
+	if (newest.rows == NULL)
+		return error_set(err, ENOMEMORY, "no memory for the history");
+	status = find_notes(call, 'h', &newest, err);
+	if (status == OK)
+		status = find_notes(call, 'o', &newest, err);
+	if (status != OK)
+		return status;
+	newest_notes_trim(&newest);
 	json_write_open(&json, NULL, '{');
 	json_write_string(&json, "schema", "picket.gate-history/1");
 	json_write_open(&json, "history", '[');
-	status = write_history(call, 'h', &period, &json, err);
-	if (status == OK)
-		status = write_history(call, 'o', &period, &json, err);
+	for (size_t i = 0; i < newest.count; i++)
+		json_write_raw(&json, NULL, bytes_text(&newest.rows[i].json));
 	json_write_close(&json, ']');
-	json_write_boolean(&json, "complete", period.limit > 0);
+	json_write_boolean(&json, "complete", !newest.left_out);
 	json_write_close(&json, '}');
-	return status;
+	return OK;
 }
 
 /* --- plan ------------------------------------------------------------------------------------- */

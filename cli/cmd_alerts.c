@@ -116,6 +116,7 @@ static enum status print_alert(struct session *session, struct json_object *aler
 				      sizeof action_columns / sizeof *action_columns, actions, err);
 	}
 	bool closed = strcmp(json_path_text(alert, "handling.state"), "closed") == 0;
+	(void)fflush(to); /* what comes next stands below */
 	if (status == OK && !session->quiet && !closed)
 		(void)fprintf(session->problems,
 			      "\nnext: picket alerts ack %.12s, picket alerts close %.12s --as "
@@ -237,6 +238,10 @@ static int act_on(struct session *session, struct client *client, const char *id
 		output_text(session->output.to, json_path_text(alert, "alert_id"));
 		output_text(session->output.to, " is ");
 		output_text(session->output.to, json_path_text(alert, "handling.state"));
+		if (session->command->options == assign_options) {
+			output_text(session->output.to, ", with ");
+			output_text(session->output.to, json_path_text(alert, "handling.assignee"));
+		}
 		output_text(session->output.to, "\n");
 	}
 	return EXIT_OK;

@@ -143,8 +143,8 @@ const struct command command_gate_history = {
 	.options = history_options,
 	.summary = "past verdicts, what they blocked or would have blocked, overrides",
 	.details =
-		"One line each time a verdict changed. \"would have blocked\" is a FAIL that was\n"
-		"asked for with --dry-run.\n",
+		"One line each time a verdict changed, newest first. \"would have blocked\" is a FAIL\n"
+		"that was asked for with --dry-run.\n",
 	.examples = "  picket gate history --service orders --since 7d\n",
 	.run = run_history,
 };

@@ -68,9 +68,10 @@ static void canary_key(char kind, const struct gate_query *query, int64_t time_u
 	to->failed |= scratch.failed;
 }
 
-static enum status newest_override(struct api *api, const struct gate_query *query,
-				   int64_t *ret_time_us, struct error *err)
+enum status gate_pardon_read(struct api *api, const struct gate_query *query, int64_t until_us,
+			     int64_t *ret_pardon_us, struct error *err)
 {
+	int64_t newest_us = INT64_MIN;
 	struct store_scan *scan cleanup(store_scan_free) = NULL;
 	struct bytes prefix cleanup(bytes_done) = {0};
 	struct text key = {0};
@@ -81,10 +82,14 @@ static enum status newest_override(struct api *api, const struct gate_query *que
 	while (status == OK && store_scan_next(scan, &key, &value)) {
 		struct gate_note note;
 		status = gate_note_decode(value, &note, err);
-		if (status == OK && note.time_us > *ret_time_us)
-			*ret_time_us = note.time_us;
+		if (status == OK && note.time_us > newest_us && note.time_us <= until_us)
+			newest_us = note.time_us;
 	}
-	return status == OK ? store_scan_status(scan, err) : status;
+	if (status == OK)
+		status = store_scan_status(scan, err);
+	if (status == OK)
+		*ret_pardon_us = newest_us;
+	return status;
 }
 
 enum status gate_latch_read(struct api *api, const struct gate_query *query, struct bytes *keep,
@@ -92,7 +97,7 @@ enum status gate_latch_read(struct api *api, const struct gate_query *query, str
 {
 	struct bytes key cleanup(bytes_done) = {0};
 	struct gate_latch latch = {.failed_us = INT64_MIN, .pardon_us = INT64_MIN};
-	enum status status = newest_override(api, query, &latch.pardon_us, err);
+	enum status status = gate_pardon_read(api, query, INT64_MAX, &latch.pardon_us, err);
 	if (status != OK)
 		return status;
 	canary_key('v', query, -1, &key);

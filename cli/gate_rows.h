@@ -34,6 +34,10 @@ struct gate_latch {
 enum status gate_latch_read(struct api *api, const struct gate_query *query, struct bytes *keep,
 			    struct gate_latch *ret_latch, struct error *err);
 
+/* The newest override up to then; INT64_MIN when there is none. */
+enum status gate_pardon_read(struct api *api, const struct gate_query *query, int64_t until_us,
+			     int64_t *ret_pardon_us, struct error *err);
+
 /* A verdict that was given. */
 struct gate_given {
 	const struct gate_result *result;

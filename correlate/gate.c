@@ -177,19 +177,14 @@ static bool is_unseen(struct judgement *judgement)
 {
 	const struct gate_query *query = judgement->query;
 	if (!judgement->gathered.canary_seen)
-		give_reason(judgement, TEXT("IDENTITY"),
-			    arena_print(judgement->arena, "no event of %.*s %.*s was seen",
-					TEXT_ARG(query->service), TEXT_ARG(query->canary.value)));
+		say_unseen(judgement, "", query->canary.value);
 	else if (!judgement->gathered.baseline_seen && query->baseline.value.size == 0)
 		give_reason(judgement, TEXT("IDENTITY"),
 			    arena_print(judgement->arena,
 					"no other version of %.*s was seen to compare with",
 					TEXT_ARG(query->service)));
 	else if (!judgement->gathered.baseline_seen)
-		give_reason(judgement, TEXT("IDENTITY"),
-			    arena_print(judgement->arena,
-					"no event of the baseline %.*s %.*s was seen",
-					TEXT_ARG(query->service), TEXT_ARG(query->baseline.value)));
+		say_unseen(judgement, "the baseline ", query->baseline.value);
 	else
 		return false;
 	return true;

@@ -184,6 +184,7 @@ struct judgement {
 
 /* Adds a reason; text.data == NULL is what arena_print() says when memory is out. */
 void give_reason(struct judgement *judgement, struct text code, struct text text);
+void say_unseen(struct judgement *judgement, const char *role, struct text version);
 void say_regression(struct judgement *judgement, const struct outcome_result *outcome);
 void say_unconfirmed(struct judgement *judgement, const struct outcome_result *outcome);
 void say_one_instance(struct judgement *judgement);

@@ -13,6 +13,29 @@ void give_reason(struct judgement *judgement, struct text code, struct text text
 		result->reasons[result->reason_count++] = (struct gate_reason){code, text};
 }
 
+/* A mistyped name must not look like a canary that has no traffic yet: what was heard instead. */
+void say_unseen(struct judgement *judgement, const char *role, struct text version)
+{
+	enum { SHOWN = 4 };
+	const struct gate_result *result = judgement->result;
+	size_t count = result->versions_seen_count;
+	struct text heard = TEXT("");
+	for (size_t i = 0; i < count && i < SHOWN && heard.data != NULL; i++)
+		heard = arena_print(judgement->arena, "%.*s%s%.*s", TEXT_ARG(heard),
+				    i == 0 ? "; heard: " : ", ",
+				    TEXT_ARG(result->versions_seen[i]));
+	if (count > SHOWN && heard.data != NULL)
+		heard = arena_print(judgement->arena, "%.*s and %zu more", TEXT_ARG(heard),
+				    count - SHOWN);
+	if (count == 0)
+		heard = TEXT(", nor of any version of that service");
+	judgement->out_of_memory |= heard.data == NULL;
+	struct text service = judgement->query->service;
+	give_reason(judgement, TEXT("IDENTITY"),
+		    arena_print(judgement->arena, "no event of %s%.*s %.*s was seen%.*s", role,
+				TEXT_ARG(service), TEXT_ARG(version), TEXT_ARG(heard)));
+}
+
 void say_regression(struct judgement *judgement, const struct outcome_result *outcome)
 {
 	const struct gate_policy *policy = &judgement->query->policy;

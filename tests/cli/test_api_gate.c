@@ -5,11 +5,14 @@
 
 #include <time.h>
 
+#include "correlate/cohort_rule.h"
 #include "correlate/gate.h"
 
 enum { BUCKETS = 60, ROUTES = 8 };
 
 static const int64_t BUCKET_US = COHORT_BUCKET_US;
+
+static struct text rule_key; /* of the rule that counts what http_5xx counts; "": none does */
 
 /* One bucket of "orders": `requests` of v1, a tenth of that of v2, so many of which fail. */
 static void put_bucket(int64_t start_us, uint64_t requests, uint64_t bad)
@@ -52,6 +55,10 @@ static void put_bucket(int64_t start_us, uint64_t requests, uint64_t bad)
 				.culprit_count = bad};
 	struct bytes key cleanup(bytes_done) = {0};
 	struct bytes value cleanup(bytes_done) = {0};
+	struct bucket of_rule = bucket;
+	of_rule.rule = rule_key;
+	bucket.rules = &of_rule;
+	bucket.rule_count = rule_key.size > 0 ? 1 : 0;
 	registry_key('b', &bucket.service, 1, start_us, &key);
 	bucket_encode(&bucket, &value);
 	put_row(FAMILY_REGISTRY, &key, &value);
@@ -305,6 +312,132 @@ START_TEST(a_replay_sees_what_was_seen)
 }
 END_TEST
 
+/* The outcome of that name in an answer. */
+static struct json_object *outcome_named(struct json_object *answer, const char *name)
+{
+	struct json_object *outcomes = json_path(answer, "outcomes");
+	for (size_t i = 0; i < json_object_array_length(outcomes); i++) {
+		struct json_object *one = json_object_array_get_idx(outcomes, i);
+		if (strcmp(json_path_text(one, "name"), name) == 0)
+			return one;
+	}
+	ck_abort_msg("no outcome %s", name);
+	return NULL;
+}
+
+/* What the answer to QUESTION says of the rule, as it is now or was at a time; to be freed. */
+static char *rule_outcome(int64_t at_us, const char *state)
+{
+	char line[256];
+	char buffer[32];
+	struct text at = time_print(at_us, buffer);
+	(void)snprintf(line, sizeof line, "%s&at=%.*s", QUESTION, TEXT_ARG(at));
+	struct json_object *answer = ask(at_us == 0 ? QUESTION : line, NULL, 200);
+	struct json_object *rule = outcome_named(answer, "write_failure");
+	struct json_object *plain = outcome_named(answer, "http_5xx");
+	ck_assert_str_eq(json_path_text(rule, "state"), state);
+	ck_assert_str_eq(json_path_text(rule, "n_c"), json_path_text(plain, "n_c"));
+	ck_assert_str_eq(json_path_text(rule, "x_c"), json_path_text(plain, "x_c"));
+	char *text = strdup(json_object_to_json_string(rule));
+	json_object_put(answer);
+	return text;
+}
+
+/* A rule of type cohort_compare, replayed: to the last digit what was answered then. */
+START_TEST(a_replay_has_the_outcomes_of_rules)
+{
+	const char *paths[] = {PICKET_SOURCE_DIR "/rules/packs/canary"};
+	struct ruleset_options options = {.paths = paths, .path_count = 1};
+	struct ruleset *ruleset cleanup(ruleset_free) = NULL;
+	struct error err = {0};
+	ck_assert_msg(ruleset_load(&options, &ruleset, &err) == OK, "%s", err.text);
+	struct cohort_rules rules = cohort_rules_of(ruleset);
+	ck_assert_uint_eq(rules.count, 1);
+	rule_key = rules.items[0]->key;
+	api.ruleset = ruleset;
+	play();
+	int64_t good_us = end_us;
+	char *good = rule_outcome(0, "accepted");
+	play_on(6, 6);
+	char *bad = rule_outcome(0, "rejected");
+	char *good_again = rule_outcome(good_us, "accepted");
+	char *bad_again = rule_outcome(end_us, "rejected");
+	ck_assert_str_eq(good_again, good);
+	ck_assert_str_eq(bad_again, bad);
+	free(good);
+	free(bad);
+	free(good_again);
+	free(bad_again);
+	rule_key = TEXT("");
+}
+END_TEST
+
+/* What was overridden by then is forgiven in the replay as it was in the answer. */
+START_TEST(a_replay_knows_the_override)
+{
+	char line[256];
+	char buffer[32];
+	play();
+	play_on(6, 6);
+	verdict_is(QUESTION, "FAIL");
+	struct text before = time_print(end_us, buffer);
+	(void)snprintf(line, sizeof line, "%s&at=%.*s", QUESTION, TEXT_ARG(before));
+	json_object_put(ask("POST /v1/gate/override",
+			    "{\"service\":\"orders\",\"canary\":\"v2\",\"who\":\"ann\","
+			    "\"reason\":\"bad node\"}",
+			    200));
+	verdict_is(line, "FAIL");
+	play_on(66, 0);
+	struct text after = time_print(end_us, buffer);
+	(void)snprintf(line, sizeof line, "%s&at=%.*s", QUESTION, TEXT_ARG(after));
+	verdict_is(line, "PASS");
+}
+END_TEST
+
+START_TEST(history_is_newest_first)
+{
+	static const char *const CANARIES[] = {"v9", "v2", "v5"};
+	static const char *const LIMITED = "GET /v1/gate/history?limit=2";
+	char line[128];
+	play();
+	for (size_t i = 0; i < 3; i++) {
+		(void)snprintf(line, sizeof line, "GET /v1/gate?service=orders&canary=%s",
+			       CANARIES[i]);
+		json_object_put(ask(line, NULL, 200));
+		now_us++;
+	}
+	struct json_object *answer = ask(LIMITED, NULL, 200);
+	struct json_object *rows = json_path(answer, "history");
+	ck_assert_uint_eq(json_object_array_length(rows), 2);
+	for (size_t i = 0; i < 2; i++)
+		ck_assert_str_eq(json_path_text(json_object_array_get_idx(rows, i), "canary"),
+				 CANARIES[2 - i]);
+	ck_assert_str_eq(json_path_text(answer, "complete"), "false");
+	json_object_put(answer);
+	answer = ask("GET /v1/gate/history?limit=3", NULL, 200);
+	ck_assert_str_eq(json_path_text(answer, "complete"), "true");
+	json_object_put(answer);
+}
+END_TEST
+
+/* A typing error is no canary without traffic: the answer says which versions there are. */
+START_TEST(a_name_nobody_has_is_told)
+{
+	play();
+	struct json_object *answer = ask("GET /v1/gate?service=orders&canary=v3", NULL, 200);
+	ck_assert_str_eq(json_path_text(answer, "verdict"), "WAIT");
+	const char *summary = json_path_text(answer, "summary");
+	ck_assert_msg(strstr(summary, "no event of orders v3 was seen; heard: ") != NULL &&
+			      strstr(summary, "v2 (d2)") != NULL,
+		      "%s", summary);
+	json_object_put(answer);
+	answer = ask("GET /v1/gate?service=ordrs&canary=v2", NULL, 200);
+	summary = json_path_text(answer, "summary");
+	ck_assert_msg(strstr(summary, "nor of any version of that service") != NULL, "%s", summary);
+	json_object_put(answer);
+}
+END_TEST
+
 static unsigned flagger(const char *path, const char *body, const char *words)
 {
 	struct api_request request = {
@@ -427,6 +560,10 @@ int main(void)
 	tcase_add_test(all, a_fail_is_latched_until_it_is_overridden);
 	tcase_add_test(all, a_dry_fail_blocks_nobody);
 	tcase_add_test(all, a_replay_sees_what_was_seen);
+	tcase_add_test(all, a_replay_has_the_outcomes_of_rules);
+	tcase_add_test(all, a_replay_knows_the_override);
+	tcase_add_test(all, history_is_newest_first);
+	tcase_add_test(all, a_name_nobody_has_is_told);
 	tcase_add_test(all, flagger_reads_statuses);
 	tcase_add_test(all, a_plan_tells_when);
 	tcase_add_test(all, an_answer_comes_from_memory);
