@@ -59,6 +59,7 @@ static const struct route routes[] = {
 	{"GET", "/v1/store/verify", "after", API_SOCKET_ONLY, api_store_verify},
 	{"POST", "/v1/store/backup", "path", API_SOCKET_ONLY, api_store_backup},
 	{"GET", "/v1/state", "rule tenant group limit", API_SOCKET_ONLY, api_state},
+	{"GET", "/v1/risk", "value fields tenant limit", API_SOCKET_ONLY, api_risk},
 	{"GET", "/v1/retention", "", API_SOCKET_ONLY, api_retention},
 	{"POST", "/v1/sources/seek", "", API_SOCKET_ONLY, api_seek},
 	{"POST", "/v1/rules/reload", "", API_SOCKET_ONLY, api_rules_reload},

@@ -27,7 +27,7 @@ typedef enum status api_handler(const struct api_call *call, struct api_response
 api_handler api_alerts_list, api_alert_one, api_alert_act;
 api_handler api_gate, api_gate_policies, api_gate_history, api_gate_plan, api_gate_override;
 api_handler api_flagger_confirm, api_flagger_rollback;
-api_handler api_status, api_state, api_sources, api_seek, api_services;
+api_handler api_status, api_state, api_risk, api_sources, api_seek, api_services;
 api_handler api_rules, api_rules_reload, api_coverage;
 api_handler api_metrics, api_livez, api_readyz;
 api_handler api_quarantine_list, api_quarantine_one, api_events;
@@ -86,6 +86,10 @@ struct api_receiver {
 enum status api_receiver_read(struct api *api, enum receiver_kind kind,
 			      struct api_receiver *ret_receiver, struct error *err);
 void api_receiver_done(struct api_receiver *receiver);
+
+/* api_state.c: adds what the last checkpoint in the store holds. */
+struct survey;
+enum status api_survey_store(struct store *store, struct survey *survey, struct error *err);
 
 /* api_rules.c: the member "rules" of the status, and what is wrong with the rules. */
 void api_rules_status(struct json_writer *json, const struct api_call *call);

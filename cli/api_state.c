@@ -7,11 +7,6 @@
 #include "correlate/survey.h"
 #include "ingest/state_rows.h"
 
-static void plan_done(struct plan **plan)
-{
-	plan_free(plan);
-}
-
 static void write_line(struct json_writer *json, const struct survey_line *line)
 {
 	char gone[32];
@@ -84,7 +79,7 @@ static enum status take_row(void *context, struct text row, struct error *err)
 	return survey_add(survey, row, err);
 }
 
-static enum status survey_store(struct store *store, struct survey *survey, struct error *err)
+enum status api_survey_store(struct store *store, struct survey *survey, struct error *err)
 {
 	struct state_rows state;
 	enum status status = OK;
@@ -96,7 +91,7 @@ static enum status survey_store(struct store *store, struct survey *survey, stru
 enum status api_state(const struct api_call *call, struct api_response *response, struct error *err)
 {
 	static const struct hash_key no_key; /* state ids do not depend on it */
-	struct plan *plan cleanup(plan_done) = NULL;
+	struct plan *plan cleanup(plan_free) = NULL;
 	struct survey *survey cleanup(survey_free) = NULL;
 	struct json_writer json = {.to = &response->body};
 	struct text rule = api_parameter(call, "rule");
@@ -117,7 +112,7 @@ enum status api_state(const struct api_call *call, struct api_response *response
 	if (status == OK)
 		status = survey_new(&options, &survey, err);
 	if (status == OK)
-		status = survey_store(call->api->store, survey, err);
+		status = api_survey_store(call->api->store, survey, err);
 	if (status != OK)
 		return status;
 	survey_finish(survey);

@@ -1,8 +1,9 @@
 /* picket entity KIND:VALUE: what the store knows of a user, an address, a service, a tenant, a
  * token or a trace, on one page.
  *
- * It is made of questions that anybody may ask (/v1/search, /v1/alerts), so that every part of it
- * is audited as such and can be looked at further with `picket search`. */
+ * It is made of questions that anybody may ask (/v1/search, /v1/alerts, /v1/risk), so that every
+ * part of it is audited as such and can be looked at further with `picket search`. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,15 +15,16 @@ enum { ENTITY_QUERY_MAX = 4096, ENTITY_TOP = 5 };
 struct kind {
 	const char *name;
 	const char *fields[6];
+	const char *identity; /* the field of ours that rules know it by; NULL: none */
 };
 
 static const struct kind kinds[] = {
-	{"user", {"user.id", "user.name", "user.email", "user.target.id"}},
-	{"ip", {"source.ip", "destination.ip"}},
-	{"service", {"service.name", "service.target.name"}},
-	{"token", {"session.id", "picket.token.hash"}},
-	{"tenant", {"tenant.id", "target.tenant.id"}},
-	{"trace", {"trace.id"}},
+	{"user", {"user.id", "user.name", "user.email", "user.target.id"}, "picket.identity.user"},
+	{"ip", {"source.ip", "destination.ip"}, "picket.identity.source"},
+	{"service", {"service.name", "service.target.name"}, NULL},
+	{"token", {"session.id", "picket.token.hash"}, NULL},
+	{"tenant", {"tenant.id", "target.tenant.id"}, NULL},
+	{"trace", {"trace.id"}, NULL},
 };
 
 /* What is counted beside: the title and the field. */
@@ -168,7 +170,36 @@ static int add_alerts(struct page *page, const char *value)
 	return EXIT_OK;
 }
 
-static int page_fill(struct page *page, const char *value)
+/* "user.id,user.name,picket.identity.user" */
+static void add_fields(struct question *question, const struct kind *kind, char *to, size_t size)
+{
+	size_t used = 0;
+	for (size_t i = 0; kind->fields[i] != NULL; i++)
+		used += (size_t)snprintf(to + used, size - used, "%s%s", i == 0 ? "" : ",",
+					 kind->fields[i]);
+	if (kind->identity != NULL)
+		used += (size_t)snprintf(to + used, size - used, ",%s", kind->identity);
+	assert(used < size);
+	question_add(question, "fields", to);
+}
+
+/* The risk on it now, whatever time the page is of. */
+static int add_risk(struct page *page, const struct kind *kind, const char *value)
+{
+	struct json_object *answer cleanup(session_json_done) = NULL;
+	struct question question;
+	char fields[256];
+	question_init(&question, "GET", TEXT("/v1/risk"));
+	question_add(&question, "value", value);
+	add_fields(&question, kind, fields, sizeof fields);
+	question_add(&question, "tenant", arguments_get(&page->session->arguments, "tenant"));
+	int code = session_ask(page->session, page->client, &question, &answer);
+	if (code == EXIT_OK)
+		(void)json_object_object_add(page->object, "risk", json_object_get(answer));
+	return code;
+}
+
+static int page_fill(struct page *page, const struct kind *kind, const char *value)
 {
 	int code = add_seen(page, "oldest", "first_seen");
 	if (code == EXIT_OK)
@@ -180,6 +211,8 @@ static int page_fill(struct page *page, const char *value)
 	}
 	if (code == EXIT_OK)
 		code = add_groups(page, "histogram 1d", "days");
+	if (code == EXIT_OK)
+		code = add_risk(page, kind, value);
 	return code == EXIT_OK ? add_alerts(page, value) : code;
 }
 
@@ -203,11 +236,65 @@ static void print_counts(FILE *to, const char *title, struct json_object *groups
 	}
 }
 
+/* One risk, and under it what each rule has put there. */
+static void print_entity_risk(FILE *to, const char *title, struct json_object *entity)
+{
+	struct json_object *parts = json_path(entity, "parts");
+	bool complete = json_object_get_boolean(json_path(entity, "complete"));
+	(void)fprintf(to, "%-12s%s%.4g of %.4g  ", title, complete ? "" : "at least ",
+		      json_object_get_double(json_path(entity, "score")),
+		      json_object_get_double(json_path(entity, "threshold")));
+	output_text(to, json_path_text(entity, "title"));
+	(void)fprintf(to, "  (%s of ", json_path_text(entity, "field"));
+	output_text(to, json_path_text(entity, "tenant"));
+	(void)fprintf(to, ", at %s)\n", json_path_text(entity, "at"));
+	for (size_t i = 0; i < json_object_array_length(parts); i++) {
+		struct json_object *part = json_object_array_get_idx(parts, i);
+		(void)fprintf(to, "%-12s  %.4g  ", "",
+			      json_object_get_double(json_path(part, "score")));
+		output_text(to, json_path_text(part, "title"));
+		(void)fprintf(to, "  %s times, last %s\n", json_path_text(part, "additions"),
+			      json_path_text(part, "last"));
+	}
+}
+
+/* Nothing where no rule adds risks up; but where that is not known, that is said. */
+static void print_risk(FILE *to, struct json_object *risk)
+{
+	struct json_object *loaded = json_path(risk, "loaded");
+	struct json_object *entities = json_path(risk, "entities");
+	size_t count = json_object_array_length(entities);
+	if (loaded == NULL)
+		(void)fprintf(to, "%-12snot known without the rules: give -c FILE beside --data\n",
+			      "risk");
+	if (loaded == NULL || json_object_get_int64(loaded) == 0)
+		return;
+	for (size_t i = 0; i < count; i++)
+		print_entity_risk(to, i == 0 ? "risk" : "", json_object_array_get_idx(entities, i));
+	if (!json_object_get_boolean(json_path(risk, "complete")))
+		(void)fprintf(to, "%-12snot all is known: see picket status --state\n",
+			      count == 0 ? "risk" : "");
+	else if (count == 0)
+		(void)fprintf(to, "%-12snone now\n", "risk");
+}
+
+static void print_alerts(FILE *to, struct json_object *alerts)
+{
+	for (size_t i = 0; i < json_object_array_length(alerts); i++) {
+		struct json_object *alert = json_object_array_get_idx(alerts, i);
+		(void)fprintf(to, "%-12s%.12s  %s  ", i == 0 ? "alerts" : "",
+			      json_path_text(alert, "alert_id"), json_path_text(alert, "last"));
+		output_text(to, json_path_text(alert, "rule.title"));
+		(void)fputc('\n', to);
+	}
+	if (json_object_array_length(alerts) == 0)
+		(void)fprintf(to, "%-12snone that names it\n", "alerts");
+}
+
 static void print_page(const struct page *page)
 {
 	FILE *to = page->session->output.to;
 	struct json_object *days = json_path(page->object, "days");
-	struct json_object *alerts = json_path(page->object, "alerts");
 	int64_t events = 0;
 	size_t busy_days = 0; /* the histogram has those between them too */
 	for (size_t i = 0; days != NULL && i < json_object_array_length(days); i++) {
@@ -222,15 +309,8 @@ static void print_page(const struct page *page)
 		      busy_days, busy_days == 1 ? "day" : "days");
 	for (size_t i = 0; i < sizeof counted / sizeof *counted; i++)
 		print_counts(to, counted[i][0], json_path(page->object, counted[i][0]));
-	for (size_t i = 0; i < json_object_array_length(alerts); i++) {
-		struct json_object *alert = json_object_array_get_idx(alerts, i);
-		(void)fprintf(to, "%-12s%.12s  %s  ", i == 0 ? "alerts" : "",
-			      json_path_text(alert, "alert_id"), json_path_text(alert, "last"));
-		output_text(to, json_path_text(alert, "rule.title"));
-		(void)fputc('\n', to);
-	}
-	if (json_object_array_length(alerts) == 0)
-		(void)fprintf(to, "%-12snone that names it\n", "alerts");
+	print_risk(to, json_path(page->object, "risk"));
+	print_alerts(to, json_path(page->object, "alerts"));
 }
 
 static int run_entity(struct session *session)
@@ -252,7 +332,7 @@ static int run_entity(struct session *session)
 			    .client = client,
 			    .query = (const char *)query.data,
 			    .object = object};
-	int code = page_fill(&page, value);
+	int code = page_fill(&page, kind, value);
 	if (code == EXIT_NEGATIVE && !page.incomplete)
 		return session_fail(session, code, "no stored event names %s %s in that time",
 				    kind->name, value);
@@ -272,7 +352,8 @@ const struct command command_entity = {
 	.word_max = 1,
 	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_RANGE | TAKES_TENANT,
 	.summary = "all there is about a user, ip, service, token, tenant or trace",
-	.details = "First and last seen, what it did and where, and the alerts that name it.\n"
+	.details = "First and last seen, what it did and where, the risk on it now and by\n"
+		   "which rules, and the alerts that name it.\n"
 		   "Every part is a search of its own: look further with `picket search`.\n",
 	.examples = "  picket entity user:alice --since 7d\n  picket entity ip:203.0.113.9\n",
 	.run = run_entity,

@@ -16,7 +16,7 @@
  * State: the additions of the last timespan, RISK_ADDITIONS_MAX of them (beyond that the oldest
  * goes, and alerts whose window reaches it are marked degraded), and until when each source adds
  * nothing more (risk_codec.c). */
-#include "correlate/risk.h"
+#include "correlate/risk_standing.h"
 
 #include <assert.h>
 #include <math.h>
@@ -53,76 +53,7 @@ static bool is_paused(const struct risk *risk, uint64_t source, int64_t time_us)
 	       time_us < risk->pauses[at].until_us;
 }
 
-/* --- the sum */
-
-static uint64_t score_at(const struct addition *addition, int64_t time_us, int64_t half_life_us)
-{
-	if (half_life_us == 0)
-		return addition->score;
-	double halvings = (double)(time_us - addition->time_us) / (double)half_life_us;
-	return (uint64_t)llround((double)addition->score * exp2(-halvings));
-}
-
-/* The first addition of the window that ends at time_us. */
-static size_t window_first(const struct risk *risk, int64_t time_us, int64_t span_us)
-{
-	size_t first = 0;
-	while (!time_within(risk->additions[first].time_us, time_us, span_us))
-		first++;
-	return first;
-}
-
-static int source_compare(const void *a, const void *b)
-{
-	const struct risk_source *left = a;
-	const struct risk_source *right = b;
-	return (left->hash > right->hash) - (left->hash < right->hash);
-}
-
-void risk_sources_sort(struct risk_source *sources, size_t count)
-{
-	qsort(sources, count, sizeof *sources, source_compare);
-}
-
-/* What a source has added. */
-struct shown {
-	const struct rule *rule;
-	uint64_t score;
-};
-
-static int shown_compare(const void *a, const void *b)
-{
-	const struct shown *left = a;
-	const struct shown *right = b;
-	if (left->score != right->score)
-		return left->score > right->score ? -1 : 1;
-	if (left->rule == NULL || right->rule == NULL)
-		return (left->rule == NULL) - (right->rule == NULL);
-	return text_compare(left->rule->key, right->rule->key);
-}
-
-/* The sources that are still rules, those that add most first; all of their scores. */
-static struct shown *sources_rank(const struct risk *risk, const struct unit *unit, size_t first,
-				  int64_t time_us)
-{
-	const struct correlation *correlation = unit->rule->correlation;
-	struct shown *shown = calloc(correlation->rule_count, sizeof *shown);
-	for (size_t i = first; shown != NULL && i < risk->count; i++) {
-		const struct risk_source wanted = {.hash = risk->additions[i].source};
-		const struct risk_source *source =
-			bsearch(&wanted, unit->sources, correlation->rule_count,
-				sizeof *unit->sources, source_compare);
-		if (source == NULL)
-			continue;
-		struct shown *one = &shown[source - unit->sources];
-		one->rule = source->rule;
-		one->score +=
-			score_at(&risk->additions[i], time_us, correlation->risk->half_life_us);
-	}
-	if (shown != NULL)
-		qsort(shown, correlation->rule_count, sizeof *shown, shown_compare);
-	return shown;
-}
+/* --- the sum (risk_standing.c) */
 
 /* The beginning of a title, whole characters. */
 static struct text title_cut(struct text title)
@@ -138,31 +69,23 @@ static struct text title_cut(struct text title)
 }
 
 /* "score 132.4: Brute force 60, Impossible travel 42.4, New country 30; 2 tactics" */
-static enum status tell_detail(const struct risk *risk, const struct unit *unit, size_t first,
-			       double score, struct window_news *news)
+static void tell_detail(const struct risk_standing *standing, struct window_news *news)
 {
-	int64_t time_us = risk->additions[risk->count - 1].time_us;
-	struct shown *shown = sources_rank(risk, unit, first, time_us);
-	if (shown == NULL)
-		return ENOMEMORY;
-	uint32_t tactics = 0;
-	for (size_t i = first; i < risk->count; i++)
-		tactics |= risk->additions[i].tactics;
 	char *to = news->detail;
 	char *end = to + sizeof news->detail;
-	to += snprintf(to, (size_t)(end - to), "score %.6g", score);
-	for (size_t i = 0;
-	     i < SOURCES_SHOWN && i < unit->rule->correlation->rule_count && shown[i].rule != NULL;
-	     i++)
+	to += snprintf(to, (size_t)(end - to), "score %.6g",
+		       (double)standing->sum.score / millionths);
+	for (size_t i = 0; i < SOURCES_SHOWN && i < standing->part_count; i++) {
+		const struct risk_part *part = &standing->parts[i];
+		if (part->rule == NULL)
+			break;
 		to += snprintf(to, (size_t)(end - to), "%s %.*s %.4g", i == 0 ? ":" : ",",
-			       TEXT_ARG(title_cut(shown[i].rule->title)),
-			       (double)shown[i].score / millionths);
-	int tactic_count = __builtin_popcount(tactics);
-	(void)snprintf(to, (size_t)(end - to), "; %d tactic%s", tactic_count,
-		       tactic_count == 1 ? "" : "s");
+			       TEXT_ARG(title_cut(part->rule->title)),
+			       (double)part->score / millionths);
+	}
+	(void)snprintf(to, (size_t)(end - to), "; %u tactic%s", standing->sum.tactics,
+		       standing->sum.tactics == 1 ? "" : "s");
 	static_assert(32 + SOURCES_SHOWN * (TITLE_SHOWN_BYTES + 16) < NEWS_DETAIL_BYTES_MAX);
-	free(shown);
-	return OK;
 }
 
 static enum status tell_risk(struct risk *risk, const struct unit *unit, size_t first, size_t added,
@@ -191,22 +114,17 @@ static enum status tell_risk(struct risk *risk, const struct unit *unit, size_t 
 static enum status risk_judge(struct risk *risk, const struct unit *unit, size_t added,
 			      struct window_news *news)
 {
-	const struct risk_terms *terms = unit->rule->correlation->risk;
 	int64_t time_us = risk->additions[risk->count - 1].time_us;
-	size_t first = window_first(risk, time_us, unit->timespan_us);
-	uint64_t sum = 0;
-	uint32_t tactics = 0;
-	for (size_t i = first; i < risk->count; i++) {
-		sum += score_at(&risk->additions[i], time_us, terms->half_life_us);
-		tactics |= risk->additions[i].tactics;
-	}
-	if (!lower_bound_holds(&terms->score, (double)sum / millionths) ||
-	    (uint64_t)__builtin_popcount(tactics) < terms->tactics)
+	struct risk_standing standing cleanup(risk_standing_done) = {0};
+	struct risk_sum sum = risk_sum(risk, unit, time_us);
+	if (!sum.reached)
 		return OK;
-	news->degraded = news->degraded || (risk->cut_us != INT64_MIN &&
-					    time_within(risk->cut_us, time_us, unit->timespan_us));
-	enum status status = tell_detail(risk, unit, first, (double)sum / millionths, news);
-	return status == OK ? tell_risk(risk, unit, first, added, news) : status;
+	enum status status = risk_stand(risk, unit, time_us, &standing);
+	if (status != OK)
+		return status;
+	news->degraded = news->degraded || sum.cut;
+	tell_detail(&standing, news);
+	return tell_risk(risk, unit, sum.first, added, news);
 }
 
 /* --- events */

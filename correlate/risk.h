@@ -30,7 +30,7 @@ void risk_put(const struct unit *unit, const struct risk_source *source, struct 
 /* By hash, as unit.sources are. */
 void risk_sources_sort(struct risk_source *sources, size_t count);
 
-/* --- the memory of a cell: risk.c and risk_codec.c */
+/* --- the memory of a cell: risk.c, risk_codec.c and risk_standing.c */
 
 struct addition {
 	int64_t time_us;

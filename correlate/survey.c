@@ -171,6 +171,7 @@ static enum status cell_add(struct survey *survey, struct text encoded)
 	enum status status = name_take(survey, &from, &cell, &again);
 	if (status != OK || again)
 		return status;
+	struct text memory = {(const char *)from.at, cursor_left(&from)};
 	cell.unit = plan_find(survey->options.plan, cell.state_id);
 	cell_events(from, &cell);
 	if (from.failed)
@@ -187,7 +188,10 @@ static enum status cell_add(struct survey *survey, struct text encoded)
 	line->bytes += cell.bytes;
 	line->events += cell.events;
 	line->oldest_us = cell.oldest_us < line->oldest_us ? cell.oldest_us : line->oldest_us;
-	return top_add(survey, &cell);
+	const struct survey_visitor *visitor = survey->options.visitor;
+	if (visitor != NULL)
+		status = visitor->take(visitor->context, &cell, memory, survey->newest_us);
+	return status == OK ? top_add(survey, &cell) : status;
 }
 
 /* Who is refused groups, as the newest row of the partition says. */
@@ -235,6 +239,8 @@ enum status survey_add(struct survey *survey, struct text checkpoint, struct err
 	bool newest = !survey->within;
 	(void)cursor_u8(&from); /* virtual partition */
 	int64_t watermark_us = cursor_signed(&from);
+	if (newest)
+		survey->newest_us = watermark_us;
 	enum status status =
 		!from.failed && (changes || version == CHECKPOINT_WHOLE) ? OK : ECORRUPT;
 	if (status == OK)

@@ -28,12 +28,22 @@ struct survey_line {
 	bool refused;      /* groups of it are refused */
 };
 
+/* Called for each cell that the options let through, in the order of the rows. */
+struct survey_visitor {
+	/* memory is what checkpoint.c writes of the cell, borrowed for the call, as of
+	 * watermark_us. */
+	enum status (*take)(void *context, const struct survey_line *cell, struct text memory,
+			    int64_t watermark_us);
+	void *context;
+};
+
 struct survey_options {
 	const struct plan *plan; /* lent, must outlive the survey */
 	const struct rule *rule; /* NULL: all */
 	struct text tenant;      /* size 0: all */
 	struct text group;       /* only groups with a value that contains it; size 0: all */
 	size_t top;
+	const struct survey_visitor *visitor; /* lent; NULL: none */
 };
 
 struct survey {
@@ -44,6 +54,7 @@ struct survey {
 	struct survey_line *groups; /* a heap, after survey_finish() by bytes */
 	size_t group_count;
 	int64_t watermark_us; /* the smallest of all checkpoints; INT64_MAX: there was none */
+	int64_t newest_us;    /* of the partition that is read */
 	uint64_t left_out;
 	struct cells seen; /* what newer rows of this partition spoke of */
 	bool within;       /* they did */

@@ -1,82 +1,7 @@
 /* risk against a plain reading: for every entity, list what each rule adds and when, and at each
  * addition sum up, from nothing, what is left of those of the last timespan. And what the alert
  * says, what an edit of the scores does, and what is refused. */
-#include <math.h>
-
-#include "tests/correlate/stream_check.h"
-
-enum { SOURCES = 4, ADDITIONS_MAX = 4 * EVENTS_MAX };
-
-struct danger {
-	unsigned span, half_life, tactics; /* half_life 0: none */
-	double bound;
-	bool strict;
-	unsigned once[SOURCES], score[SOURCES]; /* of a, b, c and the count over a and b */
-	unsigned count_span, count_least;
-};
-
-struct gain {
-	int64_t time_us;
-	double score;
-	int source;
-	bool contributes;
-};
-
-static double weight_of(const char *value)
-{
-	return strcmp(value, "u0") == 0 ? 2 : strcmp(value, "s1") == 0 ? 0.5 : 1;
-}
-
-/* Which rules add to an entity of that field: a and the count to users, c to addresses. */
-static bool is_on(int source, bool user)
-{
-	return source == 1 || (user ? source != 2 : source == 2);
-}
-
-static bool names(const struct thing *thing, const char *value, bool user)
-{
-	return user ? strcmp(thing->user, value) == 0
-		    : strcmp(thing->source[0], value) == 0 || strcmp(thing->source[1], value) == 0;
-}
-
-/* Whether so many a or b of the user lie in the count's window that ends at the thing. */
-static bool counts(const struct danger *danger, const struct thing *const *all, size_t count,
-		   const struct thing *end)
-{
-	size_t inside = 0;
-	for (size_t i = 0; i < count; i++)
-		inside += (all[i]->a || all[i]->b) && all[i]->time_us <= end->time_us &&
-			  end->time_us - all[i]->time_us <= (int64_t)danger->count_span * SECOND;
-	return inside >= danger->count_least;
-}
-
-/* What one rule adds to the entity. */
-static size_t gains_of(const struct danger *danger, int source, const struct thing *const *all,
-		       size_t count, const char *value, struct gain *gains)
-{
-	size_t gained = 0;
-	for (size_t i = 0; i < count; i++) {
-		const bool matched[] = {all[i]->a, all[i]->b, all[i]->c,
-					(all[i]->a || all[i]->b) &&
-						counts(danger, all, count, all[i])};
-		int64_t once_us = (int64_t)danger->once[source] * SECOND;
-		bool paused = gained > 0 && once_us > 0 &&
-			      all[i]->time_us - gains[gained - 1].time_us < once_us;
-		if (matched[source] && !paused)
-			gains[gained++] =
-				(struct gain){.time_us = all[i]->time_us,
-					      .score = danger->score[source] * weight_of(value),
-					      .source = source};
-	}
-	return gained;
-}
-
-static int compare_gains(const void *a, const void *b)
-{
-	const struct gain *left = a;
-	const struct gain *right = b;
-	return (left->time_us > right->time_us) - (left->time_us < right->time_us);
-}
+#include "tests/correlate/risk_oracle.h"
 
 static bool holds_at(const struct danger *danger, const struct gain *gains, size_t count,
 		     int64_t time_us)
@@ -100,19 +25,9 @@ static bool holds_at(const struct danger *danger, const struct gain *gains, size
 static void answer_entity(const struct danger *danger, const struct stream *stream,
 			  const char *tenant, const char *value, struct lines *lines)
 {
-	const struct thing *all[EVENTS_MAX];
 	struct gain gains[ADDITIONS_MAX];
 	bool user = value[0] == 'u';
-	size_t count = 0;
-	size_t gained = 0;
-	for (size_t i = 0; i < stream->count; i++)
-		if (strcmp(stream->things[i].tenant, tenant) == 0 &&
-		    names(&stream->things[i], value, user))
-			all[count++] = &stream->things[i];
-	for (int source = 0; source < SOURCES; source++)
-		if (is_on(source, user))
-			gained += gains_of(danger, source, all, count, value, gains + gained);
-	qsort(gains, gained, sizeof *gains, compare_gains);
+	size_t gained = gains_of_entity(danger, stream, tenant, value, gains);
 	for (size_t i = 0; i < gained; i++) {
 		if (!holds_at(danger, gains, gained, gains[i].time_us))
 			continue;
@@ -149,52 +64,14 @@ static void check_danger(const struct setup *setup, const struct danger *danger,
 			 int number)
 {
 	static struct lines expected;
-	static const char *const tenants[] = {"t0", "t1"};
-	static const char *const values[] = {"u0", "u1", "s0", "s1", "s2"};
 	struct stream stream = {0};
-	stream_make(&stream, random);
-	for (size_t i = 0; i < stream.count; i++)
-		stream.things[i].c = below(random, 3) == 0;
+	danger_stream(&stream, random);
 	expected.count = 0;
 	for (size_t t = 0; t < 2; t++)
-		for (size_t v = 0; v < 5; v++)
-			answer_entity(danger, &stream, tenants[t], values[v], &expected);
+		for (size_t v = 0; v < sizeof entities / sizeof *entities; v++)
+			answer_entity(danger, &stream, tenants[t], entities[v], &expected);
 	alerts_expected += expected.count;
 	check_stream(setup, &stream, &expected, random, number);
-}
-
-static char *danger_text(const struct danger *danger)
-{
-	char *yaml = NULL;
-	char half_life[32] = "";
-	if (danger->half_life > 0)
-		(void)snprintf(half_life, sizeof half_life, "half-life: %us, ", danger->half_life);
-	int size = asprintf(
-		&yaml,
-		"title: A\nname: a\nlogsource: {product: x}\nlevel: informational\n"
-		"tags: [attack.persistence, attack.t1098]\n"
-		"detection: {s: {event.action: a}, condition: s}\n"
-		"picket: {risk: {score: %u, on: [user.id], once-per: %us}}\n---\n"
-		"title: B\nname: b\nlogsource: {product: x}\nlevel: informational\n"
-		"tags: [attack.initial_access]\n"
-		"detection: {s: {event.action: b}, condition: s}\n"
-		"picket: {risk: {score: %u, on: [user.id, source.ip], once-per: %us}}\n---\n"
-		"title: C\nname: c\nlogsource: {product: x}\nlevel: informational\n"
-		"detection: {s: {event.action: c}, condition: s}\n"
-		"picket: {risk: {score: %u, on: [source.ip], once-per: %us}}\n---\n"
-		"title: D\nname: d\nlevel: informational\ntags: [attack.persistence]\n"
-		"correlation: {type: event_count, rules: [a, b], group-by: [user.id], timespan: "
-		"%us, condition: {gte: %u}}\n"
-		"picket: {risk: {score: %u, on: [user.id], once-per: %us}}\n---\n"
-		"title: S\nname: s\nlevel: high\n"
-		"correlation: {type: risk, group-by: [entity], timespan: %us, %s"
-		"weight: {u0: 2, s1: 0.5}, condition: {%s: %g, tactics: {gte: %u}}}\n",
-		danger->score[0], danger->once[0], danger->score[1], danger->once[1],
-		danger->score[2], danger->once[2], danger->count_span, danger->count_least,
-		danger->score[3], danger->once[3], danger->span, half_life,
-		danger->strict ? "gt" : "gte", danger->bound, danger->tactics);
-	ck_assert_int_gt(size, 0);
-	return yaml;
 }
 
 START_TEST(risks_are_those_of_a_plain_reading)
@@ -203,17 +80,7 @@ START_TEST(risks_are_those_of_a_plain_reading)
 	int number = 0;
 	int sets = sets_wanted(CASES_USUAL);
 	for (int set = 0; set < sets; set++) {
-		struct danger danger = {.span = 1 + (unsigned)below(&random, 30),
-					.half_life = (unsigned)below(&random, 20),
-					.tactics = (unsigned)below(&random, 3),
-					.bound = 10 + (double)below(&random, 10) * 10,
-					.strict = below(&random, 2) == 0,
-					.count_span = 1 + (unsigned)below(&random, 10),
-					.count_least = 1 + (unsigned)below(&random, 3)};
-		for (int i = 0; i < SOURCES; i++) {
-			danger.once[i] = (unsigned)below(&random, 10);
-			danger.score[i] = 5 + 5 * (unsigned)below(&random, 8);
-		}
+		struct danger danger = danger_make(&random);
 		char *yaml = danger_text(&danger);
 		struct setup setup = setup_of(yaml);
 		free(yaml);

@@ -46,6 +46,41 @@ reload_new_rule_is() {
 		jq -r 'select(.rule.name == "new_rule") | .state')" = "$1" ]
 }
 
+# The risk on ann, as her page shows it: score and threshold, by which rule and how many additions.
+reload_risk_is() {
+	[ "$(node reload entity user:ann -o json | jq -r '.risk.entities[] |
+		"\(.field) \(.score)/\(.threshold) \(.parts[0].title) \(.parts[0].additions)"')" = "$1" ]
+}
+
+# A risk is added to the live rules: the page of an entity shows what the past has put there.
+reload_entity() {
+	assert_ok "the page of a user" node reload entity user:ann
+	assert_equal "without a rule that adds risks up it has none" "" "$(grep '^risk' "$work/out")"
+	cat >"$work/reload-rules/risk.yml" <<-YAML
+	title: Seen
+	name: seen
+	logsource: {product: microservice}
+	detection: {selection: {user.id: ann}, condition: selection}
+	level: informational
+	picket: {risk: {score: 40, on: [user.id], once-per: 0s}}
+	---
+	title: Too much
+	name: too_much
+	correlation: {type: risk, group-by: [entity], timespan: 1d, condition: {gte: 1000}}
+	level: high
+	YAML
+	assert_ok "a reload with a risk" node reload rules reload
+	assert_ok "puts on it what is stored, at the next checkpoint" \
+		wait_for 20 reload_risk_is "user.id 320/1000 Seen 8"
+	reload_failures $(($(date +%s) - RELOAD_BASE)) 1 # of now: an older one is late by this time
+	assert_ok "and what comes" wait_for 20 reload_risk_is "user.id 360/1000 Seen 9"
+	assert_ok "for people" node reload entity user:ANN --tenant acme
+	assert_match "the sum and its parts" \
+		'^risk +360 of 1000  Too much  \(user.id of acme, at [0-9TZ:.-]+\)
+ +360  Seen  9 times, last ' "$(cat "$work/out")"
+	assert_exit "another tenant has no such user" 1 node reload entity user:ann --tenant globex
+}
+
 part_reload() {
 	section "rules reloaded while the daemon runs"
 	local hash
@@ -55,7 +90,8 @@ part_reload() {
 	mock_start logs-reload:1
 	node_config reload "$BROKER" logs-reload "rules:
     paths: [$work/reload-rules]
-lateness: 1s"
+lateness: 1s
+checkpoint: 1s"
 	assert_ok "the daemon starts" node_start reload
 	reload_failures 0 3
 	assert_ok "three failures are read" node_wait_records reload 30 3
@@ -131,6 +167,7 @@ new_rule 2" "$(reload_alerts)"
 		node_wait reload 10 '.correlation.excluded_by_filters == 2'
 	assert_equal "and in the metrics" "2 2" "$(reload_excluded)"
 	assert_equal "and go into no alert" "many_failures 6" "$(reload_alerts | grep many_failures)"
+	reload_entity
 	node_stop reload
 	mock_stop
 }
