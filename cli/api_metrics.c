@@ -164,35 +164,21 @@ static void put_reloads(struct bytes *to, const struct api *api)
 		   (double)report.failed);
 }
 
-static void put_engine(struct bytes *to, const struct runtime_status *status)
+/* A metric without labels. */
+struct single {
+	struct metric metric;
+	double value;
+};
+
+static void put_singles(struct bytes *to, const struct single *all, size_t count)
 {
-	const struct {
-		struct metric metric;
-		double value;
-	} all[] = {
-		{{"up", "gauge", "1 while the engine runs."}, status->state == RUNTIME_RUNNING},
-		{{"epoch", "gauge", "The last committed epoch."}, (double)status->epoch},
-		{{"disk_full", "gauge", "1 while nothing can be committed."}, status->disk_full},
-		{{"store_rewound", "gauge", "1 when the store had lost its newest epochs."},
-		 status->rewound},
-		{{"alerts_opened_total", "counter", "Alerts opened since the start."},
-		 (double)status->alerts_opened},
-		{{"log_records_missing_total", "counter", "Sequence numbers that never came."},
-		 (double)status->instances.missing},
-		{{"log_records_replayed_total", "counter", "Sequence numbers that came again."},
-		 (double)status->instances.replayed},
-		{{"log_records_copied_total", "counter", "Event ids that came again."},
-		 (double)status->instances.copies},
-		{{"log_instances_silent_total", "counter", "Instances that fell silent."},
-		 (double)status->instances.silences},
-#define ENRICH_COUNTER(member, doc) \
-	{{"enrich_" #member "_total", "counter", doc}, (double)status->enrich.member},
-#include "ingest/enrich_counter.def"
-#undef ENRICH_COUNTER
-		{{"filter_excluded_total", "counter", "Matches that filters took away."},
-		 (double)status->excluded},
-		{{"rule_undecided_total", "counter", "Rule evaluations that gave up."},
-		 (double)status->undecided},
+	for (size_t i = 0; i < count; i++)
+		put_single(to, &all[i].metric, all[i].value);
+}
+
+static void put_correlation(struct bytes *to, const struct runtime_status *status)
+{
+	const struct single all[] = {
 		{{"correlation_records_total", "counter", "Match records folded."},
 		 (double)status->actors.records},
 		{{"correlation_late_dropped_total", "counter", "Match records too late to count."},
@@ -220,8 +206,38 @@ static void put_engine(struct bytes *to, const struct runtime_status *status)
 		  "Matches of events without a group-by field."},
 		 (double)status->routes.group_field_missing},
 	};
-	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-		put_single(to, &all[i].metric, all[i].value);
+	put_singles(to, all, sizeof all / sizeof *all);
+}
+
+static void put_engine(struct bytes *to, const struct runtime_status *status)
+{
+	const struct single all[] = {
+		{{"up", "gauge", "1 while the engine runs."}, status->state == RUNTIME_RUNNING},
+		{{"epoch", "gauge", "The last committed epoch."}, (double)status->epoch},
+		{{"disk_full", "gauge", "1 while nothing can be committed."}, status->disk_full},
+		{{"store_rewound", "gauge", "1 when the store had lost its newest epochs."},
+		 status->rewound},
+		{{"alerts_opened_total", "counter", "Alerts opened since the start."},
+		 (double)status->alerts_opened},
+		{{"log_records_missing_total", "counter", "Sequence numbers that never came."},
+		 (double)status->instances.missing},
+		{{"log_records_replayed_total", "counter", "Sequence numbers that came again."},
+		 (double)status->instances.replayed},
+		{{"log_records_copied_total", "counter", "Event ids that came again."},
+		 (double)status->instances.copies},
+		{{"log_instances_silent_total", "counter", "Instances that fell silent."},
+		 (double)status->instances.silences},
+#define ENRICH_COUNTER(member, doc) \
+	{{"enrich_" #member "_total", "counter", doc}, (double)status->enrich.member},
+#include "ingest/enrich_counter.def"
+#undef ENRICH_COUNTER
+		{{"filter_excluded_total", "counter", "Matches that filters took away."},
+		 (double)status->excluded},
+		{{"rule_undecided_total", "counter", "Rule evaluations that gave up."},
+		 (double)status->undecided},
+	};
+	put_singles(to, all, sizeof all / sizeof *all);
+	put_correlation(to, status);
 	if (status->committed_us > 0)
 		put_single(to,
 			   &(struct metric){"commit_timestamp_seconds", "gauge",
