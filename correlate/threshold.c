@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "correlate/cardinality.h"
+#include "correlate/gated.h"
 #include "correlate/plan_private.h"
 #include "correlate/trail.h"
 
@@ -156,6 +157,29 @@ static void sketch_judge(struct unit *unit)
 	assert(unit->precision > 0); /* handling.c */
 }
 
+/* A gated count is of what is remembered (gated.h): beyond that, "fewer" would hold because events
+ * were forgotten, and a range would never hold. */
+static enum status gated_judge(struct unit *unit, struct error *err)
+{
+	const struct rule *rule = unit->rule;
+	const struct correlation *correlation = rule->correlation;
+	bool counts = correlation->type == CORRELATION_EVENT_COUNT ||
+		      correlation->type == CORRELATION_VALUE_COUNT;
+	for (size_t i = 0; counts && i < correlation->condition_count; i++)
+		if (correlation->conditions[i].value > GATED_ENTRIES_MAX)
+			return error_at(
+				err, EINVALID, rule->at,
+				"the condition of the rule \"%.*s\" compares with more than "
+				"%d, and only so many events of a group are remembered "
+				"for lt, lte, eq, neq and ranges\n  fix: compare with at most "
+				"%d, over a shorter timespan; or with gt or gte alone",
+				TEXT_ARG(rule->key), GATED_ENTRIES_MAX, GATED_ENTRIES_MAX);
+	unit->gated = true;
+	unit->judged = gated_how(correlation);
+	unit->delay_us = unit->judged == JUDGED_NAMES ? unit->timespan_us : 0;
+	return OK;
+}
+
 enum status unit_judge(struct unit *unit, struct error *err)
 {
 	const struct rule *rule = unit->rule;
@@ -186,10 +210,7 @@ enum status unit_judge(struct unit *unit, struct error *err)
 			sketch_judge(unit);
 		return status;
 	}
-	unit->gated = true;
-	unit->judged = gated_how(correlation);
-	unit->delay_us = unit->judged == JUDGED_NAMES ? unit->timespan_us : 0;
-	return OK;
+	return gated_judge(unit, err);
 }
 
 bool unit_takes_names(const struct unit *unit)

@@ -67,6 +67,12 @@ START_TEST(what_this_build_cannot_do_is_refused)
 		       "temporal_ordered takes gt or gte");
 	expect_refused(CORRELATION("type: event_count, condition: {gte: 2000000}"), "threshold");
 	expect_refused(CORRELATION("type: event_count, condition: {gte: 0}"), "every event");
+	expect_refused(CORRELATION("type: event_count, condition: {lt: 65537}"), "at most 65536");
+	expect_refused(CORRELATION("type: event_count, condition: {gte: 5, lte: 70000}"), "ranges");
+	expect_refused(CORRELATION("type: value_count, condition: {neq: 1e9, field: source.ip}"),
+		       "only so many events");
+	struct setup largest = setup_with(CORRELATION("type: event_count, condition: {lt: 65536}"));
+	setup_done(&largest);
 }
 END_TEST
 
