@@ -39,6 +39,8 @@ struct api {
 	struct wall_clock clock;
 	/* A snapshot of the runtime, freed with runtime_status_done(); NULL: no daemon runs. */
 	enum status (*runtime_status)(void *context, struct runtime_status *ret_status);
+	/* A copy of the counts by rule, freed with rule_tallies_done(); NULL: no daemon runs. */
+	enum status (*rule_tallies)(void *context, struct rule_tallies *ret_tallies);
 	void *runtime_context;
 	/* Commits to disk through the runtime, with that context; NULL: straight to the store. */
 	enum status (*commit)(void *context, struct store_batch *batch, struct error *err);

@@ -3,7 +3,7 @@
  * Names follow Prometheus' practices: one prefix, base units, _total for what only grows. The sums
  * are meant to be checked: consumed = stored + quarantined, per partition and in every scrape. No
  * series carries a deploy, a user, a tenant or anything else a log writer can invent; topics come
- * from the broker. */
+ * from the broker, rules from whoever runs the daemon, API_RULE_SERIES_MAX of them. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -149,6 +149,85 @@ static void put_rules(struct bytes *to, const struct ruleset *ruleset)
 		   ruleset == NULL ? 0 : (double)ruleset_count(ruleset));
 	put_single(to, &(struct metric){"rules_skipped", "gauge", "Rules that did not load."},
 		   (double)skipped);
+}
+
+enum rule_metric { RULE_EVALUATIONS, RULE_MATCHES, RULE_ALERTS, RULE_GROUPS, RULE_METRICS };
+
+static const struct metric rule_metrics[RULE_METRICS] = {
+	{"rule_evaluations_total", "counter", "Events that a detection was looked at in full for."},
+	{"rule_matches_total", "counter", "Events that a detection found."},
+	{"rule_alerts_total", "counter", "Alerts that a rule opened since the start."},
+	{"rule_groups", "gauge", "Groups that a rule remembered at the last checkpoint."},
+};
+
+/* False: such a rule has no such value. */
+static bool rule_value(enum rule_metric metric, const struct rule_tally *tally, double *ret_value)
+{
+	switch (metric) {
+	case RULE_EVALUATIONS:
+		*ret_value = (double)tally->evaluations;
+		return tally->detects;
+	case RULE_MATCHES:
+		*ret_value = (double)tally->matches;
+		return tally->detects;
+	case RULE_ALERTS:
+		*ret_value = (double)tally->opened;
+		return tally->alerts;
+	case RULE_GROUPS:
+		*ret_value = (double)tally->groups;
+		return tally->remembers;
+	case RULE_METRICS:
+		break;
+	}
+	__builtin_unreachable();
+}
+
+static void put_rule(struct bytes *to, const char *name, struct text key, double value)
+{
+	char tail[32];
+	put(to, "picket_");
+	put(to, name);
+	put(to, "{rule=\"");
+	put_label(to, key);
+	(void)snprintf(tail, sizeof tail, "\"} %.17g\n", value);
+	put(to, tail);
+}
+
+/* What is behind the limit is one series; a rule that happens to be called like it goes in there,
+ * since a scraper refuses a page with the same series twice. */
+static void put_rule_metric(struct bytes *to, enum rule_metric metric,
+			    const struct rule_tallies *tallies)
+{
+	static const struct text rest = TEXT("(others)");
+	double sum = 0;
+	size_t shown = 0;
+	put_head(to, &rule_metrics[metric]);
+	for (size_t i = 0; i < tallies->count; i++) {
+		const struct rule_tally *tally = &tallies->items[i];
+		double value = 0;
+		bool has = rule_value(metric, tally, &value);
+		if (shown < API_RULE_SERIES_MAX && !text_equal(tally->key, rest)) {
+			shown++;
+			if (has)
+				put_rule(to, rule_metrics[metric].name, tally->key, value);
+		} else if (has) {
+			sum += value;
+		}
+	}
+	if (shown < tallies->count)
+		put_rule(to, rule_metrics[metric].name, rest, sum);
+}
+
+static enum status put_rule_tallies(struct bytes *to, const struct api *api, struct error *err)
+{
+	struct rule_tallies tallies cleanup(rule_tallies_done) = {0};
+	if (api->rule_tallies == NULL)
+		return OK;
+	if (api->rule_tallies(api->runtime_context, &tallies) != OK)
+		return error_set(err, ENOMEMORY, "no memory for the counts by rule");
+	for (int metric = 0; metric < RULE_METRICS; metric++)
+		put_rule_metric(to, (enum rule_metric)metric, &tallies);
+	return OK;
 }
 
 static void put_reloads(struct bytes *to, const struct api *api)
@@ -312,7 +391,7 @@ enum status api_metrics(const struct api_call *call, struct api_response *respon
 	put_single(to, &(struct metric){"store_bytes", "gauge", "Size of the store."},
 		   (double)store_bytes(call->api->store));
 	assert(view.live || view.arena != NULL);
-	return OK;
+	return put_rule_tallies(to, call->api, err);
 }
 
 enum status api_livez(const struct api_call *call, struct api_response *response, struct error *err)

@@ -57,6 +57,9 @@ struct api_view {
 enum status api_view_open(struct api *api, struct api_view *ret_view, struct error *err);
 void api_view_done(struct api_view *view);
 
+/* Rules with series of their own in /metrics, the first ones by key; the others are summed up. */
+enum { API_RULE_SERIES_MAX = 1000 };
+
 /* Sums over all partitions. */
 struct api_totals {
 	uint64_t consumed, stored, quarantined, late, gap_offsets, hole_offsets;

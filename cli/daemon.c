@@ -246,6 +246,11 @@ static enum status ask_runtime(void *context, struct runtime_status *ret_status)
 	return runtime_status(context, ret_status);
 }
 
+static enum status ask_rule_tallies(void *context, struct rule_tallies *ret_tallies)
+{
+	return runtime_rule_tallies(context, ret_tallies);
+}
+
 static struct generation *ask_rules(void *context)
 {
 	return runtime_rules(context);
@@ -282,6 +287,7 @@ static enum status open_api(struct daemon *daemon, struct error *err)
 				   .row_rules = &daemon->rows,
 				   .clock = wall_clock_real(),
 				   .runtime_status = ask_runtime,
+				   .rule_tallies = ask_rule_tallies,
 				   .commit = commit_through_runtime,
 				   .policies = daemon->policies.items,
 				   .block_after_us = config->gate_block_after_us,

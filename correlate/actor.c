@@ -156,6 +156,21 @@ struct actor_counters actor_counters(const struct actor *actor)
 	return actor->counters;
 }
 
+/* By way of the quotas: there is one for each unit and tenant, not one for each cell. */
+void actor_count_cells(const struct actor *actor, uint64_t *counts)
+{
+	for (size_t i = 0; i < VIRTUAL_PARTITIONS; i++) {
+		const struct cells *quotas = &actor->partitions[i].quotas;
+		for (size_t k = 0; k < quotas->capacity; k++) {
+			const struct quota *quota = quotas->slots[k].item;
+			const struct unit *unit =
+				quota == NULL ? NULL : plan_find(actor->plan, quota->state_id);
+			if (unit != NULL)
+				counts[unit - actor->plan->units] += quota->cells;
+		}
+	}
+}
+
 const struct refusal *actor_refusals(const struct actor *actor, size_t *ret_count)
 {
 	*ret_count = actor->refusal_count;

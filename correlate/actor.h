@@ -116,5 +116,7 @@ enum status actor_adopt(struct actor *actor, struct text checkpoint,
 			const struct unit_filter *filter, struct error *err);
 
 struct actor_counters actor_counters(const struct actor *actor);
+/* Adds the cells of each unit to counts, by the unit's place in the plan. */
+void actor_count_cells(const struct actor *actor, uint64_t *counts);
 
 #endif

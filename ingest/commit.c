@@ -286,6 +286,21 @@ static void status_update(struct runtime *runtime, struct parcel *const *parcels
 		status->state = RUNTIME_FINISHED;
 }
 
+/* Under status_mutex. */
+static void tallies_update(struct runtime *runtime, struct parcel *const *parcels,
+			   struct verdicts *const *verdicts)
+{
+	struct rule_tallies *tallies = &runtime->tallies;
+	if (parcels[0]->checkpoint)
+		rule_tallies_clear_groups(tallies);
+	for (unsigned i = 0; i < runtime->options.worker_count; i++)
+		rule_tallies_add(tallies, bytes_text(&parcels[i]->rule_news));
+	for (unsigned i = 0; i < runtime->options.actor_count; i++)
+		rule_tallies_add(tallies, bytes_text(&verdicts[i]->rule_news));
+	/* Without memory the next epoch tries again: until then new rules are not counted. */
+	(void)rule_tallies_follow(tallies, parcels[0]->next->parts.ruleset);
+}
+
 /* Tells the sources, keeps the parcels for status and frees what is no longer needed. */
 static void epoch_done(struct runtime *runtime, struct parcel **parcels, struct verdicts **verdicts,
 		       bool written)
@@ -300,16 +315,14 @@ static void epoch_done(struct runtime *runtime, struct parcel **parcels, struct 
 	}
 	(void)pthread_mutex_lock(&runtime->status_mutex);
 	status_update(runtime, parcels, verdicts);
+	tallies_update(runtime, parcels, verdicts);
 	for (unsigned i = 0; i < runtime->options.worker_count; i++) {
 		parcel_free(&runtime->latest[i]);
 		runtime->latest[i] = TAKE(parcels[i]);
 	}
 	(void)pthread_mutex_unlock(&runtime->status_mutex);
-	for (unsigned i = 0; i < runtime->options.actor_count; i++) {
-		bytes_done(&verdicts[i]->rows);
-		bytes_done(&verdicts[i]->announcements);
-		free(TAKE(verdicts[i]));
-	}
+	for (unsigned i = 0; i < runtime->options.actor_count; i++)
+		shard_verdicts_free(&verdicts[i]);
 	epoch_gate_committed(&runtime->gate, epoch);
 }
 

@@ -197,6 +197,7 @@ static void replay_done(struct replay *replay)
 {
 	bytes_done(&replay->news.rows);
 	bytes_done(&replay->news.announcements);
+	bytes_done(&replay->news.rule_news);
 }
 
 /* Every shard takes its own out of the row: their number may have changed since. */

@@ -98,6 +98,7 @@ static enum status write_news(struct runtime *runtime, struct verdicts *news, st
 		runtime->committer.row = row;
 	bytes_clear(&news->rows);
 	bytes_clear(&news->announcements);
+	bytes_clear(&news->rule_news); /* counts are of this run */
 	return status;
 }
 

@@ -189,6 +189,7 @@ enum status worker_switch(struct worker *worker, struct generation *next, struct
 	if (status != OK)
 		return status;
 	worker->told = (struct told){0}; /* its marks are made of rule indexes */
+	rule_watch_done(&worker->watch); /* and so is what it has told */
 	generation_drop(&worker->rules);
 	worker->rules = generation_hold(next);
 	return OK;

@@ -155,6 +155,9 @@ static enum status prepare(struct runtime *runtime, struct error *err)
 	if (status == OK)
 		status = take_rules(runtime, err);
 	if (status == OK)
+		status = rule_tallies_follow(&runtime->tallies,
+					     runtime->gate.current->parts.ruleset);
+	if (status == OK)
 		status = recover_positions(runtime, err);
 	for (unsigned i = 0; status == OK && i < runtime->options.actor_count; i++)
 		status = shard_init(&runtime->shards[i], runtime, i, err);
@@ -247,22 +250,15 @@ static void committer_done(struct runtime *runtime)
 		} else if (item->kind == ITEM_PARCEL) {
 			parcel_free(&(struct parcel *){(struct parcel *)item});
 		} else if (item->kind == ITEM_VERDICTS) {
-			bytes_done(&((struct verdicts *)item)->rows);
-			bytes_done(&((struct verdicts *)item)->announcements);
-			free(item);
+			shard_verdicts_free(&(struct verdicts *){(struct verdicts *)item});
 		}
 	}
 	for (size_t i = 0; committer->parcels != NULL && i < slots * runtime->options.worker_count;
 	     i++)
 		parcel_free(&committer->parcels[i]);
 	for (size_t i = 0; committer->verdicts != NULL && i < slots * runtime->options.actor_count;
-	     i++) {
-		if (committer->verdicts[i] == NULL)
-			continue;
-		bytes_done(&committer->verdicts[i]->rows);
-		bytes_done(&committer->verdicts[i]->announcements);
-		free(committer->verdicts[i]);
-	}
+	     i++)
+		shard_verdicts_free(&committer->verdicts[i]);
 	free(committer->parcels);
 	free(committer->verdicts);
 	bytes_done(&committer->match_keys);
@@ -288,6 +284,7 @@ void runtime_free(struct runtime **runtime)
 	free(old->workers);
 	free(old->shards);
 	free(old->latest);
+	rule_tallies_done(&old->tallies);
 	generation_drop(&old->gate.current);
 	generation_drop(&old->gate.pending);
 	generation_drop(&old->gate.retired);
@@ -357,4 +354,12 @@ void runtime_status_done(struct runtime_status *status)
 	free(status->partitions);
 	status->partitions = NULL;
 	status->partition_count = 0;
+}
+
+enum status runtime_rule_tallies(struct runtime *runtime, struct rule_tallies *ret_tallies)
+{
+	(void)pthread_mutex_lock(&runtime->status_mutex);
+	enum status status = rule_tallies_copy(&runtime->tallies, ret_tallies);
+	(void)pthread_mutex_unlock(&runtime->status_mutex);
+	return status;
 }

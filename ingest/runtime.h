@@ -24,6 +24,7 @@
 #include "ingest/decode.h"
 #include "ingest/enrich.h"
 #include "ingest/generation.h"
+#include "ingest/rule_tally.h"
 #include "storage/rows.h"
 
 enum {
@@ -106,6 +107,8 @@ struct generation *runtime_rules(struct runtime *runtime);
 /* A copy; free with runtime_status_done(). */
 enum status runtime_status(struct runtime *runtime, struct runtime_status *ret_status);
 void runtime_status_done(struct runtime_status *status);
+/* A copy; rule_tallies_done() it. ENOMEMORY. Any thread. */
+enum status runtime_rule_tallies(struct runtime *runtime, struct rule_tallies *ret_tallies);
 /* Commits somebody else's batch (what a person did, how far a receiver has heard): on disk before
  * it returns, and every epoch that was committed before it with it. Thread: any. */
 enum status runtime_commit(struct runtime *runtime, struct store_batch *batch, struct error *err);

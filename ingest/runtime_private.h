@@ -16,6 +16,7 @@
 
 #include "ingest/detect.h"
 #include "ingest/queue.h"
+#include "ingest/rule_tally.h"
 #include "ingest/runtime.h"
 #include "ingest/state_rows.h"
 
@@ -78,6 +79,7 @@ struct parcel {
 	unsigned worker;
 	struct detected detected;
 	struct bytes announcements; /* text alert id, varint revision; of health alerts */
+	struct bytes rule_news;     /* rule_tally.h: what detections found */
 	int64_t watermark_us;       /* of the worker's partitions; INT64_MAX: none holds it */
 	bool finished;              /* no partition of the worker will ever yield anything more */
 	bool checkpoint, final;
@@ -103,11 +105,13 @@ struct verdicts {
 	struct bytes rows;
 	struct bytes key;           /* scratch */
 	struct bytes announcements; /* text alert id, varint revision */
+	struct bytes rule_news;     /* rule_tally.h: alerts; with a checkpoint all groups too */
 	int64_t watermark_us;
 	uint64_t alerts_opened;
 	struct actor_counters counters;
 	struct instances_counters instances;
 };
+void shard_verdicts_free(struct verdicts **verdicts);
 
 struct runtime;
 
@@ -120,6 +124,7 @@ struct worker {
 	struct source *source;
 	struct detect *detect;
 	struct generation *rules; /* of the open epoch; held */
+	struct rule_watch watch;  /* of their matcher */
 	struct detected detected;
 	struct bytes announcements;
 	struct stream *streams;
@@ -179,6 +184,7 @@ struct runtime {
 	atomic_int warming_percent; /* of the new rules of a reload; -1: none is under way */
 	pthread_mutex_t status_mutex;
 	struct runtime_status status; /* without partitions */
+	struct rule_tallies tallies;  /* as committed, as the status is */
 	struct parcel **latest;       /* per worker: its newest committed parcel, for status */
 	pthread_mutex_t synced_mutex; /* of the synced file */
 	uint64_t synced_epoch;
@@ -222,6 +228,8 @@ enum status warm_known_encode(const struct plan *plan, struct bytes *to);
 
 struct actor_counters shard_counters(const struct shard *shard);
 void shard_keep_counters(struct shard *shard); /* before the actor is replaced */
+/* How many groups each unit has now, as news of its rule. */
+enum status shard_put_groups(const struct shard *shard, struct bytes *news);
 /* Rules that refused a group of a tenant in this epoch, as alerts. */
 void shard_put_refusals(struct shard *shard, int64_t watermark_us, struct verdicts *to);
 void actor_counters_add(struct actor_counters *to, const struct actor_counters *from);

@@ -231,7 +231,11 @@ void shard_put_alerts(struct shard *shard, struct verdicts *to)
 		alert_key('a', text_of(alert->id), &key);
 		alert_encode(alert, &value);
 		rows_put(&to->rows, FAMILY_ALERT, bytes_text(&key), bytes_text(&value));
-		to->alerts_opened += changes[i].announce && alert->revision == 1;
+		if (changes[i].announce && alert->revision == 1) {
+			to->alerts_opened++;
+			rule_news_put(&to->rule_news,
+				      &(struct rule_tally){.key = alert->rule_key, .opened = 1});
+		}
 		if (changes[i].announce && (alert->flags & (ALERT_BACKFILL | ALERT_SHADOW)) == 0) {
 			bytes_put_text(&to->announcements, text_of(alert->id));
 			bytes_put_varint(&to->announcements, alert->revision);
@@ -362,13 +366,14 @@ static enum status put_known(struct shard *shard, struct verdicts *to)
 	return bytes_status(&key);
 }
 
-static void verdicts_free(struct verdicts **verdicts)
+void shard_verdicts_free(struct verdicts **verdicts)
 {
 	if (*verdicts == NULL)
 		return;
 	bytes_done(&(*verdicts)->rows);
 	bytes_done(&(*verdicts)->key);
 	bytes_done(&(*verdicts)->announcements);
+	bytes_done(&(*verdicts)->rule_news);
 	free(*verdicts);
 	*verdicts = NULL;
 }
@@ -376,7 +381,7 @@ static void verdicts_free(struct verdicts **verdicts)
 /* Stops 7 and 8 for one epoch. */
 static enum status shard_fold(struct shard *shard, struct parcel **row, struct error *err)
 {
-	struct verdicts *verdicts cleanup(verdicts_free) = calloc(1, sizeof *verdicts);
+	struct verdicts *verdicts cleanup(shard_verdicts_free) = calloc(1, sizeof *verdicts);
 	if (verdicts == NULL)
 		return ENOMEMORY;
 	int64_t watermark_us = 0;
@@ -400,9 +405,12 @@ static enum status shard_fold(struct shard *shard, struct parcel **row, struct e
 	put_cohorts(shard, verdicts);
 	if (row[0]->checkpoint)
 		status = put_cells(shard, verdicts);
+	if (status == OK && row[0]->checkpoint)
+		status = shard_put_groups(shard, &verdicts->rule_news);
 	if (status == OK && row[0]->checkpoint && shard->index == 0)
 		status = put_known(shard, verdicts);
-	if (status != OK || verdicts->rows.failed || verdicts->announcements.failed)
+	if (status != OK || verdicts->rows.failed || verdicts->announcements.failed ||
+	    verdicts->rule_news.failed)
 		return status != OK ? status : ENOMEMORY;
 	bytes_done(&verdicts->key);
 	verdicts->item.kind = ITEM_VERDICTS;

@@ -2,6 +2,7 @@
  * to refuse. A reload makes another one; what was counted goes on. */
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <xxhash.h>
 
 #include "ingest/runtime_private.h"
@@ -61,6 +62,27 @@ struct actor_counters shard_counters(const struct shard *shard)
 	struct actor_counters counters = actor_counters(shard->actor);
 	actor_counters_add(&counters, &shard->before);
 	return counters;
+}
+
+static void counts_free(uint64_t **counts)
+{
+	free(*counts);
+}
+
+enum status shard_put_groups(const struct shard *shard, struct bytes *news)
+{
+	const struct plan *plan = shard->rules->plan;
+	size_t count = plan_unit_count(plan);
+	uint64_t *counts cleanup(counts_free) = calloc(count + 1, sizeof *counts);
+	if (counts == NULL)
+		return ENOMEMORY;
+	actor_count_cells(shard->actor, counts);
+	for (size_t i = 0; i < count; i++)
+		if (counts[i] > 0)
+			rule_news_put(news,
+				      &(struct rule_tally){.key = plan_unit(plan, i)->rule->key,
+							   .groups = counts[i]});
+	return bytes_status(news);
 }
 
 /* Once an hour of event time for each rule and tenant: the id says no more than that. */

@@ -78,6 +78,7 @@ void worker_done(struct worker *worker)
 	source_free(&worker->source);
 	detect_free(&worker->detect);
 	generation_drop(&worker->rules);
+	rule_watch_done(&worker->watch);
 	detected_done(&worker->detected);
 	bytes_done(&worker->announcements);
 	for (size_t i = 0; i < worker->stream_count; i++) {
@@ -392,6 +393,7 @@ void parcel_free(struct parcel **parcel)
 		return;
 	detected_done(&(*parcel)->detected);
 	bytes_done(&(*parcel)->announcements);
+	bytes_done(&(*parcel)->rule_news);
 	free((*parcel)->partitions);
 	free(*parcel);
 	*parcel = NULL;
@@ -415,6 +417,9 @@ static enum status worker_close_epoch(struct worker *worker, const struct epoch_
 		status = bytes_status(&worker->detected.rows);
 	if (status == OK)
 		status = bytes_status(&worker->announcements);
+	if (status == OK)
+		status = rule_watch_tell(&worker->watch, worker->detect,
+					 worker->rules->parts.ruleset, &parcel->rule_news);
 	if (status == OK)
 		status = parcel_partitions(worker, parcel);
 	if (status != OK)

@@ -118,7 +118,8 @@ static __attribute__((unused)) void refused(const char *line, unsigned expected,
 	json_object_put(answer);
 }
 
-static void put_row(enum store_family family, const struct bytes *key, const struct bytes *value)
+static __attribute__((unused)) void put_row(enum store_family family, const struct bytes *key,
+					    const struct bytes *value)
 {
 	struct store_batch *batch = store_batch_new(store);
 	ck_assert_ptr_nonnull(batch);

@@ -1,4 +1,4 @@
-/* The other routes on the in-memory store: status, sources, metrics, records, gate. */
+/* The other routes on the in-memory store: status, sources, records, gate. */
 #include "tests/cli/api_fixture.h"
 
 #include "cli/receiver.h"
@@ -34,30 +34,6 @@ START_TEST(test_health)
 	ck_assert_str_eq(json_path_text(answer, "checks.rules"), "false");
 	ck_assert_str_eq(json_path_text(answer, "checks.engine"), "true");
 	json_object_put(answer);
-}
-END_TEST
-
-START_TEST(test_metrics_add_up)
-{
-	struct api_request request = {.method = TEXT("GET"), .path = TEXT("/metrics")};
-	struct api_response response;
-	api_answer(&api, &request, &response);
-	bytes_put_u8(&response.body, 0);
-	const char *page = (const char *)response.body.data;
-	ck_assert_uint_eq(response.status, 200);
-	static const char *const lines[] = {
-		"picket_records_consumed_total{topic=\"logs-a\",partition=\"0\"} 10\n",
-		"picket_records_stored_total{topic=\"logs-a\",partition=\"0\"} 9\n",
-		"picket_records_quarantined_total{topic=\"logs-a\",partition=\"0\"} 1\n",
-		"picket_source_lag_messages{topic=\"logs-a\",partition=\"0\"} 4\n",
-		"picket_records_stored_total{topic=\"logs-\\\"b\\\\\\n\",partition=\"3\"} 5\n",
-		"picket_up 1\n",
-		"# TYPE picket_watermark_timestamp_seconds gauge\n",
-	};
-	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
-		ck_assert_msg(strstr(page, lines[i]) != NULL, "no \"%s\" in\n%s", lines[i], page);
-	ck_assert_ptr_null(strstr(page, "picket_source_lag_messages{topic=\"logs-\\\""));
-	bytes_done(&response.body);
 }
 END_TEST
 
@@ -445,7 +421,6 @@ int main(void)
 	tcase_add_checked_fixture(all, setup, teardown);
 	tcase_add_test(all, test_status_and_sources);
 	tcase_add_test(all, test_health);
-	tcase_add_test(all, test_metrics_add_up);
 	tcase_add_test(all, test_offline_view_and_seek);
 	tcase_add_test(all, test_quarantine);
 	tcase_add_test(all, test_events);

@@ -203,6 +203,12 @@ static inline struct store *new_store(void)
 	return store;
 }
 
+/* What run_with() fills in when the run is over; NULL: nothing. */
+static struct run_end {
+	struct rule_tallies tallies;
+	uint64_t alerts_opened;
+} * run_end;
+
 /* Runs until the files are read or a commit fails; returns how it ended. meanwhile is called about
  * every millisecond, unless it is NULL. */
 static inline enum runtime_state run_with(struct store *store, unsigned workers, unsigned actors,
@@ -227,6 +233,10 @@ static inline enum runtime_state run_with(struct store *store, unsigned workers,
 	for (int waited = 0; waited < WAIT_MS; waited++) {
 		struct runtime_status now cleanup(runtime_status_done) = {0};
 		ck_assert_int_eq(runtime_status(runtime, &now), OK);
+		if (now.state != RUNTIME_RUNNING && run_end != NULL) {
+			run_end->alerts_opened = now.alerts_opened;
+			ck_assert_int_eq(runtime_rule_tallies(runtime, &run_end->tallies), OK);
+		}
 		if (now.state != RUNTIME_RUNNING)
 			return now.state;
 		if (meanwhile != NULL)
