@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/gate_advice.h"
 #include "cli/gate_expect.h"
 #include "cli/json_reader.h"
 #include "cli/wall.h"
@@ -127,38 +128,34 @@ static void print_explanation(FILE *to, struct json_object *answer)
 		      json_path_text(answer, "e_value"), json_path_text(answer, "e_value_sup"));
 	(void)fprintf(to, "one half of the baseline against the other: %s\n",
 		      json_path_text(answer, "quality.baseline_e"));
+	const char *declared = json_path_text(answer, "quality.declared_share");
+	const char *policy = json_path_text(answer, "policy.name");
 	(void)fprintf(to, "share of the requests: %s, declared: %s; coverage of the routes: %s\n",
 		      json_path_text(answer, "quality.observed_share"),
-		      json_path_text(answer, "quality.declared_share"),
+		      declared[0] == '\0' ? "none (--share)" : declared,
 		      json_path_text(answer, "quality.coverage"));
-	(void)fprintf(to, "policy: %s (picket gate policy show NAME)\n",
-		      json_path_text(answer, "policy.name"));
+	(void)fprintf(to, "policy: %s (picket gate policy show %s)\n", policy, policy);
 }
 
-/* What a person may do about a verdict that is not final: nothing for the others. */
 static void print_next(struct session *session, struct json_object *answer)
 {
-	static const struct {
-		const char *verdict, *next;
-	} steps[] = {
-		{"STALE", "picket status; picket sources list; picket services"},
-		{"WAIT", "ask again, or let this command wait: --wait 30m"},
-		{"INCONCLUSIVE", "a person decides; picket services; picket alerts list"},
-		{"FAIL",
-		 "roll back; picket alerts list --level high; if you know better: picket gate "
-		 "override"},
-	};
-	for (size_t i = 0; !session->quiet && i < sizeof steps / sizeof *steps; i++) {
-		if (strcmp(steps[i].verdict, json_path_text(answer, "verdict")) == 0)
-			(void)fprintf(session->problems, "next: %s\n", steps[i].next);
-	}
+	struct bytes advice cleanup(bytes_done) = {0};
+	gate_advice(answer, arguments_has(&session->arguments, "at"), &advice);
+	bytes_put_u8(&advice, 0);
+	if (!session->quiet && !advice.failed)
+		output_text(session->problems, (const char *)advice.data);
 }
 
-static void print_freshness(FILE *to, struct json_object *answer)
+static void print_freshness(FILE *to, struct json_object *answer, bool replayed)
 {
 	struct bytes lag = {0};
 	if (json_path(answer, "as_of") == NULL)
 		return;
+	if (replayed) {
+		print_member(to, "replayed as of ", answer, "as_of");
+		output_text(to, "; findings are counted up to now\n");
+		return;
+	}
 	output_cell(json_path(answer, "lag_s"), CELL_SECONDS, &lag);
 	bytes_put_u8(&lag, 0);
 	print_member(to, "evaluated up to ", answer, "as_of");
@@ -265,7 +262,7 @@ static enum status print_text(struct session *session, struct json_object *answe
 	print_member(to, ": ", answer, "summary");
 	output_text(to, "\n");
 	print_reasons(to, answer);
-	print_freshness(to, answer);
+	print_freshness(to, answer, arguments_has(&session->arguments, "at"));
 	if (was_counted(outcomes)) {
 		status = output_table(&session->output, outcome_columns,
 				      sizeof outcome_columns / sizeof *outcome_columns, outcomes,
@@ -400,7 +397,8 @@ static int run_gate(struct session *session)
 	    !arguments_has(&session->arguments, "canary"))
 		return session_fail(
 			session, EXIT_USAGE,
-			"picket gate --service NAME --canary VERSION [--baseline VERSION]");
+			"the gate needs --service NAME and --canary VERSION; what versions there are: "
+			"picket services");
 	if (wait != NULL && strcmp(wait, "0") != 0 && !duration_parse(text_of(wait), &wait_us))
 		return session_fail(session, EXIT_USAGE, "--wait %s is not a duration such as 30m",
 				    wait);

@@ -65,7 +65,8 @@ static int lint_policies(struct session *session)
 	enum status status = gate_policies_load(session->arguments.words + 1,
 						session->arguments.word_count - 1, policies, &err);
 	if (status == OK && !session->quiet)
-		(void)fprintf(session->output.to, "%zu policies are sound\n", policies->count);
+		(void)fprintf(session->output.to, "%zu %s\n", policies->count,
+			      policies->count == 1 ? "policy is sound" : "policies are sound");
 	gate_policies_done(policies);
 	free(policies);
 	if (status == OK)
@@ -200,8 +201,10 @@ static int run_plan(struct session *session)
 	if (share == NULL)
 		share = arguments_get(&session->arguments, "weight");
 	if (!arguments_has(&session->arguments, "service") || share == NULL)
-		return session_fail(session, EXIT_USAGE,
-				    "picket gate plan --service NAME --share PERCENT");
+		return session_fail(
+			session, EXIT_USAGE,
+			"a plan needs --service NAME and --share PERCENT, such as --share "
+			"10");
 	if (session_client(session, false, &client, &err) != OK)
 		return session_fail_error(session, &err);
 	question_init(&question, "GET", TEXT("/v1/gate/plan"));
@@ -252,7 +255,7 @@ static int run_override(struct session *session)
 	    !arguments_has(arguments, "reason"))
 		return session_fail(
 			session, EXIT_USAGE,
-			"picket gate override --service NAME --canary VERSION --reason TEXT");
+			"an override needs --service NAME, --canary VERSION and --reason TEXT");
 	struct json_writer json = {.to = &body};
 	json_write_open(&json, NULL, '{');
 	json_write_string(&json, "service", arguments_get(arguments, "service"));
