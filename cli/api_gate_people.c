@@ -332,6 +332,32 @@ static enum status body_question(const struct api_call *call, const char *const 
 	return gate_question_read(&asked, ret_question, err);
 }
 
+/* An override of a name that nobody has would look like one that helped. *ret_failed says whether a
+ * FAIL stands under this name: the gate may have been asked by another one. */
+static enum status check_pardoned(const struct api_call *call, const struct gate_query *query,
+				  bool *ret_failed, struct error *err)
+{
+	struct facts facts cleanup(facts_done) = {0};
+	struct bytes keep cleanup(bytes_done) = {0};
+	struct gate_latch latch;
+	enum status status = gate_latch_read(call->api, query, &keep, &latch, err);
+	if (status == OK)
+		status = facts_collect(call->api, query, &facts, err);
+	if (status != OK)
+		return status;
+	bool heard = latch.failed_us != INT64_MIN;
+	for (size_t i = 0; i < facts.known.instance_count && !heard; i++)
+		heard = arm_matches(&query->canary, &facts.known.instances[i].arm);
+	if (!heard)
+		return error_set(
+			err, ENOTFOUND,
+			"no event of %.*s %.*s was seen, and no FAIL of it stands; "
+			"versions: picket services, names that failed: picket gate history",
+			TEXT_ARG(query->service), TEXT_ARG(query->canary.value));
+	*ret_failed = latch.failed_us != INT64_MIN;
+	return OK;
+}
+
 enum status api_gate_override(const struct api_call *call, struct api_response *response,
 			      struct error *err)
 {
@@ -358,8 +384,11 @@ enum status api_gate_override(const struct api_call *call, struct api_response *
 				 .verdict = VERDICT_INCONCLUSIVE,
 				 .who = text_of(who),
 				 .text = text_of(reason)};
+	bool failed = false;
 	(void)pthread_mutex_lock(&call->api->writing);
-	status = gate_override_write(call->api, &question.query, &note, err);
+	status = check_pardoned(call, &question.query, &failed, err);
+	if (status == OK)
+		status = gate_override_write(call->api, &question.query, &note, err);
 	(void)pthread_mutex_unlock(&call->api->writing);
 	if (status != OK)
 		return status;
@@ -367,8 +396,12 @@ enum status api_gate_override(const struct api_call *call, struct api_response *
 	json_write_open(&json, NULL, '{');
 	json_write_string(&json, "schema", "picket.gate-override/1");
 	json_write_time(&json, "forgiven_until", note.time_us);
+	json_write_boolean(&json, "failed", failed);
 	json_write_string(&json, "summary",
-			  "what was seen up to now is forgiven; what comes later is judged afresh");
+			  failed ? "the FAIL and what was seen up to now is forgiven; what comes "
+				   "later is judged afresh"
+				 : "no FAIL stands under this name (picket gate history shows how "
+				   "the gate was asked); what was seen up to now is forgiven");
 	json_write_close(&json, '}');
 	return OK;
 }

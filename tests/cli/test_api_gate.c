@@ -372,6 +372,19 @@ START_TEST(a_replay_has_the_outcomes_of_rules)
 }
 END_TEST
 
+static void override_is(const char *canary, unsigned status, const char *words)
+{
+	char body[256];
+	(void)snprintf(body, sizeof body,
+		       "{\"service\":\"orders\",\"canary\":\"%s\",\"who\":\"ann\","
+		       "\"reason\":\"bad node\"}",
+		       canary);
+	struct json_object *answer = ask("POST /v1/gate/override", body, status);
+	const char *said = json_path_text(answer, status == 200 ? "summary" : "error");
+	ck_assert_msg(strstr(said, words) != NULL, "%s", said);
+	json_object_put(answer);
+}
+
 /* What was overridden by then is forgiven in the replay as it was in the answer. */
 START_TEST(a_replay_knows_the_override)
 {
@@ -382,15 +395,26 @@ START_TEST(a_replay_knows_the_override)
 	verdict_is(QUESTION, "FAIL");
 	struct text before = time_print(end_us, buffer);
 	(void)snprintf(line, sizeof line, "%s&at=%.*s", QUESTION, TEXT_ARG(before));
-	json_object_put(ask("POST /v1/gate/override",
-			    "{\"service\":\"orders\",\"canary\":\"v2\",\"who\":\"ann\","
-			    "\"reason\":\"bad node\"}",
-			    200));
+	override_is("v2", 200, "the FAIL and what was seen");
 	verdict_is(line, "FAIL");
 	play_on(66, 0);
 	struct text after = time_print(end_us, buffer);
 	(void)snprintf(line, sizeof line, "%s&at=%.*s", QUESTION, TEXT_ARG(after));
 	verdict_is(line, "PASS");
+}
+END_TEST
+
+/* A typing error must not look like an override that helped, nor one under another name. */
+START_TEST(an_override_says_what_it_forgave)
+{
+	play();
+	play_on(6, 6);
+	verdict_is(QUESTION, "FAIL");
+	override_is("v3", 404, "no event of orders v3 was seen");
+	override_is("service.version=v2", 200, "no FAIL stands under this name");
+	verdict_is(QUESTION, "FAIL");
+	override_is("v2", 200, "the FAIL and what was seen");
+	verdict_is(QUESTION, "WAIT");
 }
 END_TEST
 
@@ -562,6 +586,7 @@ int main(void)
 	tcase_add_test(all, a_replay_sees_what_was_seen);
 	tcase_add_test(all, a_replay_has_the_outcomes_of_rules);
 	tcase_add_test(all, a_replay_knows_the_override);
+	tcase_add_test(all, an_override_says_what_it_forgave);
 	tcase_add_test(all, history_is_newest_first);
 	tcase_add_test(all, a_name_nobody_has_is_told);
 	tcase_add_test(all, flagger_reads_statuses);
