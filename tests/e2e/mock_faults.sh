@@ -36,6 +36,7 @@ part_faults() {
 	fault_skipped_rule
 	fault_broker
 	fault_topic
+	fault_groups
 }
 
 fault_skipped_rule() {
@@ -105,6 +106,42 @@ fault_topic() {
 	assert_ok "what is sent to it later is read" node_wait_records early 25 8
 	for partition in 0 1 2 3; do node_exactly_once early unborn $partition 2; done
 	node_stop early
+	mock_stop
+}
+
+# The groups that a rule remembers, as /metrics says it of the last checkpoint.
+fault_groups_counted() {
+	groups=$(curl -s --unix-socket "$work/crowded.data/picket.sock" http://picket/metrics |
+		awk '/^picket_rule_groups.rule="7d1d1f5e-/ {print $2}')
+	[ "${groups:-0}" -gt 0 ]
+}
+
+# More users than a rule may remember of one tenant: somebody hears of it, and every one is counted.
+fault_groups() {
+	local groups users=600
+	mkdir -p "$work/crowded-rules"
+	reload_rule 5 >"$work/crowded-rules/rules.yml"
+	mock_start logs-crowded:1
+	node_config crowded "$BROKER" logs-crowded "rules: {paths: [$work/crowded-rules]}
+correlation: {groups_max: 256}
+checkpoint: 1s"
+	assert_ok "a rule with a limit of groups: the daemon starts" node_start crowded
+	seq $users | jq -c --arg now "$(date -u +%FT%TZ)" '{topic: "logs-crowded", partition: 0,
+		value: ({"@timestamp": $now, "event.outcome": "failure", "tenant.id": "acme",
+			"user.id": "user-\(.)"} | tojson)}' | produce "$BROKER" 2>/dev/null
+	assert_ok "more users than it may remember" node_wait_records crowded 20 $users
+	assert_ok "the alert rule.groups is raised" node_wait crowded 20 '.alerts.total > 0'
+	assert_equal "once, of that rule and tenant" "rule.groups high 7d1d1f5e acme" \
+		"$(node crowded alerts list --state all -o json | jq -r '.alerts[] |
+			"\(.rule.id) \(.rule.level) \(.reason | capture("rule (?<rule>[^-]*).* of tenant " +
+			"(?<tenant>[^:]*):") | "\(.rule) \(.tenant)")"')"
+	assert_ok "a checkpoint says how many it remembers" wait_for 20 fault_groups_counted
+	assert_match "no more than the limit" true \
+		"$([ "$groups" -le 256 ] && echo true || echo "$groups")"
+	assert_equal "remembered + refused = users" $users \
+		$((groups + $(curl -s --unix-socket "$work/crowded.data/picket.sock" \
+			http://picket/metrics | awk '$1 == "picket_correlation_cells_refused_total" {print $2}')))
+	node_stop crowded
 	mock_stop
 }
 
