@@ -1,6 +1,5 @@
-#include "correlate/tally_private.h"
+#include "correlate/cohort_cluster_private.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -12,14 +11,10 @@
  *   other outcomes              outcome_reading.c
  *   what it did                 signal_reading.c
  *   rules that matched          gate: block is a finding; each that raises alerts is rule_match
- * event.duration              of a request, into the bins of its stratum principal user.id, else
- * source.ip (the /24 or /64), else trace.id; of the outcomes that an outsider causes (authn, authz,
- * tenant, rules) the address comes first: a name that is only claimed is nobody signature outcome,
- * route else url.path, status route                       "METHOD http.route"; without http.route
- * the method alone
+ *   event.duration              of a request, into the bins of its stratum
+ *   route                       "METHOD http.route"; without http.route the method alone
  *
- * One (principal, signature) of a bucket is one cluster: one cause. An event without any principal
- * is a cluster of its own (its origin names it), and the bucket says so. */
+ * Bad outcomes are counted one by one, and once more as clusters (cohort_cluster.c). */
 
 static const int64_t TIME_US_MAX = INT64_MAX / 2;
 
@@ -70,12 +65,7 @@ void cohort_counter_free(struct cohort_counter **counter)
 
 static uint64_t keyed_hash(const struct cohort_counter *counter, const struct bytes *of)
 {
-	unsigned char out[crypto_shorthash_BYTES];
-	(void)crypto_shorthash(out, of->data, of->size, counter->key.bytes);
-	uint64_t hash = 0;
-	static_assert(sizeof hash == sizeof out);
-	memcpy(&hash, out, sizeof hash);
-	return hash;
+	return cohort_hash(&counter->key, of);
 }
 
 static struct text cut(struct text name, bool *cut_short)
@@ -215,122 +205,15 @@ static enum status count_finding(struct cohort_counter *counter, const struct su
 	return tally_finding_evidence(finding, time_us, &event->origin);
 }
 
-/* Appends the network of an address: hosts of one network count as one principal. */
-static void put_network(struct text address, struct bytes *to)
-{
-	enum { V4_BYTES = 3, V6_BYTES = 8, V4_MAPPED_AT = 12 };
-	static const unsigned char MAPPED[V4_MAPPED_AT] = {[10] = 0xff, [11] = 0xff};
-	char copy[INET6_ADDRSTRLEN] = {0};
-	unsigned char network[sizeof(struct in6_addr)];
-	if (address.size < sizeof copy)
-		memcpy(copy, address.data, address.size);
-	if (inet_pton(AF_INET, copy, network) == 1)
-		bytes_put(to, network, V4_BYTES);
-	else if (inet_pton(AF_INET6, copy, network) != 1)
-		bytes_put_text(to, address); /* a host name, or with a zone: as it is */
-	else if (memcmp(network, MAPPED, sizeof MAPPED) == 0)
-		bytes_put(to, network + V4_MAPPED_AT, V4_BYTES);
-	else
-		bytes_put(to, network, V6_BYTES);
-}
-
-/* Who caused it; 0 when the event does not say. */
-static uint64_t principal_of(struct cohort_counter *counter, const struct event *event,
-			     bool by_address)
-{
-	struct text user = event_text(event, FIELD_USER_ID);
-	struct text address = event_text(event, FIELD_SOURCE_IP);
-	struct text trace = event_text(event, FIELD_TRACE_ID);
-	struct bytes *to = &counter->content;
-	bytes_clear(to);
-	if (user.size > 0 && !(by_address && address.size > 0)) {
-		bytes_put_u8(to, 'u');
-		bytes_put_text(to, user);
-	} else if (address.size > 0) {
-		bytes_put_u8(to, 'a');
-		put_network(address, to);
-	} else if (trace.size > 0) {
-		bytes_put_u8(to, 't');
-		bytes_put_text(to, trace);
-	} else {
-		return 0;
-	}
-	uint64_t hash = keyed_hash(counter, to);
-	return hash == 0 ? 1 : hash;
-}
-
-/* Everything the payload said, but nothing of where it was read: the same whatever the order or
- * the partition of arrival. */
-static uint64_t content_of(struct cohort_counter *counter, const struct event *event)
-{
-	struct bytes *to = &counter->content;
-	bytes_clear(to);
-	for (size_t i = 0; i < event->field_count; i++) {
-		const struct field *field = &event->fields[i];
-		if (field->id != FIELD_OTHER &&
-		    schema_info(field->id)->protection == FIELD_PROVENANCE)
-			continue;
-		bytes_put_text(to, field->name);
-		bytes_put_u8(to, (uint8_t)field->value.type);
-		bytes_put_text(to, field->value.text);
-	}
-	return keyed_hash(counter, to);
-}
-
-/* One event and what was read of it. */
-struct sighting {
-	const struct event *event;
-	const struct subject *subject;
-	const struct outcome_reading *reading;
-	uint64_t arm, route;
-	struct text rule; /* the first that matched */
-};
-
-static uint64_t cluster_id(struct cohort_counter *counter, const struct sighting *seen,
-			   uint64_t principal, enum outcome outcome)
-{
-	const struct event *event = seen->event;
-	struct text route = event_text(event, FIELD_HTTP_ROUTE);
-	struct bytes *to = &counter->content;
-	bytes_clear(to);
-	bytes_put_u64le(to, principal);
-	bytes_put_u8(to, (uint8_t)outcome);
-	bytes_put_signed(to, seen->reading->http_status);
-	bytes_put_text(to, route.size > 0 ? route : event_text(event, FIELD_URL_PATH));
-	if (outcome_info(outcome)->model == OUTCOME_POISSON) {
-		bytes_put_text(to, event_text(event, FIELD_LOG_LOGGER));
-		bytes_put_text(to, event_text(event, FIELD_EVENT_ACTION));
-		bytes_put_text(to, event_text(event, FIELD_ERROR_TYPE));
-		bytes_put_text(to, outcome == OUTCOME_RULE_MATCH ? seen->rule : TEXT(""));
-	}
-	if (principal == 0) {
-		bytes_put_text(to, event->origin.topic);
-		bytes_put_signed(to, event->origin.partition);
-		bytes_put_signed(to, event->origin.offset);
-		bytes_put_varint(to, event->origin.index);
-	}
-	return keyed_hash(counter, to);
-}
-
-static enum status count_bad(struct cohort_counter *counter, const struct sighting *seen,
+static enum status count_bad(struct cohort_counter *counter, const struct sighted *seen,
 			     struct tally_bucket *bucket, enum outcome outcome)
 {
-	bool outsider = outcome == OUTCOME_AUTHN_FAILURE || outcome == OUTCOME_AUTHZ_DENIED ||
-			outcome == OUTCOME_TENANT_DENIED || outcome == OUTCOME_RULE_MATCH;
-	uint64_t principal = principal_of(counter, seen->event, outsider);
-	struct tally_cluster cluster = {
-		.id = cluster_id(counter, seen, principal, outcome),
-		.principal = principal,
-		.time_us = seen->event->time_us,
-		.content = content_of(counter, seen->event),
-		.arm = seen->arm,
-		.route = seen->route,
-		.half = seen->subject->node->half,
-		.outcome = outcome,
-	};
-	if (counter->content.failed)
-		return ENOMEMORY;
-	if (principal == 0)
+	struct tally_cluster cluster;
+	enum status status =
+		cohort_cluster(&counter->key, seen, outcome, &counter->content, &cluster);
+	if (status != OK)
+		return status;
+	if (cluster.principal == 0)
 		bucket->flags |= BUCKET_NO_PRINCIPAL;
 	return tally_bucket_cluster(bucket, &cluster);
 }
@@ -356,12 +239,11 @@ static struct text route_of(struct cohort_counter *counter, const struct event *
 	return to->failed ? (struct text){0} : cut(bytes_text(to), cut_short);
 }
 
-static enum status count_stratum(const struct sighting *seen, struct tally_arm *arm)
+static enum status count_stratum(const struct sighted *seen, struct tally_arm *arm)
 {
 	struct tally_stratum *stratum = NULL;
 	const struct outcome_reading *reading = seen->reading;
-	enum status status =
-		tally_arm_stratum(arm, seen->route, seen->subject->node->half, &stratum);
+	enum status status = tally_arm_stratum(arm, seen->route, seen->half, &stratum);
 	if (status != OK)
 		return status;
 	tally_add(&stratum->requests, reading->is_request);
@@ -387,7 +269,7 @@ static enum status count_outcomes(struct cohort_counter *counter, const struct e
 		return status;
 	struct tally_bucket *bucket = &node->bucket;
 	bool cut_short = subject->cut_short;
-	struct sighting seen = {event, subject, reading, 0, 0, rule};
+	struct sighted seen = {event, reading, 0, 0, subject->node->half, rule};
 	struct text route = route_of(counter, event, &cut_short);
 	uint64_t route_hash = keyed_hash(counter, &counter->content);
 	if (route_hash == TALLY_ROUTE_OTHER)
@@ -439,7 +321,8 @@ static enum status count_signal(struct cohort_counter *counter, const struct sub
 						 .shown_last_us = shown ? time_us : INT64_MIN});
 	ledger_note(entry);
 	if (shown)
-		status = ledger_principal(entry, principal_of(counter, event, true));
+		status = ledger_principal(
+			entry, cohort_principal(&counter->key, event, true, &counter->content));
 	return shown && status == OK ? ledger_evidence(entry, time_us, &event->origin) : status;
 }
 
@@ -502,7 +385,7 @@ static enum status count_trial(struct cohort_counter *counter, const struct subj
 			       const struct event *event, const struct cohort_trial *trial)
 {
 	struct outcome_reading reading = {.is_request = true, .duration_us = -1};
-	struct sighting seen = {event, subject, &reading, 0, 0, trial->rule};
+	struct sighted seen = {event, &reading, 0, 0, subject->node->half, trial->rule};
 	struct tally_node *node = NULL;
 	struct tally_arm *arm = NULL;
 	reading.trials = UINT32_C(1) << COHORT_RULE_OUTCOME;
