@@ -83,27 +83,24 @@ static int64_t time_of(uint64_t i)
 	return 1787310000000000 + (int64_t)(i / 3) * 1000;
 }
 
+static const char *const services[] = {"payments", "sessions", "catalog", "orders", "users",
+				       "search",   "billing",  "gateway", "notify", "tokens"};
+static const char *const actions[] = {
+	"login",  "token.issue", "token.refresh", "read",          "write",
+	"delete", "list",        "policy.check",  "mfa.challenge", "health"};
+static const unsigned weights[] = {8, 14, 22, 52, 67, 69, 89, 97, 99, 100};
+static const char *const routes[] = {
+	"/v1/sessions", "/v1/tokens", "/v1/orders/%u", "/v1/users/%u", "/v1/tenants/%u/invoices",
+	"/healthz",     "/v1/search"};
+static const char *const agents[] = {
+	("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+	 "Chrome/126.0 Safari/537.36"),
+	"okhttp/4.12.0", "Go-http-client/2.0", "python-requests/2.32.3"};
+static const unsigned statuses[] = {401, 403, 404, 500};
+static const unsigned networks[] = {10, 52, 81, 203};
+
 static struct event make(struct arena *arena, uint64_t i)
 {
-	static const char *const names[] = {"payments", "sessions", "catalog", "orders", "users",
-					    "search",   "billing",  "gateway", "notify", "tokens"};
-	static const char *const actions[] = {
-		"login",  "token.issue", "token.refresh", "read",          "write",
-		"delete", "list",        "policy.check",  "mfa.challenge", "health"};
-	static const unsigned weights[] = {8, 14, 22, 52, 67, 69, 89, 97, 99, 100};
-	static const char *const routes[] = {"/v1/sessions",
-					     "/v1/tokens",
-					     "/v1/orders/%u",
-					     "/v1/users/%u",
-					     "/v1/tenants/%u/invoices",
-					     "/healthz",
-					     "/v1/search"};
-	static const char *const agents[] = {
-		("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-		 "Chrome/126.0 Safari/537.36"),
-		"okhttp/4.12.0", "Go-http-client/2.0", "python-requests/2.32.3"};
-	static const unsigned statuses[] = {401, 403, 404, 500};
-	static const unsigned networks[] = {10, 52, 81, 203};
 	char time[32];
 	unsigned weight = below(100);
 	unsigned action = 0;
@@ -122,7 +119,7 @@ static struct event make(struct arena *arena, uint64_t i)
 	add(&event, arena, "ecs.version", TEXT("8.11.0"));
 	add(&event, arena, "log.level", good ? TEXT("info") : TEXT("warn"));
 	add(&event, arena, "service.name",
-	    arena_print(arena, "svc-%02u-%s", service, names[service % 10]));
+	    arena_print(arena, "svc-%02u-%s", service, services[service % 10]));
 	add(&event, arena, "service.version",
 	    arena_print(arena, "1.%u.%u", 1 + below(4), below(10)));
 	add(&event, arena, "service.node.name", arena_print(arena, "pod-%u", below(6)));

@@ -215,69 +215,71 @@ START_TEST(fieldrefs)
 }
 END_TEST
 
+/* columns count inside "        ITEM" on line 7 */
+static const struct {
+	const char *item;
+	unsigned column;
+	const char *words;
+} illegal[] = {
+	{"f|contain: x", 11, "did you mean 'contains'"},
+	{"f|: x", 11, "a '|' without a modifier"},
+	{"f|contains|re: x", 20, "must be the first"},
+	{"f|i: x", 11, "only goes behind `re`"},
+	{"f|re|cased: x", 14, "cannot stand together with 're'"},
+	{"f|contains|base64: x", 20, "must stand before contains"},
+	{"f|base64|wide: x", 18, "must stand before base64"},
+	{"f|base64|windash: x", 18, "before the encodings"},
+	{"f|base64|base64: x", 18, "cannot stand together"},
+	{"f|startswith|endswith: x", 22, "cannot stand together with 'startswith'"},
+	{"f|exists|all: [true]", 18, "cannot stand together with 'exists'"},
+	{"f|exists: yes", 19, "true or false"},
+	{"f|exists: [true]", 19, "takes one value"},
+	{"f|cidr: 10.0.0.1/8", 17, "write 10.0.0.0/8"},
+	{"f|cidr: '2001:db8::1/32'", 17, "write 2001:db8::/32"},
+	{"f|cidr: 10.0.0.0/33", 17, "no network"},
+	{"f|cidr: 10.0.0/8", 17, "no network"},
+	{"f|cidr: 10.0.0.0/", 17, "no network"},
+	{"f|gt: x", 15, "no number"},
+	{"f|gt: .nan", 15, "no number"},
+	{"f: .inf", 12, "no number"},
+	{"f|hour: 24", 17, "from 0 to 23"},
+	{"f|week: 54", 17, "from 1 to 53"},
+	{"f|gte|hour: 3", 15, "hour|gte"},
+	{"f|re: '['", 15, "does not compile"},
+	{"f|re: a(b", 18, "does not compile"},
+	{"f|re: (*LIMIT_MATCH=1)a", 15, "verb"},
+	{"f|re: ''", 15, "matches everything"},
+	{"f|re: 'a{,2}'", 15, "write {0,n}"},
+	{"f|re: a{,2}", 16, "byte 2"},
+	{"f|re: '[{,2}]\\{,2}{ 1}'", 15, "byte 12"},
+	{"f|re: 'a{1, 2}'", 15, "write {0,n}"},
+	{"f|re: 'a{1 ,}'", 15, "write {0,n}"},
+	{"f|expand: '%Admins%'", 19, "placeholder %Admins%"},
+	{"f|expand: 'C:\\%x%'", 19, "literal percent"},
+	{"f|re|expand: '^%Admins%$'", 22, "placeholder"},
+	{"f|base64: a*", 19, "wildcards cannot be encoded"},
+	{"f|base64: ''", 19, "too short"},
+	{"f|base64offset|contains: a", 34, "too short"},
+	{"f|windash|base64: '-a -b -c -d'", 27, "dashes to spell out"},
+	{"f: [a, null]", 16, "null must be the only value"},
+	{"f|contains: null", 21, "null must be the only value"},
+	{"f: []", 12, "empty list"},
+	{"f: {g: 1}", 12, "not a map inside"},
+	{"f: [[a]]", 13, "not a list inside"},
+	{"f|fieldref: 'g*'", 21, "without wildcards"},
+	{"f|fieldref: ''", 21, "no field"},
+	{"'|exists': true", 9, "needs a field"},
+	{"f|equalsfield: g", 11, "write fieldref"},
+};
+
 START_TEST(illegal_chains_and_values)
 {
-	/* columns count inside "        ITEM" on line 7 */
-	static const struct {
-		const char *item;
-		unsigned column;
-		const char *words;
-	} cases[] = {
-		{"f|contain: x", 11, "did you mean 'contains'"},
-		{"f|: x", 11, "a '|' without a modifier"},
-		{"f|contains|re: x", 20, "must be the first"},
-		{"f|i: x", 11, "only goes behind `re`"},
-		{"f|re|cased: x", 14, "cannot stand together with 're'"},
-		{"f|contains|base64: x", 20, "must stand before contains"},
-		{"f|base64|wide: x", 18, "must stand before base64"},
-		{"f|base64|windash: x", 18, "before the encodings"},
-		{"f|base64|base64: x", 18, "cannot stand together"},
-		{"f|startswith|endswith: x", 22, "cannot stand together with 'startswith'"},
-		{"f|exists|all: [true]", 18, "cannot stand together with 'exists'"},
-		{"f|exists: yes", 19, "true or false"},
-		{"f|exists: [true]", 19, "takes one value"},
-		{"f|cidr: 10.0.0.1/8", 17, "write 10.0.0.0/8"},
-		{"f|cidr: '2001:db8::1/32'", 17, "write 2001:db8::/32"},
-		{"f|cidr: 10.0.0.0/33", 17, "no network"},
-		{"f|cidr: 10.0.0/8", 17, "no network"},
-		{"f|cidr: 10.0.0.0/", 17, "no network"},
-		{"f|gt: x", 15, "no number"},
-		{"f|gt: .nan", 15, "no number"},
-		{"f: .inf", 12, "no number"},
-		{"f|hour: 24", 17, "from 0 to 23"},
-		{"f|week: 54", 17, "from 1 to 53"},
-		{"f|gte|hour: 3", 15, "hour|gte"},
-		{"f|re: '['", 15, "does not compile"},
-		{"f|re: a(b", 18, "does not compile"},
-		{"f|re: (*LIMIT_MATCH=1)a", 15, "verb"},
-		{"f|re: ''", 15, "matches everything"},
-		{"f|re: 'a{,2}'", 15, "write {0,n}"},
-		{"f|re: a{,2}", 16, "byte 2"},
-		{"f|re: '[{,2}]\\{,2}{ 1}'", 15, "byte 12"},
-		{"f|re: 'a{1, 2}'", 15, "write {0,n}"},
-		{"f|re: 'a{1 ,}'", 15, "write {0,n}"},
-		{"f|expand: '%Admins%'", 19, "placeholder %Admins%"},
-		{"f|expand: 'C:\\%x%'", 19, "literal percent"},
-		{"f|re|expand: '^%Admins%$'", 22, "placeholder"},
-		{"f|base64: a*", 19, "wildcards cannot be encoded"},
-		{"f|base64: ''", 19, "too short"},
-		{"f|base64offset|contains: a", 34, "too short"},
-		{"f|windash|base64: '-a -b -c -d'", 27, "dashes to spell out"},
-		{"f: [a, null]", 16, "null must be the only value"},
-		{"f|contains: null", 21, "null must be the only value"},
-		{"f: []", 12, "empty list"},
-		{"f: {g: 1}", 12, "not a map inside"},
-		{"f: [[a]]", 13, "not a list inside"},
-		{"f|fieldref: 'g*'", 21, "without wildcards"},
-		{"f|fieldref: ''", 21, "no field"},
-		{"'|exists': true", 9, "needs a field"},
-		{"f|equalsfield: g", 11, "write fieldref"},
-	};
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < sizeof illegal / sizeof *illegal; i++) {
 		char lines[1024], yaml[2048];
 		(void)snprintf(lines, sizeof lines, "    s:\n        %s\n    condition: s\n",
-			       cases[i].item);
-		refused(detection_of(lines, yaml, sizeof yaml), 7, cases[i].column, cases[i].words);
+			       illegal[i].item);
+		refused(detection_of(lines, yaml, sizeof yaml), 7, illegal[i].column,
+			illegal[i].words);
 	}
 }
 END_TEST

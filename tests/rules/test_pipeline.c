@@ -385,79 +385,81 @@ START_TEST(messages_point_into_the_rule)
 }
 END_TEST
 
+static const struct {
+	const char *yaml;
+	unsigned line, column;
+	const char *words;
+} not_applied[] = {
+	{"transformations:\n- {type: replace_string, regex: a}\n", 2, 10,
+	 "'replace_string' is not one that picket applies"},
+	{"transformations:\n- {type: field_name_maping, mapping: {}}\n", 2, 10,
+	 "did you mean 'field_name_mapping'"},
+	{"transformations:\n- {type: field_name_mapping}\n", 2, 3, "no mapping here"},
+	{"transformations:\n- {type: field_name_mapping, maping: {a: b}}\n", 2, 30,
+	 "has no key 'maping' (did you mean 'mapping'?)"},
+	{"transformations:\n- {type: field_name_mapping, mapping: {a: []}}\n", 2, 43,
+	 "mapped to nothing"},
+	{"transformations:\n- {type: field_name_mapping, mapping: {a: 'b|contains'}}\n", 2, 43,
+	 "a field name has no '|'"},
+	{"transformations:\n- {type: field_name_mapping, mapping: {null: b}}\n", 2, 40,
+	 "keywords cannot be mapped"},
+	{"transformations:\n- {mapping: {a: b}}\n", 2, 3, "without type"},
+	{"transformations: {}\n", 1, 18, "must be a list"},
+	{"transformation: []\n", 1, 1, "did you mean 'transformations'"},
+	{"postprocessing: [{type: embed}]\n", 1, 17, "picket makes none"},
+	{"finalizers: [{type: concat}]\n", 1, 13, "picket makes none"},
+	{"allowed_backends: [splunk]\n", 1, 19, "not for picket"},
+	{"priority: high\n", 1, 11, "priority must be a whole number"},
+	{"a: 1\n---\nb: 1\n", 1, 1, "holds one document, this one 2"},
+	{"transformations:\n- {type: change_logsource}\n", 2, 3, "says neither"},
+	{"transformations:\n- {type: add_condition}\n", 2, 3, "adds nothing"},
+	{"transformations:\n- {type: add_condition, name: not, conditions: {a: b}}\n", 2, 31,
+	 "cannot be named in a condition"},
+	{"transformations:\n- {type: field_name_prefix}\n", 2, 3, "no prefix here"},
+	{"transformations:\n- {type: change_logsource, product: p, field_name_conditions: "
+	 "[]}\n",
+	 2, 40, "has no effect"},
+	{"transformations:\n- {type: field_name_prefix, prefix: x, rule_conditions: "
+	 "[{type: logsorce}]}\n",
+	 2, 65, "did you mean 'logsource'"},
+	{"transformations:\n- {type: field_name_prefix, prefix: x, rule_conditions: "
+	 "[{type: processing_state, key: a, val: b}]}\n",
+	 2, 65, "rule condition 'processing_state' is not one that picket evaluates"},
+	{"transformations:\n- {type: field_name_prefix, prefix: x, rule_conditions: "
+	 "[{type: logsource}]}\n",
+	 2, 58, "names no log source"},
+	{"transformations:\n- {type: field_name_prefix, prefix: x, rule_conditions: "
+	 "[{type: processing_item_applied, processing_item_id: no}]}\n",
+	 2, 58, "no transformation has the id 'no'"},
+	{"transformations:\n- {type: field_name_prefix, prefix: x, rule_cond_op: or}\n", 2, 54,
+	 "joins nothing"},
+	{"transformations:\n- {type: field_name_prefix, prefix: x, rule_cond_not: true}\n", 2, 55,
+	 "negates nothing"},
+	{"transformations:\n- {type: field_name_prefix, prefix: x, field_name_conditions: "
+	 "[{type: include_fields, mode: re, fields: [a]}]}\n",
+	 2, 93, "compared as they are"},
+	{"transformations:\n- {type: field_name_prefix, prefix: x, rule_conditions: "
+	 "{a: {type: is_sigma_rule}}, rule_cond_expr: a and b}\n",
+	 2, 101, "names 'b', which is no condition"},
+	{"transformations:\n- {type: field_name_prefix, prefix: x, rule_conditions: "
+	 "{a: {type: is_sigma_rule}, b: {type: is_sigma_rule}}, rule_cond_expr: a}\n",
+	 2, 87, "'b' is not used in the expression"},
+	{"transformations:\n- {type: field_name_prefix, prefix: x, "
+	 "detection_item_conditions: [{type: is_null}]}\n",
+	 2, 68, "any value of the item, or all?"},
+};
+
 START_TEST(what_is_not_applied_is_refused)
 {
-	static const struct {
-		const char *yaml;
-		unsigned line, column;
-		const char *words;
-	} cases[] = {
-		{"transformations:\n- {type: replace_string, regex: a}\n", 2, 10,
-		 "'replace_string' is not one that picket applies"},
-		{"transformations:\n- {type: field_name_maping, mapping: {}}\n", 2, 10,
-		 "did you mean 'field_name_mapping'"},
-		{"transformations:\n- {type: field_name_mapping}\n", 2, 3, "no mapping here"},
-		{"transformations:\n- {type: field_name_mapping, maping: {a: b}}\n", 2, 30,
-		 "has no key 'maping' (did you mean 'mapping'?)"},
-		{"transformations:\n- {type: field_name_mapping, mapping: {a: []}}\n", 2, 43,
-		 "mapped to nothing"},
-		{"transformations:\n- {type: field_name_mapping, mapping: {a: 'b|contains'}}\n", 2,
-		 43, "a field name has no '|'"},
-		{"transformations:\n- {type: field_name_mapping, mapping: {null: b}}\n", 2, 40,
-		 "keywords cannot be mapped"},
-		{"transformations:\n- {mapping: {a: b}}\n", 2, 3, "without type"},
-		{"transformations: {}\n", 1, 18, "must be a list"},
-		{"transformation: []\n", 1, 1, "did you mean 'transformations'"},
-		{"postprocessing: [{type: embed}]\n", 1, 17, "picket makes none"},
-		{"finalizers: [{type: concat}]\n", 1, 13, "picket makes none"},
-		{"allowed_backends: [splunk]\n", 1, 19, "not for picket"},
-		{"priority: high\n", 1, 11, "priority must be a whole number"},
-		{"a: 1\n---\nb: 1\n", 1, 1, "holds one document, this one 2"},
-		{"transformations:\n- {type: change_logsource}\n", 2, 3, "says neither"},
-		{"transformations:\n- {type: add_condition}\n", 2, 3, "adds nothing"},
-		{"transformations:\n- {type: add_condition, name: not, conditions: {a: b}}\n", 2,
-		 31, "cannot be named in a condition"},
-		{"transformations:\n- {type: field_name_prefix}\n", 2, 3, "no prefix here"},
-		{"transformations:\n- {type: change_logsource, product: p, field_name_conditions: "
-		 "[]}\n",
-		 2, 40, "has no effect"},
-		{"transformations:\n- {type: field_name_prefix, prefix: x, rule_conditions: "
-		 "[{type: logsorce}]}\n",
-		 2, 65, "did you mean 'logsource'"},
-		{"transformations:\n- {type: field_name_prefix, prefix: x, rule_conditions: "
-		 "[{type: processing_state, key: a, val: b}]}\n",
-		 2, 65, "rule condition 'processing_state' is not one that picket evaluates"},
-		{"transformations:\n- {type: field_name_prefix, prefix: x, rule_conditions: "
-		 "[{type: logsource}]}\n",
-		 2, 58, "names no log source"},
-		{"transformations:\n- {type: field_name_prefix, prefix: x, rule_conditions: "
-		 "[{type: processing_item_applied, processing_item_id: no}]}\n",
-		 2, 58, "no transformation has the id 'no'"},
-		{"transformations:\n- {type: field_name_prefix, prefix: x, rule_cond_op: or}\n", 2,
-		 54, "joins nothing"},
-		{"transformations:\n- {type: field_name_prefix, prefix: x, rule_cond_not: true}\n",
-		 2, 55, "negates nothing"},
-		{"transformations:\n- {type: field_name_prefix, prefix: x, field_name_conditions: "
-		 "[{type: include_fields, mode: re, fields: [a]}]}\n",
-		 2, 93, "compared as they are"},
-		{"transformations:\n- {type: field_name_prefix, prefix: x, rule_conditions: "
-		 "{a: {type: is_sigma_rule}}, rule_cond_expr: a and b}\n",
-		 2, 101, "names 'b', which is no condition"},
-		{"transformations:\n- {type: field_name_prefix, prefix: x, rule_conditions: "
-		 "{a: {type: is_sigma_rule}, b: {type: is_sigma_rule}}, rule_cond_expr: a}\n",
-		 2, 87, "'b' is not used in the expression"},
-		{"transformations:\n- {type: field_name_prefix, prefix: x, "
-		 "detection_item_conditions: [{type: is_null}]}\n",
-		 2, 68, "any value of the item, or all?"},
-	};
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < sizeof not_applied / sizeof *not_applied; i++) {
 		struct error err;
-		pipeline("a.yml", cases[i].yaml);
-		ck_assert_msg(load(rule_of(one), &err) == NULL, "loaded: %s", cases[i].yaml);
-		ck_assert_msg(strstr(err.text, cases[i].words) != NULL, "%s: %s", cases[i].yaml,
-			      err.text);
-		ck_assert_msg(err.line == cases[i].line && err.column == cases[i].column,
-			      "%s: at %u:%u: %s", cases[i].yaml, err.line, err.column, err.text);
+		pipeline("a.yml", not_applied[i].yaml);
+		ck_assert_msg(load(rule_of(one), &err) == NULL, "loaded: %s", not_applied[i].yaml);
+		ck_assert_msg(strstr(err.text, not_applied[i].words) != NULL, "%s: %s",
+			      not_applied[i].yaml, err.text);
+		ck_assert_msg(
+			err.line == not_applied[i].line && err.column == not_applied[i].column,
+			"%s: at %u:%u: %s", not_applied[i].yaml, err.line, err.column, err.text);
 		ck_assert_str_eq(err.file, paths[0]);
 		ck_assert_msg(strstr(err.text, "\n  fix: ") != NULL, "no fix: %s", err.text);
 		free((void *)paths[--path_count]);

@@ -99,152 +99,151 @@ START_TEST(every_type_is_read)
 }
 END_TEST
 
+static const char *const mistakes[][2] = {
+	{"    rules: [a]\n", "no type"},
+	{"    type: event_cuont\n    rules: [a]\n", "did you mean 'event_count'"},
+	{"    type: sequence\n    timespan: 5m\n    steps: []\n", "1 to 16 steps"},
+	{"    type: event_count\n    window: tumbling\n", "no key 'window'"},
+	{"    type: event_count\n    timespn: 5m\n", "did you mean 'timespan'"},
+	{"    type: event_count\n    timespan: 5m\n", "refers to no rules"},
+	{"    type: event_count\n    rules: {a: b}\n", "name or a list"},
+	{"    type: event_count\n    rules: [a]\n    condition: {gte: 1}\n", "no timespan"},
+	{"    type: event_count\n    rules: [a]\n    timespan: 0s\n", "longer than nothing"},
+	{"    type: event_count\n    rules: [a]\n    timespan: 5\n", "no duration"},
+	{"    type: event_count\n    rules: [a]\n    timespan: 5m\n", "no condition"},
+	{"    type: event_count\n    rules: [a]\n    timespan: 5m\n    condition: {}\n",
+	 "compares nothing"},
+	{"    type: event_count\n    rules: [a]\n    timespan: 5m\n    condition: {gt: x}\n",
+	 "no number"},
+	{"    type: event_count\n    rules: [a]\n    timespan: 5m\n    condition: {ge: 1}\n",
+	 "did you mean"},
+	{"    type: event_count\n    rules: [a]\n    timespan: 5m\n"
+	 "    condition: {gt: 1, lt: 9, neq: 3}\n",
+	 "more than two"},
+	{"    type: event_count\n    rules: [a]\n    timespan: 5m\n"
+	 "    condition: {gt: 9, lt: 1}\n",
+	 "never hold"},
+	{"    type: event_count\n    rules: [a]\n    timespan: 5m\n"
+	 "    condition: {gt: 9, field: x}\n",
+	 "takes no field"},
+	{"    type: event_count\n    rules: [a]\n    timespan: 5m\n    condition: a and b\n",
+	 "belongs to temporal"},
+	{"    type: value_sum\n    rules: [a]\n    timespan: 5m\n"
+	 "    condition: {gt: 9, field: [x, y]}\n",
+	 "takes one field"},
+	{"    type: value_count\n    rules: [a]\n    timespan: 5m\n    condition: {gt: 9}\n",
+	 "needs a field"},
+	{"    type: value_percentile\n    rules: [a]\n    timespan: 5m\n"
+	 "    condition: {gt: 9, field: x, percentile: 0}\n",
+	 "above 0"},
+	{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n"
+	 "    condition: not a and not b\n",
+	 "holds when nothing happens"},
+	{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n"
+	 "    condition: a and (b or not a)\n",
+	 "one sign"},
+	{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n"
+	 "    condition: 1 of a*\n",
+	 "no `of`"},
+	{"    type: temporal_ordered\n    rules: [a, b]\n    timespan: 5m\n"
+	 "    condition: a and not b\n",
+	 "type sequence"},
+	{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n    condition: a and c\n",
+	 "not in rules"},
+	{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n    condition: a\n",
+	 "not named by the condition"},
+	{"    type: temporal\n    rules: [a, bb]\n    timespan: 5m\n", "did you mean 'b'"},
+	{"    type: temporal\n    rules: [a, a]\n    timespan: 5m\n", "listed twice"},
+	{"    type: temporal\n    rules: [a, x]\n    timespan: 5m\n", "in a circle"},
+	{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n    aliases: x\n",
+	 "must be a map"},
+	{"    type: temporal\n    rules: [a]\n    timespan: 5m\n"
+	 "    group-by: [u]\n    aliases: {u: {b: f}}\n",
+	 "does not refer to"},
+	{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n    generate: maybe\n",
+	 "true or false"},
+};
+
 START_TEST(correlation_mistakes)
 {
-	static const char *const cases[][2] = {
-		{"    rules: [a]\n", "no type"},
-		{"    type: event_cuont\n    rules: [a]\n", "did you mean 'event_count'"},
-		{"    type: sequence\n    timespan: 5m\n    steps: []\n", "1 to 16 steps"},
-		{"    type: event_count\n    window: tumbling\n", "no key 'window'"},
-		{"    type: event_count\n    timespn: 5m\n", "did you mean 'timespan'"},
-		{"    type: event_count\n    timespan: 5m\n", "refers to no rules"},
-		{"    type: event_count\n    rules: {a: b}\n", "name or a list"},
-		{"    type: event_count\n    rules: [a]\n    condition: {gte: 1}\n", "no timespan"},
-		{"    type: event_count\n    rules: [a]\n    timespan: 0s\n",
-		 "longer than nothing"},
-		{"    type: event_count\n    rules: [a]\n    timespan: 5\n", "no duration"},
-		{"    type: event_count\n    rules: [a]\n    timespan: 5m\n", "no condition"},
-		{"    type: event_count\n    rules: [a]\n    timespan: 5m\n    condition: {}\n",
-		 "compares nothing"},
-		{"    type: event_count\n    rules: [a]\n    timespan: 5m\n    condition: {gt: x}\n",
-		 "no number"},
-		{"    type: event_count\n    rules: [a]\n    timespan: 5m\n    condition: {ge: 1}\n",
-		 "did you mean"},
-		{"    type: event_count\n    rules: [a]\n    timespan: 5m\n"
-		 "    condition: {gt: 1, lt: 9, neq: 3}\n",
-		 "more than two"},
-		{"    type: event_count\n    rules: [a]\n    timespan: 5m\n"
-		 "    condition: {gt: 9, lt: 1}\n",
-		 "never hold"},
-		{"    type: event_count\n    rules: [a]\n    timespan: 5m\n"
-		 "    condition: {gt: 9, field: x}\n",
-		 "takes no field"},
-		{"    type: event_count\n    rules: [a]\n    timespan: 5m\n    condition: a and b\n",
-		 "belongs to temporal"},
-		{"    type: value_sum\n    rules: [a]\n    timespan: 5m\n"
-		 "    condition: {gt: 9, field: [x, y]}\n",
-		 "takes one field"},
-		{"    type: value_count\n    rules: [a]\n    timespan: 5m\n    condition: {gt: 9}\n",
-		 "needs a field"},
-		{"    type: value_percentile\n    rules: [a]\n    timespan: 5m\n"
-		 "    condition: {gt: 9, field: x, percentile: 0}\n",
-		 "above 0"},
-		{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n"
-		 "    condition: not a and not b\n",
-		 "holds when nothing happens"},
-		{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n"
-		 "    condition: a and (b or not a)\n",
-		 "one sign"},
-		{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n"
-		 "    condition: 1 of a*\n",
-		 "no `of`"},
-		{"    type: temporal_ordered\n    rules: [a, b]\n    timespan: 5m\n"
-		 "    condition: a and not b\n",
-		 "type sequence"},
-		{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n    condition: a and c\n",
-		 "not in rules"},
-		{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n    condition: a\n",
-		 "not named by the condition"},
-		{"    type: temporal\n    rules: [a, bb]\n    timespan: 5m\n", "did you mean 'b'"},
-		{"    type: temporal\n    rules: [a, a]\n    timespan: 5m\n", "listed twice"},
-		{"    type: temporal\n    rules: [a, x]\n    timespan: 5m\n", "in a circle"},
-		{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n    aliases: x\n",
-		 "must be a map"},
-		{"    type: temporal\n    rules: [a]\n    timespan: 5m\n"
-		 "    group-by: [u]\n    aliases: {u: {b: f}}\n",
-		 "does not refer to"},
-		{"    type: temporal\n    rules: [a, b]\n    timespan: 5m\n    generate: maybe\n",
-		 "true or false"},
-	};
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
 		char yaml[2048];
 		(void)snprintf(yaml, sizeof yaml, "%s---\n%s%s%s", RULE("a", ""), RULE("b", ""),
-			       CORRELATION("x", ""), cases[i][0]);
-		refused(yaml, 0, 0, cases[i][1]);
+			       CORRELATION("x", ""), mistakes[i][0]);
+		refused(yaml, 0, 0, mistakes[i][1]);
 	}
 }
 END_TEST
 
+static const char *const own_mistakes[][2] = {
+	{"    type: sequence\n    timespan: 5m\n    steps: [{rule: a, within: 1m}]\n", "the first"},
+	{"    type: sequence\n    timespan: 5m\n    steps: [{not: a}]\n", "cannot begin"},
+	{"    type: sequence\n    timespan: 5m\n    steps: [{rule: a}, {not: b}]\n",
+	 "for how long"},
+	{"    type: sequence\n    timespan: 5m\n    steps: [{rule: a}, {rule: bb}]\n",
+	 "did you mean 'b'"},
+	{"    type: sequence\n    rules: [a]\n    timespan: 5m\n    steps: [{rule: a}]\n",
+	 "instead of rules"},
+	{"    type: sequence\n    timespan: 5m\n    steps: [{rule: a, count: {gte: 0}}]\n",
+	 "count of a step"},
+	{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    peers: {by: [x]}\n"
+	 "    condition: {field: x}\n",
+	 "peers have no bound"},
+	{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    peers: {rare-below: 3}\n"
+	 "    condition: {field: x}\n",
+	 "alike in no field"},
+	{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n"
+	 "    peers: {by: [x], rare-below: 1001}\n    condition: {field: x}\n",
+	 "rare-below"},
+	{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    condition: {gte: 1}\n",
+	 "names no field"},
+	{"    type: baseline\n    rules: [a]\n    timespan: 5m\n    history: 10m\n"
+	 "    condition: {deviation: {gte: 6}}\n",
+	 "can be judged"},
+	{"    type: baseline\n    rules: [a]\n    timespan: 5m\n"
+	 "    condition: {deviation: {lt: 6}}\n",
+	 "deviation"},
+	{"    type: geo_velocity\n    rules: [a]\n    timespan: 5m\n"
+	 "    condition: {field: source.ip}\n"
+	 "    ignore: {field-in: {source.as.number: '%Nowhere%'}}\n",
+	 "no list of values"},
+	{"    type: absence\n    rules: [a]\n    timespan: 5m\n    members: [x, y]\n",
+	 "group by that"},
+	{"    type: absence\n    rules: [a]\n    timespan: 5m\n    groupby: [x]\n", "did you mean"},
+	{"    type: cohort_compare\n    rules: [a]\n", "compare: {numerator"},
+	{"    type: cohort_compare\n    rules: [a]\n    compare: {worse-by: {gt: 2}}\n",
+	 "no numerator"},
+	{"    type: cohort_compare\n    rules: [a]\n    timespan: 5m\n"
+	 "    compare: {numerator: b}\n",
+	 "no timespan"},
+	{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: b}\n"
+	 "    group-by: [user.id]\n",
+	 "by service and version, not by user.id"},
+	{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: b, metric: sum}\n",
+	 "use one of ratio"},
+	{"    type: cohort_compare\n    rules: [a]\n"
+	 "    compare: {numerator: b, worse-by: {gt: 0.5}}\n",
+	 "from 1 to 100"},
+	{"    type: cohort_compare\n    rules: [a]\n"
+	 "    compare: {numerator: b, worse-by: {gt: 3}}\n",
+	 "nothing could be proven"},
+	{"    type: cohort_compare\n    rules: [a]\n"
+	 "    compare: {numerator: b, tolerate: {rate: 2}}\n",
+	 "tolerate.rate"},
+	{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: a}\n",
+	 "every trial would be a bad one"},
+	{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: nobody}\n",
+	 "no rule has the id or name"},
+	{"    type: risk\n    timespan: 5m\n", "risk"},
+};
+
 START_TEST(mistakes_in_types_of_our_own)
 {
-	static const char *const cases[][2] = {
-		{"    type: sequence\n    timespan: 5m\n    steps: [{rule: a, within: 1m}]\n",
-		 "the first"},
-		{"    type: sequence\n    timespan: 5m\n    steps: [{not: a}]\n", "cannot begin"},
-		{"    type: sequence\n    timespan: 5m\n    steps: [{rule: a}, {not: b}]\n",
-		 "for how long"},
-		{"    type: sequence\n    timespan: 5m\n    steps: [{rule: a}, {rule: bb}]\n",
-		 "did you mean 'b'"},
-		{"    type: sequence\n    rules: [a]\n    timespan: 5m\n    steps: [{rule: a}]\n",
-		 "instead of rules"},
-		{"    type: sequence\n    timespan: 5m\n    steps: [{rule: a, count: {gte: 0}}]\n",
-		 "count of a step"},
-		{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    peers: {by: [x]}\n"
-		 "    condition: {field: x}\n",
-		 "peers have no bound"},
-		{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    peers: {rare-below: 3}\n"
-		 "    condition: {field: x}\n",
-		 "alike in no field"},
-		{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n"
-		 "    peers: {by: [x], rare-below: 1001}\n    condition: {field: x}\n",
-		 "rare-below"},
-		{"    type: first_seen\n    rules: [a]\n    timespan: 5m\n    condition: {gte: 1}\n",
-		 "names no field"},
-		{"    type: baseline\n    rules: [a]\n    timespan: 5m\n    history: 10m\n"
-		 "    condition: {deviation: {gte: 6}}\n",
-		 "can be judged"},
-		{"    type: baseline\n    rules: [a]\n    timespan: 5m\n"
-		 "    condition: {deviation: {lt: 6}}\n",
-		 "deviation"},
-		{"    type: geo_velocity\n    rules: [a]\n    timespan: 5m\n"
-		 "    condition: {field: source.ip}\n"
-		 "    ignore: {field-in: {source.as.number: '%Nowhere%'}}\n",
-		 "no list of values"},
-		{"    type: absence\n    rules: [a]\n    timespan: 5m\n    members: [x, y]\n",
-		 "group by that"},
-		{"    type: absence\n    rules: [a]\n    timespan: 5m\n    groupby: [x]\n",
-		 "did you mean"},
-		{"    type: cohort_compare\n    rules: [a]\n", "compare: {numerator"},
-		{"    type: cohort_compare\n    rules: [a]\n    compare: {worse-by: {gt: 2}}\n",
-		 "no numerator"},
-		{"    type: cohort_compare\n    rules: [a]\n    timespan: 5m\n"
-		 "    compare: {numerator: b}\n",
-		 "no timespan"},
-		{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: b}\n"
-		 "    group-by: [user.id]\n",
-		 "by service and version, not by user.id"},
-		{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: b, metric: sum}\n",
-		 "use one of ratio"},
-		{"    type: cohort_compare\n    rules: [a]\n"
-		 "    compare: {numerator: b, worse-by: {gt: 0.5}}\n",
-		 "from 1 to 100"},
-		{"    type: cohort_compare\n    rules: [a]\n"
-		 "    compare: {numerator: b, worse-by: {gt: 3}}\n",
-		 "nothing could be proven"},
-		{"    type: cohort_compare\n    rules: [a]\n"
-		 "    compare: {numerator: b, tolerate: {rate: 2}}\n",
-		 "tolerate.rate"},
-		{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: a}\n",
-		 "every trial would be a bad one"},
-		{"    type: cohort_compare\n    rules: [a]\n    compare: {numerator: nobody}\n",
-		 "no rule has the id or name"},
-		{"    type: risk\n    timespan: 5m\n", "risk"},
-	};
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < sizeof own_mistakes / sizeof *own_mistakes; i++) {
 		char yaml[2048];
 		(void)snprintf(yaml, sizeof yaml, "%s---\n%s%s%s", RULE("a", ""), RULE("b", ""),
-			       CORRELATION("x", ""), cases[i][0]);
-		refused(yaml, 0, 0, cases[i][1]);
+			       CORRELATION("x", ""), own_mistakes[i][0]);
+		refused(yaml, 0, 0, own_mistakes[i][1]);
 	}
 }
 END_TEST

@@ -215,6 +215,30 @@ static inline bool passes(const struct test *test, const struct event *event)
 	return false;
 }
 
+static inline struct text range_make(uint64_t *seed, struct arena *to, struct test *test)
+{
+	test->kind = random_below(seed, 2) == 0 ? LESS : MORE;
+	test->field = random_below(seed, 2) == 0 ? "size" : "http.response.status_code";
+	test->word = arena_print(to, "%zu",
+				 random_below(seed, 2) == 0 ? random_below(seed, 60)
+							    : 150 + 50 * random_below(seed, 9))
+			     .data;
+	return arena_print(to, "%s %s %s", test->field, test->kind == LESS ? "<" : ">", test->word);
+}
+
+/* Words in fields of words, and sometimes numbers. */
+static inline struct text equal_make(uint64_t *seed, struct arena *to, struct test *test)
+{
+	test->kind = EQUAL;
+	if (random_below(seed, 3) == 0)
+		test->word =
+			arena_print(to, "%zu",
+				    random_below(seed, 2) == 0 ? random_below(seed, 50)
+							       : 200 + 100 * random_below(seed, 4))
+				.data;
+	return arena_print(to, "%s: \"%s\"", test->field, test->word);
+}
+
 static inline const struct test *leaf_make(uint64_t *seed, struct arena *to, struct bytes *query)
 {
 	static const char *const fields[] = {
@@ -239,15 +263,7 @@ static inline const struct test *leaf_make(uint64_t *seed, struct arena *to, str
 		line = arena_print(to, "source.ip: %s", test->word);
 		break;
 	case 2:
-		test->kind = random_below(seed, 2) == 0 ? LESS : MORE;
-		test->field = random_below(seed, 2) == 0 ? "size" : "http.response.status_code";
-		test->word =
-			arena_print(to, "%zu",
-				    random_below(seed, 2) == 0 ? random_below(seed, 60)
-							       : 150 + 50 * random_below(seed, 9))
-				.data;
-		line = arena_print(to, "%s %s %s", test->field, test->kind == LESS ? "<" : ">",
-				   test->word);
+		line = range_make(seed, to, test);
 		break;
 	case 3:
 		test->kind = GLOB;
@@ -275,14 +291,7 @@ static inline const struct test *leaf_make(uint64_t *seed, struct arena *to, str
 		line = arena_print(to, "source.ip: %s", test->word);
 		break;
 	default:
-		test->kind = EQUAL;
-		if (random_below(seed, 3) == 0)
-			test->word = arena_print(to, "%zu",
-						 random_below(seed, 2) == 0
-							 ? random_below(seed, 50)
-							 : 200 + 100 * random_below(seed, 4))
-					     .data;
-		line = arena_print(to, "%s: \"%s\"", test->field, test->word);
+		line = equal_make(seed, to, test);
 	}
 	bytes_put(query, line.data, line.size);
 	return test;
