@@ -193,8 +193,8 @@ static enum status server_unreachable(const struct client *client, CURLcode code
 		return error_set(
 			err, EUNAVAILABLE,
 			"no daemon answers on %s (%s); is `picket run` up, and may you read "
-			"its socket? Another place: --server URL, PICKET_SERVER, or --data "
-			"DIR for a store nobody has open",
+			"its socket? Another place: -c FILE (its configuration), --server URL, "
+			"PICKET_SERVER, or --data DIR for a store nobody has open",
 			client->server, why);
 	}
 	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)

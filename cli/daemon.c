@@ -149,8 +149,9 @@ static enum status open_store(struct daemon *daemon, struct hash_key *ret_key, s
 	return status;
 }
 
-/* The daemon cannot go on with this store: another picket wrote it, or it is damaged. What it keeps
- * may still be read, and what Kafka still has can be judged again. */
+/* The daemon cannot go on with what this store remembers: another picket wrote it, or it is
+ * damaged. Its events and alerts may still be read, and what Kafka still has can be judged again.
+ */
 static enum status say_way_out(const struct config *config, enum status status, struct error *err)
 {
 	if (status != ECORRUPT)
@@ -346,7 +347,7 @@ enum status daemon_new(const struct config *config, struct log *log, struct daem
 		status = gate_policies_load(config->gate_policies.items,
 					    config->gate_policies.count, &daemon->policies, err);
 	if (status == OK)
-		status = say_way_out(config, open_store(daemon, &store_key, err), err);
+		status = open_store(daemon, &store_key, err);
 	if (status == OK)
 		status = open_enrichment(daemon, &store_key, err);
 	if (status == OK)

@@ -74,8 +74,8 @@ static const char *next_step(enum status status)
 	case ENOSPACE:
 		return "make space on that disk; picket goes on by itself";
 	case ECORRUPT:
-		return "keep a copy of the folder, then restore a checkpoint, or move it away and "
-		       "start again: picket reads the topics from their beginning";
+		return "restore a backup (picket store restore), or move it away and set kafka.start: "
+		       "earliest to read again what Kafka still has";
 	case EINUSE:
 		return "another picket has it open; ask the daemon with --server unix:PATH, or stop it";
 	default:

@@ -66,6 +66,6 @@ part_store() {
 	node_stop restored
 	printf x >"$work/restored.data/CURRENT"
 	assert_exit "a store that cannot be read is not started on" 65 "$picket" run -c "$work/restored.yaml"
-	assert_match "and the way out is said" 'move that folder away and set kafka.start: earliest' \
+	assert_match "and the way out is said" 'move it away and set kafka.start: earliest' \
 		"$(cat "$work/err")"
 }
