@@ -10,6 +10,9 @@
  * A silence is only known where time goes on: when the input ends for good (a scan), nothing is
  * said about what would have come. A stalled partition holds the watermark, and so the answer.
  *
+ * Order of arrival cannot matter: `last` is a maximum, and it is asked for only when the watermark
+ * says that no punctual event of an earlier time will come.
+ *
  * State: the newest time, how often it was missed, and the proof of the newest event, which the
  * alert shows. In a checkpoint: signed last_us   varint missed   u8 member   u8 has proof   proof
  */

@@ -3,7 +3,9 @@
  *
  * An event fires iff the condition holds for the figure of its window, and contributes iff some
  * window that holds contains it. The window ends at t, so it is complete when the watermark has
- * passed t; nothing else is waited for. All events of one time share one window.
+ * passed t; nothing else is waited for. All events of one time share one window. So order of
+ * arrival cannot matter: when an event is judged, all that its window will ever hold is there, in
+ * order of time.
  *
  * One pass over the events that were not judged yet: every event is pushed once and popped once
  * (measure.h), and the figure of a long window is kept until the next pass, so that the work per

@@ -5,6 +5,9 @@
  * [t - W, t] contains K events, that is iff the window that ends at the last event of its time
  * holds. One more event only moves the K-th next event nearer: all three never become false again.
  *
+ * So order of arrival cannot matter: what contributes and what fires is said of the set of events,
+ * and what was said early stays true.
+ *
  * Adding x changes only windows that contain x: those that begin at the K - 1 events before it and
  * at x itself. When x is the newest, that is one window.
  *
