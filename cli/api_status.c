@@ -177,6 +177,16 @@ static void write_problems(struct json_writer *json, const struct api_call *call
 	if (status->undecided > 0)
 		problem(json, "%" PRIu64 " times a rule could not be decided (its pattern gave up)",
 			status->undecided);
+	if (status->suspects > 0)
+		problem(json,
+			"picket died with %s in hand: until it and %zu others are behind us, one "
+			"message at a time is read",
+			status->suspect, status->suspects - 1);
+	if (status->crashed > 0)
+		problem(json,
+			"%" PRIu64 " messages were put into the quarantine unread, because picket "
+			"died with them: picket quarantine list",
+			status->crashed);
 	if (status->actors.cells_refused > 0)
 		problem(json, "%" PRIu64 " times a group was over a limit and was not correlated",
 			(uint64_t)status->actors.cells_refused);

@@ -49,7 +49,7 @@ struct daemon {
 	bool disk_full, rewound;
 	int64_t problem_us;
 	int64_t reload_us; /* when lists were looked at last */
-	size_t stalled, partition_count;
+	size_t stalled, partition_count, suspects, crashed;
 };
 
 static void say(struct daemon *daemon, enum log_level level, const char *message,
@@ -57,6 +57,19 @@ static void say(struct daemon *daemon, enum log_level level, const char *message
 {
 	const struct log_field field = {"detail", text_of(detail)};
 	log_line(daemon->log, level, message, &field, detail == NULL ? 0 : 1);
+}
+
+/* A message that may kill picket, before it can do so again; and one that will not any more. */
+static void say_crashed(struct daemon *daemon, const struct runtime_status *status)
+{
+	if (status->suspects > 0 && daemon->suspects == 0)
+		say(daemon, LOG_LEVEL_WARNING,
+		    "picket died with a message in hand, and reads carefully", status->suspect);
+	if (status->crashed > daemon->crashed)
+		say(daemon, LOG_LEVEL_ERROR, "a message that crashes was quarantined unread",
+		    "picket quarantine list; the alert picket.crashed names it");
+	daemon->suspects = status->suspects;
+	daemon->crashed = status->crashed;
 }
 
 /* mkdir -p with mode 0700. */
@@ -186,7 +199,8 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 {
 	const struct config *config = daemon->config;
 	struct text synced = arena_print(daemon->arena, "%s/picket.synced", config->data_dir);
-	if (synced.data == NULL)
+	struct text journal = arena_print(daemon->arena, "%s/picket.journal", config->data_dir);
+	if (synced.data == NULL || journal.data == NULL)
 		return error_set(err, ENOMEMORY, "no memory for a path");
 	struct runtime_options options = {
 		.store = daemon->store,
@@ -208,9 +222,14 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 		.groups_max = (size_t)config->groups_max,
 		.correlation_bytes = (size_t)config->correlation_bytes,
 		.synced_path = synced.data,
+		.journal_path = journal.data,
 	};
 	daemon->parts = (struct generation_parts){0}; /* the runtime's now */
-	return runtime_new(&options, &daemon->runtime, err);
+	struct runtime_status begun cleanup(runtime_status_done) = {0};
+	enum status status = runtime_new(&options, &daemon->runtime, err);
+	if (status == OK && runtime_status(daemon->runtime, &begun) == OK)
+		say_crashed(daemon, &begun); /* it may not live to the first tick */
+	return status;
 }
 
 static enum status start_housekeeper(struct daemon *daemon, struct error *err)
@@ -403,6 +422,7 @@ static void say_changes(struct daemon *daemon, const struct runtime_status *stat
 		say(daemon, LOG_LEVEL_ERROR, "the engine has stopped", status->failure.text);
 	if (status->state == RUNTIME_FINISHED && daemon->state != RUNTIME_FINISHED)
 		say(daemon, LOG_LEVEL_INFO, "finished", "every file has been read");
+	say_crashed(daemon, status);
 	say_partitions(daemon, status);
 	daemon->rewound = status->rewound;
 	daemon->disk_full = status->disk_full;

@@ -253,7 +253,7 @@ static void status_update(struct runtime *runtime, struct parcel *const *parcels
 	status->committed_us = runtime->committer.row.committed_us;
 	status->actors = (struct actor_counters){0};
 	status->instances = (struct instances_counters){0};
-	status->undecided = status->excluded = 0;
+	status->undecided = status->excluded = status->crashed = 0;
 	status->routes = (struct route_counters){0};
 	status->enrich = (struct enrich_counters){0};
 	for (unsigned i = 0; i < runtime->options.worker_count; i++) {
@@ -261,6 +261,7 @@ static void status_update(struct runtime *runtime, struct parcel *const *parcels
 		finished = finished && parcels[i]->finished;
 		status->undecided += parcels[i]->counters.undecided;
 		status->excluded += parcels[i]->counters.excluded;
+		status->crashed += parcels[i]->counters.refused;
 		status->routes.records += routes->records;
 		enrich_counters_add(&status->enrich, &parcels[i]->counters.enrich);
 		status->routes.group_field_missing += routes->group_field_missing;

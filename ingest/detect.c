@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "correlate/cohort_rule.h"
+#include "ingest/journal.h"
 
 enum {
 	ARENA_BYTES_MAX = 512 * 1024 * 1024, /* of one message: a 16 MiB array of tiny objects */
@@ -22,64 +23,6 @@ struct detect {
 	struct bytes key, value; /* scratch for rows */
 	struct detect_counters counters;
 };
-
-enum status detected_init(struct detected *detected, unsigned actor_count)
-{
-	assert(actor_count > 0);
-	*detected = (struct detected){.actor_count = actor_count};
-	detected->records = calloc(actor_count, sizeof *detected->records);
-	detected->aggregates = calloc(actor_count, sizeof *detected->aggregates);
-	detected->sightings = calloc(actor_count, sizeof *detected->sightings);
-	if (detected->records == NULL || detected->aggregates == NULL ||
-	    detected->sightings == NULL) {
-		detected_done(detected);
-		return ENOMEMORY;
-	}
-	return OK;
-}
-
-void detected_done(struct detected *detected)
-{
-	for (unsigned i = 0; detected->records != NULL && i < detected->actor_count; i++)
-		bytes_done(&detected->records[i]);
-	for (unsigned i = 0; detected->aggregates != NULL && i < detected->actor_count; i++)
-		bytes_done(&detected->aggregates[i]);
-	for (unsigned i = 0; detected->sightings != NULL && i < detected->actor_count; i++)
-		bytes_done(&detected->sightings[i]);
-	free(detected->records);
-	free(detected->sightings);
-	free(detected->aggregates);
-	bytes_done(&detected->rows);
-	*detected = (struct detected){0};
-}
-
-size_t detected_bytes(const struct detected *detected)
-{
-	size_t sum = detected->rows.size;
-	for (unsigned i = 0; i < detected->actor_count; i++)
-		sum += detected->records[i].size + detected->aggregates[i].size +
-		       detected->sightings[i].size;
-	return sum;
-}
-
-void rows_put(struct bytes *rows, enum store_family family, struct text key, struct text value)
-{
-	bytes_put_u8(rows, (uint8_t)family);
-	bytes_put_text(rows, key);
-	bytes_put_text(rows, value);
-}
-
-bool rows_next(struct cursor *rows, enum store_family *ret_family, struct text *ret_key,
-	       struct text *ret_value)
-{
-	if (cursor_left(rows) == 0)
-		return false;
-	*ret_family = (enum store_family)cursor_u8(rows);
-	*ret_key = cursor_text(rows);
-	*ret_value = cursor_text(rows);
-	assert(!rows->failed && *ret_family < FAMILY_COUNT); /* we wrote it ourselves */
-	return true;
-}
 
 enum status detect_new(const struct detect_options *options, struct detect **ret_detect,
 		       struct error *err)
@@ -345,6 +288,15 @@ static enum status detect_record(struct detect *detect, struct stream *stream,
 	return status;
 }
 
+static void message_done(struct stream *stream, const struct message *message, struct detected *to)
+{
+	stream->at.hole_offsets += (uint64_t)(message->offset - stream->at.next_offset);
+	stream->at.next_offset = message->offset + 1;
+	stream->at.messages++;
+	to->input_bytes += message->payload.size;
+	stream->changed = true;
+}
+
 enum status detect_message(struct detect *detect, struct stream *stream,
 			   const struct message *message, const struct detect_sink *sink,
 			   struct detected *to, struct error *err)
@@ -367,11 +319,25 @@ enum status detect_message(struct detect *detect, struct stream *stream,
 		return error_set(err, status, "%.*s/%d/%lld: %s", TEXT_ARG(stream->at.topic),
 				 stream->at.partition, (long long)message->offset,
 				 status_text(status));
-	stream->at.hole_offsets += (uint64_t)(message->offset - stream->at.next_offset);
-	stream->at.next_offset = message->offset + 1;
-	stream->at.messages++;
-	to->input_bytes += message->payload.size;
-	stream->changed = true;
+	message_done(stream, message, to);
+	return OK;
+}
+
+enum status detect_refuse(struct detect *detect, struct stream *stream,
+			  const struct message *message, const struct decoded *as,
+			  struct detected *to)
+{
+	assert(as->why != ACCEPTED && detect->options.keep_events);
+	struct origin origin = {bytes_text(&stream->name), stream->at.partition, as->index,
+				message->offset};
+	arena_reset(detect->arena);
+	enum status status = put_quarantine(detect, message, &origin, as, to);
+	if (status != OK)
+		return status;
+	stream->at.records++;
+	stream->at.quarantined++;
+	detect->counters.refused++;
+	message_done(stream, message, to);
 	return OK;
 }
 
@@ -407,6 +373,7 @@ enum status detect_name_stream(struct stream *stream)
 {
 	bytes_clear(&stream->name);
 	log_name(stream->at.topic, stream->at.incarnation, &stream->name);
+	stream->log = journal_log(bytes_text(&stream->name), stream->at.partition);
 	return bytes_status(&stream->name);
 }
 

@@ -39,6 +39,7 @@ struct detect_options {
 struct stream {
 	struct position_row at; /* topic is owned by the stream */
 	struct bytes name; /* what its records are called: log_name() of topic and incarnation */
+	uint64_t log;      /* journal_log() of it */
 	struct block_builder *block;
 	struct stream_formats formats;
 	bool changed; /* since the last epoch */
@@ -50,6 +51,7 @@ struct stream {
 struct detect_counters {
 	uint64_t undecided;
 	uint64_t excluded; /* matches that filters took away, of all filters */
+	uint64_t refused;  /* messages that were not looked into */
 	struct route_counters routes;
 	struct enrich_counters enrich;
 };
@@ -88,6 +90,11 @@ bool rows_next(struct cursor *rows, enum store_family *ret_family, struct text *
 enum status detect_message(struct detect *detect, struct stream *stream,
 			   const struct message *message, const struct detect_sink *sink,
 			   struct detected *to, struct error *err);
+/* The message goes to the quarantine unread, as one record: with the reason, detail and bytes of
+ * `as`. */
+enum status detect_refuse(struct detect *detect, struct stream *stream,
+			  const struct message *message, const struct decoded *as,
+			  struct detected *to);
 /* Stops 5 and 6 for an event that was stored before: what it was then it is now, so it is neither
  * decoded nor enriched nor kept again. */
 enum status detect_stored(struct detect *detect, struct stream *stream, const struct event *event,

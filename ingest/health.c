@@ -14,6 +14,7 @@ static const struct {
 			     LEVEL_HIGH},
 	[HEALTH_LOG_REWOUND] = {"picket.log_rewound", "A Kafka partition is shorter than it was",
 				LEVEL_HIGH},
+	[HEALTH_CRASHED] = {"picket.crashed", "A log message makes picket crash", LEVEL_HIGH},
 	[HEALTH_STALLED] = {"picket.source_stalled", "A source stopped without proof of its end",
 			    LEVEL_MEDIUM},
 	[HEALTH_STORE_REWOUND] = {"picket.store_rewound", "The store lost its newest epochs",

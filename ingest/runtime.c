@@ -6,6 +6,8 @@
 
 #include "ingest/runtime_private.h"
 
+static_assert((int)RUNTIME_WORKERS_MAX <= (int)JOURNAL_WORKERS_MAX, "each worker has a hand");
+
 enum {
 	EPOCH_MS = 100,
 	CHECKPOINT_MS = 10000,
@@ -143,6 +145,22 @@ static enum status take_rules(struct runtime *runtime, struct error *err)
 	return generation_new(&parts, owned, &runtime->hash_key, &runtime->gate.current, err);
 }
 
+/* A folder without room for the journal is no reason not to read: crashes are survived as before,
+ * only a message that causes them is not put aside. */
+static enum status open_journal(struct runtime *runtime)
+{
+	struct error err = {0};
+	struct wall_clock clock = runtime->options.clock;
+	if (runtime->options.journal_path == NULL)
+		return OK;
+	enum status status = journal_open(runtime->options.journal_path, runtime->positions,
+					  runtime->position_count, &runtime->journal, &err);
+	if (status == OK || status == ENOMEMORY)
+		return status;
+	runtime_problem(runtime, text_of(err.text), clock.now_us(clock.context));
+	return OK;
+}
+
 static enum status prepare(struct runtime *runtime, struct error *err)
 {
 	enum status status = allocate(runtime);
@@ -159,6 +177,8 @@ static enum status prepare(struct runtime *runtime, struct error *err)
 					     runtime->gate.current->parts.ruleset);
 	if (status == OK)
 		status = recover_positions(runtime, err);
+	if (status == OK)
+		status = open_journal(runtime);
 	for (unsigned i = 0; status == OK && i < runtime->options.actor_count; i++)
 		status = shard_init(&runtime->shards[i], runtime, i, err);
 	if (status == OK)
@@ -281,6 +301,7 @@ void runtime_free(struct runtime **runtime)
 	for (size_t i = 0; i < old->position_count; i++)
 		free((char *)old->positions[i].topic.data);
 	free(old->positions);
+	journal_free(&old->journal);
 	free(old->workers);
 	free(old->shards);
 	free(old->latest);
@@ -338,6 +359,9 @@ enum status runtime_status(struct runtime *runtime, struct runtime_status *ret_s
 	(void)pthread_mutex_lock(&runtime->status_mutex);
 	copy = runtime->status;
 	copy.warming_percent = atomic_load(&runtime->warming_percent);
+	if (runtime->journal != NULL)
+		copy.suspects =
+			journal_suspects(runtime->journal, copy.suspect, sizeof copy.suspect);
 	enum status status = copy_partitions(runtime, &copy);
 	(void)pthread_mutex_unlock(&runtime->status_mutex);
 	if (status != OK)

@@ -60,6 +60,7 @@ struct runtime_options {
 	int64_t silent_us;        /* an instance is silent after this; 0 = none is told */
 	int64_t replay_window_us; /* an event.id that comes again within this is told; 0 = none */
 	const char *synced_path;  /* small file beside the store: last synced epoch; NULL = none */
+	const char *journal_path; /* another: messages in hand (journal.h); NULL = none */
 };
 
 enum runtime_state { RUNTIME_RUNNING, RUNTIME_FINISHED, RUNTIME_FAILED };
@@ -84,6 +85,9 @@ struct runtime_status {
 	uint64_t alerts_opened;
 	uint64_t undecided;
 	uint64_t excluded;            /* matches that filters took away */
+	uint64_t crashed;             /* messages refused because of crashes, since the start */
+	size_t suspects;              /* messages that may be the cause of one, still ahead ... */
+	char suspect[320];            /* ... and the first of them, TOPIC/PARTITION/OFFSET */
 	struct actor_counters actors; /* sums */
 	struct route_counters routes;
 	struct instances_counters instances; /* sums */

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "ingest/detect.h"
+#include "ingest/journal.h"
 #include "ingest/queue.h"
 #include "ingest/rule_tally.h"
 #include "ingest/runtime.h"
@@ -122,6 +123,7 @@ struct worker {
 	bool started;
 	uint64_t epoch; /* the open one */
 	struct source *source;
+	struct journal *journal; /* the runtime's; NULL: none */
 	struct detect *detect;
 	struct generation *rules; /* of the open epoch; held */
 	struct rule_watch watch;  /* of their matcher */
@@ -177,6 +179,7 @@ struct runtime {
 	struct position_row *positions; /* as found at the start; topics are owned */
 	size_t position_count;
 	struct epoch_gate gate;
+	struct journal *journal; /* NULL: none is kept */
 	struct worker *workers;
 	struct shard *shards;
 	struct committer committer;
@@ -200,6 +203,9 @@ void runtime_fail(struct runtime *runtime, const struct error *failure);
 void runtime_problem(struct runtime *runtime, struct text text, int64_t now_us);
 
 void *worker_main(void *worker);
+/* event_news.c: what an event shows to be wrong, as alerts of the worker's epoch; a detect_sink's.
+ */
+void worker_on_event(void *worker, const struct event *event, const struct matches *matches);
 void worker_done(struct worker *worker);
 enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned index,
 			struct error *err);
@@ -278,6 +284,7 @@ enum health_kind {
 	HEALTH_DATA_GAP,
 	HEALTH_LOG_REWOUND,
 	HEALTH_STALLED,
+	HEALTH_CRASHED,
 	HEALTH_STORE_REWOUND,
 	HEALTH_UNDECIDED,
 	HEALTH_SPOOF,

@@ -14,7 +14,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
 #include "ingest/runtime_private.h"
 
@@ -27,9 +26,6 @@ enum {
 	STREAMS_MAX = 100000,
 };
 
-static const int64_t us_per_hour = 3600000000;
-static const int64_t us_per_day = 86400000000;
-
 enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned index,
 			struct error *err)
 {
@@ -38,6 +34,7 @@ enum status worker_init(struct worker *worker, struct runtime *runtime, unsigned
 	*worker = (struct worker){.runtime = runtime, .index = index};
 	worker->epoch = runtime->committer.row.epoch + 1;
 	worker->rules = generation_hold(runtime->gate.current);
+	worker->journal = runtime->journal;
 	struct detect_options detect = {
 		.ruleset = worker->rules->parts.ruleset,
 		.plan = worker->rules->plan,
@@ -230,111 +227,57 @@ static enum status worker_notice(struct worker *worker, const struct source_noti
 	return OK;
 }
 
-/* One health alert per rule and hour of event time for patterns that gave up. */
-static void worker_undecided(void *context, const struct event *event,
-			     const struct matches *matches)
+/* The message was in hand at `deaths` deaths. If it was once more because of what is done to its
+ * bytes here (secrets are taken out), the next time they stay where they are. */
+static enum status worker_refuse(struct worker *worker, struct stream *stream,
+				 const struct message *message, unsigned deaths)
 {
-	struct worker *worker = context;
-	for (size_t i = 0; i < matches->undecided_count; i++) {
-		uint64_t hour = (uint64_t)(event->time_us / us_per_hour);
-		if (told_already(&worker->told,
-				 ((uint64_t)(matches->undecided[i] + 1) << 32) ^ hour))
-			continue;
-		const struct rule *rule =
-			ruleset_rule(worker->rules->parts.ruleset, matches->undecided[i]);
-		char reason[1024];
-		(void)snprintf(reason, sizeof reason,
-			       "rule \"%.*s\" could not be decided for %.*s/%d/%lld: its pattern "
-			       "reached a limit; simplify it or shorten the field",
-			       TEXT_ARG(rule->title), TEXT_ARG(event->origin.topic),
-			       event->origin.partition, (long long)event->origin.offset);
-		health_alert(&(struct health_note){.kind = HEALTH_UNDECIDED,
-						   .subject = rule->key,
-						   .reason = text_of(reason),
-						   .epoch = worker->epoch,
-						   .time_us = (int64_t)hour * us_per_hour,
-						   .flags = worker->history},
-			     &worker->detected.rows, &worker->announcements);
-	}
-}
-
-/* One alert per place, bound identity and hour. The false name is in the reason only: a liar who
- * invents many names must not fill the list of alerts. */
-static void worker_spoofed(struct worker *worker, const struct event *event)
-{
-	struct text service = event_text(event, FIELD_BOUND_SERVICE);
-	struct text tenant = event_text(event, FIELD_BOUND_TENANT);
-	struct text claimed_service = event_text(event, FIELD_CLAIMED_SERVICE);
-	struct text claimed_tenant = event_text(event, FIELD_CLAIMED_TENANT);
-	uint64_t hour = (uint64_t)(event->time_us / us_per_hour);
-	char subject[1024];
-	char reason[2048];
-	(void)snprintf(subject, sizeof subject, "%.*s service=%.*s tenant=%.*s",
-		       TEXT_ARG(event->origin.topic), TEXT_ARG(service), TEXT_ARG(tenant));
-	if (told_already(&worker->told, XXH3_64bits_withSeed(subject, strlen(subject), hour)))
-		return;
-	(void)snprintf(reason, sizeof reason,
-		       "%.*s/%d/%lld claims%s%.*s%s%.*s, which may not write there (bound: service "
-		       "\"%.*s\", tenant \"%.*s\"); ask who holds the credentials of this topic, "
-		       "or mend the bindings",
-		       TEXT_ARG(event->origin.topic), event->origin.partition,
-		       (long long)event->origin.offset, claimed_service.size > 0 ? " service " : "",
-		       TEXT_ARG(claimed_service), claimed_tenant.size > 0 ? " tenant " : "",
-		       TEXT_ARG(claimed_tenant), TEXT_ARG(service), TEXT_ARG(tenant));
-	health_alert(&(struct health_note){.kind = HEALTH_SPOOF,
-					   .subject = text_of(subject),
-					   .reason = text_of(reason),
-					   .epoch = worker->epoch,
-					   .time_us = (int64_t)hour * us_per_hour,
-					   .flags = worker->history},
-		     &worker->detected.rows, &worker->announcements);
-}
-
-/* One alert per service, kind of secret and day: what is to be done is one change of its logger. */
-static void worker_secret(struct worker *worker, const struct event *event)
-{
-	struct text service = event_text(event, FIELD_SERVICE_NAME);
-	struct text kind = event_text(event, FIELD_SECRET_KIND);
-	struct text place = event_text(event, FIELD_SECRET_FIELD);
-	struct text hash = event_text(event, FIELD_SECRET_HASH);
-	uint64_t day = (uint64_t)(event->time_us / us_per_day);
-	char subject[1024];
-	char reason[2048];
-	(void)snprintf(subject, sizeof subject, "%.*s kind=%.*s",
-		       TEXT_ARG(service.size > 0 ? service : event->origin.topic), TEXT_ARG(kind));
-	if (told_already(&worker->told, XXH3_64bits_withSeed(subject, strlen(subject), ~day)))
-		return;
+	char subject[512];
+	char reason[1024];
+	bool bare = deaths > JOURNAL_CRASHES_MAX;
+	struct message kept = *message;
+	(void)snprintf(subject, sizeof subject, "%.*s/%d/%lld", TEXT_ARG(bytes_text(&stream->name)),
+		       stream->at.partition, (long long)message->offset);
 	(void)snprintf(
 		reason, sizeof reason,
-		"%.*s/%d/%lld held a secret (%.*s) in %.*s; it was stored as %.*s. Change the "
-		"secret, and let the logger leave it out",
-		TEXT_ARG(event->origin.topic), event->origin.partition,
-		(long long)event->origin.offset, TEXT_ARG(kind),
-		TEXT_ARG(place.size > 0 ? place : TEXT("a field's name")), TEXT_ARG(hash));
-	health_alert(&(struct health_note){.kind = HEALTH_SECRET,
+		"%s was in hand %u times when picket died; it is in the quarantine unread%s: "
+		"send it with the log of the crash to those who build picket",
+		subject, deaths, bare ? ", without its bytes, which the source still has" : "");
+	health_alert(&(struct health_note){.kind = HEALTH_CRASHED,
 					   .subject = text_of(subject),
 					   .reason = text_of(reason),
 					   .epoch = worker->epoch,
-					   .time_us = (int64_t)day * us_per_day,
-					   .flags = worker->history},
+					   .time_us = message->record_time_us},
 		     &worker->detected.rows, &worker->announcements);
+	if (bare)
+		kept.key = kept.payload = (struct text){0};
+	const struct decoded as = {
+		.why = REJECT_CRASHED, .raw = kept.payload, .detail = text_of(reason)};
+	return detect_refuse(worker->detect, stream, &kept, &as, &worker->detected);
 }
 
-static void worker_on_event(void *context, const struct event *event, const struct matches *matches)
+/* Stops 2 to 6 for one message, which the journal knows meanwhile. */
+static enum status worker_message(struct worker *worker, struct stream *stream,
+				  const struct message *message, struct error *err)
 {
-	if ((event->quality & QUALITY_SPOOFED) != 0)
-		worker_spoofed(context, event);
-	if ((event->quality & QUALITY_SECRET) != 0)
-		worker_secret(context, event);
-	if (matches->undecided_count > 0)
-		worker_undecided(context, event, matches);
+	struct detect_sink sink = {.on_event = worker_on_event, .context = worker};
+	const struct journal_place place = {stream->log, stream->at.topic, stream->at.partition,
+					    message->offset};
+	unsigned deaths =
+		worker->journal == NULL ? 0 : journal_take(worker->journal, worker->index, &place);
+	enum status status = deaths < JOURNAL_CRASHES_MAX
+				     ? detect_message(worker->detect, stream, message, &sink,
+						      &worker->detected, err)
+				     : worker_refuse(worker, stream, message, deaths);
+	if (worker->journal != NULL)
+		journal_leave(worker->journal, worker->index);
+	return status;
 }
 
 /* Stops 1 to 6 for what the source has now. */
 static enum status worker_step(struct worker *worker, struct error *err)
 {
 	struct source_batch batch = {0};
-	struct detect_sink sink = {.on_event = worker_on_event, .context = worker};
 	enum status status = worker->source->ops->poll(worker->source, POLL_TIMEOUT_MS,
 						       POLL_MESSAGES_MAX, &batch, err);
 	size_t told = 0; /* notices already taken */
@@ -349,8 +292,7 @@ static enum status worker_step(struct worker *worker, struct error *err)
 		worker->history =
 			message->offset < stream->at.backfill_until ? (uint32_t)ALERT_BACKFILL : 0;
 		if (message->offset >= stream->at.next_offset)
-			status = detect_message(worker->detect, stream, message, &sink,
-						&worker->detected, err);
+			status = worker_message(worker, stream, message, err);
 	}
 	return status;
 }

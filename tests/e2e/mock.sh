@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # picket from end to end, on librdkafka's mock cluster (real protocol, not a Kafka) and on files.
 #
-#   tests/e2e/mock.sh [PART...]     parts: demo kill files wal input faults disk store scan reload api
+#   tests/e2e/mock.sh [PART...]     parts: demo kill poison files wal input faults disk store scan reload api
 #                                   alerting controllers signals needle nezha custody lists bomb loop
 #                                   doctor install; all; drills (only by name: they take 2 min, waiting)
 #
@@ -11,6 +11,7 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/lib.sh"
 . "$here/mock_kill.sh"
+. "$here/mock_poison.sh"
 . "$here/mock_input.sh"
 . "$here/mock_faults.sh"
 . "$here/mock_scan.sh"
@@ -20,7 +21,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/mock_drills.sh"
 . "$here/mock_store.sh"
 
-all_parts=(scan reload faults disk store api alerting controllers signals needle custody lists bomb loop doctor
+all_parts=(scan reload faults poison disk store api alerting controllers signals needle custody lists bomb loop doctor
 	install input wal files kill demo)
 
 part_demo() {

@@ -1,0 +1,447 @@
+/* The journal of messages in hand: what is a suspect after real deaths of a process, what is
+ * refused, and that one message at a time is in hand meanwhile. */
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ingest/journal.h"
+#include "memory_source.h"
+
+static char folder[] = "/tmp/picket-journal-XXXXXX";
+static char path[64];
+static struct ruleset *ruleset;
+
+static struct journal_place place_of(const char *topic, int64_t offset)
+{
+	return (struct journal_place){journal_log(text_of(topic), 0), text_of(topic), 0, offset};
+}
+
+static struct journal *open_at(const struct position_row *positions, size_t count)
+{
+	struct journal *journal = NULL;
+	struct error err = {0};
+	ck_assert_msg(journal_open(path, positions, count, &journal, &err) == OK, "%s", err.text);
+	return journal;
+}
+
+/* Opens, takes and leaves as a worker that has nothing bad in hand. */
+static unsigned deaths(const char *topic, int64_t offset)
+{
+	struct journal *journal cleanup(journal_free) = open_at(NULL, 0);
+	struct journal_place place = place_of(topic, offset);
+	unsigned count = journal_take(journal, 0, &place);
+	journal_leave(journal, 0);
+	return count;
+}
+
+static size_t suspects(char *first, size_t size)
+{
+	struct journal *journal cleanup(journal_free) = open_at(NULL, 0);
+	return journal_suspects(journal, first, size);
+}
+
+/* A process that dies of a signal, with messages of a topic in its workers' hands. A later run has
+ * one at a time: then count is 1. */
+static void die(const char *topic, int64_t offset, unsigned count, int signal)
+{
+	pid_t child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		struct journal *journal = open_at(NULL, 0);
+		for (unsigned i = 0; i < count; i++) {
+			struct journal_place place = place_of(topic, offset + i);
+			(void)journal_take(journal, i, &place);
+		}
+		(void)kill(getpid(), signal);
+		_exit(0);
+	}
+	int how = 0;
+	ck_assert_int_eq(waitpid(child, &how, 0), child);
+	ck_assert(WIFSIGNALED(how));
+	ck_assert_int_eq(WTERMSIG(how), signal);
+}
+
+static void setup(void)
+{
+	(void)unlink(path);
+}
+
+START_TEST(a_message_in_hand_at_two_deaths_is_refused)
+{
+	ck_assert_uint_eq(deaths("logs", 5), 0);
+	die("logs", 5, 1, SIGKILL);
+	ck_assert_uint_eq(deaths("logs", 5), 1);
+	ck_assert_uint_eq(deaths("logs", 5), 1); /* it ended in order: that counts for nothing */
+	die("logs", 5, 1, SIGABRT);
+	ck_assert_uint_eq(deaths("logs", 5), JOURNAL_CRASHES_MAX);
+	ck_assert_uint_eq(deaths("logs", 4), 0);
+	ck_assert_uint_eq(deaths("logs", 6), 0);
+	ck_assert_uint_eq(deaths("logs~2", 5), 0); /* the log that began anew */
+	die("logs", 5, 1, SIGKILL);
+	ck_assert_uint_eq(deaths("logs", 5), 3);
+}
+END_TEST
+
+START_TEST(a_death_with_empty_hands_has_no_suspect)
+{
+	char first[64];
+	die("logs", 5, 0, SIGKILL);
+	die("logs", 5, 0, SIGKILL);
+	ck_assert_uint_eq(suspects(first, sizeof first), 0);
+	ck_assert_str_eq(first, "");
+	die("logs", 5, 1, SIGKILL);
+	ck_assert_uint_eq(suspects(first, sizeof first), 1);
+	ck_assert_str_eq(first, "logs/0/5");
+}
+END_TEST
+
+/* Two bad messages on two workers: whichever comes first, both are found. */
+START_TEST(two_bad_messages_take_turns)
+{
+	die("logs", 5, 1, SIGKILL);
+	die("orders", 8, 1, SIGKILL);
+	ck_assert_uint_eq(deaths("logs", 5), 1);
+	die("logs", 5, 1, SIGKILL);
+	die("orders", 8, 1, SIGKILL);
+	ck_assert_uint_eq(deaths("logs", 5), 2);
+	ck_assert_uint_eq(deaths("orders", 8), 2);
+}
+END_TEST
+
+START_TEST(what_the_store_has_is_forgotten)
+{
+	struct position_row at = {.topic = TEXT("logs"), .next_offset = 5};
+	char first[64];
+	die("logs", 5, 1, SIGKILL);
+	die("logs", 5, 1, SIGKILL);
+	struct journal *journal = open_at(&at, 1);
+	ck_assert_uint_eq(journal_suspects(journal, first, sizeof first), 1);
+	journal_free(&journal);
+	at.next_offset = 6;
+	at.incarnation = 1; /* of another log */
+	journal = open_at(&at, 1);
+	ck_assert_uint_eq(journal_suspects(journal, first, sizeof first), 1);
+	journal_free(&journal);
+	at.incarnation = 0;
+	journal = open_at(&at, 1);
+	ck_assert_uint_eq(journal_suspects(journal, first, sizeof first), 0);
+	journal_free(&journal);
+	ck_assert_uint_eq(deaths("logs", 5), 0);
+}
+END_TEST
+
+START_TEST(an_old_suspicion_is_forgotten_and_a_refusal_is_not)
+{
+	die("refused", 1, 1, SIGKILL);
+	die("refused", 1, 1, SIGKILL);
+	die("logs", 1, 1, SIGKILL);
+	for (int i = 0; i < JOURNAL_FORGET_AFTER; i++)
+		die("other", i, 1, SIGKILL);
+	ck_assert_uint_eq(deaths("logs", 1), 1);
+	die("other", 100, 1, SIGKILL);
+	ck_assert_uint_eq(deaths("logs", 1), 0);
+	ck_assert_uint_eq(deaths("refused", 1), 2);
+}
+END_TEST
+
+/* Passes all suspects, so that the care ends, and dies with every hand full. */
+static void die_with_full_hands(const char *topic)
+{
+	char ahead[64];
+	pid_t child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		struct journal *journal = open_at(NULL, 0);
+		while (journal_suspects(journal, ahead, sizeof ahead) > 0) {
+			*strchr(ahead, '/') = '\0';
+			struct journal_place behind = place_of(ahead, INT64_MAX);
+			(void)journal_take(journal, 0, &behind);
+			journal_leave(journal, 0);
+		}
+		for (unsigned i = 0; i < JOURNAL_WORKERS_MAX; i++) {
+			struct journal_place place = place_of(topic, i);
+			(void)journal_take(journal, i, &place);
+		}
+		(void)kill(getpid(), SIGKILL);
+	}
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+}
+
+START_TEST(a_full_table_forgets_the_oldest_suspicion)
+{
+	char first[64];
+	die("refused", 1, 1, SIGKILL);
+	die("refused", 1, 1, SIGKILL);
+	die_with_full_hands("old");
+	die_with_full_hands("newer");
+	ck_assert_uint_eq(suspects(first, sizeof first), JOURNAL_SUSPECTS_MAX);
+	ck_assert_uint_eq(deaths("refused", 1), 2);
+	ck_assert_uint_eq(deaths("old", 0), 0);
+	ck_assert_uint_eq(deaths("old", 1), 1);
+	ck_assert_uint_eq(deaths("newer", 63), 1);
+	die_with_full_hands("newest");
+	ck_assert_uint_eq(deaths("refused", 1), 2);
+	ck_assert_uint_eq(deaths("old", 63), 0);
+	ck_assert_uint_eq(deaths("newer", 63), 1);
+}
+END_TEST
+
+enum { THREADS = 4, TAKES = 5000 };
+
+struct crowd {
+	struct journal *journal;
+	unsigned worker;
+	atomic_int *inside, *most;
+};
+
+static void *crowd_main(void *argument)
+{
+	struct crowd *one = argument;
+	for (int i = 0; i < TAKES; i++) {
+		struct journal_place place = place_of("busy", i);
+		(void)journal_take(one->journal, one->worker, &place);
+		int inside = atomic_fetch_add(one->inside, 1) + 1;
+		if (inside > atomic_load(one->most))
+			atomic_store(one->most, inside);
+		atomic_fetch_sub(one->inside, 1);
+		journal_leave(one->journal, one->worker);
+	}
+	return NULL;
+}
+
+START_TEST(one_message_at_a_time_while_a_suspect_is_ahead)
+{
+	atomic_int inside = 0;
+	atomic_int most = 0;
+	pthread_t threads[THREADS];
+	struct crowd crowd[THREADS];
+	die("logs", 5, 1, SIGKILL);
+	struct journal *journal cleanup(journal_free) = open_at(NULL, 0);
+	for (unsigned i = 0; i < THREADS; i++) {
+		crowd[i] = (struct crowd){journal, i, &inside, &most};
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, crowd_main, &crowd[i]), 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+	ck_assert_int_eq(most, 1);
+}
+END_TEST
+
+/* Two hands at once on one thread: it would wait for itself if the care had not ended. */
+static void expect_carefree(struct journal *journal)
+{
+	char first[64];
+	struct journal_place place = place_of("busy", 1);
+	(void)journal_take(journal, 0, &place);
+	(void)journal_take(journal, 1, &place);
+	journal_leave(journal, 0);
+	journal_leave(journal, 1);
+	ck_assert_uint_eq(journal_suspects(journal, first, sizeof first), 0);
+}
+
+START_TEST(the_care_ends_behind_the_suspects)
+{
+	die("logs", 5, 1, SIGKILL);
+	struct journal *journal cleanup(journal_free) = open_at(NULL, 0);
+	struct journal_place behind = place_of("logs", 6); /* 5 is a hole now */
+	(void)journal_take(journal, 0, &behind);
+	journal_leave(journal, 0);
+	expect_carefree(journal);
+}
+END_TEST
+
+START_TEST(a_suspect_that_does_not_come_is_let_be)
+{
+	die("deleted", 5, 1, SIGKILL);
+	struct journal *journal cleanup(journal_free) = open_at(NULL, 0);
+	for (int i = 0; i < JOURNAL_CAREFUL_MAX; i++) {
+		struct journal_place place = place_of("logs", i);
+		ck_assert_uint_eq(journal_take(journal, 0, &place), 0);
+		journal_leave(journal, 0);
+	}
+	expect_carefree(journal);
+	struct journal_place late = place_of("deleted", 5);
+	ck_assert_uint_eq(journal_take(journal, 0, &late), 1); /* and is still known */
+	journal_leave(journal, 0);
+}
+END_TEST
+
+/* Whatever stands in the file, the next run starts. */
+START_TEST(a_damaged_file_is_no_obstacle)
+{
+	static char page[1 << 20];
+	char first[512];
+	uint64_t random = 0x9e3779b97f4a7c15;
+	die("logs", 5, 1, SIGKILL);
+	FILE *file = fopen(path, "r");
+	ck_assert_ptr_nonnull(file);
+	size_t size = fread(page, 1, sizeof page, file);
+	(void)fclose(file);
+	for (int i = 0; i < 50; i++) {
+		file = fopen(path, "w");
+		for (int k = 0; i > 0 && k < 400; k++) {
+			random = random * 6364136223846793005 + 1442695040888963407;
+			page[8 + (random >> 32) % (size - 8)] = (char)(random >> 24);
+		}
+		ck_assert_uint_eq(fwrite(page, 1, i % 5 == 4 ? size / 2 : size, file),
+				  i % 5 == 4 ? size / 2 : size);
+		(void)fclose(file);
+		(void)suspects(first, sizeof first);
+		(void)deaths("logs", 5);
+		page[11] = page[10] = page[9] = 0;
+	}
+	file = fopen(path, "w");
+	(void)fputs("not a journal", file);
+	(void)fclose(file);
+	ck_assert_uint_eq(suspects(first, sizeof first), 0);
+}
+END_TEST
+
+/* --- the whole engine --- */
+
+static struct quarantine_row only_reject(struct store *store, struct bytes *keep)
+{
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct error err = {0};
+	struct text key = {0};
+	struct text value = {0};
+	struct quarantine_row row = {0};
+	unsigned count = 0;
+	ck_assert_int_eq(store_scan_new(store, FAMILY_QUARANTINE, TEXT(""), TEXT(""), &scan, &err),
+			 OK);
+	for (; store_scan_next(scan, &key, &value); count++) {
+		bytes_clear(keep);
+		bytes_put(keep, key.data, key.size);
+		bytes_put(keep, value.data, value.size);
+		struct text whole = bytes_text(keep);
+		ck_assert_int_eq(quarantine_decode((struct text){whole.data, key.size},
+						   (struct text){whole.data + key.size, value.size},
+						   &row, &err),
+				 OK);
+	}
+	ck_assert_uint_eq(count, 1);
+	return row;
+}
+
+static bool has_alert(struct store *store, const char *rule)
+{
+	struct store_scan *scan cleanup(store_scan_free) = NULL;
+	struct error err = {0};
+	struct text key = {0};
+	struct text value = {0};
+	bool found = false;
+	ck_assert_int_eq(store_scan_new(store, FAMILY_ALERT, TEXT("a"), TEXT("a"), &scan, &err),
+			 OK);
+	while (store_scan_next(scan, &key, &value)) {
+		struct alert alert = {0};
+		ck_assert_int_eq(alert_decode(value, &alert, &err), OK);
+		found = found || text_equal(alert.rule_key, text_of(rule));
+	}
+	return found;
+}
+
+static struct message message_of(const char *words)
+{
+	return (struct message){.record_time_us = 1700000000000000, .payload = text_of(words)};
+}
+
+/* The message at offset 1 of "logs" was in hand at so many deaths. */
+static struct runtime_status run_after(unsigned count, struct store *store)
+{
+	const struct message messages[] = {message_of("{\"message\": \"a\"}"),
+					   message_of("{\"message\": \"b\"}"),
+					   message_of("{\"message\": \"c\"}")};
+	const struct memory_stream streams[] = {{"logs", messages, 3}, {"more", messages, 3}};
+	const struct memory_input input = {streams, 2, 0};
+	struct runtime_status status = {0};
+	for (unsigned i = 0; i < count; i++)
+		die("logs", 1, 1, SIGKILL);
+	memory_run((struct runtime_options){.store = store,
+					    .ruleset = ruleset,
+					    .worker_count = 2,
+					    .journal_path = path},
+		   &input, &status);
+	uint64_t records = 0;
+	for (size_t i = 0; i < status.partition_count; i++) {
+		const struct position_row *row = &status.partitions[i].row;
+		ck_assert_uint_eq(row->records, row->stored + row->quarantined);
+		records += row->records;
+	}
+	ck_assert_uint_eq(records, 6);
+	return status;
+}
+
+START_TEST(the_engine_refuses_it_and_goes_on)
+{
+	for (unsigned count = 1; count <= 3; count++) {
+		struct store *store cleanup(store_free) = memory_store();
+		struct bytes keep cleanup(bytes_done) = {0};
+		(void)unlink(path);
+		struct runtime_status status cleanup(runtime_status_done) = run_after(count, store);
+		ck_assert_uint_eq(status.crashed, count >= JOURNAL_CRASHES_MAX);
+		ck_assert_uint_eq(status.suspects, 0);
+		ck_assert(has_alert(store, "picket.crashed") == (count >= JOURNAL_CRASHES_MAX));
+		if (count < JOURNAL_CRASHES_MAX)
+			continue;
+		struct quarantine_row row = only_reject(store, &keep);
+		ck_assert(text_equal(row.reason, TEXT("crashed")));
+		ck_assert(text_equal(row.origin.topic, TEXT("logs")));
+		ck_assert_int_eq(row.origin.offset, 1);
+		/* Once more: what is done to the bytes may be what kills. */
+		ck_assert(
+			text_equal(row.raw, count == 2 ? TEXT("{\"message\": \"b\"}") : TEXT("")));
+	}
+}
+END_TEST
+
+START_TEST(without_a_journal_it_reads_and_says_so)
+{
+	struct store *store cleanup(store_free) = memory_store();
+	char keep[sizeof path];
+	memcpy(keep, path, sizeof path);
+	(void)snprintf(path, sizeof path, "%s/no/such", folder);
+	struct runtime_status status cleanup(runtime_status_done) = run_after(0, store);
+	memcpy(path, keep, sizeof path);
+	ck_assert_ptr_nonnull(strstr(status.problem, "cannot keep the journal"));
+}
+END_TEST
+
+int main(void)
+{
+	struct error err = {0};
+	struct ruleset_options options = {0};
+	if (mkdtemp(folder) == NULL ||
+	    ruleset_parse(&options,
+			  TEXT("title: a\nlogsource: {product: microservice}\n"
+			       "detection: {s: {message: a}, condition: s}\nlevel: low\n"),
+			  "test", &ruleset, &err) != OK)
+		return EXIT_FAILURE;
+	(void)snprintf(path, sizeof path, "%s/journal", folder);
+	Suite *suite = suite_create("journal");
+	TCase *tests = tcase_create("journal");
+	tcase_add_checked_fixture(tests, setup, NULL);
+	tcase_set_timeout(tests, 120);
+	tcase_add_test(tests, a_message_in_hand_at_two_deaths_is_refused);
+	tcase_add_test(tests, a_death_with_empty_hands_has_no_suspect);
+	tcase_add_test(tests, two_bad_messages_take_turns);
+	tcase_add_test(tests, what_the_store_has_is_forgotten);
+	tcase_add_test(tests, an_old_suspicion_is_forgotten_and_a_refusal_is_not);
+	tcase_add_test(tests, a_full_table_forgets_the_oldest_suspicion);
+	tcase_add_test(tests, one_message_at_a_time_while_a_suspect_is_ahead);
+	tcase_add_test(tests, the_care_ends_behind_the_suspects);
+	tcase_add_test(tests, a_suspect_that_does_not_come_is_let_be);
+	tcase_add_test(tests, a_damaged_file_is_no_obstacle);
+	tcase_add_test(tests, the_engine_refuses_it_and_goes_on);
+	tcase_add_test(tests, without_a_journal_it_reads_and_says_so);
+	suite_add_tcase(suite, tests);
+	SRunner *runner = srunner_create(suite);
+	srunner_set_fork_status(runner, CK_NOFORK);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	ruleset_free(&ruleset);
+	(void)unlink(path);
+	(void)rmdir(folder);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
