@@ -168,9 +168,53 @@ static enum status replay_rounds(struct runtime *runtime, uint64_t epoch, int64_
 	return status;
 }
 
-static enum status replay_close(struct runtime *runtime, uint64_t epoch, int64_t watermark_us,
-				struct verdicts *news, struct error *err)
+/* What a replay walks through. Rules that are about to be warmed begin in the middle here: what
+ * they raise is only told when the warming fails. */
+struct replay {
+	struct runtime *runtime;
+	uint64_t closed; /* the newest epoch in memory */
+	struct verdicts news;
+	struct verdicts half_known;
+};
+
+static void told_done(struct verdicts *told)
 {
+	bytes_done(&told->rows);
+	bytes_done(&told->announcements);
+	bytes_done(&told->rule_news);
+}
+
+static void replay_done(struct replay *replay)
+{
+	told_done(&replay->news);
+	told_done(&replay->half_known);
+}
+
+static void put_news(struct replay *replay, struct shard *shard)
+{
+	const struct unit_filter cold = generation_cold(replay->runtime->gate.current);
+	struct unit_filter others = cold;
+	others.except = true;
+	shard_put_alerts(shard, &others, &replay->news);
+	shard_put_alerts(shard, &cold, &replay->half_known);
+}
+
+static void bytes_join(struct bytes *to, const struct bytes *more)
+{
+	bytes_put(to, more->data, more->size);
+	to->failed = to->failed || more->failed;
+}
+
+static void put_half_known(struct replay *replay)
+{
+	bytes_join(&replay->news.rows, &replay->half_known.rows);
+	bytes_join(&replay->news.announcements, &replay->half_known.announcements);
+}
+
+static enum status replay_close(struct replay *replay, uint64_t epoch, int64_t watermark_us,
+				struct error *err)
+{
+	struct runtime *runtime = replay->runtime;
 	assert(epoch > runtime->committer.row.checkpoint_epoch);
 	enum status status = replay_rounds(runtime, epoch, watermark_us, err);
 	for (unsigned i = 0; status == OK && i < runtime->options.actor_count; i++) {
@@ -181,23 +225,9 @@ static enum status replay_close(struct runtime *runtime, uint64_t epoch, int64_t
 			status = instances_close(runtime->shards[i].instances, watermark_us,
 						 runtime->options.silent_us, NULL, NULL);
 		if (status == OK && recover_other_rules(runtime))
-			shard_put_alerts(&runtime->shards[i], news);
+			put_news(replay, &runtime->shards[i]);
 	}
 	return status;
-}
-
-/* What a replay walks through. */
-struct replay {
-	struct runtime *runtime;
-	uint64_t closed; /* the newest epoch in memory */
-	struct verdicts news;
-};
-
-static void replay_done(struct replay *replay)
-{
-	bytes_done(&replay->news.rows);
-	bytes_done(&replay->news.announcements);
-	bytes_done(&replay->news.rule_news);
 }
 
 /* Every shard takes its own out of the row: their number may have changed since. */
@@ -230,7 +260,7 @@ static enum status replay_row(struct replay *replay, struct text key, struct tex
 			return error_set(err, ECORRUPT,
 					 "the watermark of epoch %" PRIu64 " is damaged", epoch);
 		replay->closed = epoch;
-		return replay_close(runtime, epoch, watermark_us, &replay->news, err);
+		return replay_close(replay, epoch, watermark_us, err);
 	}
 	for (unsigned i = 0; status == OK && i < runtime->options.actor_count; i++)
 		status = replay_feed(&runtime->shards[i], kind, value, err);
@@ -269,6 +299,8 @@ enum status recover_state(struct runtime *runtime, struct error *err)
 	bool warmed = false;
 	if (status == OK)
 		status = recover_warm(runtime, &warmed, err);
+	if (status == OK && !warmed)
+		put_half_known(&replay);
 	if (status == OK && (warmed || recover_other_rules(runtime)))
 		status = recover_under_other_rules(runtime, &replay.news, err);
 	return status == OK ? OK : error_wrap(err, status, "replaying match blocks");

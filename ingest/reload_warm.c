@@ -40,20 +40,25 @@ static void tell_failure(struct runtime *runtime, const struct error *failure)
 		runtime_problem(runtime, text_of(failure->text), clock.now_us(clock.context));
 }
 
-static struct unit_filter cold_of(const struct generation *generation)
+struct unit_filter generation_cold(const struct generation *generation)
 {
 	return (struct unit_filter){.ids = generation->cold, .count = generation->cold_count};
 }
 
-/* The rules of next that `known` does not name; their warming, read as far as it is committed. */
+/* The rules of next that `known` does not name. */
+static enum status find_cold(struct generation *next, const struct unit_filter *known,
+			     struct error *err)
+{
+	next->cold = state_ids_new(next->plan, known, &next->cold_count);
+	return next->cold != NULL ? OK : error_set(err, ENOMEMORY, "no memory to warm rules");
+}
+
+/* The warming of the cold rules, read as far as it is committed. */
 static enum status warming_start(struct runtime *runtime, struct generation *next,
-				 const struct unit_filter *known, struct error *err)
+				 struct error *err)
 {
 	struct warming *warming cleanup(warming_free) = NULL;
-	next->cold = state_ids_new(next->plan, known, &next->cold_count);
-	if (next->cold == NULL)
-		return error_set(err, ENOMEMORY, "no memory to warm rules");
-	const struct unit_filter cold = cold_of(next);
+	const struct unit_filter cold = generation_cold(next);
 	const struct warming_options options = {.store = runtime->options.store,
 						.next = next,
 						.cold = cold,
@@ -76,9 +81,10 @@ void warm_begin(struct runtime *runtime, struct generation *next)
 	size_t count = 0;
 	uint64_t *ids = state_ids(before->plan, &count);
 	const struct unit_filter known = {.ids = ids, .count = count};
-	enum status status =
-		ids == NULL ? ENOMEMORY : warming_start(runtime, next, &known, &failure);
+	enum status status = ids == NULL ? ENOMEMORY : find_cold(next, &known, &failure);
 	free(ids);
+	if (status == OK)
+		status = warming_start(runtime, next, &failure);
 	if (status != OK)
 		tell_failure(runtime, &failure);
 	if (next->warming == NULL)
@@ -159,7 +165,7 @@ void warm_finish(struct runtime *runtime, struct generation *next)
 static enum status cells_take(const struct shard *shard, const struct generation *from,
 			      struct actor *to, struct error *err)
 {
-	const struct unit_filter cold = cold_of(from);
+	const struct unit_filter cold = generation_cold(from);
 	unsigned step = shard->runtime->options.actor_count;
 	struct bytes cells cleanup(bytes_done) = {0};
 	enum status status = OK;
@@ -202,7 +208,7 @@ static void actor_done(struct actor **actor)
 static enum status shard_warm(struct shard *shard, const struct generation *rules,
 			      struct error *err)
 {
-	struct unit_filter others = cold_of(rules);
+	struct unit_filter others = generation_cold(rules);
 	unsigned step = shard->runtime->options.actor_count;
 	struct bytes cells cleanup(bytes_done) = {0};
 	struct spill_rows *spill cleanup(spill_rows_free) = NULL; /* behind the actor's end */
@@ -256,17 +262,13 @@ static enum status known_read(struct runtime *runtime, struct bytes *row, uint64
 	return OK;
 }
 
-enum status recover_warmed(struct runtime *runtime, struct error *err)
+/* What was warmed behind the last checkpoint. */
+static enum status take_warmed(struct runtime *runtime, const struct unit_filter *unknown,
+			       struct error *err)
 {
-	struct generation *rules = runtime->gate.current;
 	struct bytes row cleanup(bytes_done) = {0};
 	struct bytes key cleanup(bytes_done) = {0};
-	uint64_t *ids = NULL;
-	size_t count = 0;
-	enum status status = known_read(runtime, &row, &ids, &count, err);
-	if (status != OK)
-		return status == ENOTFOUND ? OK : status;
-	const struct unit_filter unknown = {.ids = ids, .count = count, .except = true};
+	enum status status = OK;
 	for (unsigned i = 0; status == OK && i < VIRTUAL_PARTITIONS; i++) {
 		struct shard *shard = &runtime->shards[i % runtime->options.actor_count];
 		bytes_clear(&key);
@@ -274,11 +276,33 @@ enum status recover_warmed(struct runtime *runtime, struct error *err)
 		status =
 			store_get(runtime->options.store, FAMILY_CELL, bytes_text(&key), &row, err);
 		if (status == OK && row.size > 0) {
-			rules->found_warm = true;
-			status = actor_adopt(shard->actor, bytes_text(&row), &unknown, err);
+			runtime->gate.current->found_warm = true;
+			status = actor_adopt(shard->actor, bytes_text(&row), unknown, err);
 		}
 		status = status == ENOTFOUND ? OK : status;
 	}
+	return status;
+}
+
+enum status recover_warmed(struct runtime *runtime, struct error *err)
+{
+	struct generation *rules = runtime->gate.current;
+	struct bytes row cleanup(bytes_done) = {0};
+	uint64_t *ids = NULL;
+	size_t count = 0;
+	bool other = recover_other_rules(runtime);
+	enum status status = known_read(runtime, &row, &ids, &count, err);
+	const struct unit_filter known = {.ids = ids, .count = count};
+	const struct unit_filter unknown = {.ids = ids, .count = count, .except = true};
+	bool never = status == ENOTFOUND && runtime->committer.row.checkpoint_epoch == 0 &&
+		     other; /* killed before its first checkpoint */
+	bool older = status == ENOTFOUND && !never;
+	if (status == OK)
+		status = take_warmed(runtime, &unknown, err);
+	else if (status == ENOTFOUND)
+		status = OK;
+	if (status == OK && !older && (other || !rules->found_warm))
+		status = find_cold(rules, &known, err);
 	free(ids);
 	return status;
 }
@@ -286,20 +310,8 @@ enum status recover_warmed(struct runtime *runtime, struct error *err)
 enum status recover_warm(struct runtime *runtime, bool *ret_warmed, struct error *err)
 {
 	struct generation *rules = runtime->gate.current;
-	struct bytes row cleanup(bytes_done) = {0};
 	struct error failure = {0};
-	uint64_t *ids = NULL;
-	size_t count = 0;
-	if (rules->found_warm && !recover_other_rules(runtime))
-		return OK;
-	enum status status = known_read(runtime, &row, &ids, &count, err);
-	bool never = status == ENOTFOUND && runtime->committer.row.checkpoint_epoch == 0 &&
-		     recover_other_rules(runtime); /* killed before its first checkpoint */
-	if (status != OK && !never)
-		return status == ENOTFOUND ? OK : status;
-	const struct unit_filter known = {.ids = ids, .count = count};
-	status = warming_start(runtime, rules, &known, &failure);
-	free(ids);
+	enum status status = warming_start(runtime, rules, &failure);
 	if (status == OK && rules->warming != NULL)
 		status = warming_finish(rules->warming, &failure);
 	atomic_store(&runtime->warming_percent, -1);

@@ -225,9 +225,12 @@ void warm_finish(struct runtime *runtime, struct generation *next);
 /* Waits for warm_finish(), and takes what belongs to the shard. */
 enum status warm_take(struct shard *shard, struct generation *next, struct actor *actor,
 		      struct error *err);
-/* At a start, between cells and replay: what was warmed behind the last checkpoint. */
+/* The rules that are new with it, until their warming. */
+struct unit_filter generation_cold(const struct generation *generation);
+/* At a start, between cells and replay: what was warmed behind the last checkpoint, and which rules
+ * it did not know. */
 enum status recover_warmed(struct runtime *runtime, struct error *err);
-/* At a start: rules that the last checkpoint did not know. *ret_warmed: there were such. */
+/* At a start, behind the replay: those rules are warmed. *ret_warmed: there were such. */
 enum status recover_warm(struct runtime *runtime, bool *ret_warmed, struct error *err);
 /* Which rules' state a checkpoint holds: their ids, as the value of a row. */
 enum status warm_known_encode(const struct plan *plan, struct bytes *to);
@@ -244,8 +247,8 @@ void actor_counters_add(struct actor_counters *to, const struct actor_counters *
 void verdicts_put_registry(struct verdicts *to, char kind, const struct text *names, size_t count,
 			   int64_t time_us, const struct bytes *value);
 
-/* The alerts of the epoch just closed, as rows and announcements. */
-void shard_put_alerts(struct shard *shard, struct verdicts *to);
+/* The alerts of the epoch just closed that the filter takes, as rows and announcements. */
+void shard_put_alerts(struct shard *shard, const struct unit_filter *of, struct verdicts *to);
 
 /* What a shard writes into a checkpoint beside the actor's state (state_rows.h), one row a kind:
  * gate, instances, event ids. */

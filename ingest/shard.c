@@ -218,7 +218,7 @@ static enum status shard_feed(struct shard *shard, struct parcel **row, int64_t 
 	return status;
 }
 
-void shard_put_alerts(struct shard *shard, struct verdicts *to)
+void shard_put_alerts(struct shard *shard, const struct unit_filter *of, struct verdicts *to)
 {
 	struct bytes key cleanup(bytes_done) = {0};
 	struct bytes value cleanup(bytes_done) = {0};
@@ -226,6 +226,8 @@ void shard_put_alerts(struct shard *shard, struct verdicts *to)
 	const struct alert_change *changes = actor_changes(shard->actor, &count);
 	for (size_t i = 0; i < count; i++) {
 		const struct alert *alert = changes[i].alert;
+		if (!unit_filter_takes(of, alert->state_id))
+			continue;
 		bytes_clear(&key);
 		bytes_clear(&value);
 		alert_key('a', text_of(alert->id), &key);
@@ -381,6 +383,7 @@ void shard_verdicts_free(struct verdicts **verdicts)
 /* Stops 7 and 8 for one epoch. */
 static enum status shard_fold(struct shard *shard, struct parcel **row, struct error *err)
 {
+	static const struct unit_filter all = {.except = true};
 	struct verdicts *verdicts cleanup(shard_verdicts_free) = calloc(1, sizeof *verdicts);
 	if (verdicts == NULL)
 		return ENOMEMORY;
@@ -400,7 +403,7 @@ static enum status shard_fold(struct shard *shard, struct parcel **row, struct e
 		return status;
 	assert(watermark_us >= shard->watermark_us);
 	shard->watermark_us = watermark_us;
-	shard_put_alerts(shard, verdicts);
+	shard_put_alerts(shard, &all, verdicts);
 	shard_put_refusals(shard, watermark_us, verdicts);
 	put_cohorts(shard, verdicts);
 	if (row[0]->checkpoint)

@@ -88,9 +88,41 @@ START_TEST(a_new_rule_has_what_it_would_have)
 }
 END_TEST
 
+/* Killed under few rules, then started with more: what the replay makes of the new ones begins in
+ * the middle, and none of it is told, since they are warmed from all of the past. */
+START_TEST(a_replay_tells_nothing_of_rules_that_are_about_to_be_warmed)
+{
+	struct ruleset *few = ruleset;
+	char all_rules[8192];
+	(void)snprintf(all_rules, sizeof all_rules, more_rules, rules_text);
+	struct ruleset *all cleanup(ruleset_free) = parse(all_rules);
+	ruleset = all;
+	struct lines expected = run_reference();
+	keep_alerts(&expected);
+	for (unsigned writes = 12; writes <= 36; writes += 12) {
+		struct store *store cleanup(store_free) = new_store();
+		ruleset = few;
+		store_memory_fail_at(store, writes, ESYSTEM);
+		ck_assert_int_eq(run(store, 2, 2), RUNTIME_FAILED);
+		store_memory_fail_at(store, 0, ESYSTEM);
+		ruleset = all;
+		ck_assert_int_eq(run(store, 3, 1), RUNTIME_FINISHED);
+		struct lines got = collect(store);
+		keep_alerts(&got);
+		char what[64];
+		(void)snprintf(what, sizeof what, "killed at write %u", writes);
+		assert_same(&expected, &got, what);
+		lines_free(&got);
+	}
+	lines_free(&expected);
+	ruleset = few;
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = tcase_create("warm");
 	tcase_add_test(tests, a_new_rule_has_what_it_would_have);
+	tcase_add_test(tests, a_replay_tells_nothing_of_rules_that_are_about_to_be_warmed);
 	return running_main(tests);
 }
