@@ -49,7 +49,7 @@ static rd_kafka_t *make_client(const struct kafka_options *options, char *reason
 	return kafka;
 }
 
-static bool topic_fits(const char *wanted, const char *name)
+static bool is_asked_for(const char *wanted, const char *name)
 {
 	regex_t pattern;
 	if (wanted[0] != '^')
@@ -66,7 +66,7 @@ static void look_for(const struct rd_kafka_metadata *metadata, const char *wante
 {
 	size_t found = 0;
 	for (int i = 0; i < metadata->topic_cnt; i++) {
-		if (!topic_fits(wanted, metadata->topics[i].topic))
+		if (!is_asked_for(wanted, metadata->topics[i].topic))
 			continue;
 		found++;
 		totals->partitions += (size_t)metadata->topics[i].partition_cnt;

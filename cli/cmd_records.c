@@ -96,53 +96,129 @@ static bool split_place(const char *word, struct place *place)
 	return true;
 }
 
-/* The events of the answer, all or those of one index; how many there were. */
-static size_t print_events(struct session *session, struct json_object *answer, const char *index)
+static const struct option raw_options[] = {
+	{"raw", 0, NULL, "the record's own bytes and nothing else"},
+	{0},
+};
+
+/* The bytes of a record: `raw` when they are a text, else `base64`. */
+static int print_raw(struct session *session, struct json_object *raw, const char *base64,
+		     bool exactly)
+{
+	FILE *to = session->output.to;
+	if (raw != NULL) {
+		const char *text = json_object_get_string(raw);
+		if (exactly)
+			(void)fwrite(text, 1, (size_t)json_object_get_string_len(raw), to);
+		else if (text[0] == '\0')
+			output_text(to, "(no bytes)");
+		else
+			output_text(to, text);
+		return EXIT_OK;
+	}
+	size_t size = strlen(base64);
+	unsigned char *bytes = malloc(size + 1);
+	size_t got = 0;
+	if (bytes == NULL || sodium_base642bin(bytes, size + 1, base64, size, NULL, &got, NULL,
+					       sodium_base64_VARIANT_ORIGINAL) != 0) {
+		free(bytes);
+		return session_fail(session, EXIT_INTERNAL, "the raw record cannot be decoded");
+	}
+	if (exactly)
+		(void)fwrite(bytes, 1, got, to);
+	else
+		(void)fprintf(to, "(%zu bytes that are no text; --raw > FILE gives them)", got);
+	free(bytes);
+	return EXIT_OK;
+}
+
+/* The bytes that the event was read from, or why they are not there. */
+static int print_event_raw(struct session *session, struct json_object *row, const char *place)
+{
+	struct json_object *event = NULL;
+	struct json_object *raw = NULL;
+	struct json_object *base64 = NULL;
+	struct json_object *missing = NULL;
+	(void)json_object_object_get_ex(row, "event", &event);
+	(void)json_object_object_get_ex(event, "picket.src.raw", &raw);
+	(void)json_object_object_get_ex(event, "picket.src.raw_base64", &base64);
+	(void)json_object_object_get_ex(event, "picket.src.raw_missing", &missing);
+	if (raw != NULL || base64 != NULL)
+		return print_raw(session, raw, json_object_get_string(base64), true);
+	if (missing == NULL)
+		return session_fail(session, EXIT_NEGATIVE,
+				    "%s: its bytes were not asked for; to keep those of its topic "
+				    "from now on set store.raw",
+				    place);
+	return session_fail(session, EXIT_NEGATIVE,
+			    "%s: its bytes were not kept (%s; see docs/RAW.md); without --raw its "
+			    "fields are shown",
+			    place, json_object_get_string(missing));
+}
+
+/* The events of the answer, all or those of one index. */
+static int print_events(struct session *session, struct json_object *answer,
+			const struct place *place, const char *word)
 {
 	struct json_object *events = json_path(answer, "events");
+	struct json_object *shown = NULL;
+	bool raw = arguments_has(&session->arguments, "raw");
 	size_t count = 0;
 	for (size_t i = 0; events != NULL && i < json_object_array_length(events); i++) {
 		struct json_object *event = json_object_array_get_idx(events, i);
-		if (index != NULL && strcmp(json_path_text(event, "index"), index) != 0)
+		const char *index = json_path_text(event, "index");
+		if (place->index != NULL && strcmp(index, place->index) != 0)
 			continue;
-		output_json(&session->output, event);
+		if (!raw)
+			output_json(&session->output, event);
+		shown = event;
 		count++;
 	}
-	return count;
+	if (count == 0)
+		return session_fail(session, EXIT_NEGATIVE,
+				    "no stored event %s; perhaps it is in the quarantine", word);
+	if (raw && count > 1)
+		return session_fail(session, EXIT_USAGE,
+				    "%s holds %zu records; with --raw name one: %s/INDEX", word,
+				    count, word);
+	return raw ? print_event_raw(session, shown, word) : EXIT_OK;
+}
+
+static int show_events(struct session *session, struct client *client, const char *word)
+{
+	struct json_object *answer cleanup(session_json_done) = NULL;
+	struct question question;
+	struct place place;
+	if (!split_place(word, &place))
+		return session_fail(session, EXIT_USAGE,
+				    "\"%s\" is not TOPIC/PARTITION/OFFSET or "
+				    "TOPIC/PARTITION/OFFSET/INDEX",
+				    word);
+	question_init(&question, "GET", TEXT("/v1/events"));
+	question_add(&question, "topic", place.topic);
+	question_add(&question, "partition", place.partition);
+	question_add(&question, "from", place.offset);
+	question_add(&question, "to", place.offset);
+	question_add(&question, "limit", "10000");
+	question_add_common(&question, session);
+	int code = session_ask(session, client, &question, &answer);
+	return code == EXIT_OK ? print_events(session, answer, &place, word) : code;
 }
 
 static int run_events_show(struct session *session)
 {
 	struct client *client cleanup(session_client_done) = NULL;
 	struct error err = {0};
+	int code = EXIT_OK;
+	const struct arguments *arguments = &session->arguments;
+	if (arguments_has(arguments, "raw") && arguments->word_count > 1)
+		return session_fail(session, EXIT_USAGE,
+				    "--raw gives the bytes of one record: name one");
 	if (session_client(session, false, &client, &err) != OK)
 		return session_fail_error(session, &err);
-	for (size_t i = 0; i < session->arguments.word_count; i++) {
-		struct json_object *answer cleanup(session_json_done) = NULL;
-		struct question question;
-		struct place place;
-		const char *word = session->arguments.words[i];
-		if (!split_place(word, &place))
-			return session_fail(session, EXIT_USAGE,
-					    "\"%s\" is not TOPIC/PARTITION/OFFSET or "
-					    "TOPIC/PARTITION/OFFSET/INDEX",
-					    word);
-		question_init(&question, "GET", TEXT("/v1/events"));
-		question_add(&question, "topic", place.topic);
-		question_add(&question, "partition", place.partition);
-		question_add(&question, "from", place.offset);
-		question_add(&question, "to", place.offset);
-		question_add(&question, "limit", "10000");
-		question_add_common(&question, session);
-		int code = session_ask(session, client, &question, &answer);
-		if (code != EXIT_OK)
-			return code;
-		if (print_events(session, answer, place.index) == 0)
-			return session_fail(session, EXIT_NEGATIVE,
-					    "no stored event %s; perhaps it is in the quarantine",
-					    word);
-	}
-	return EXIT_OK;
+	for (size_t i = 0; code == EXIT_OK && i < arguments->word_count; i++)
+		code = show_events(session, client, arguments->words[i]);
+	return code;
 }
 
 const struct command command_events_show = {
@@ -152,9 +228,11 @@ const struct command command_events_show = {
 	.word_min = 1,
 	.word_max = ARGUMENTS_MAX,
 	.takes = TAKES_OUTPUT | TAKES_SERVER | TAKES_TENANT,
+	.options = raw_options,
 	.summary = "one stored event with all its fields",
 	.details = "",
-	.examples = "  picket events show logs-auth/0/91827\n",
+	.examples = "  picket events show logs-auth/0/91827\n"
+		    "  picket events show logs-auth/0/91827/0 --raw > record.json\n",
 	.run = run_events_show,
 };
 
@@ -195,46 +273,16 @@ const struct command command_quarantine_list = {
 	.run = run_quarantine_list,
 };
 
-static const struct option raw_options[] = {
-	{"raw", 0, NULL, "the record's own bytes and nothing else"},
-	{0},
-};
-
 static const struct column quarantine_fields[] = {
 	{"id", "id", CELL_TEXT, false},         {"time", "time", CELL_TIME, false},
 	{"reason", "reason", CELL_TEXT, false}, {"detail", "detail", CELL_TEXT, false},
 	{"key", "key", CELL_TEXT, false},       {"size", "size", CELL_BYTES, false},
 };
 
-static int print_raw(struct session *session, struct json_object *row, bool exactly)
+static int print_quarantined(struct session *session, struct json_object *row, bool exactly)
 {
-	struct json_object *raw = json_path(row, "raw");
-	FILE *to = session->output.to;
-	if (raw != NULL) {
-		const char *text = json_object_get_string(raw);
-		if (exactly)
-			(void)fwrite(text, 1, (size_t)json_object_get_string_len(raw), to);
-		else if (text[0] == '\0')
-			output_text(to, "(no bytes)");
-		else
-			output_text(to, text);
-		return EXIT_OK;
-	}
-	const char *base64 = json_path_text(row, "raw_base64");
-	size_t size = strlen(base64);
-	unsigned char *bytes = malloc(size + 1);
-	size_t got = 0;
-	if (bytes == NULL || sodium_base642bin(bytes, size + 1, base64, size, NULL, &got, NULL,
-					       sodium_base64_VARIANT_ORIGINAL) != 0) {
-		free(bytes);
-		return session_fail(session, EXIT_INTERNAL, "the raw record cannot be decoded");
-	}
-	if (exactly)
-		(void)fwrite(bytes, 1, got, to);
-	else
-		(void)fprintf(to, "(%zu bytes that are no text; --raw > FILE gives them)", got);
-	free(bytes);
-	return EXIT_OK;
+	return print_raw(session, json_path(row, "raw"), json_path_text(row, "raw_base64"),
+			 exactly);
 }
 
 static int show_quarantine(struct session *session, struct client *client, const char *id)
@@ -251,7 +299,7 @@ static int show_quarantine(struct session *session, struct client *client, const
 	if (code != EXIT_OK)
 		return code;
 	if (arguments_has(&session->arguments, "raw"))
-		return print_raw(session, row, true);
+		return print_quarantined(session, row, true);
 	if (session->output.format != OUTPUT_TABLE) {
 		output_json(&session->output, row);
 		return EXIT_OK;
@@ -260,7 +308,7 @@ static int show_quarantine(struct session *session, struct client *client, const
 			  sizeof quarantine_fields / sizeof *quarantine_fields, row, &err) != OK)
 		return session_fail_error(session, &err);
 	(void)fputs("\n", session->output.to);
-	code = print_raw(session, row, false);
+	code = print_quarantined(session, row, false);
 	(void)fputs("\n", session->output.to);
 	return code;
 }

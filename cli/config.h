@@ -48,6 +48,7 @@ struct config {
 	struct config_pairs kafka_properties;
 	struct config_list format_paths;
 	struct config_pairs format_topics;
+	struct config_list raw_topics;
 	struct config_list gate_policies;
 	int64_t gate_block_after_us;
 	struct config_list files, rule_paths, rule_lists, rule_pipelines;

@@ -208,7 +208,7 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 		.takes_parts = true,
 		.source = wiring_source_factory(&daemon->wiring),
 		.decoder = daemon->wiring.decoder,
-		.enrich = {daemon->parts.bindings, daemon->wiring.desk, daemon->parts.privacy},
+		.enrich = wiring_enrich(&daemon->wiring, &daemon->parts),
 		.track_instances = config->sequences != 0,
 		.silent_us = config->silent_us,
 		.replay_window_us = config->replay_window_us,

@@ -65,6 +65,29 @@ static enum status wire_formats(struct wiring *wiring, const struct config *conf
 	return status;
 }
 
+/* The topics of store.raw. */
+static enum status wire_raw(struct wiring *wiring, const struct config *config, struct arena *arena,
+			    struct error *err)
+{
+	size_t count = config->raw_topics.count;
+	struct text *topics = arena_alloc(arena, (count + 1) * sizeof *topics);
+	if (topics == NULL)
+		return error_set(err, ENOMEMORY, "no memory for the configuration");
+	for (size_t i = 0; i < count; i++) {
+		const char *topic = config->raw_topics.items[i];
+		const char *star = strchr(topic, '*');
+		if (topic[0] == '\0' || topic[0] == '^' || (star != NULL && star[1] != '\0'))
+			return error_set(err, EINVALID,
+					 "store.raw: \"%s\" is no topic; write its name, or how "
+					 "several begin with a `*` at the end",
+					 topic);
+		topics[i] = text_of(topic);
+	}
+	wiring->raw_topics = topics;
+	wiring->raw_topic_count = count;
+	return OK;
+}
+
 static enum status check_zone(const char *zone, struct error *err)
 {
 	char time[40];
@@ -100,6 +123,8 @@ enum status wiring_init(struct wiring *wiring, const struct config *config, stru
 	if (status != OK)
 		return error_set(err, status, "no memory for the configuration");
 	status = check_zone(config->syslog_zone, err);
+	if (status == OK)
+		status = wire_raw(wiring, config, arena, err);
 	return status != OK ? status : wire_formats(wiring, config, arena, err);
 }
 
@@ -184,6 +209,16 @@ enum status wiring_load_custody(const struct wiring *wiring, struct generation_p
 	parts->bindings = TAKE(bindings);
 	parts->privacy = privacy;
 	return OK;
+}
+
+struct enrich_options wiring_enrich(const struct wiring *wiring,
+				    const struct generation_parts *parts)
+{
+	return (struct enrich_options){.bindings = parts->bindings,
+				       .desk = wiring->desk,
+				       .privacy = parts->privacy,
+				       .raw_topics = wiring->raw_topics,
+				       .raw_topic_count = wiring->raw_topic_count};
 }
 
 static struct paths paths_of(const struct config_list *list)

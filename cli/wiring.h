@@ -27,6 +27,8 @@ struct wiring {
 	struct knowledge_desk *desk; /* NULL: nothing to look up */
 	uint64_t fingerprint;        /* of the files that were read last */
 	struct ruleset_options rules;
+	const struct text *raw_topics; /* store.raw; in the arena */
+	size_t raw_topic_count;
 };
 
 /* Fills in what the configuration says and loads the formats; wiring_done() is due in any case. */
@@ -43,6 +45,10 @@ enum status wiring_load_knowledge(struct wiring *wiring, struct error *err);
  * the rest of them stays as it is. Needs the store's key. Any thread. */
 enum status wiring_load_custody(const struct wiring *wiring, struct generation_parts *parts,
 				struct error *err);
+
+/* What is known about events with these parts; all of it is lent. */
+struct enrich_options wiring_enrich(const struct wiring *wiring,
+				    const struct generation_parts *parts);
 
 /* Reads lists and databases again when one has changed: true in *ret_changed. After an error the
  * old ones stay, and the next change is tried again. */

@@ -58,15 +58,6 @@ static enum status take_formats(struct decoder *decoder, const struct decoder_op
 	return OK;
 }
 
-/* Is it this topic, or one of its later lives (topic~2)? */
-static bool topic_is(struct text topic, struct text pattern)
-{
-	if (pattern.size > 0 && pattern.data[pattern.size - 1] == '*')
-		return text_starts(topic, (struct text){pattern.data, pattern.size - 1});
-	return text_starts(topic, pattern) &&
-	       (topic.size == pattern.size || topic.data[pattern.size] == '~');
-}
-
 /* How a message of the topic is read: as the topic is fixed, else as the options say. */
 static void choose_format(struct decoder *decoder, struct text topic)
 {
@@ -74,7 +65,7 @@ static void choose_format(struct decoder *decoder, struct text topic)
 	decoder->raw = decoder->options.format == INPUT_RAW;
 	for (size_t i = 0; i < decoder->options.topic_count; i++) {
 		const struct topic_format *fixed = &decoder->options.topics[i];
-		if (!topic_is(topic, fixed->topic))
+		if (!topic_fits(topic, fixed->topic))
 			continue;
 		size_t index = formats_find(decoder->formats, fixed->format);
 		bool known = index < formats_count(decoder->formats);
@@ -227,6 +218,7 @@ static void next_otlp(struct decoder *decoder, struct decoded *ret_record, bool 
 		decoded.why = normalise(decoder, &unpacked, &decoded);
 	if (decoded.why != ACCEPTED)
 		decoded.detail = text_of(reject_text(decoded.why));
+	decoded.whole = false; /* what the protocol's schema does not name has been passed over */
 	*ret_record = decoded;
 }
 

@@ -84,7 +84,9 @@ struct decoded {
 	enum reject why;    /* ACCEPTED: event is valid */
 	struct event event; /* origin.index set; topic, partition, offset from decoder_begin() */
 	uint32_t index;
-	struct text raw;                    /* the record's own bytes (a reject needs them) */
+	struct text raw; /* the record's own bytes */
+	bool whole; /* all that the record says is in the event: whoever looked through the event
+		       has seen all of raw */
 	struct text detail;                 /* of a reject: what and where */
 	const char *format;                 /* "ecs", "pino", ...: picket.src.format */
 	const struct field_source *sources; /* with options.explain: one per field of the event */

@@ -230,11 +230,17 @@ static enum status note_rules(struct detect *detect, const struct matches *match
 	return status;
 }
 
-/* An event of the store as the log gave it: without what note_rules() added. */
+/* Added after the rules had seen the event? */
+static bool is_afterthought(enum field_id id)
+{
+	return id == FIELD_RULE_ID || id == FIELD_SRC_RAW || id == FIELD_SRC_RAW_MISSING;
+}
+
+/* An event of the store as the rules saw it. */
 static struct event as_logged(const struct event *event)
 {
 	struct event logged = *event;
-	while (logged.field_count > 0 && logged.fields[logged.field_count - 1].id == FIELD_RULE_ID)
+	while (logged.field_count > 0 && is_afterthought(logged.fields[logged.field_count - 1].id))
 		logged.field_count--;
 	return logged;
 }
@@ -283,6 +289,9 @@ static enum status detect_record(struct detect *detect, struct stream *stream,
 	enum status status = enricher_event(detect->enricher, detect->arena, &record->event);
 	if (status == OK)
 		status = detect_event(detect, stream, &record->event, sink, to);
+	if (status == OK && detect->options.keep_events)
+		status = enricher_put_raw(detect->enricher, detect->arena, record->raw,
+					  record->whole, &record->event);
 	if (status == OK && detect->options.keep_events)
 		status = keep_event(stream, &record->event, to, err);
 	return status;

@@ -15,6 +15,7 @@ void draft_begin(struct draft *draft)
 	memset(draft->heads, 0, sizeof draft->heads);
 	draft->count = 0;
 	draft->quality = 0;
+	draft->lost = false;
 }
 
 static bool is_protected(enum field_id id)
@@ -61,10 +62,14 @@ static bool value_equal(const struct value *a, const struct value *b)
 	return a->type == b->type && text_equal(a->text, b->text);
 }
 
-static void chain_kill(struct draft *draft, uint32_t newest)
+/* `value` takes the place of all that the name had. */
+static void chain_kill(struct draft *draft, uint32_t newest, const struct value *value)
 {
-	for (; newest != 0; newest = draft->fields[newest - 1].older)
-		draft->fields[newest - 1].dead = true;
+	for (; newest != 0; newest = draft->fields[newest - 1].older) {
+		struct draft_field *old = &draft->fields[newest - 1];
+		draft->lost = draft->lost || (!old->dead && !value_equal(&old->field.value, value));
+		old->dead = true;
+	}
 }
 
 /* A protected field given again: what is equal is said once, what differs is all kept. */
@@ -90,6 +95,7 @@ static bool draft_full(struct draft *draft)
 	if (draft->count < DRAFT_FIELDS_MAX)
 		return false;
 	draft->quality |= QUALITY_FIELDS;
+	draft->lost = true;
 	return true;
 }
 
@@ -114,6 +120,14 @@ static struct draft_field *append(struct draft *draft, uint32_t *chain,
 	return field;
 }
 
+/* The older value stays, and this one is nowhere. */
+static struct draft_field *lose(struct draft *draft, const struct draft_field *older,
+				const struct value *value)
+{
+	draft->lost = draft->lost || !value_equal(&older->field.value, value);
+	return NULL;
+}
+
 /* A value for a name that had one before. */
 static struct draft_field *put_again(struct draft *draft, uint32_t *chain,
 				     const struct draft_name *name, const struct value *value)
@@ -125,7 +139,7 @@ static struct draft_field *put_again(struct draft *draft, uint32_t *chain,
 	if (member)
 		return append(draft, chain, name, value);
 	if (name->agent && !old->agent && !agent_knows_better(name->id))
-		return NULL;
+		return lose(draft, old, value);
 	if (is_protected(name->id)) {
 		settle_protected(draft, *chain, value);
 		return append(draft, chain, name, value);
@@ -134,8 +148,8 @@ static struct draft_field *put_again(struct draft *draft, uint32_t *chain,
 	if (draft->keep_spellings && !same_spelling)
 		return append(draft, chain, name, value);
 	if (same_spelling && name->nested && !old->nested)
-		return NULL;
-	chain_kill(draft, *chain);
+		return lose(draft, old, value);
+	chain_kill(draft, *chain, value);
 	struct draft_field *field = append(draft, chain, name, value);
 	field->older = 0; /* the dead need not be walked again: a thousand duplicates stay cheap */
 	return field;
@@ -174,7 +188,7 @@ void draft_replace(struct draft *draft, const struct draft_name *name, const str
 	if (draft_full(draft))
 		return;
 	uint32_t *chain = chain_of(draft, name);
-	chain_kill(draft, *chain);
+	chain_kill(draft, *chain, value);
 	(void)append(draft, chain, name, value);
 }
 
@@ -232,8 +246,10 @@ enum status draft_finish(struct draft *draft, struct arena *arena, struct event 
 		draft->kept[count] = i;
 		fields[count++] = field->field;
 	}
-	if (count < alive)
+	if (count < alive) {
 		draft->quality |= QUALITY_FIELDS;
+		draft->lost = true;
+	}
 	event->fields = fields;
 	event->field_count = count;
 	event->field_capacity = capacity;

@@ -46,6 +46,7 @@ struct draft {
 	uint32_t round;
 	uint32_t count;
 	uint32_t quality;
+	bool lost;           /* the record said something that is in no field */
 	bool keep_spellings; /* two spellings of one plain field are two values (INPUT_RAW) */
 };
 

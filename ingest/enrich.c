@@ -10,6 +10,8 @@ struct enricher {
 	struct lookup *lookup;
 	struct privacy_scratch *scratch;
 	struct bound bound; /* of the message */
+	bool raw_wanted;    /* of the message: its records' bytes are asked for */
+	bool replaced;      /* of the last event: something in it was */
 	struct enrich_counters counters;
 };
 
@@ -71,10 +73,19 @@ void enricher_free(struct enricher **enricher)
 	*enricher = NULL;
 }
 
+static bool raw_wanted(const struct enrich_options *options, struct text topic)
+{
+	for (size_t i = 0; i < options->raw_topic_count; i++)
+		if (topic_fits(topic, options->raw_topics[i]))
+			return true;
+	return false;
+}
+
 void enricher_message(struct enricher *enricher, struct text topic, const struct message *message)
 {
 	if (enricher->lookup != NULL)
 		lookup_refresh(enricher->lookup);
+	enricher->raw_wanted = raw_wanted(&enricher->options, topic);
 	if (bindings_count(enricher->options.bindings) > 0)
 		enricher->bound = bindings_find(enricher->options.bindings, topic, message);
 }
@@ -203,6 +214,7 @@ static enum status clean_event(struct enricher *enricher, struct arena *arena, s
 		return status;
 	if (counts.secrets > 0)
 		event->quality |= QUALITY_SECRET;
+	enricher->replaced = counts.secrets + counts.personal > 0;
 	enricher->counters.secrets += counts.secrets;
 	enricher->counters.personal += counts.personal;
 	return OK;
@@ -211,6 +223,7 @@ static enum status clean_event(struct enricher *enricher, struct arena *arena, s
 enum status enricher_event(struct enricher *enricher, struct arena *arena, struct event *event)
 {
 	enum status status = OK;
+	enricher->replaced = false;
 	if (bindings_count(enricher->options.bindings) > 0)
 		status = bind_event(enricher, arena, event);
 	if (status == OK && enricher->lookup != NULL)
@@ -224,6 +237,55 @@ struct text enricher_raw(struct enricher *enricher, struct arena *arena, struct 
 {
 	const struct privacy *privacy = enricher->options.privacy;
 	return privacy == NULL ? t : privacy_raw(privacy, enricher->scratch, arena, t);
+}
+
+enum raw_fate { RAW_KEPT, RAW_REPLACED, RAW_UNCHECKED, RAW_LARGE };
+
+/* What privacy has not seen, or has seen and replaced, must not come back through the raw bytes:
+ * when all that a record says is in its event, the event was looked through for it; the bytes are
+ * searched once more for what only stands there, between two fields. */
+static enum status judge_raw(struct enricher *enricher, struct arena *arena, struct text record,
+			     bool whole, enum raw_fate *ret_fate)
+{
+	const struct privacy *privacy = enricher->options.privacy;
+	bool guarded = privacy != NULL && privacy_replaces(privacy);
+	enum raw_fate fate = RAW_KEPT;
+	if (enricher->replaced)
+		fate = RAW_REPLACED;
+	else if (guarded && !whole)
+		fate = RAW_UNCHECKED;
+	else if (record.size > RAW_RECORD_MAX)
+		fate = RAW_LARGE;
+	else if (guarded) {
+		struct text clean = privacy_raw(privacy, enricher->scratch, arena, record);
+		if (clean.data == NULL && record.size > 0)
+			return ENOMEMORY;
+		if (clean.data != record.data)
+			fate = RAW_REPLACED;
+	}
+	*ret_fate = fate;
+	return OK;
+}
+
+enum status enricher_put_raw(struct enricher *enricher, struct arena *arena, struct text record,
+			     bool whole, struct event *event)
+{
+	static const struct text words[] = {[RAW_REPLACED] = {"replaced", 8},
+					    [RAW_UNCHECKED] = {"unchecked", 9},
+					    [RAW_LARGE] = {"large", 5}};
+	struct enrich_counters *counters = &enricher->counters;
+	enum raw_fate fate = RAW_KEPT;
+	if (!enricher->raw_wanted)
+		return OK;
+	enum status status = judge_raw(enricher, arena, record, whole, &fate);
+	if (status != OK)
+		return status;
+	counters->raw_kept += fate == RAW_KEPT;
+	counters->raw_replaced += fate == RAW_REPLACED;
+	counters->raw_unchecked += fate == RAW_UNCHECKED;
+	counters->raw_large += fate == RAW_LARGE;
+	return fate == RAW_KEPT ? add_text(event, arena, FIELD_SRC_RAW, record)
+				: add_text(event, arena, FIELD_SRC_RAW_MISSING, words[fate]);
 }
 
 struct enrich_counters enricher_counters(const struct enricher *enricher)

@@ -218,8 +218,11 @@ bool format_time(struct mapping *mapping, bool agent, int64_t *ret_time_us)
 		bool free = stamp == NULL || stamp->agent;
 		if (free)
 			draft_replace(draft, &row->to, &value);
-		if (free && row->move)
+		if (free && row->move) {
+			draft->lost =
+				draft->lost || !text_equal(from->field.value.text, value.text);
 			draft_remove(draft, from);
+		}
 		return true;
 	}
 	return false;

@@ -37,6 +37,7 @@ static struct text value_cut(struct draft *draft, struct text t)
 	while (t.size > 0 && ((unsigned char)t.data[t.size] & 0xc0) == 0x80)
 		t.size--;
 	draft->quality |= QUALITY_VALUE;
+	draft->lost = true;
 	return t;
 }
 
@@ -99,6 +100,7 @@ static struct draft_field *put_value(struct work *work, struct text source, stru
 	name->source = source;
 	if (is_provenance(source, name->id)) {
 		work->draft->quality |= QUALITY_PROVENANCE;
+		work->draft->lost = true;
 		return NULL;
 	}
 	struct draft_field *field = draft_put(work->draft, name, value);
@@ -112,8 +114,10 @@ static enum reject put_item(struct work *work, const struct json_item *item, boo
 	static const struct text processed = {"log_processed.", 14};
 	struct text source = item->name;
 	if (agent && text_starts(source, processed)) {
-		if (work->line_opened)
-			return ACCEPTED; /* the line itself has been read */
+		if (work->line_opened) { /* the line itself has been read */
+			work->draft->lost = true;
+			return ACCEPTED;
+		}
 		source = text_cut(source, processed.size);
 		agent = false;
 	}
@@ -143,6 +147,8 @@ static enum reject put_items(struct work *work, const struct json_items *items,
 	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
 		if ((items->flags & flags[i].flag) != 0)
 			work->draft->quality |= flags[i].quality;
+	if ((items->flags & (JSON_CUT_ITEMS | JSON_BAD_NAME)) != 0)
+		work->draft->lost = true;
 	enum reject why = ACCEPTED;
 	for (size_t i = 0; i < items->count && why == ACCEPTED; i++)
 		if (&items->items[i] != without)
@@ -348,6 +354,7 @@ enum reject normalise(struct decoder *decoder, const struct unpacked *unpacked,
 		return REJECT_MEMORY;
 	ret_decoded->event = event;
 	ret_decoded->format = format;
+	ret_decoded->whole = !draft->lost;
 	ret_decoded->sources = sources;
 	return ACCEPTED;
 }

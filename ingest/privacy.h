@@ -69,6 +69,9 @@ enum status privacy_event(const struct privacy *privacy, struct privacy_scratch 
 			  struct arena *arena, struct event *event,
 			  struct privacy_counts *ret_counts);
 
+/* Can it replace anything at all? */
+bool privacy_replaces(const struct privacy *privacy);
+
 /* The bytes of a record that could not be read, without its secrets: t itself when it has none.
  * data == NULL for t.size > 0: out of memory. */
 struct text privacy_raw(const struct privacy *privacy, struct privacy_scratch *scratch,

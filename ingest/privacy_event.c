@@ -298,6 +298,11 @@ enum status privacy_event(const struct privacy *privacy, struct privacy_scratch 
 	return status;
 }
 
+bool privacy_replaces(const struct privacy *privacy)
+{
+	return privacy->literals != NULL || privacy->options.policy_count > 0;
+}
+
 struct text privacy_raw(const struct privacy *privacy, struct privacy_scratch *scratch,
 			struct arena *arena, struct text t)
 {

@@ -11,3 +11,11 @@ unsigned source_share_of(struct text topic, int32_t partition, unsigned share_co
 	uint64_t hash = XXH3_64bits_withSeed(topic.data, topic.size, (uint32_t)partition);
 	return (unsigned)(hash % share_count);
 }
+
+bool topic_fits(struct text topic, struct text pattern)
+{
+	if (pattern.size > 0 && pattern.data[pattern.size - 1] == '*')
+		return text_starts(topic, (struct text){pattern.data, pattern.size - 1});
+	return text_starts(topic, pattern) &&
+	       (topic.size == pattern.size || topic.data[pattern.size] == '~');
+}

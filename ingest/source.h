@@ -112,6 +112,9 @@ struct source_start {
 
 enum kafka_start { KAFKA_START_LATEST, KAFKA_START_EARLIEST, KAFKA_START_AGO };
 
+/* Is it this topic, or one of its later lives (topic~2)? A pattern may end with `*`. */
+bool topic_fits(struct text topic, struct text pattern);
+
 struct kafka_property {
 	struct text name, value;
 };

@@ -190,3 +190,21 @@ uint64_t cursor_be64(struct cursor *cursor)
 {
 	return cursor_fixed(cursor, 8, true);
 }
+
+void bytes_put_base64(struct bytes *bytes, struct text value)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	for (size_t at = 0; at < value.size; at += 3) {
+		size_t left = value.size - at;
+		uint32_t group = (uint32_t)(unsigned char)value.data[at] << 16;
+		if (left > 1)
+			group |= (uint32_t)(unsigned char)value.data[at + 1] << 8;
+		if (left > 2)
+			group |= (unsigned char)value.data[at + 2];
+		bytes_put_u8(bytes, (uint8_t)digits[group >> 18]);
+		bytes_put_u8(bytes, (uint8_t)digits[group >> 12 & 63]);
+		bytes_put_u8(bytes, left > 1 ? (uint8_t)digits[group >> 6 & 63] : '=');
+		bytes_put_u8(bytes, left > 2 ? (uint8_t)digits[group & 63] : '=');
+	}
+}

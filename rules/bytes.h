@@ -42,9 +42,10 @@ void bytes_put_signed(struct bytes *bytes, int64_t value);
 void bytes_put_text(struct bytes *bytes, struct text value);
 void bytes_put_u32le(struct bytes *bytes, uint32_t value);
 void bytes_put_u64le(struct bytes *bytes, uint64_t value);
-void bytes_put_double(struct bytes *bytes, double value); /* its 64 bits, exactly */
-void bytes_put_be32(struct bytes *bytes, uint32_t value); /* for keys */
-void bytes_put_be64(struct bytes *bytes, uint64_t value); /* for keys */
+void bytes_put_double(struct bytes *bytes, double value);      /* its 64 bits, exactly */
+void bytes_put_be32(struct bytes *bytes, uint32_t value);      /* for keys */
+void bytes_put_be64(struct bytes *bytes, uint64_t value);      /* for keys */
+void bytes_put_base64(struct bytes *bytes, struct text value); /* RFC 4648, padded */
 
 static inline struct text bytes_text(const struct bytes *bytes)
 {

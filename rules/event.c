@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "rules/utf8.h"
+
 static const char *const quality_names[QUALITY_COUNT] = {
 	"duplicate_key",   "time_missing", "time_future",     "time_past",  "fields_truncated",
 	"value_truncated", "depth",        "bad_name",        "provenance", "inner_not_json",
@@ -80,37 +82,6 @@ struct text event_text(const struct event *event, enum field_id id)
 	return value == NULL ? (struct text){0} : value->text;
 }
 
-/* The size of the UTF-8 sequence at t.data[i], or 0 when there is none (overlong and surrogates
- * included: Unicode 15, table 3-7). */
-static size_t utf8_size(struct text t, size_t i)
-{
-	const unsigned char *s = (const unsigned char *)t.data + i;
-	size_t left = t.size - i;
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	size_t size = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	if (left < size)
-		return 0;
-	unsigned char low = 0x80;
-	unsigned char high = 0xbf;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	if (s[0] == 0xed)
-		high = 0x9f;
-	if (s[0] == 0xf0)
-		low = 0x90;
-	if (s[0] == 0xf4)
-		high = 0x8f;
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (size_t k = 2; k < size; k++)
-		if ((s[k] & 0xc0) != 0x80)
-			return 0;
-	return size;
-}
-
 static void json_put_escape(struct bytes *to, unsigned char c)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -132,7 +103,7 @@ void json_put_string(struct bytes *to, struct text value)
 	size_t i = 0;
 	while (i < value.size) {
 		unsigned char c = (unsigned char)value.data[i];
-		size_t size = utf8_size(value, i);
+		size_t size = c < 0x80 ? 1 : utf8_size(value, i);
 		bool plain = size > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
 		if (plain) {
 			i += size;
@@ -197,6 +168,23 @@ static void json_put_members(const struct event *event, size_t first, struct byt
 		bytes_put_u8(to, ']');
 }
 
+/* JSON text holds no bytes that are not UTF-8: those of a record go as base64, so that they can be
+ * had back exactly; of any other value nobody asks for that. */
+static void json_put_field(const struct event *event, size_t at, struct bytes *to)
+{
+	const struct field *field = &event->fields[at];
+	if (field->id == FIELD_SRC_RAW && !utf8_is_valid(field->value.text)) {
+		json_put_string(to, TEXT("picket.src.raw_base64"));
+		bytes_put(to, ":\"", 2);
+		bytes_put_base64(to, field->value.text);
+		bytes_put_u8(to, '"');
+		return;
+	}
+	json_put_string(to, field->name);
+	bytes_put_u8(to, ':');
+	json_put_members(event, at, to);
+}
+
 static bool name_seen_before(const struct event *event, size_t at)
 {
 	for (size_t i = 0; i < at; i++)
@@ -236,9 +224,7 @@ void event_json(const struct event *event, struct bytes *to)
 		if (!first)
 			bytes_put_u8(to, ',');
 		first = false;
-		json_put_string(to, event->fields[i].name);
-		bytes_put_u8(to, ':');
-		json_put_members(event, i, to);
+		json_put_field(event, i, to);
 	}
 	json_put_quality(event->quality, first, to);
 	bytes_put_u8(to, '}');

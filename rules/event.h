@@ -104,7 +104,8 @@ const struct value *event_get(const struct event *event, enum field_id id);
 /* Its text ("" when absent, null or empty). */
 struct text event_text(const struct event *event, enum field_id id);
 
-/* The event as one flat JSON object, names in order, arrays for repeated names. */
+/* The event as one flat JSON object, names in order, arrays for repeated names. The bytes of its
+ * record are picket.src.raw when they are UTF-8, else picket.src.raw_base64. */
 void event_json(const struct event *event, struct bytes *to);
 /* A JSON string literal, quotes included; bytes that are not UTF-8 become U+FFFD. */
 void json_put_string(struct bytes *to, struct text value);

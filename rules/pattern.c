@@ -225,24 +225,6 @@ static void put_utf16(struct bytes *to, struct text t, bool big_endian)
 	}
 }
 
-static void put_base64(struct bytes *to, struct text t)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	for (size_t at = 0; at < t.size; at += 3) {
-		size_t left = t.size - at;
-		uint32_t group = (uint32_t)(unsigned char)t.data[at] << 16;
-		if (left > 1)
-			group |= (uint32_t)(unsigned char)t.data[at + 1] << 8;
-		if (left > 2)
-			group |= (unsigned char)t.data[at + 2];
-		bytes_put_u8(to, (uint8_t)digits[group >> 18]);
-		bytes_put_u8(to, (uint8_t)digits[group >> 12 & 63]);
-		bytes_put_u8(to, left > 1 ? (uint8_t)digits[group >> 6 & 63] : '=');
-		bytes_put_u8(to, left > 2 ? (uint8_t)digits[group & 63] : '=');
-	}
-}
-
 static enum status literal_put(struct text literal, struct arena *arena, struct pattern *to)
 {
 	to->tokens = arena_alloc(arena, sizeof *to->tokens);
@@ -269,7 +251,7 @@ static enum status offsets_put(struct text value, struct arena *arena, struct pa
 		bytes_clear(&coded);
 		bytes_put(&shifted, "\0\0", i);
 		bytes_put(&shifted, value.data, value.size);
-		put_base64(&coded, bytes_text(&shifted));
+		bytes_put_base64(&coded, bytes_text(&shifted));
 		size_t cut = front[i] + end[(value.size + i) % 3];
 		if (bytes_status(&coded) != OK || bytes_status(&shifted) != OK)
 			return ENOMEMORY;
@@ -298,7 +280,7 @@ static enum status encode_one(struct text value, const enum encoding *encodings,
 		if (encodings[i] == ENCODING_UTF16)
 			bytes_put(&next, "\xFF\xFE", 2);
 		if (encodings[i] == ENCODING_BASE64)
-			put_base64(&next, bytes_text(&now));
+			bytes_put_base64(&next, bytes_text(&now));
 		else
 			put_utf16(&next, bytes_text(&now), encodings[i] == ENCODING_UTF16BE);
 		if (bytes_status(&next) != OK)

@@ -83,7 +83,7 @@ static bool bloom_put_column(struct writing *writing, struct table_column *colum
 static bool is_prose(enum field_id id)
 {
 	return id == FIELD_MESSAGE || id == FIELD_ERROR_MESSAGE || id == FIELD_ERROR_STACK_TRACE ||
-	       id == FIELD_TIMESTAMP;
+	       id == FIELD_TIMESTAMP || id == FIELD_SRC_RAW;
 }
 
 /* Names that were chosen to share a hash may have got two columns (dictionary_private.h), and one

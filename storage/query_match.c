@@ -8,7 +8,8 @@
  *   field: *    the field has a value that is not null and not an empty list.
  *   field > W   both numbers: by number; both times (@timestamp above all): by time; both addresses
  *               of a field of addresses: by address; otherwise texts without case, byte by byte.
- *   W           some field of the event has W in it.
+ *   W           some field of the event has W in it (not picket.src.raw: its bytes say the same
+ *               again, and names and quotes beside it).
  *
  * A field with several values holds when one of them does; a field that is absent never does, and
  * `not` turns that round. query_holds() says it for one event; search_block.c says the same for
@@ -43,7 +44,7 @@ bool query_leaf_names(const struct query_leaf *leaf, enum field_id id, struct te
 	if (leaf->name_is_glob)
 		return glob_match(&leaf->name_glob, name);
 	if (leaf->name.size == 0)
-		return query_virtual_of(id) == VIRTUAL_NONE;
+		return query_virtual_of(id) == VIRTUAL_NONE && id != FIELD_SRC_RAW;
 	return leaf->id != FIELD_OTHER ? leaf->id == id : text_equal(leaf->name, name);
 }
 

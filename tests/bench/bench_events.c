@@ -1,10 +1,10 @@
-/* What real records cost to keep: bench_events FOLDER FILE [TURNS]
+/* What real records cost to keep: bench_events FOLDER FILE [TURNS [raw]]
  *
  * FILE is NDJSON, or one JSON document. Its records are decoded and normalised, written as blocks
  * of epochs into a store in FOLDER, which must not be there, and merged; with TURNS all of that so
- * many times, as later offsets. Printed are CPU of the whole process (RocksDB's threads included)
- * without decoding, which is done once before, for nothing, and taken off; and bytes of everything
- * in the folder after it was closed. */
+ * many times, as later offsets; with `raw` each event has the bytes of its record. Printed are CPU
+ * of the whole process (RocksDB's threads included) without decoding, which is done once before,
+ * for nothing, and taken off; and bytes of everything in the folder after it was closed. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,6 +26,7 @@ struct bench {
 	int64_t offset;
 	uint64_t events, rejected, bytes;
 	bool keeping;
+	bool raw;
 };
 
 static double seconds(void)
@@ -86,6 +87,11 @@ static void take(struct bench *bench, struct text payload)
 		bool accepted = status == OK && more && record.why == ACCEPTED;
 		bench->events += accepted;
 		bench->rejected += status == OK && more && !accepted;
+		if (accepted && bench->raw)
+			must(event_add_known(
+				     &record.event, bench->arena, FIELD_SRC_RAW,
+				     (struct value){.type = VALUE_STRING, .text = record.raw}),
+			     NULL);
 		if (accepted && bench->keeping)
 			keep(bench, &record.event);
 	}
@@ -150,10 +156,11 @@ int main(int argc, char **argv)
 	struct bench bench = {0};
 	struct bytes file cleanup(bytes_done) = {0};
 	if (argc < 3) {
-		(void)fprintf(stderr, "bench_events FOLDER FILE [TURNS]\n");
+		(void)fprintf(stderr, "bench_events FOLDER FILE [TURNS [raw]]\n");
 		return 64;
 	}
 	const struct store_options options = {.path = argv[1], .create = true};
+	bench.raw = argc > 4 && strcmp(argv[4], "raw") == 0;
 	read_file(argv[2], &file);
 	must(decoder_new(&(struct decoder_options){0}, &bench.decoder, &err), &err);
 	must(store_open(&options, &bench.store, &err), &err);

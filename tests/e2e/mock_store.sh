@@ -6,6 +6,12 @@
 # export_lines FILE: a line "OFFSET INDEX" for every exported event, in the order of the file.
 export_lines() { jq -r '"\(.topic) \(.partition) \(.offset) \(.index)"' "$1"; }
 
+# same_raw NODE LINE: whether the event still has the bytes of that line.
+same_raw() {
+	node "$1" events show "$work/store-events.ndjson/0/$2" --raw |
+		cmp - <(sed -n "$2p" "$work/store-events.ndjson" | head -c -1)
+}
+
 # grown FILE SIZE: whether it is larger now.
 grown() { [ "$(stat -c %s "$1" 2>/dev/null || echo 0)" -gt "$2" ]; }
 
@@ -25,10 +31,12 @@ part_store() {
 		rules: {paths: [$e2e_root/rules/packs/auth]}
 		time: {trusted: true}
 		merge: 1s
+		store: {raw: ["$work/store-ev*"]}
 		api: {listen: "off"}
 	YAML
 	assert_ok "the daemon starts" node_start store
 	assert_ok "everything is stored" node_wait_records store 60 $records
+	assert_ok "with the bytes it was" same_raw store 7
 	assert_ok "a backup while it runs" node store store backup "$work/store.backup"
 	assert_exit "an export that nobody disturbs" 0 node store store export "$work/whole.ndjson"
 	assert_equal "has every event" $records "$(wc -l <"$work/whole.ndjson")"
@@ -61,6 +69,7 @@ part_store() {
 	assert_ok "the daemon starts on it" node_start restored
 	assert_ok "with everything, read on from where the backup stood" node_wait_records restored 60 $records
 	assert_exit "every row is whole" 0 node restored store verify
+	assert_ok "an event has the bytes it was" same_raw restored $records
 	assert_exit "exporting it" 0 node restored store export "$work/again.ndjson"
 	assert_ok "gives the same" cmp "$work/again.ndjson" "$work/whole.ndjson"
 	node_stop restored

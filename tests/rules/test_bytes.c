@@ -124,8 +124,31 @@ START_TEST(too_much_fails_and_sticks)
 }
 END_TEST
 
+/* The vectors of RFC 4648, and bytes that are no text. */
+START_TEST(base64_is_what_the_standard_says)
+{
+	static const struct {
+		struct text value;
+		const char *coded;
+	} cases[] = {{TEXT(""), ""},
+		     {TEXT("f"), "Zg=="},
+		     {TEXT("fo"), "Zm8="},
+		     {TEXT("foo"), "Zm9v"},
+		     {TEXT("foob"), "Zm9vYg=="},
+		     {TEXT("fooba"), "Zm9vYmE="},
+		     {TEXT("foobar"), "Zm9vYmFy"},
+		     {{"\0\xff\xfb", 3}, "AP/7"}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct bytes bytes cleanup(bytes_done) = {0};
+		bytes_put_base64(&bytes, cases[i].value);
+		ck_assert(text_equal(bytes_text(&bytes), text_of(cases[i].coded)));
+	}
+}
+END_TEST
+
 static void fill(TCase *tcase)
 {
+	tcase_add_test(tcase, base64_is_what_the_standard_says);
 	tcase_add_test(tcase, everything_goes_round);
 	tcase_add_test(tcase, bytes_are_what_the_header_says);
 	tcase_add_test(tcase, keys_sort_like_numbers);
