@@ -49,9 +49,9 @@ static void next_row(struct text *content, char separator, struct bytes *buffer,
 		at++;
 	}
 	*content = text_cut(*content, at < content->size ? at : content->size);
+	const char *cells = buffer->size > 0 ? (const char *)buffer->data : "";
 	for (size_t i = 0; i < row->count && !buffer->failed; i++)
-		row->cells[i] = (struct text){(const char *)buffer->data + starts[i],
-					      starts[i + 1] - starts[i]};
+		row->cells[i] = (struct text){cells + starts[i], starts[i + 1] - starts[i]};
 	if (buffer->failed)
 		row->count = 0;
 }
@@ -101,7 +101,7 @@ static int64_t time_of_cell(const struct row *row, size_t column)
 static char separator_of(struct text content)
 {
 	for (size_t i = 0; i < content.size && content.data[i] != '\n'; i++)
-		if (strchr(",;\t", content.data[i]) != NULL)
+		if (memchr(",;\t", content.data[i], 3) != NULL)
 			return content.data[i];
 	return ',';
 }

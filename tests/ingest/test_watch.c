@@ -120,6 +120,22 @@ START_TEST(csv_with_headers_comments_and_quotes)
 }
 END_TEST
 
+/* Both found by fuzzing. A zero byte separates nothing. */
+START_TEST(csv_of_empty_quotes_and_of_a_zero_byte)
+{
+	static const char bytes[] = "name\0,indicator\nx,evil.org\n";
+	add(put("quotes.csv", "\"\"\nevil.net,1\n"), true);
+	const char *path = put("zero.csv", "");
+	FILE *file = fopen(path, "wb");
+	ck_assert_uint_eq(fwrite(bytes, 1, sizeof bytes - 1, file), sizeof bytes - 1);
+	ck_assert_int_eq(fclose(file), 0);
+	add(path, true);
+	seal();
+	ck_assert_str_eq(find("evil.net"), "quotes");
+	ck_assert_str_eq(find("evil.org"), "zero");
+}
+END_TEST
+
 static const char uuid[] = "5d1b4a3c-0000-4000-8000-0123456789ab";
 
 static const char *misp(const char *event)
@@ -276,6 +292,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, plain_lists_of_all_kinds);
 	tcase_add_test(tests, csv_with_headers_comments_and_quotes);
+	tcase_add_test(tests, csv_of_empty_quotes_and_of_a_zero_byte);
 	tcase_add_test(tests, a_misp_feed);
 	tcase_add_test(tests, a_value_on_several_lists);
 	tcase_add_test(tests, networks_of_ones_own_never_expire);
