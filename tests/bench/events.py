@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""events.py COUNT [SEED]: ECS JSON events of about 700 bytes on standard output, for measuring.
+"""events.py COUNT [SEED [VERSIONS]]: ECS JSON events of about 700 bytes on standard output, for measuring.
 
 Names, shares and value ranges are those of a mid-sized company: 40 services, 20,000 users of 400
-tenants, six per cent of the requests fail. The same COUNT and SEED give the same bytes.
+tenants, six per cent of the requests fail. Each service has VERSIONS versions live at once: 40, which
+is the worst that the gate meets, or 2, a baseline and a canary. The same arguments give the same bytes.
 """
 import datetime
 import json
@@ -11,6 +12,7 @@ import sys
 
 count = int(sys.argv[1])
 random.seed(int(sys.argv[2]) if len(sys.argv) > 2 else 7)
+versions = int(sys.argv[3]) if len(sys.argv) > 3 else 40
 names = ["payments", "sessions", "catalog", "orders", "users", "search", "billing", "gateway",
          "notify", "tokens"]
 services = [f"svc-{i:02d}-{name}" for i, name in enumerate(names * 4)]
@@ -25,6 +27,12 @@ agents = ["Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko
           "python-requests/2.32.3"]
 start = datetime.datetime(2026, 8, 21, 11, 0, 0)
 
+
+def version(minor, patch):
+    number = (minor * 10 + patch - 10) % versions
+    return f"1.{number // 10 + 1}.{number % 10}"
+
+
 for i in range(count):
     time = start + datetime.timedelta(milliseconds=i // 3)
     action = random.choices(actions, weights=weights)[0]
@@ -38,7 +46,7 @@ for i in range(count):
         "ecs.version": "8.11.0",
         "log.level": "info" if succeeded else "warn",
         "service": {"name": random.choice(services),
-                    "version": f"1.{random.randint(1, 4)}.{random.randint(0, 9)}",
+                    "version": version(random.randint(1, 4), random.randint(0, 9)),
                     "node": {"name": f"pod-{random.randint(0, 5)}"}},
         "event": {"action": action,
                   "category": "authentication" if action in authentication else "web",

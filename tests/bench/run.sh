@@ -7,9 +7,10 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 bin=build/release
 count=${PICKET_BENCH_EVENTS:-1000000}
+versions=${PICKET_BENCH_VERSIONS:-40} # of each service, live at once
 work=${PICKET_BENCH_DIR:-$(mktemp -d /tmp/picket-bench.XXXXXX)}
 trap '[ -n "${PICKET_BENCH_DIR:-}" ] || rm -rf "$work"' EXIT
-events=$work/events-$count.ndjson
+events=$work/events-$count-$versions.ndjson
 
 machine() {
 	printf 'machine: %s, %s cores; %s\n' \
@@ -21,7 +22,7 @@ machine() {
 make_events() {
 	[ -s "$events" ] && return
 	echo "making $count events ..." >&2
-	python3 tests/bench/events.py "$count" >"$events"
+	python3 tests/bench/events.py "$count" 7 "$versions" >"$events"
 }
 
 # measure LABEL COMMAND...: events per CPU second and per second, peak memory.
