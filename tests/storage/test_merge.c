@@ -216,7 +216,7 @@ START_TEST(test_damage)
 }
 END_TEST
 
-/* The second block of the store claims one event fewer than it has, under a checksum that is right:
+/* A block behind the first claims one event fewer than it has, under a checksum that is right:
  * none of its rows may be on its way when that is found. */
 START_TEST(test_wrong_count)
 {
@@ -232,10 +232,12 @@ START_TEST(test_wrong_count)
 	put_events(&seed, 400, 0);
 	struct store_scan *scan cleanup(store_scan_free) = NULL;
 	ck_ok(store_scan_new(store, FAMILY_BLOCK, TEXT(""), TEXT(""), &scan, &err), err);
-	ck_assert(store_scan_next(scan, &key, &value) && store_scan_next(scan, &key, &value));
+	ck_assert(store_scan_next(scan, &key, &value));
+	do
+		ck_assert(store_scan_next(scan, &key, &value));
+	while (value.data[COUNT_AT] == 1);
 	bytes_put(&bytes, value.data, value.size);
 	size_t count = bytes.data[COUNT_AT];
-	ck_assert_uint_gt(count, 1);
 	bytes.data[COUNT_AT]--;
 	uint64_t sum = XXH3_64bits(bytes.data + CHECKED_FROM, bytes.size - CHECKED_FROM);
 	memcpy(bytes.data + SUM_AT, &sum, sizeof sum);

@@ -202,7 +202,7 @@ START_TEST(test_broken_manifest)
 	(void)fclose(file);
 	ck_assert_int_eq(open_at(path, true, false, &store, &err), ECORRUPT);
 	ck_assert_ptr_nonnull(strstr(err.text, path));
-	ck_assert_ptr_nonnull(strstr(err.text, "checkpoint"));
+	ck_assert_ptr_nonnull(strstr(err.text, "picket store restore"));
 }
 END_TEST
 
