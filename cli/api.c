@@ -27,7 +27,7 @@ static const struct route routes[] = {
 	{"GET", "/v1/gate/policies", "", API_GATE_READ, api_gate_policies},
 	{"GET", "/v1/gate/history", "service canary since until limit", API_GATE_READ,
 	 api_gate_history},
-	{"GET", "/v1/gate/plan", "service share policy", API_GATE_READ, api_gate_plan},
+	{"GET", "/v1/gate/plan", "service share deadline policy", API_GATE_READ, api_gate_plan},
 	{"POST", "/v1/gate/override", "", API_SOCKET_ONLY, api_gate_override},
 	{"POST", "/v1/flagger/confirm", "", API_GATE_READ, api_flagger_confirm},
 	{"POST", "/v1/flagger/rollback", "", API_GATE_READ, api_flagger_rollback},

@@ -220,8 +220,8 @@ static bool read_flag(const struct api_call *call, const char *name, bool *ret_f
 	return false;
 }
 
-enum status gate_read_policy(const struct api_call *call, struct gate_policy *ret_policy,
-			     struct error *err)
+static enum status find_policy(const struct api_call *call, struct gate_policy *ret_policy,
+			       struct error *err)
 {
 	struct text name = api_parameter(call, "policy");
 	const struct api *api = call->api;
@@ -240,6 +240,22 @@ enum status gate_read_policy(const struct api_call *call, struct gate_policy *re
 			 TEXT_ARG(name));
 }
 
+/* The policy that is named, with the deadline of the question where it has one. */
+enum status gate_read_policy(const struct api_call *call, struct gate_policy *ret_policy,
+			     struct error *err)
+{
+	struct text deadline = api_parameter(call, "deadline");
+	struct gate_policy policy;
+	enum status status = find_policy(call, &policy, err);
+	if (status != OK)
+		return status;
+	if (deadline.size > 0 && !duration_parse(deadline, &policy.deadline_us))
+		return error_set(err, EINVALID, "deadline=%.*s is not a duration such as 30m",
+				 TEXT_ARG(deadline));
+	*ret_policy = policy;
+	return OK;
+}
+
 static enum status read_query(const struct api_call *call, struct gate_query *ret_query,
 			      struct error *err)
 {
@@ -251,7 +267,6 @@ static enum status read_query(const struct api_call *call, struct gate_query *re
 	struct text canary = api_parameter(call, "canary");
 	struct text baseline = api_parameter(call, "baseline");
 	struct text step = api_parameter(call, "step");
-	struct text deadline = api_parameter(call, "deadline");
 	if (query.service.size == 0 || canary.size == 0)
 		return error_set(err, EINVALID, "service= and canary= are needed");
 	if (query.service.size > GATE_NAME_MAX || canary.size > GATE_NAME_MAX ||
@@ -268,9 +283,6 @@ static enum status read_query(const struct api_call *call, struct gate_query *re
 		status = api_parameter_time(call, "after", INT64_MIN, &query.after_us, err);
 	if (status != OK)
 		return status;
-	if (deadline.size > 0 && !duration_parse(deadline, &query.policy.deadline_us))
-		return error_set(err, EINVALID, "deadline=%.*s is not a duration such as 30m",
-				 TEXT_ARG(deadline));
 	status = gate_read_share(call, &query.share, err);
 	if (status != OK)
 		return status;

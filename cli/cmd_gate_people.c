@@ -154,6 +154,7 @@ static const struct option plan_options[] = {
 	{"service", 0, "NAME", "the service"},
 	{"share", 0, "PERCENT", "of the requests that the canary will get (also: --weight)"},
 	{"weight", 0, "PERCENT", "the same"},
+	{"deadline", 0, "DURATION", "as picket gate will get it (default: the policy's)"},
 	{"policy", 0, "NAME", "default: default"},
 	{0},
 };
@@ -172,17 +173,25 @@ static enum status print_plan(struct session *session, struct json_object *plan,
 {
 	FILE *to = session->output.to;
 	struct bytes after cleanup(bytes_done) = {0};
+	struct bytes deadline cleanup(bytes_done) = {0};
 	struct json_object *all = json_path(plan, "pass_after_s");
 	output_cell(all, CELL_SECONDS, &after);
 	bytes_put_u8(&after, 0);
+	output_cell(json_path(plan, "deadline_s"), CELL_SECONDS, &deadline);
+	bytes_put_u8(&deadline, 0);
+	if (after.failed || deadline.failed)
+		return error_set(err, ENOMEMORY, "no memory to print a plan");
 	if (all == NULL)
-		(void)fprintf(to, "not within a day at this traffic\n");
-	else if (!after.failed)
-		(void)fprintf(to, "a good canary passes after about %s%s\n",
-			      (const char *)after.data,
-			      json_object_get_boolean(json_path(plan, "within_deadline"))
-				      ? ""
-				      : ", later than the deadline: INCONCLUSIVE");
+		output_text(to, "a good canary does not pass within a day at this traffic\n");
+	else
+		(void)fprintf(to, "a good canary passes after about %s\n",
+			      (const char *)after.data);
+	if (!json_object_get_boolean(json_path(plan, "within_deadline")))
+		(void)fprintf(
+			to,
+			"INCONCLUSIVE before that, at the deadline of %s: give it a larger share "
+			"(below), or picket gate a longer --deadline\n",
+			(const char *)deadline.data);
 	enum status status =
 		output_table(&session->output, need_columns, 2, json_path(plan, "needs"), err);
 	if (status == OK)
@@ -210,6 +219,7 @@ static int run_plan(struct session *session)
 	question_init(&question, "GET", TEXT("/v1/gate/plan"));
 	question_add(&question, "service", arguments_get(&session->arguments, "service"));
 	question_add(&question, "share", share);
+	question_add(&question, "deadline", arguments_get(&session->arguments, "deadline"));
 	question_add(&question, "policy", arguments_get(&session->arguments, "policy"));
 	int code = session_ask(session, client, &question, &plan);
 	if (code != EXIT_OK)

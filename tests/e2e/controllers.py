@@ -57,7 +57,8 @@ class Server:
         with open(os.path.join(work, "rule.yml"), "w", encoding="utf-8") as file:
             file.write("title: t\nid: 0b6f3c1e-0d52-4f0b-8d7e-3a1c5e7f9b21\nlogsource: {category: x}\n"
                        "detection: {a: {event.action: never}, condition: a}\n")
-        with open(os.path.join(work, "token"), "w", encoding="utf-8") as file:
+        self.token = os.path.join(work, "token")
+        with open(self.token, "w", encoding="utf-8") as file:
             file.write("secret-of-the-gate\n")
         self.process = subprocess.Popen([picket, "run", "-c", self.config], stderr=self.log)
         self.port = None
@@ -128,6 +129,13 @@ def spinnaker(server, service, canary, polls=3):
     return "RUNNING"
 
 
+def plan(picket, server, deadline):
+    return subprocess.run(
+        [picket, "gate", "plan", "--service", "good", "--share", "50", "--deadline", deadline,
+         "--server", f"http://127.0.0.1:{server.port}", "--token-file", server.token],
+        capture_output=True, text=True, check=False).stdout
+
+
 def shell(work, verdict, code):
     """deploy/shell/gate.sh with a picket that says and ends as told."""
     here = os.path.dirname(os.path.abspath(__file__))
@@ -178,6 +186,10 @@ def main():
         check("Spinnaker, unknown keeps running", "RUNNING", spinnaker(server, "good", "v9"))
         check("a wrong token promotes nobody", 401,
               server.ask("GET", "/v1/gate?service=good&canary=v2", token="wrong")[0])
+        check("the plan names the deadline that a canary would miss", True,
+              "INCONCLUSIVE before that, at the deadline of 2 min 0 s" in plan(picket, server, "2m"))
+        check("and says nothing of one that it would not", False,
+              "deadline" in plan(picket, server, "30m"))
         began = time.time()
         server.ask("GET", "/v1/gate?service=good&canary=v9&wait=60s", timeout=10)
         check("a long poll ends before a controller's time-out of 10 s", True, time.time() - began < 9.5)
