@@ -183,6 +183,19 @@ struct draft_field *draft_find(struct draft *draft, const struct draft_name *nam
 	return newest_alive(draft, *chain_of(draft, name));
 }
 
+uint32_t *draft_search_vacancy(struct draft *draft, const struct draft_name *name)
+{
+	uint32_t *chain = chain_of(draft, name);
+	return newest_alive(draft, *chain) == NULL ? chain : NULL;
+}
+
+void draft_put_new(struct draft *draft, uint32_t *vacancy, const struct draft_name *name,
+		   const struct value *value)
+{
+	if (!draft_full(draft))
+		(void)append(draft, vacancy, name, value);
+}
+
 void draft_replace(struct draft *draft, const struct draft_name *name, const struct value *value)
 {
 	if (draft_full(draft))
@@ -215,43 +228,50 @@ static size_t plain_room(const struct draft *draft)
 	return protected_count >= EVENT_LOGGED_MAX ? 0 : EVENT_LOGGED_MAX - protected_count;
 }
 
-static size_t alive_count(const struct draft *draft)
+/* All that are alive, of at most EVENT_LOGGED_MAX. A dead one is copied too, and then written over:
+ * that costs less than asking first. */
+static size_t keep_all(struct draft *draft, struct field *fields)
 {
-	size_t alive = 0;
-	for (uint32_t i = 0; i < draft->count; i++)
-		alive += !draft->fields[i].dead;
-	return alive;
+	size_t count = 0;
+	for (uint32_t i = 0; i < draft->count; i++) {
+		draft->kept[count] = i;
+		fields[count] = draft->fields[i].field;
+		count += !draft->fields[i].dead;
+	}
+	return count;
+}
+
+/* The protected ones that are alive, and of the others the first that there is room for. */
+static size_t keep_some(struct draft *draft, struct field *fields)
+{
+	size_t room = plain_room(draft);
+	size_t count = 0;
+	for (uint32_t i = 0; i < draft->count; i++) {
+		const struct draft_field *field = &draft->fields[i];
+		if (field->dead)
+			continue;
+		bool plain = !is_protected(field->field.id);
+		if (count == EVENT_LOGGED_MAX || (plain && room == 0)) {
+			draft->quality |= QUALITY_FIELDS;
+			draft->lost = true;
+			continue;
+		}
+		room -= plain;
+		draft->kept[count] = i;
+		fields[count++] = field->field;
+	}
+	return count;
 }
 
 enum status draft_finish(struct draft *draft, struct arena *arena, struct event *event)
 {
-	size_t alive = alive_count(draft);
-	bool all = alive <= EVENT_LOGGED_MAX;
-	size_t room = all ? alive : plain_room(draft);
-	size_t count_max = all ? alive : EVENT_LOGGED_MAX;
-	size_t capacity = count_max + OWN_ROOM;
+	bool fits = draft->count <= EVENT_LOGGED_MAX;
+	size_t capacity = (fits ? draft->count : (size_t)EVENT_LOGGED_MAX) + OWN_ROOM;
 	struct field *fields = arena_room(arena, capacity * sizeof *fields);
 	if (fields == NULL)
 		return ENOMEMORY;
-	size_t count = 0;
-	for (uint32_t i = 0; i < draft->count && count < count_max; i++) {
-		const struct draft_field *field = &draft->fields[i];
-		if (field->dead)
-			continue;
-		if (!all && !is_protected(field->field.id)) {
-			if (room == 0)
-				continue;
-			room--;
-		}
-		draft->kept[count] = i;
-		fields[count++] = field->field;
-	}
-	if (count < alive) {
-		draft->quality |= QUALITY_FIELDS;
-		draft->lost = true;
-	}
 	event->fields = fields;
-	event->field_count = count;
+	event->field_count = fits ? keep_all(draft, fields) : keep_some(draft, fields);
 	event->field_capacity = capacity;
 	return OK;
 }

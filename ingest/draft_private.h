@@ -75,11 +75,15 @@ struct draft_field *draft_get(struct draft *draft, enum field_id id);
 void draft_replace(struct draft *draft, const struct draft_name *name, const struct value *value);
 /* The newest value of a name, or NULL. */
 struct draft_field *draft_find(struct draft *draft, const struct draft_name *name);
-static inline bool draft_has(struct draft *draft, const struct draft_name *name)
+/* Where a value for a name that has none would go, until the next one is put; NULL: it has one. */
+uint32_t *draft_search_vacancy(struct draft *draft, const struct draft_name *name);
+static inline uint32_t *draft_vacancy(struct draft *draft, const struct draft_name *name)
 {
 	bool never = name->id != FIELD_OTHER && draft->heads[name->id] == 0;
-	return !never && draft_find(draft, name) != NULL;
+	return never ? &draft->heads[name->id] : draft_search_vacancy(draft, name);
 }
+void draft_put_new(struct draft *draft, uint32_t *vacancy, const struct draft_name *name,
+		   const struct value *value);
 void draft_remove(struct draft *draft, struct draft_field *field);
 /* The final list: at most EVENT_LOGGED_MAX, protected fields before all others when it is full. */
 enum status draft_finish(struct draft *draft, struct arena *arena, struct event *event);

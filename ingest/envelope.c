@@ -32,27 +32,30 @@ bool says_decoded(const struct decoder *decoder, const struct json_items *items)
 	return false;
 }
 
-/* What a text says about the envelope, by the size of its name: nearly no name has one of these. */
+/* What an item says about the envelope. */
 static void look_at(const struct json_item *item, struct finds *finds)
 {
-	switch (item->name.size) {
-	case 3:
-		if (text_equal(item->name, TEXT("log")))
-			finds->log = item;
-		break;
-	case 6:
-		finds->stream |= text_equal(item->name, TEXT("stream"));
-		break;
-	case 7:
-		if (text_equal(item->name, TEXT("message")))
-			finds->message = item;
-		break;
-	case 10:
-		finds->agent |= text_equal(item->name, TEXT("agent.type")) &&
+	struct text name = item->name;
+	bool string = item->value.type == VALUE_STRING && item->array == 0;
+	switch (name.data[0]) {
+	case 'a':
+		finds->agent |= string && text_equal(name, TEXT("agent.type")) &&
 				text_equal(item->value.text, TEXT("filebeat"));
 		break;
-	case 11:
-		finds->agent |= text_equal(item->name, TEXT("source_type"));
+	case 'k':
+		finds->kubernetes |= text_starts(name, TEXT("kubernetes."));
+		break;
+	case 'l':
+		if (string && text_equal(name, TEXT("log")))
+			finds->log = item;
+		break;
+	case 'm':
+		if (string && text_equal(name, TEXT("message")))
+			finds->message = item;
+		break;
+	case 's':
+		finds->stream |= string && text_equal(name, TEXT("stream"));
+		finds->agent |= string && text_equal(name, TEXT("source_type"));
 		break;
 	default:
 		break;
@@ -61,14 +64,14 @@ static void look_at(const struct json_item *item, struct finds *finds)
 
 static struct finds look(const struct json_items *items)
 {
-	const struct text kubernetes = TEXT("kubernetes.");
+	/* Most names begin with none of the letters that look_at() asks for. */
+	static const bool asked[UINT8_MAX + 1] = {
+		['a'] = true, ['k'] = true, ['l'] = true, ['m'] = true, ['s'] = true};
 	struct finds finds = {0};
 	for (size_t i = 0; i < items->count; i++) {
-		const struct json_item *item = &items->items[i];
-		if (item->name.size >= kubernetes.size && text_starts(item->name, kubernetes))
-			finds.kubernetes = true;
-		else if (item->value.type == VALUE_STRING && item->array == 0)
-			look_at(item, &finds);
+		struct text name = items->items[i].name;
+		if (name.size > 0 && asked[(unsigned char)name.data[0]])
+			look_at(&items->items[i], &finds);
 	}
 	return finds;
 }

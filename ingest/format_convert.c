@@ -184,8 +184,7 @@ static bool case_of(struct mapping *mapping, int (*change)(int), struct value *v
 bool take_apart(const struct row *row, struct value *value)
 {
 	struct text t = value->text;
-	if (row->after.size + row->after_last.size + row->before.size == 0)
-		return true;
+	assert(row->apart);
 	if (value->type != VALUE_STRING)
 		return false;
 	if (row->after.size > 0) {
@@ -215,20 +214,23 @@ bool take_apart(const struct row *row, struct value *value)
 
 static bool words_of(const struct row *row, struct value *value)
 {
+	assert(row->word_count > 0);
 	for (size_t i = 0; i < row->word_count; i++)
 		if (word_equal(row->words[i].from, value->text)) {
 			*value = row->words[i].to;
 			return true;
 		}
-	if (row->word_count > 0 && row->other)
+	if (row->other)
 		*value = row->constant;
-	return row->word_count == 0 || row->other;
+	return row->other;
 }
 
 bool convert(struct mapping *mapping, const struct row *row, struct value *value)
 {
 	int64_t time_us = 0;
-	if (!take_apart(row, value) || !words_of(row, value))
+	if (row->apart && !take_apart(row, value))
+		return false;
+	if (row->word_count > 0 && !words_of(row, value))
 		return false;
 	switch (row->as) {
 	case AS_SAME:

@@ -13,27 +13,16 @@
 void seen_begin(struct seen *seen)
 {
 	memset(&seen->marks, 0, sizeof seen->marks);
-	memset(seen->present, 0, sizeof seen->present);
-	seen->source_count = 0;
+	while (seen->source_count > 0)
+		seen->fields[seen->sources[--seen->source_count]] = 0;
 }
 
-void seen_note(const struct formats *formats, struct seen *seen, const struct name_info *info,
-	       const struct draft_field *field, const struct draft *draft)
+void seen_mark(const struct formats *formats, struct seen *seen, const struct name_info *info,
+	       const struct value *value)
 {
-	if (info->source != 0) {
-		unsigned source = info->source - 1u;
-		uint64_t *word = &seen->present[source / 64];
-		uint64_t bit = (uint64_t)1 << (source % 64);
-		if ((*word & bit) == 0)
-			seen->sources[seen->source_count++] = (uint16_t)source;
-		*word |= bit;
-		seen->fields[source] = (uint32_t)(field - draft->fields);
-	}
-	if (field->agent)
-		return; /* the envelope is not the record */
 	for (unsigned next = info->mark; next != 0; next = formats->marks[next - 1].next) {
 		unsigned mark = next - 1;
-		if (test_value(&formats->marks[mark].test, &field->field.value))
+		if (test_value(&formats->marks[mark].test, value))
 			seen->marks.bits[mark / 64] |= (uint64_t)1 << (mark % 64);
 	}
 }
@@ -74,15 +63,12 @@ static bool has_value(const struct value *value)
 /* The newest value of a subject, alive, or NULL. */
 static struct draft_field *subject_field(const struct mapping *mapping, struct subject subject)
 {
-	const struct seen *seen = mapping->seen;
 	if (subject.id != FIELD_OTHER)
 		return draft_get(mapping->draft, subject.id);
-	unsigned source = subject.source - 1u;
 	assert(subject.source != 0);
-	if ((seen->present[source / 64] >> (source % 64) & 1) == 0)
-		return NULL;
-	struct draft_field *field = &mapping->draft->fields[seen->fields[source]];
-	return field->dead ? NULL : field;
+	uint32_t newest = mapping->seen->fields[subject.source - 1u];
+	struct draft_field *field = newest == 0 ? NULL : &mapping->draft->fields[newest - 1];
+	return field == NULL || field->dead ? NULL : field;
 }
 
 /* Does the test hold for any value of its subject? (ABSENT: for all, and for none.) */
@@ -150,18 +136,18 @@ static void copy_members(struct mapping *mapping, const struct row *row,
 }
 
 static void copy_value(struct mapping *mapping, const struct row *row,
-		       const struct draft_field *from)
+		       const struct draft_field *from, uint32_t *vacancy)
 {
 	const struct value *given = &from->field.value;
 	if (!has_value(given))
 		return;
 	if (row->plain) {
-		(void)draft_put(mapping->draft, &row->to, given);
+		draft_put_new(mapping->draft, vacancy, &row->to, given);
 		return;
 	}
 	struct value value = *given;
 	if (convert(mapping, row, &value))
-		(void)draft_put(mapping->draft, &row->to, &value);
+		draft_put_new(mapping->draft, vacancy, &row->to, &value);
 }
 
 static void row_apply(struct mapping *mapping, const struct row *row)
@@ -171,30 +157,35 @@ static void row_apply(struct mapping *mapping, const struct row *row)
 		return;
 	if (row->clause_count > 0 && !clauses_hold(mapping, row->clauses, row->clause_count))
 		return;
-	if (row->move && has_value(&from->field.value))
+	if (row->move && has_value(&from->field.value)) {
 		move_row(mapping, row, from);
-	else if (draft_has(mapping->draft, &row->to))
 		return;
-	else if (row->given)
-		(void)draft_put(mapping->draft, &row->to, &row->constant);
+	}
+	uint32_t *vacancy = draft_vacancy(mapping->draft, &row->to);
+	if (vacancy == NULL)
+		return;
+	if (row->given)
+		draft_put_new(mapping->draft, vacancy, &row->to, &row->constant);
 	else if (from->array != 0)
 		copy_members(mapping, row, from);
 	else
-		copy_value(mapping, row, from);
+		copy_value(mapping, row, from, vacancy);
 }
 
 void format_map(struct mapping *mapping)
 {
 	const struct format *format = mapping->format;
 	const struct seen *seen = mapping->seen;
-	struct row_set rows = format->always;
+	uint64_t rows[FORMAT_ROWS_MAX / 64];
+	for (size_t word = 0; word < format->row_words; word++)
+		rows[word] = format->always[word];
 	for (size_t k = 0; k < seen->source_count; k++) {
-		const uint16_t *waiting = &format->waiting_first[seen->sources[k]];
-		for (size_t i = waiting[0]; i < waiting[1]; i++)
-			row_set_add(&rows, format->waiting[i]);
+		const uint64_t *waiting = &format->waiting[seen->sources[k] * format->row_words];
+		for (size_t word = 0; word < format->row_words; word++)
+			rows[word] |= waiting[word];
 	}
-	for (size_t word = 0; word * 64 < format->row_count; word++)
-		for (uint64_t left = rows.bits[word]; left != 0; left &= left - 1)
+	for (size_t word = 0; word < format->row_words; word++)
+		for (uint64_t left = rows[word]; left != 0; left &= left - 1)
 			row_apply(mapping,
 				  &format->rows[word * 64 + (size_t)__builtin_ctzll(left)]);
 }
@@ -212,7 +203,7 @@ bool format_time(struct mapping *mapping, bool agent, int64_t *ret_time_us)
 		if (from == NULL || from->agent != agent)
 			continue;
 		struct value value = from->field.value;
-		if (!take_apart(row, &value) || !time_of_value(&value, ret_time_us))
+		if ((row->apart && !take_apart(row, &value)) || !time_of_value(&value, ret_time_us))
 			continue;
 		/* The record's own @timestamp, though it reads as no time, is not thrown away. */
 		bool free = stamp == NULL || stamp->agent;

@@ -81,6 +81,7 @@ struct row {
 	bool move;  /* `from` becomes `to` */
 	bool first; /* of an array only the first member */
 	bool plain; /* the value is taken as it is */
+	bool apart; /* a part of the value is taken: after, after_last, before */
 	bool other; /* what is not among the words becomes `constant` */
 	struct draft_name to;
 	const struct clause *clauses;
@@ -97,16 +98,6 @@ struct marks {
 	uint64_t bits[FORMAT_MARKS_MAX / 64];
 };
 
-/* Rows of one format, but for those of @timestamp: format_time() has those. */
-struct row_set {
-	uint64_t bits[FORMAT_ROWS_MAX / 64];
-};
-
-static inline void row_set_add(struct row_set *rows, size_t row)
-{
-	rows->bits[row / 64] |= (uint64_t)1 << (row % 64);
-}
-
 struct logsource_row {
 	struct logsource logsource;
 	const struct clause *clauses;
@@ -118,10 +109,10 @@ struct format {
 	int rank;
 	const struct row *rows;
 	size_t row_count;
-	struct row_set always;          /* rows that wait for no source */
-	const uint16_t *waiting;        /* rows by source: those of source s are waiting[from ..] */
-	const uint16_t *waiting_first;  /* waiting_first[s] to before waiting_first[s + 1] */
-	const struct row *const *times; /* rows whose target is @timestamp */
+	size_t row_words;               /* of a set of rows: a bit for each */
+	const uint64_t *always;         /* the set of rows that wait for no source */
+	const uint64_t *waiting;        /* the sets of those that wait for source 0, 1, ... */
+	const struct row *const *times; /* rows whose target is @timestamp, and in no set */
 	size_t time_count;
 	struct marks alternatives[FORMAT_ALTERNATIVES_MAX];
 	size_t alternative_count;
@@ -175,8 +166,7 @@ struct formats {
 /* Which names of this record are known, and which marks are set. */
 struct seen {
 	struct marks marks;
-	uint64_t present[FORMAT_SOURCES_MAX / 64];
-	uint32_t fields[FORMAT_SOURCES_MAX];  /* of a source that is present: its draft field */
+	uint32_t fields[FORMAT_SOURCES_MAX];  /* by source: its newest draft field + 1, 0 = none */
 	uint16_t sources[FORMAT_SOURCES_MAX]; /* that are present, each once */
 	size_t source_count;
 };
@@ -233,14 +223,23 @@ enum status keys_check(const struct yaml_node *mapping, const char *const *known
 bool test_value(const struct test *test, const struct value *value);
 
 /* format_convert.c: false when the value cannot be read so, or on memory (mapping->failed). */
-/* The part of a text that the row asks for; false when what it looks for is not in it. */
+/* The part of a text that a row with `apart` asks for; false when what it looks for is not in it.
+ */
 bool take_apart(const struct row *row, struct value *value);
 bool convert(struct mapping *mapping, const struct row *row, struct value *value);
 
-/* format_map.c. Notes that a field was put under `info`'s name. */
+/* format_map.c */
 void seen_begin(struct seen *seen);
-void seen_note(const struct formats *formats, struct seen *seen, const struct name_info *info,
-	       const struct draft_field *field, const struct draft *draft);
+/* Sets the marks that ask for this name and hold for its value. */
+void seen_mark(const struct formats *formats, struct seen *seen, const struct name_info *info,
+	       const struct value *value);
+/* Notes that draft field number `field` was put under the name of a source. */
+static inline void seen_source(struct seen *seen, unsigned source, uint32_t field)
+{
+	if (seen->fields[source] == 0)
+		seen->sources[seen->source_count++] = (uint16_t)source;
+	seen->fields[source] = field + 1;
+}
 /* The first format behind `behind` (NULL: of all) whose marks are set. */
 const struct format *format_recognise(const struct formats *formats, const struct seen *seen,
 				      const struct format *behind);

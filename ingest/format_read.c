@@ -157,8 +157,8 @@ static enum status row_add(struct reading_format *reading, const struct row *row
 	struct row *to = &reading->rows[reading->row_count];
 	*to = *row;
 	to->given = from == NULL;
-	to->plain = row->as == AS_SAME && row->word_count == 0 &&
-		    row->after.size + row->after_last.size + row->before.size == 0;
+	to->apart = row->after.size + row->after_last.size + row->before.size > 0;
+	to->plain = row->as == AS_SAME && row->word_count == 0 && !to->apart;
 	if (from != NULL) {
 		enum status status = subject_read(reading->formats, from, &to->from, err);
 		if (status != OK)

@@ -1,8 +1,9 @@
 /* The tables that format_map.c walks, made once all mapping files are read.
  *
- * Rows: waiting[] holds the numbers of a format's rows sorted by the source they wait for,
- * waiting_first[] where those of each source begin. Rows that wait for none, because they read a
- * field of the schema or give a constant, are always looked at.
+ * Rows: for each source a format has the set of its rows that wait for it, one bit a row: the rows
+ * that a record asks for are the union over the names it has, and come out in the order of the
+ * file. Rows that wait for none, because they read a field of the schema or give a constant, are
+ * always looked at.
  *
  * Formats: an alternative can only hold if all its marks are set, so it is filed under one of them:
  * the one that the fewest alternatives ask for, which seldom is set in vain. */
@@ -17,35 +18,28 @@ static bool asks_for(const struct marks *marks, size_t mark)
 	return (marks->bits[mark / 64] >> (mark % 64) & 1) != 0;
 }
 
-/* Rows by source: a row is counted, then put where the counts say. */
+/* Rows by source. */
 static enum status rows_index(const struct formats *formats, struct format *format)
 {
-	uint16_t *first = arena_alloc(formats->arena, (formats->source_count + 2) * sizeof *first);
-	uint16_t *waiting = arena_alloc(formats->arena, (format->row_count + 1) * sizeof *waiting);
+	size_t words = format->row_words = (format->row_count + 63) / 64;
+	uint64_t *always = arena_alloc(formats->arena, (words + 1) * sizeof *always);
+	uint64_t *waiting =
+		arena_alloc(formats->arena, (formats->source_count * words + 1) * sizeof *waiting);
 	const struct row **times =
 		arena_alloc(formats->arena, (format->row_count + 1) * sizeof(void *));
-	if (first == NULL || waiting == NULL || times == NULL)
+	if (always == NULL || waiting == NULL || times == NULL)
 		return ENOMEMORY;
 	for (size_t i = 0; i < format->row_count; i++) {
 		const struct row *row = &format->rows[i];
+		uint64_t *set =
+			row->from.source == 0 ? always : &waiting[(row->from.source - 1u) * words];
 		if (row->to.id == FIELD_TIMESTAMP)
 			times[format->time_count++] = row;
-		else if (row->from.source == 0)
-			row_set_add(&format->always, i);
 		else
-			first[row->from.source]++; /* source + 1: the next begins behind it */
+			set[i / 64] |= (uint64_t)1 << (i % 64);
 	}
-	for (size_t source = 0; source < formats->source_count; source++)
-		first[source + 1] = (uint16_t)(first[source + 1] + first[source]);
-	first[formats->source_count + 1] = first[formats->source_count];
-	for (size_t i = format->row_count; i-- > 0;) {
-		const struct row *row = &format->rows[i];
-		if (row->to.id != FIELD_TIMESTAMP && row->from.source != 0)
-			waiting[--first[row->from.source]] = (uint16_t)i;
-	}
-	/* Each has moved down to where its own rows begin: first[s + 1] is that of source s. */
+	format->always = always;
 	format->waiting = waiting;
-	format->waiting_first = first + 1;
 	format->times = times;
 	return OK;
 }

@@ -203,8 +203,9 @@ static void find_all(struct lookup *lookup, const struct event *event, struct fi
 {
 	const struct watch *watch = knowledge_watch(lookup->knowledge);
 	size_t left = watch_list_count(watch) == 0 ? 0 : VALUES_MAX;
-	for (size_t i = 0; i < event->field_count; i++) {
-		const struct field *field = &event->fields[i];
+	const struct field *const fields = event->fields;
+	for (size_t i = 0, count = event->field_count; i < count; i++) {
+		const struct field *field = &fields[i];
 		unsigned role = roles[field->id];
 		if (role == 0)
 			continue;
@@ -329,12 +330,15 @@ static enum status add_place(struct event *event, struct arena *arena, const str
 		return ENOMEMORY;
 	enum status status = event_add_fields(event, arena, placed->fields, placed->field_count);
 	assert(status != ELIMIT);
-	for (size_t i = 1; status == OK && i <= placed->field_count; i++) {
-		struct value *value = &event->fields[event->field_count - i].value;
+	if (status != OK)
+		return status;
+	struct field *added = &event->fields[event->field_count - placed->field_count];
+	for (size_t i = 0; i < placed->field_count; i++) {
+		struct value *value = &added[i].value;
 		if (value->type != VALUE_STRING)
 			value->text.data = digits.data + (value->text.data - placed->digits);
 	}
-	return status;
+	return OK;
 }
 
 static enum status locate(struct lookup *lookup, struct arena *arena, struct event *event,

@@ -104,8 +104,13 @@ static struct draft_field *put_value(struct work *work, struct text source, stru
 		return NULL;
 	}
 	struct draft_field *field = draft_put(work->draft, name, value);
-	if (field != NULL && info != NULL && !work->raw)
-		seen_note(formats, work->mapping.seen, info, field, work->draft);
+	if (field == NULL || info == NULL || work->raw)
+		return field;
+	if (info->source != 0)
+		seen_source(work->mapping.seen, info->source - 1u,
+			    (uint32_t)(field - work->draft->fields));
+	if (info->mark != 0 && !name->agent) /* the envelope is not the record */
+		seen_mark(formats, work->mapping.seen, info, value);
 	return field;
 }
 
