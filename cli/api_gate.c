@@ -80,7 +80,7 @@ static enum status judge_past(struct api *api, const struct gate_question *quest
 	if (status != OK)
 		return status;
 	query.now_us = question->at_us;
-	facts_as_of(facts, question->at_us);
+	facts_as_of(facts, &query, question->at_us);
 	registry_key('b', &query.service, 1, -1, &prefix);
 	registry_key('b', &query.service, 1, facts_first_heard(facts, &query), &from);
 	status = gate_evidence_new(&query, &evidence, err);
@@ -113,7 +113,11 @@ enum status gate_ask(struct api *api, const struct gate_question *question, stru
 	struct gate_latch latch;
 	struct gate_question now = *question;
 	struct gate_session *session = NULL;
-	enum status status = facts_collect(api, &now.query, facts, err);
+	enum status status = gate_latch_read(api, &now.query, &keep, &latch, err);
+	if (status == OK) {
+		now.query.pardon_us = latch.pardon_us;
+		status = facts_collect(api, &now.query, facts, err);
+	}
 	if (status == OK)
 		status = gate_read_expect(question, facts, &facts->expect, err);
 	now.query.expect = &facts->expect;
@@ -121,11 +125,8 @@ enum status gate_ask(struct api *api, const struct gate_question *question, stru
 	now.query.rule_count = facts->rule_count;
 	if (status == OK && now.at_us != INT64_MIN)
 		return judge_past(api, &now, facts, ret_result, err);
-	if (status == OK)
-		status = gate_latch_read(api, &now.query, &keep, &latch, err);
 	if (status != OK)
 		return status;
-	now.query.pardon_us = latch.pardon_us;
 	facts->known.latched_us = latch.failed_us;
 	facts->known.latched = arena_copy(facts->arena, latch.failed);
 	if (api->gate_sessions == NULL)

@@ -135,7 +135,8 @@ static enum status take_failed(struct api *api, struct facts *facts, struct erro
 	return status == OK ? store_scan_status(scan, err) : status;
 }
 
-int64_t facts_first_heard(const struct facts *facts, const struct gate_query *query)
+/* INT64_MAX: never. */
+static int64_t canary_began(const struct facts *facts, const struct gate_query *query)
 {
 	int64_t first_us = INT64_MAX;
 	const struct instance *instances = facts->instances.items;
@@ -144,6 +145,12 @@ int64_t facts_first_heard(const struct facts *facts, const struct gate_query *qu
 		    instances[i].first_us < first_us)
 			first_us = instances[i].first_us;
 	}
+	return first_us;
+}
+
+int64_t facts_first_heard(const struct facts *facts, const struct gate_query *query)
+{
+	int64_t first_us = canary_began(facts, query);
 	if (first_us == INT64_MAX)
 		first_us = query->now_us - GATE_UNHEARD_US;
 	first_us -= COHORT_BUCKET_US + 2 * GATE_LATENCY_BLOCK_US;
@@ -197,6 +204,38 @@ static void runtime_reasons(struct facts *facts, int64_t now_us)
 	if (status->undecided > 0)
 		reason(facts, false, "%llu times a rule could not be decided (its pattern gave up)",
 		       (unsigned long long)status->undecided);
+}
+
+/* Logs that were not read on where they had been left, since the canary began or was pardoned: what
+ * is missing may be just its failures. Which of its records went where is not known, so every log
+ * counts. Of several jumps of a log the last is known. */
+static void jump_reason(struct facts *facts, const struct gate_query *query, int64_t until_us)
+{
+	const struct runtime_status *status = &facts->view.status;
+	const struct partition_status *last = NULL;
+	size_t count = 0;
+	int64_t from_us = canary_began(facts, query);
+	from_us = query->pardon_us > from_us ? query->pardon_us : from_us;
+	for (size_t i = 0; i < status->partition_count; i++) {
+		const struct partition_status *one = &status->partitions[i];
+		int64_t jump_us = one->row.jump_us;
+		if (jump_us < from_us || jump_us > until_us)
+			continue;
+		count++;
+		if (last == NULL || jump_us > last->row.jump_us)
+			last = one;
+	}
+	if (last == NULL)
+		return;
+	char buffer[32];
+	char others[48] = "";
+	struct text time = time_print(last->row.jump_us, buffer);
+	if (count > 1)
+		(void)snprintf(others, sizeof others, " and %zu more partitions", count - 1);
+	reason(facts, false,
+	       "%.*s/%d%s could not be read on where picket had been, at %.*s: records of the "
+	       "canary may be missing or counted twice; see picket sources list",
+	       TEXT_ARG(last->row.topic), (int)last->row.partition, others, TEXT_ARG(time));
 }
 
 static void rule_reasons(struct facts *facts, const struct ruleset *ruleset)
@@ -286,6 +325,7 @@ enum status facts_collect(struct api *api, const struct gate_query *query, struc
 		.latched_us = INT64_MIN,
 	};
 	runtime_reasons(facts, query->now_us);
+	jump_reason(facts, query, INT64_MAX);
 	struct generation *rules cleanup(generation_drop) = api_rules_hold(api);
 	rule_reasons(facts, rules == NULL ? api->ruleset : rules->parts.ruleset);
 	status = take_shadows(api, facts, rules, err);
@@ -300,7 +340,7 @@ enum status facts_collect(struct api *api, const struct gate_query *query, struc
 	return OK;
 }
 
-void facts_as_of(struct facts *facts, int64_t at_us)
+void facts_as_of(struct facts *facts, const struct gate_query *query, int64_t at_us)
 {
 	struct gate_facts *known = &facts->known;
 	struct instance *instances = facts->instances.items;
@@ -320,5 +360,8 @@ void facts_as_of(struct facts *facts, int64_t at_us)
 		if (gaps[i].last_us <= at_us)
 			gaps[known->gap_count++] = gaps[i];
 	known->watermark_us = at_us;
-	known->stale_reason_count = known->doubt_reason_count = 0;
+	facts->doubt_count = 0;
+	jump_reason(facts, query, at_us);
+	known->stale_reason_count = 0;
+	known->doubt_reason_count = facts->doubt_count;
 }

@@ -37,7 +37,7 @@ struct facts {
 enum status facts_collect(struct api *api, const struct gate_query *query, struct facts *facts,
 			  struct error *err);
 /* What of it was known at that time: nothing that came later. */
-void facts_as_of(struct facts *facts, int64_t at_us);
+void facts_as_of(struct facts *facts, const struct gate_query *query, int64_t at_us);
 void facts_done(struct facts *facts);
 /* From where buckets are of use: before the canary was first heard of, or before an hour ago when
  * it never was. */

@@ -80,6 +80,8 @@ static enum status move(struct api *api, const struct seek *seek, int64_t *ret_b
 	row.incarnation +=
 		seek->offset < before; /* what is read again must not replace what is there */
 	row.next_offset = seek->offset;
+	if (seek->offset != before)
+		row.jump_us = api_now(api);
 	struct bytes encoded cleanup(bytes_done) = {0};
 	position_encode(&row, &encoded);
 	struct store_batch *batch = store_batch_new(api->store);

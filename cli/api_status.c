@@ -278,6 +278,7 @@ static void write_source(struct json_writer *json, const struct partition_status
 	json_write_count(json, "late", one->row.late);
 	json_write_count(json, "lost_to_retention", one->row.gap_offsets);
 	json_write_count(json, "holes", one->row.hole_offsets);
+	json_write_time(json, "jumped_at", one->row.jump_us);
 	json_write_boolean(json, "backfill", one->row.next_offset < one->row.backfill_until);
 	write_formats(json, &one->formats);
 	json_write_close(json, '}');

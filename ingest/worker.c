@@ -128,7 +128,8 @@ static enum status stream_add(struct worker *worker, const struct source_notice 
 						   .next_offset = notice->offset,
 						   .backfill_until = notice->backfill_until,
 						   .watermark_us = INT64_MIN,
-						   .tick_us = INT64_MIN};
+						   .tick_us = INT64_MIN,
+						   .jump_us = INT64_MIN};
 	stream->at.topic = (struct text){topic, notice->topic.size};
 	stream->changed = known == NULL; /* where we began must survive a crash before any data */
 	return detect_name_stream(stream);
@@ -163,6 +164,7 @@ static enum status stream_gap(struct worker *worker, struct stream *stream,
 			       (long long)notice->offset);
 		status = detect_begin_anew(stream, notice->offset, &worker->detected, err);
 	}
+	stream->at.jump_us = notice->time_us;
 	stream->changed = true;
 	health_alert(&(struct health_note){.kind = notice->kind == SOURCE_GAP ? HEALTH_DATA_GAP
 									      : HEALTH_LOG_REWOUND,

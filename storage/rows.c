@@ -79,6 +79,7 @@ void position_encode(const struct position_row *row, struct bytes *to)
 	bytes_put_varint(to, row->gap_offsets);
 	bytes_put_varint(to, row->hole_offsets);
 	bytes_put_varint(to, row->incarnation);
+	bytes_put_signed(to, row->jump_us);
 }
 
 static bool position_key_take(struct text key, struct position_row *row)
@@ -109,6 +110,7 @@ enum status position_decode(struct text key, struct text value, struct position_
 	row.hole_offsets = cursor_varint(&from);
 	uint64_t incarnation = cursor_varint(&from);
 	row.incarnation = (uint32_t)incarnation;
+	row.jump_us = cursor_left(&from) > 0 ? cursor_signed(&from) : INT64_MIN;
 	bool sensible = position_key_take(key, &row) && row.next_offset >= 0 &&
 			incarnation < UINT32_MAX && row.records == row.stored + row.quarantined;
 	enum status status = row_end(&from, sensible, "position", key, err);

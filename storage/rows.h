@@ -32,6 +32,9 @@ struct position_row {
 	uint64_t gap_offsets;  /* log start was past our position: lost to retention */
 	uint64_t hole_offsets; /* offsets inside the log that hold no record (transactions, ...) */
 	uint32_t incarnation; /* how often the log began anew: its records have another name then */
+	int64_t jump_us; /* when reading last went on elsewhere than it had ended (retention, a log
+			  * that began anew, sources seek): records are missing, or came twice;
+			  * INT64_MIN: never. Rows of before this field have none. */
 };
 /* What records of that incarnation of a log are called in origins and keys: "orders", then
  * "orders~2", "orders~3" (no Kafka topic has a '~'), so that new offsets never replace old events.

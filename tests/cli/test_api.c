@@ -80,6 +80,7 @@ START_TEST(test_offline_view_and_seek)
 	answer = ask("GET /v1/sources", NULL, 200);
 	struct json_object *first = json_object_array_get_idx(json_path(answer, "sources"), 0);
 	ck_assert_str_eq(json_path_text(first, "next_offset"), "99");
+	ck_assert_str_eq(json_path_text(first, "jumped_at"), "2026-01-01T01:00:00Z");
 	ck_assert_str_eq(json_path_text(first, "state"), "offline");
 	json_object_put(answer);
 }

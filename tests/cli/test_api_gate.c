@@ -199,6 +199,36 @@ START_TEST(a_replay_knows_the_override)
 }
 END_TEST
 
+/* Records that were lost, or read twice, may be just the failures: of a canary that had begun by
+ * then, and until a person says otherwise. */
+START_TEST(a_log_that_jumped_is_a_doubt)
+{
+	char line[256];
+	char time[32];
+	play();
+	partitions[0].row.jump_us = T0; /* long before the canary */
+	verdict_is(QUESTION, "PASS");
+	partitions[0].row.jump_us = end_us - 60 * INT64_C(1000000);
+	partitions[1].row.jump_us = end_us - 90 * INT64_C(1000000);
+	struct json_object *answer = ask(QUESTION, NULL, 200);
+	ck_assert_str_eq(json_path_text(answer, "verdict"), "INCONCLUSIVE");
+	ck_assert_ptr_nonnull(strstr(json_path_text(answer, "summary"),
+				     "logs-a/0 and 1 more partitions could not be read on"));
+	json_object_put(answer);
+	verdict_is("GET /v1/gate?service=orders&canary=v2&policy=security-only", "INCONCLUSIVE");
+	struct text then = time_print(end_us - 100 * INT64_C(1000000), time);
+	(void)snprintf(line, sizeof line, "%s&at=%.*s", QUESTION, TEXT_ARG(then));
+	verdict_is(line, "PASS");
+	then = time_print(end_us, time);
+	(void)snprintf(line, sizeof line, "%s&at=%.*s", QUESTION, TEXT_ARG(then));
+	verdict_is(line, "INCONCLUSIVE");
+	override_is("v2", 200, "");
+	verdict_is(QUESTION, "WAIT");
+	play_on(66, 0);
+	verdict_is(QUESTION, "PASS");
+}
+END_TEST
+
 /* A typing error is no canary without traffic: the answer says which versions there are. */
 START_TEST(a_name_nobody_has_is_told)
 {
@@ -272,6 +302,7 @@ int main(void)
 	tcase_add_test(all, a_replay_sees_what_was_seen);
 	tcase_add_test(all, a_replay_has_the_outcomes_of_rules);
 	tcase_add_test(all, a_replay_knows_the_override);
+	tcase_add_test(all, a_log_that_jumped_is_a_doubt);
 	tcase_add_test(all, a_name_nobody_has_is_told);
 	tcase_add_test(all, an_answer_comes_from_memory);
 	suite_add_tcase(suite, all);
