@@ -196,7 +196,7 @@ enum status action_parse(struct text body, struct bytes *keep, struct action *ac
 			return error_set(err, EINVALID, "\"%s\" is none of who, note, as", key);
 	}
 	bytes_clear(keep);
-	bytes_put(keep, body.data, body.size); /* the largest the three can be: keep stays put */
+	bytes_write(keep, body); /* the largest the three can be: keep stays put */
 	bytes_clear(keep);
 	enum status status = take_member(object, "who", keep, &action->who, err);
 	if (status == OK)

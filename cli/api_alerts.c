@@ -325,7 +325,7 @@ static enum status find_one(struct api *api, struct text prefix, struct text ten
 			continue;
 		if (count++ == 0) {
 			bytes_clear(ret_value);
-			bytes_put(ret_value, value.data, value.size);
+			bytes_write(ret_value, value);
 		}
 		if (count <= NAMED_MAX) {
 			strcat(named, count == 1 ? "" : " ");

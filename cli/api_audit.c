@@ -71,7 +71,7 @@ static void newest_add(struct newest *newest, struct text value)
 {
 	struct bytes *slot = &newest->rows[newest->next++ % newest->limit];
 	bytes_clear(slot);
-	bytes_put(slot, value.data, value.size);
+	bytes_write(slot, value);
 	newest->count += newest->count < newest->limit;
 }
 

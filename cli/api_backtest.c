@@ -131,7 +131,7 @@ static enum status job_new(const struct api_call *call, struct backtest_job **re
 	if (status != OK)
 		return status;
 	struct text tenant = api_parameter(call, "tenant");
-	bytes_put(&job->tenant, tenant.data, tenant.size);
+	bytes_write(&job->tenant, tenant);
 	job->options.store = call->api->store;
 	job->options.rules = job->rules;
 	job->options.old = job->old;

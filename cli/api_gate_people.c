@@ -441,10 +441,10 @@ static enum status ask_for_flagger(const struct api_call *call, enum verdict *re
 	if (status != OK)
 		return status;
 	const char *name = verdict_name(result.verdict);
-	bytes_put(to, name, strlen(name));
-	bytes_put(to, ": ", 2);
-	bytes_put(to, result.summary.data, result.summary.size);
-	bytes_put(to, "\n", 1);
+	bytes_write_string(to, name);
+	bytes_write_string(to, ": ");
+	bytes_write(to, result.summary);
+	bytes_write_string(to, "\n");
 	*ret_verdict = result.verdict;
 	return OK;
 }

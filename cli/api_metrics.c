@@ -6,7 +6,6 @@
  * from the broker, rules from whoever runs the daemon, API_RULE_SERIES_MAX of them. */
 #include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "cli/api_private.h"
 #include "cli/reloader.h"
@@ -16,22 +15,17 @@ struct metric {
 	const char *name, *type, *help;
 };
 
-static void put(struct bytes *to, const char *string)
-{
-	bytes_put(to, string, strlen(string));
-}
-
 static void put_head(struct bytes *to, const struct metric *metric)
 {
-	put(to, "# HELP picket_");
-	put(to, metric->name);
-	put(to, " ");
-	put(to, metric->help);
-	put(to, "\n# TYPE picket_");
-	put(to, metric->name);
-	put(to, " ");
-	put(to, metric->type);
-	put(to, "\n");
+	bytes_write_string(to, "# HELP picket_");
+	bytes_write_string(to, metric->name);
+	bytes_write_string(to, " ");
+	bytes_write_string(to, metric->help);
+	bytes_write_string(to, "\n# TYPE picket_");
+	bytes_write_string(to, metric->name);
+	bytes_write_string(to, " ");
+	bytes_write_string(to, metric->type);
+	bytes_write_string(to, "\n");
 }
 
 /* A label value: backslash, quote and line break are escaped; the rest is as it is. */
@@ -40,7 +34,7 @@ static void put_label(struct bytes *to, struct text value)
 	for (size_t i = 0; i < value.size; i++) {
 		char c = value.data[i];
 		if (c == '\n')
-			put(to, "\\n");
+			bytes_write_string(to, "\\n");
 		else if (c == '"' || c == '\\')
 			bytes_put(to, (char[]){'\\', c}, 2);
 		else
@@ -51,24 +45,19 @@ static void put_label(struct bytes *to, struct text value)
 static void put_series(struct bytes *to, const char *name, const struct partition_status *one,
 		       double value)
 {
-	char tail[64];
-	put(to, "picket_");
-	put(to, name);
-	put(to, "{topic=\"");
+	bytes_write_string(to, "picket_");
+	bytes_write_string(to, name);
+	bytes_write_string(to, "{topic=\"");
 	put_label(to, one->row.topic);
-	(void)snprintf(tail, sizeof tail, "\",partition=\"%" PRId32 "\"} %.17g\n",
-		       one->row.partition, value);
-	put(to, tail);
+	bytes_print(to, "\",partition=\"%" PRId32 "\"} %.17g\n", one->row.partition, value);
 }
 
 static void put_single(struct bytes *to, const struct metric *metric, double value)
 {
-	char tail[48];
 	put_head(to, metric);
-	put(to, "picket_");
-	put(to, metric->name);
-	(void)snprintf(tail, sizeof tail, " %.17g\n", value);
-	put(to, tail);
+	bytes_write_string(to, "picket_");
+	bytes_write_string(to, metric->name);
+	bytes_print(to, " %.17g\n", value);
 }
 
 static double seconds(int64_t time_us)
@@ -184,13 +173,11 @@ static bool rule_value(enum rule_metric metric, const struct rule_tally *tally, 
 
 static void put_rule(struct bytes *to, const char *name, struct text key, double value)
 {
-	char tail[32];
-	put(to, "picket_");
-	put(to, name);
-	put(to, "{rule=\"");
+	bytes_write_string(to, "picket_");
+	bytes_write_string(to, name);
+	bytes_write_string(to, "{rule=\"");
 	put_label(to, key);
-	(void)snprintf(tail, sizeof tail, "\"} %.17g\n", value);
-	put(to, tail);
+	bytes_print(to, "\"} %.17g\n", value);
 }
 
 /* What is behind the limit is one series; a rule that happens to be called like it goes in there,
@@ -362,13 +349,11 @@ static void put_receivers(struct bytes *to, struct api *api)
 		put_head(to, &metrics[i]);
 		for (unsigned k = 0; k < RECEIVER_KIND_COUNT; k++) {
 			struct api_receiver receiver cleanup(api_receiver_done) = {0};
-			char line[128];
 			if (api_receiver_read(api, (enum receiver_kind)k, &receiver, NULL) != OK)
 				continue;
-			(void)snprintf(line, sizeof line, "picket_%s{receiver=\"%s\"} %.17g\n",
-				       metrics[i].name, receiver_name((enum receiver_kind)k),
-				       receiver_value(&receiver, (enum receiver_metric)i));
-			put(to, line);
+			bytes_print(to, "picket_%s{receiver=\"%s\"} %.17g\n", metrics[i].name,
+				    receiver_name((enum receiver_kind)k),
+				    receiver_value(&receiver, (enum receiver_metric)i));
 		}
 	}
 }
@@ -383,7 +368,7 @@ enum status api_metrics(const struct api_call *call, struct api_response *respon
 		return status;
 	response->content_type = "text/plain; version=0.0.4; charset=utf-8";
 	put_head(to, &(struct metric){"build_info", "gauge", "The build of this daemon."});
-	put(to, "picket_build_info{version=\"" PICKET_VERSION "\"} 1\n");
+	bytes_write_string(to, "picket_build_info{version=\"" PICKET_VERSION "\"} 1\n");
 	put_single(to, &(struct metric){"start_timestamp_seconds", "gauge", "When it started."},
 		   seconds(call->api->started_us));
 	put_partitions(to, &view.status);
@@ -401,7 +386,7 @@ enum status api_livez(const struct api_call *call, struct api_response *response
 {
 	(void)call;
 	(void)err;
-	put(&response->body, "{\"schema\":\"picket.health/1\",\"ok\":true}");
+	bytes_write_string(&response->body, "{\"schema\":\"picket.health/1\",\"ok\":true}");
 	return OK;
 }
 

@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "cli/api_private.h"
@@ -94,13 +93,11 @@ static enum status write_raw(struct json_writer *json, struct text raw, struct e
 static enum status write_quarantine(struct json_writer *json, const struct quarantine_row *row,
 				    bool whole, struct error *err)
 {
-	char tail[64];
 	struct bytes id cleanup(bytes_done) = {0};
 	enum status status = OK;
-	(void)snprintf(tail, sizeof tail, "/%" PRId32 "/%" PRId64 "/%" PRIu32,
-		       row->origin.partition, row->origin.offset, row->origin.index);
-	bytes_put(&id, row->origin.topic.data, row->origin.topic.size);
-	bytes_put(&id, tail, strlen(tail));
+	bytes_write(&id, row->origin.topic);
+	bytes_print(&id, "/%" PRId32 "/%" PRId64 "/%" PRIu32, row->origin.partition,
+		    row->origin.offset, row->origin.index);
 	if (id.failed)
 		return error_set(err, ENOMEMORY, "no memory for an id");
 	json_write_open(json, NULL, '{');

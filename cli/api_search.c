@@ -67,14 +67,11 @@ static enum status read_after(struct text text, struct search_hit *ret_hit, stru
 
 static void write_after(struct json_writer *json, const struct search_hit *hit)
 {
-	char number[64];
 	struct bytes text cleanup(bytes_done) = {0};
-	int size = snprintf(number, sizeof number, "%" PRId64 "/", hit->time_us);
-	bytes_put(&text, number, (size_t)size);
-	bytes_put(&text, hit->origin.topic.data, hit->origin.topic.size);
-	size = snprintf(number, sizeof number, "/%" PRId32 "/%" PRId64 "/%" PRIu32,
-			hit->origin.partition, hit->origin.offset, hit->origin.index);
-	bytes_put(&text, number, (size_t)size);
+	bytes_print(&text, "%" PRId64 "/", hit->time_us);
+	bytes_write(&text, hit->origin.topic);
+	bytes_print(&text, "/%" PRId32 "/%" PRId64 "/%" PRIu32, hit->origin.partition,
+		    hit->origin.offset, hit->origin.index);
 	json_write_text(json, "next", bytes_text(&text));
 }
 

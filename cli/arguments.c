@@ -186,17 +186,13 @@ void arguments_help(struct option_tables known, struct bytes *to)
 	for (const struct option *const *table = known.tables; *table != NULL; table++) {
 		for (const struct option *option = *table; option->name != NULL; option++) {
 			char names[64];
-			char line[512];
 			char letter[8] = "    ";
 			if (option->letter != 0)
 				(void)snprintf(letter, sizeof letter, "-%c, ", option->letter);
 			(void)snprintf(names, sizeof names, "%s--%s%s%s", letter, option->name,
 				       option->placeholder == NULL ? "" : " ",
 				       option->placeholder == NULL ? "" : option->placeholder);
-			int size = snprintf(line, sizeof line, "  %-*s  %s\n", NAME_COLUMNS, names,
-					    option->doc);
-			assert(size > 0 && (size_t)size < sizeof line);
-			bytes_put(to, line, (size_t)size);
+			bytes_print(to, "  %-*s  %s\n", NAME_COLUMNS, names, option->doc);
 		}
 	}
 }

@@ -44,20 +44,20 @@ enum status audit_decode(struct text value, struct audit_row *ret_row, struct er
 
 void audit_question(const struct api_request *request, struct bytes *to)
 {
-	bytes_put(to, request->path.data, request->path.size);
+	bytes_write(to, request->path);
 	for (size_t i = 0; i < request->parameter_count; i++) {
 		const struct api_parameter *one = &request->parameters[i];
 		bytes_put_u8(to, i == 0 ? '?' : '&');
-		bytes_put(to, one->name.data, one->name.size);
+		bytes_write(to, one->name);
 		bytes_put_u8(to, '=');
-		bytes_put(to, one->value.data, one->value.size);
+		bytes_write(to, one->value);
 	}
 	if (request->body.size > 0) {
 		bytes_put_u8(to, ' ');
-		bytes_put(to, request->body.data, request->body.size);
+		bytes_write(to, request->body);
 	}
 	if (to->size > AUDIT_QUESTION_MAX) {
 		to->size = AUDIT_QUESTION_MAX - 3;
-		bytes_put(to, "...", 3);
+		bytes_write_string(to, "...");
 	}
 }

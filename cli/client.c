@@ -63,11 +63,6 @@ static enum status open_store(struct client *client, const struct client_options
 	return OK;
 }
 
-static void put(struct bytes *to, const char *string)
-{
-	bytes_put(to, string, strlen(string));
-}
-
 static enum status add_token(struct client *client, const char *file, struct error *err)
 {
 	struct arena *arena cleanup(arena_free) = arena_new(SECRET_ARENA_BYTES);
@@ -78,8 +73,8 @@ static enum status add_token(struct client *client, const char *file, struct err
 	enum status status = secret_read(file, arena, &token, err);
 	if (status != OK)
 		return status;
-	put(&header, "Authorization: Bearer ");
-	bytes_put(&header, token.data, token.size);
+	bytes_write_string(&header, "Authorization: Bearer ");
+	bytes_write(&header, token);
 	bytes_put_u8(&header, 0);
 	struct curl_slist *added =
 		header.failed ? NULL
@@ -100,7 +95,7 @@ static enum status open_server(struct client *client, const struct client_option
 		return error_set(err, ENOMEMORY, "no memory for the HTTP client");
 	if (strncmp(server, "unix:", 5) == 0) {
 		(void)curl_easy_setopt(client->curl, CURLOPT_UNIX_SOCKET_PATH, server + 5);
-		put(&client->base, "http://picket");
+		bytes_write_string(&client->base, "http://picket");
 	} else if (strncmp(server, "http://", 7) == 0 || strncmp(server, "https://", 8) == 0) {
 		size_t size = strlen(server);
 		while (size > 8 && server[size - 1] == '/')
@@ -160,12 +155,12 @@ static void put_encoded(struct bytes *to, struct text text, bool keep_slash)
 static void put_url(const struct client *client, const struct api_request *request,
 		    struct bytes *to)
 {
-	bytes_put(to, client->base.data, client->base.size);
+	bytes_write(to, bytes_text(&client->base));
 	put_encoded(to, request->path, true);
 	for (size_t i = 0; i < request->parameter_count; i++) {
-		put(to, i == 0 ? "?" : "&");
+		bytes_write_string(to, i == 0 ? "?" : "&");
 		put_encoded(to, request->parameters[i].name, false);
-		put(to, "=");
+		bytes_write_string(to, "=");
 		put_encoded(to, request->parameters[i].value, false);
 	}
 	bytes_put_u8(to, 0);

@@ -52,20 +52,20 @@ static const struct kind *kind_of(const char *word, const char **ret_value)
 /* "(a: "X" or b: "X")"; false when it is too long. */
 static bool query_write(const struct kind *kind, const char *value, struct bytes *to)
 {
-	bytes_put(to, "(", 1);
+	bytes_write_string(to, "(");
 	for (size_t i = 0; kind->fields[i] != NULL; i++) {
 		if (i > 0)
-			bytes_put(to, " or ", 4);
-		bytes_put(to, kind->fields[i], strlen(kind->fields[i]));
-		bytes_put(to, ": \"", 3);
+			bytes_write_string(to, " or ");
+		bytes_write_string(to, kind->fields[i]);
+		bytes_write_string(to, ": \"");
 		for (const char *at = value; *at != '\0'; at++) {
 			if (*at == '"' || *at == '\\')
 				bytes_put_u8(to, '\\');
 			bytes_put_u8(to, (uint8_t)*at);
 		}
-		bytes_put(to, "\"", 1);
+		bytes_write_string(to, "\"");
 	}
-	bytes_put(to, ")", 1);
+	bytes_write_string(to, ")");
 	bytes_put_u8(to, '\0');
 	return !to->failed && to->size < ENTITY_QUERY_MAX;
 }

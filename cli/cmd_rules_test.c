@@ -1,7 +1,6 @@
 /* picket rules test */
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli/command.h"
 #include "cli/escape.h"
@@ -33,27 +32,22 @@ struct test_run {
 	size_t rules_without;
 };
 
-static void put(struct bytes *to, const char *string)
-{
-	bytes_put(to, string, strlen(string));
-}
-
 static void put_junit(struct bytes *to, const struct rule *rule, const struct rule_test *test,
 		      const struct trial_result *result)
 {
-	put(to, "  <testcase classname=\"");
+	bytes_write_string(to, "  <testcase classname=\"");
 	xml_put(to, rule->title);
-	put(to, "\" name=\"");
+	bytes_write_string(to, "\" name=\"");
 	xml_put(to, test->name);
-	put(to, "\" file=\"");
+	bytes_write_string(to, "\" file=\"");
 	xml_put(to, text_of(test->at.file));
-	put(to, "\"");
+	bytes_write_string(to, "\"");
 	if (!result->passed) {
-		put(to, "><failure message=\"");
+		bytes_write_string(to, "><failure message=\"");
 		xml_put(to, text_of(result->message));
-		put(to, "\"/></testcase>\n");
+		bytes_write_string(to, "\"/></testcase>\n");
 	} else {
-		put(to, "/>\n");
+		bytes_write_string(to, "/>\n");
 	}
 }
 

@@ -43,11 +43,6 @@ static void tuning_done(struct tuning *tuning)
 	bytes_done(&tuning->filter);
 }
 
-static void put(struct bytes *to, const char *string)
-{
-	bytes_put(to, string, strlen(string));
-}
-
 /* A YAML scalar that stays text whatever it looks like; a wildcard stays a character. */
 static void put_quoted(struct bytes *to, const char *string)
 {
@@ -178,25 +173,22 @@ static void put_member(struct bytes *to, const char *name, struct text value)
 	if (value.size == 0)
 		return;
 	(void)snprintf(quoted, sizeof quoted, "%.*s", TEXT_ARG(value));
-	put(to, "    ");
-	put(to, name);
-	put(to, ": ");
+	bytes_write_string(to, "    ");
+	bytes_write_string(to, name);
+	bytes_write_string(to, ": ");
 	put_quoted(to, quoted);
-	put(to, "\n");
+	bytes_write_string(to, "\n");
 }
 
 static void put_uuid(struct bytes *to)
 {
 	unsigned char b[UUID_BYTES];
-	char text[40];
 	randombytes_buf(b, sizeof b);
 	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40); /* version 4 */
 	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	(void)snprintf(text, sizeof text,
-		       "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
-		       b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12],
-		       b[13], b[14], b[15]);
-	put(to, text);
+	bytes_print(to, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		    b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12],
+		    b[13], b[14], b[15]);
 }
 
 /* One filter document, for the detections that share the log source of bases[first]. */
@@ -205,37 +197,35 @@ static void put_filter(struct tuning *tuning, size_t first)
 	struct bytes *to = &tuning->filter;
 	const struct logsource *logsource = &tuning->bases[first]->logsource;
 	char line[512];
-	put(to, to->size == 0 ? "title: " : "---\ntitle: ");
+	bytes_write_string(to, to->size == 0 ? "title: " : "---\ntitle: ");
 	(void)snprintf(line, sizeof line, "Not worth an alert: %.200s",
 		       json_path_text(tuning->alert, "rule.title"));
 	put_quoted(to, line);
-	put(to, "\nid: ");
+	bytes_write_string(to, "\nid: ");
 	put_uuid(to);
-	(void)snprintf(line, sizeof line, "\ndescription: made from alert %.12s; say why\n",
-		       json_path_text(tuning->alert, "alert_id"));
-	put(to, line);
-	put(to, "logsource:\n");
+	bytes_print(to, "\ndescription: made from alert %.12s; say why\nlogsource:\n",
+		    json_path_text(tuning->alert, "alert_id"));
 	put_member(to, "category", logsource->category);
 	put_member(to, "product", logsource->product);
 	put_member(to, "service", logsource->service);
-	put(to, "filter:\n    rules:\n");
+	bytes_write_string(to, "filter:\n    rules:\n");
 	for (size_t i = first; i < tuning->base_count; i++) {
 		if (!same_logsource(logsource, &tuning->bases[i]->logsource))
 			continue;
 		(void)snprintf(line, sizeof line, "%.*s", TEXT_ARG(tuning->bases[i]->key));
-		put(to, "        - ");
+		bytes_write_string(to, "        - ");
 		put_quoted(to, line);
-		put(to, "\n");
+		bytes_write_string(to, "\n");
 	}
-	put(to, "    known:\n");
+	bytes_write_string(to, "    known:\n");
 	for (size_t i = 0; i < tuning->field_count; i++) {
-		put(to, "        ");
-		put(to, tuning->names[i]);
-		put(to, ": ");
+		bytes_write_string(to, "        ");
+		bytes_write_string(to, tuning->names[i]);
+		bytes_write_string(to, ": ");
 		put_quoted(to, tuning->values[i]);
-		put(to, "\n");
+		bytes_write_string(to, "\n");
 	}
-	put(to, "    condition: not known\n");
+	bytes_write_string(to, "    condition: not known\n");
 }
 
 static void put_filters(struct tuning *tuning)
@@ -263,9 +253,9 @@ static int try_filter(struct tuning *tuning, struct client *client, struct json_
 	free(paths);
 	if (status != OK)
 		return session_fail_error(tuning->session, &err);
-	bytes_put(&rules, old.data, old.size);
-	put(&rules, "\n---\n");
-	bytes_put(&rules, tuning->filter.data, tuning->filter.size);
+	bytes_write(&rules, bytes_text(&old));
+	bytes_write_string(&rules, "\n---\n");
+	bytes_write(&rules, bytes_text(&tuning->filter));
 	if (rules.failed || tuning->filter.failed)
 		return session_fail(tuning->session, EXIT_INTERNAL, "out of memory");
 	return backtest_ask(tuning->session, client, bytes_text(&rules), bytes_text(&old),

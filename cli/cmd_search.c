@@ -40,7 +40,7 @@ static bool query_of(const struct session *session, struct bytes *to)
 	for (size_t i = 0; i < session->arguments.word_count; i++) {
 		if (i > 0)
 			bytes_put_u8(to, ' ');
-		bytes_put(to, session->arguments.words[i], strlen(session->arguments.words[i]));
+		bytes_write_string(to, session->arguments.words[i]);
 	}
 	bytes_put_u8(to, '\0');
 	return !to->failed;

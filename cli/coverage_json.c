@@ -18,15 +18,15 @@ static void missing_put(const struct rule_coverage *rule, struct bytes *to)
 		if (field->seen || shown++ >= MISSING_SHOWN)
 			continue;
 		bytes_put(to, ", ", shown > 1 ? 2 : 0);
-		bytes_put(to, field->name.data, field->name.size);
+		bytes_write(to, field->name);
 		if (field->nearest.size == 0)
 			continue;
-		bytes_put(to, " (", 2);
-		bytes_put(to, field->nearest.data, field->nearest.size);
-		bytes_put(to, "?)", 2);
+		bytes_write_string(to, " (");
+		bytes_write(to, field->nearest);
+		bytes_write_string(to, "?)");
 	}
 	if (shown > MISSING_SHOWN)
-		bytes_put(to, ", ...", 5);
+		bytes_write_string(to, ", ...");
 }
 
 static void rule_coverage_json(const struct rule *rule, const struct rule_coverage *coverage,

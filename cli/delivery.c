@@ -122,8 +122,8 @@ static void post_body(const struct receiver *receiver, const struct delivery_wor
 	struct post post = {.url = receiver->url, .body = body};
 	post.headers[post.header_count++] = "Content-Type: application/json";
 	if (receiver->token.size > 0) {
-		bytes_put(&token, "Authorization: Bearer ", 22);
-		bytes_put(&token, receiver->token.data, receiver->token.size);
+		bytes_write_string(&token, "Authorization: Bearer ");
+		bytes_write(&token, receiver->token);
 		bytes_put_u8(&token, 0);
 		post.headers[post.header_count++] = (const char *)token.data;
 	}
@@ -132,7 +132,7 @@ static void post_body(const struct receiver *receiver, const struct delivery_wor
 		post.headers[post.header_count++] = idempotency;
 	}
 	if (receiver->secret.size > 0) {
-		bytes_put(&signature, "X-Picket-Signature: ", 20);
+		bytes_write_string(&signature, "X-Picket-Signature: ");
 		receiver_signature(receiver->secret, world->clock.now_us(world->clock.context),
 				   body, &signature);
 		bytes_put_u8(&signature, 0);

@@ -1,7 +1,6 @@
 /* What is still open and must be told again, and what is tried once more. See delivery.c. */
 #include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "cli/action.h"
@@ -172,7 +171,7 @@ static enum status find_again(struct delivery *delivery, struct bytes *ret_id, s
 			continue;
 		status = registry_key_decode(key, &kind, names, 2, &unused, err);
 		if (status == OK)
-			bytes_put(ret_id, names[1].data, names[1].size);
+			bytes_write(ret_id, names[1]);
 		return status;
 	}
 	return status == OK ? store_scan_status(scan, err) : status;

@@ -13,7 +13,6 @@
 #include "cli/escape.h"
 
 #include <assert.h>
-#include <stdio.h>
 
 struct code_range {
 	uint32_t first, last;
@@ -64,13 +63,10 @@ size_t utf8_next(struct text text, size_t at, uint32_t *ret_code)
 
 static void put_escaped(uint32_t code, bool is_byte, struct bytes *to)
 {
-	char buffer[16];
 	const char *format = is_byte || code < 0x80 ? "\\x%02x" : "\\u{%04x}";
 	if (code == '\n' || code == '\t' || code == '\r')
 		format = code == '\n' ? "\\n" : code == '\t' ? "\\t" : "\\r";
-	int size = snprintf(buffer, sizeof buffer, format, (unsigned)code);
-	assert(size > 0 && (size_t)size < sizeof buffer);
-	bytes_put(to, buffer, (size_t)size);
+	bytes_print(to, format, (unsigned)code);
 }
 
 static void escape(struct text text, bool keep_lines, struct bytes *to)
@@ -105,15 +101,12 @@ void escape_lines(struct text text, struct bytes *to)
 
 static void put_json_escape(uint32_t code, struct bytes *to)
 {
-	char buffer[16];
 	if (code >= 0x10000) {
 		uint32_t rest = code - 0x10000;
-		(void)snprintf(buffer, sizeof buffer, "\\u%04x\\u%04x", 0xd800 + (rest >> 10),
-			       0xdc00 + (rest & 0x3ff));
+		bytes_print(to, "\\u%04x\\u%04x", 0xd800 + (rest >> 10), 0xdc00 + (rest & 0x3ff));
 	} else {
-		(void)snprintf(buffer, sizeof buffer, "\\u%04x", code);
+		bytes_print(to, "\\u%04x", code);
 	}
-	bytes_put(to, buffer, strlen(buffer));
 }
 
 void escape_json(struct text text, struct bytes *to)
@@ -122,7 +115,7 @@ void escape_json(struct text text, struct bytes *to)
 		uint32_t code = 0;
 		size_t size = utf8_next(text, i, &code);
 		if (size == 0)
-			bytes_put(to, "\xef\xbf\xbd", 3);
+			bytes_write_string(to, "\xef\xbf\xbd");
 		else if (code != '\n' && code_refused(code))
 			put_json_escape(code, to);
 		else
@@ -141,7 +134,7 @@ void xml_put(struct bytes *to, struct text text)
 				     : c == '>' ? "&gt;"
 						: NULL;
 		if (entity != NULL)
-			bytes_put(to, entity, strlen(entity));
+			bytes_write_string(to, entity);
 		else
 			bytes_put_u8(to, c < 0x20 || c == 0x7f ? '?' : c);
 	}

@@ -1,7 +1,6 @@
 #include "cli/fleet_log.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "rules/event.h"
@@ -55,77 +54,73 @@ static struct words words_of(const struct fleet_event *event, int64_t anchor_us)
 	return words;
 }
 
-__attribute__((format(printf, 2, 3))) static void put(struct bytes *to, const char *format, ...)
-{
-	char buffer[2048];
-	va_list args;
-	va_start(args, format);
-	int size = vsnprintf(buffer, sizeof buffer, format, args);
-	va_end(args);
-	assert(size >= 0 && size < (int)sizeof buffer);
-	bytes_put(to, buffer, (size_t)size);
-}
-
 static void log_ecs(const struct words *w, struct bytes *to)
 {
 	const struct fleet_event *event = w->event;
-	put(to,
-	    "{\"@timestamp\":\"%s\",\"log.level\":\"%s\",\"message\":\"%s\",\"ecs.version\":\"8.11.0\","
-	    "\"service\":{\"name\":\"%s\",\"version\":\"%s\",\"environment\":\"production\","
-	    "\"node\":{\"name\":\"%s\"}},",
-	    w->time, w->level, w->message, event->service->name, event->arm->version, w->instance);
-	put(to,
-	    "\"event\":{\"category\":[\"web\"],\"outcome\":\"%s\",\"duration\":%u000},"
-	    "\"http\":{\"request\":{\"method\":\"%s\"},\"response\":{\"status_code\":%u}},"
-	    "\"http.route\":\"%s\",\"url\":{\"path\":\"%s\"},\"user\":{\"id\":\"%s\"},"
-	    "\"tenant\":{\"id\":\"%s\"},\"source\":{\"ip\":\"%s\"},\"trace\":{\"id\":\"%032llx\"}}",
-	    w->failed ? "failure" : "success", event->duration_us, methods[event->route],
-	    event->status, routes[event->route], w->path, w->user, fleet_tenant(event->tenant),
-	    w->address, (unsigned long long)event->trace);
+	bytes_print(
+		to,
+		"{\"@timestamp\":\"%s\",\"log.level\":\"%s\",\"message\":\"%s\",\"ecs.version\":\"8.11.0\","
+		"\"service\":{\"name\":\"%s\",\"version\":\"%s\",\"environment\":\"production\","
+		"\"node\":{\"name\":\"%s\"}},",
+		w->time, w->level, w->message, event->service->name, event->arm->version,
+		w->instance);
+	bytes_print(
+		to,
+		"\"event\":{\"category\":[\"web\"],\"outcome\":\"%s\",\"duration\":%u000},"
+		"\"http\":{\"request\":{\"method\":\"%s\"},\"response\":{\"status_code\":%u}},"
+		"\"http.route\":\"%s\",\"url\":{\"path\":\"%s\"},\"user\":{\"id\":\"%s\"},"
+		"\"tenant\":{\"id\":\"%s\"},\"source\":{\"ip\":\"%s\"},\"trace\":{\"id\":\"%032llx\"}}",
+		w->failed ? "failure" : "success", event->duration_us, methods[event->route],
+		event->status, routes[event->route], w->path, w->user, fleet_tenant(event->tenant),
+		w->address, (unsigned long long)event->trace);
 }
 
 /* A login is an audit line without a status code; other lines of auth are requests. */
 static void log_pino(const struct words *w, struct bytes *to)
 {
 	const struct fleet_event *event = w->event;
-	put(to,
-	    "{\"level\":%d,\"time\":%lld,\"pid\":17,\"hostname\":\"%s\",\"name\":\"auth\","
-	    "\"service\":\"%s\",\"version\":\"%s\",\"userId\":\"%s\",\"tenant_id\":\"%s\","
-	    "\"ip\":\"%s\",\"traceId\":\"%032llx\",",
-	    w->failed ? 50 : 30, w->milliseconds, w->instance, event->service->name,
-	    event->arm->version, w->user, fleet_tenant(event->tenant), w->address,
-	    (unsigned long long)event->trace);
+	bytes_print(to,
+		    "{\"level\":%d,\"time\":%lld,\"pid\":17,\"hostname\":\"%s\",\"name\":\"auth\","
+		    "\"service\":\"%s\",\"version\":\"%s\",\"userId\":\"%s\",\"tenant_id\":\"%s\","
+		    "\"ip\":\"%s\",\"traceId\":\"%032llx\",",
+		    w->failed ? 50 : 30, w->milliseconds, w->instance, event->service->name,
+		    event->arm->version, w->user, fleet_tenant(event->tenant), w->address,
+		    (unsigned long long)event->trace);
 	if (event->kind == FLEET_LOGIN)
-		put(to,
-		    "\"event\":{\"category\":\"authentication\",\"action\":\"login\","
-		    "\"outcome\":\"%s\",\"reason\":\"%s\"},\"user_agent\":\"Mozilla/5.0 (X11; "
-		    "Linux x86_64)\",\"msg\":\"login %s\"}",
-		    event->success ? "success" : "failure",
-		    event->success ? "password and second factor" : "wrong password",
-		    event->success ? "accepted" : "refused");
+		bytes_print(
+			to,
+			"\"event\":{\"category\":\"authentication\",\"action\":\"login\","
+			"\"outcome\":\"%s\",\"reason\":\"%s\"},\"user_agent\":\"Mozilla/5.0 (X11; "
+			"Linux x86_64)\",\"msg\":\"login %s\"}",
+			event->success ? "success" : "failure",
+			event->success ? "password and second factor" : "wrong password",
+			event->success ? "accepted" : "refused");
 	else
-		put(to,
-		    "\"req\":{\"method\":\"POST\",\"url\":\"/oauth/token\",\"id\":%llu},"
-		    "\"res\":{\"statusCode\":%u},\"responseTime\":%u,\"msg\":\"%s\"}",
-		    (unsigned long long)(event->trace % 1000000), event->status,
-		    event->duration_us / 1000, w->message);
+		bytes_print(to,
+			    "\"req\":{\"method\":\"POST\",\"url\":\"/oauth/token\",\"id\":%llu},"
+			    "\"res\":{\"statusCode\":%u},\"responseTime\":%u,\"msg\":\"%s\"}",
+			    (unsigned long long)(event->trace % 1000000), event->status,
+			    event->duration_us / 1000, w->message);
 }
 
 static void log_zap(const struct words *w, struct bytes *to)
 {
 	const struct fleet_event *event = w->event;
-	put(to,
-	    "{\"level\":\"%s\",\"ts\":%.6f,\"logger\":\"http\",\"caller\":\"api/handler.go:118\","
-	    "\"msg\":\"%s\",\"service\":\"%s\",\"version\":\"%s\",\"hostname\":\"%s\",",
-	    w->level, w->seconds, w->message, event->service->name, event->arm->version,
-	    w->instance);
-	put(to,
-	    "\"method\":\"%s\",\"route\":\"%s\",\"path\":\"%s\",\"status\":%u,\"duration_us\":%u,"
-	    "\"user_id\":\"%s\",\"tenant_id\":\"%s\",\"resource\":{\"type\":\"order\","
-	    "\"tenant_id\":\"%s\"},\"remote_addr\":\"%s:%u\",\"trace_id\":\"%032llx\"}",
-	    methods[event->route], routes[event->route], w->path, event->status, event->duration_us,
-	    w->user, fleet_tenant(event->tenant), fleet_tenant(event->target_tenant), w->address,
-	    (unsigned)(20000 + event->trace % 40000), (unsigned long long)event->trace);
+	bytes_print(
+		to,
+		"{\"level\":\"%s\",\"ts\":%.6f,\"logger\":\"http\",\"caller\":\"api/handler.go:118\","
+		"\"msg\":\"%s\",\"service\":\"%s\",\"version\":\"%s\",\"hostname\":\"%s\",",
+		w->level, w->seconds, w->message, event->service->name, event->arm->version,
+		w->instance);
+	bytes_print(
+		to,
+		"\"method\":\"%s\",\"route\":\"%s\",\"path\":\"%s\",\"status\":%u,\"duration_us\":%u,"
+		"\"user_id\":\"%s\",\"tenant_id\":\"%s\",\"resource\":{\"type\":\"order\","
+		"\"tenant_id\":\"%s\"},\"remote_addr\":\"%s:%u\",\"trace_id\":\"%032llx\"}",
+		methods[event->route], routes[event->route], w->path, event->status,
+		event->duration_us, w->user, fleet_tenant(event->tenant),
+		fleet_tenant(event->target_tenant), w->address,
+		(unsigned)(20000 + event->trace % 40000), (unsigned long long)event->trace);
 }
 
 /* The new version of payments has a bug of its own: its errors carry a stack trace. */
@@ -133,60 +128,64 @@ static void log_logback(const struct words *w, struct bytes *to)
 {
 	const struct fleet_event *event = w->event;
 	bool bug = w->failed && event->arm == &event->service->canary;
-	put(to,
-	    "{\"@timestamp\":\"%s\",\"@version\":\"1\",\"message\":\"%s\",\"logger_name\":"
-	    "\"com.example.payments.ChargeController\",\"thread_name\":\"http-nio-8080-exec-%u\","
-	    "\"level\":\"%s\",\"level_value\":%d,",
-	    w->time, bug ? "charge failed" : w->message, (unsigned)(event->trace % 32),
-	    w->failed ? "ERROR" : "INFO", w->failed ? 40000 : 20000);
+	bytes_print(
+		to,
+		"{\"@timestamp\":\"%s\",\"@version\":\"1\",\"message\":\"%s\",\"logger_name\":"
+		"\"com.example.payments.ChargeController\",\"thread_name\":\"http-nio-8080-exec-%u\","
+		"\"level\":\"%s\",\"level_value\":%d,",
+		w->time, bug ? "charge failed" : w->message, (unsigned)(event->trace % 32),
+		w->failed ? "ERROR" : "INFO", w->failed ? 40000 : 20000);
 	if (bug)
-		put(to,
-		    "\"error\":{\"type\":\"java.lang.IllegalStateException\",\"message\":\"currency "
-		    "table is not loaded\"},\"stack_trace\":\"java.lang.IllegalStateException: "
-		    "currency table is not loaded\\n\\tat com.example.payments.Currency.rate("
-		    "Currency.java:41)\\n\\tat com.example.payments.Charge.run(Charge.java:87)\",");
-	put(to,
-	    "\"service\":\"%s\",\"version\":\"%s\",\"hostname\":\"%s\",\"method\":\"POST\","
-	    "\"path\":\"/v1/charges\",\"status\":%u,\"duration_ms\":%u,\"userId\":\"%s\","
-	    "\"tenantId\":\"%s\",\"clientIp\":\"%s\",\"traceId\":\"%032llx\"}",
-	    event->service->name, event->arm->version, w->instance, event->status,
-	    event->duration_us / 1000, w->user, fleet_tenant(event->tenant), w->address,
-	    (unsigned long long)event->trace);
+		bytes_print(
+			to,
+			"\"error\":{\"type\":\"java.lang.IllegalStateException\",\"message\":\"currency "
+			"table is not loaded\"},\"stack_trace\":\"java.lang.IllegalStateException: "
+			"currency table is not loaded\\n\\tat com.example.payments.Currency.rate("
+			"Currency.java:41)\\n\\tat com.example.payments.Charge.run(Charge.java:87)\",");
+	bytes_print(to,
+		    "\"service\":\"%s\",\"version\":\"%s\",\"hostname\":\"%s\",\"method\":\"POST\","
+		    "\"path\":\"/v1/charges\",\"status\":%u,\"duration_ms\":%u,\"userId\":\"%s\","
+		    "\"tenantId\":\"%s\",\"clientIp\":\"%s\",\"traceId\":\"%032llx\"}",
+		    event->service->name, event->arm->version, w->instance, event->status,
+		    event->duration_us / 1000, w->user, fleet_tenant(event->tenant), w->address,
+		    (unsigned long long)event->trace);
 }
 
 static void log_fluent_bit(const struct words *w, struct bytes *to)
 {
 	const struct fleet_event *event = w->event;
 	struct bytes line cleanup(bytes_done) = {0};
-	put(&line,
-	    "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":\"%s\",\"service\":\"%s\",\"version\":\"%s\","
-	    "\"method\":\"GET\",\"path\":\"/v1/search\",\"status\":%u,\"duration_us\":%u,"
-	    "\"user_id\":\"%s\",\"tenant\":\"%s\",\"client_ip\":\"%s\",\"trace_id\":\"%032llx\"}\n",
-	    w->time, w->level, w->message, event->service->name, event->arm->version, event->status,
-	    event->duration_us, w->user, fleet_tenant(event->tenant), w->address,
-	    (unsigned long long)event->trace);
-	put(to, "{\"log\":");
+	bytes_print(
+		&line,
+		"{\"time\":\"%s\",\"level\":\"%s\",\"msg\":\"%s\",\"service\":\"%s\",\"version\":\"%s\","
+		"\"method\":\"GET\",\"path\":\"/v1/search\",\"status\":%u,\"duration_us\":%u,"
+		"\"user_id\":\"%s\",\"tenant\":\"%s\",\"client_ip\":\"%s\",\"trace_id\":\"%032llx\"}\n",
+		w->time, w->level, w->message, event->service->name, event->arm->version,
+		event->status, event->duration_us, w->user, fleet_tenant(event->tenant), w->address,
+		(unsigned long long)event->trace);
+	bytes_print(to, "{\"log\":");
 	json_put_string(to, bytes_text(&line));
-	put(to,
-	    ",\"stream\":\"stdout\",\"time\":\"%s\",\"kubernetes\":{\"pod_name\":\"%s\","
-	    "\"namespace_name\":\"shop\",\"container_name\":\"%s\",\"container_image\":"
-	    "\"registry.example/%s:%s\",\"labels\":{\"app\":\"%s\"}}}",
-	    w->time, w->instance, event->service->name, event->service->name, event->arm->version,
-	    event->service->name);
+	bytes_print(to,
+		    ",\"stream\":\"stdout\",\"time\":\"%s\",\"kubernetes\":{\"pod_name\":\"%s\","
+		    "\"namespace_name\":\"shop\",\"container_name\":\"%s\",\"container_image\":"
+		    "\"registry.example/%s:%s\",\"labels\":{\"app\":\"%s\"}}}",
+		    w->time, w->instance, event->service->name, event->service->name,
+		    event->arm->version, event->service->name);
 }
 
 static void log_bunyan(const struct words *w, struct bytes *to)
 {
 	const struct fleet_event *event = w->event;
-	put(to,
-	    "{\"v\":0,\"name\":\"%s\",\"level\":%d,\"hostname\":\"%s\",\"pid\":41,\"time\":\"%s\","
-	    "\"msg\":\"%s\",\"version\":\"%s\",\"req\":{\"method\":\"%s\",\"url\":\"%s\","
-	    "\"remoteAddress\":\"%s\"},\"res\":{\"statusCode\":%u},\"latency_us\":%u,"
-	    "\"user_id\":\"%s\",\"tenant_id\":\"%s\",\"trace_id\":\"%032llx\"}",
-	    event->service->name, w->failed ? 50 : 30, w->instance, w->time, w->message,
-	    event->arm->version, methods[event->route], w->path, w->address, event->status,
-	    event->duration_us, w->user, fleet_tenant(event->tenant),
-	    (unsigned long long)event->trace);
+	bytes_print(
+		to,
+		"{\"v\":0,\"name\":\"%s\",\"level\":%d,\"hostname\":\"%s\",\"pid\":41,\"time\":\"%s\","
+		"\"msg\":\"%s\",\"version\":\"%s\",\"req\":{\"method\":\"%s\",\"url\":\"%s\","
+		"\"remoteAddress\":\"%s\"},\"res\":{\"statusCode\":%u},\"latency_us\":%u,"
+		"\"user_id\":\"%s\",\"tenant_id\":\"%s\",\"trace_id\":\"%032llx\"}",
+		event->service->name, w->failed ? 50 : 30, w->instance, w->time, w->message,
+		event->arm->version, methods[event->route], w->path, w->address, event->status,
+		event->duration_us, w->user, fleet_tenant(event->tenant),
+		(unsigned long long)event->trace);
 }
 
 /* Broken on purpose: a line cut off by a restart, bytes that are no text, nothing at all. */

@@ -20,11 +20,6 @@ static const struct {
 	{"rule_match", "picket.rule.id: *"},
 };
 
-static void put(struct bytes *to, const char *string)
-{
-	bytes_put(to, string, strlen(string));
-}
-
 static bool is_plain(const char *value)
 {
 	static const char PLAIN[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -40,17 +35,17 @@ static bool put_canary(const char *canary, struct bytes *to)
 		size_t size = strlen(FIELDS[i]);
 		if (strncmp(canary, FIELDS[i], size) != 0 || canary[size] != '=')
 			continue;
-		put(to, FIELDS[i]);
-		put(to, ": \"");
-		put(to, canary + size + 1);
-		put(to, "\"");
+		bytes_write_string(to, FIELDS[i]);
+		bytes_write_string(to, ": \"");
+		bytes_write_string(to, canary + size + 1);
+		bytes_write_string(to, "\"");
 		return is_plain(canary + size + 1);
 	}
-	put(to, "(service.version: \"");
-	put(to, canary);
-	put(to, "\" or picket.deploy.id: \"");
-	put(to, canary);
-	put(to, "\")");
+	bytes_write_string(to, "(service.version: \"");
+	bytes_write_string(to, canary);
+	bytes_write_string(to, "\" or picket.deploy.id: \"");
+	bytes_write_string(to, canary);
+	bytes_write_string(to, "\")");
 	return is_plain(canary);
 }
 
@@ -80,17 +75,17 @@ static void put_search(struct json_object *answer, struct bytes *to)
 	if (query == NULL || !is_plain(service) || !is_plain(start) || !is_plain(end) ||
 	    !put_canary(json_path_text(answer, "canary"), &canary))
 		return;
-	put(to, "  picket search 'service.name: \"");
-	put(to, service);
-	put(to, "\" and ");
-	bytes_put(to, canary.data, canary.size);
-	put(to, " and ");
-	put(to, query);
-	put(to, "' --since ");
-	put(to, start);
-	put(to, " --until ");
-	put(to, end);
-	put(to, "\n");
+	bytes_write_string(to, "  picket search 'service.name: \"");
+	bytes_write_string(to, service);
+	bytes_write_string(to, "\" and ");
+	bytes_write(to, bytes_text(&canary));
+	bytes_write_string(to, " and ");
+	bytes_write_string(to, query);
+	bytes_write_string(to, "' --since ");
+	bytes_write_string(to, start);
+	bytes_write_string(to, " --until ");
+	bytes_write_string(to, end);
+	bytes_write_string(to, "\n");
 }
 
 /* The first event of the gravest finding. */
@@ -108,13 +103,13 @@ static void put_event(struct json_object *answer, struct bytes *to)
 		struct json_object *event = json_object_array_get_idx(evidence, 0);
 		if (!is_plain(json_path_text(event, "topic")))
 			continue;
-		put(to, "  picket events show ");
-		put(to, json_path_text(event, "topic"));
-		put(to, "/");
-		put(to, json_path_text(event, "partition"));
-		put(to, "/");
-		put(to, json_path_text(event, "offset"));
-		put(to, "\n");
+		bytes_write_string(to, "  picket events show ");
+		bytes_write_string(to, json_path_text(event, "topic"));
+		bytes_write_string(to, "/");
+		bytes_write_string(to, json_path_text(event, "partition"));
+		bytes_write_string(to, "/");
+		bytes_write_string(to, json_path_text(event, "offset"));
+		bytes_write_string(to, "\n");
 		return;
 	}
 }
@@ -125,11 +120,11 @@ static void put_override(struct json_object *answer, struct bytes *to)
 	const char *canary = json_path_text(answer, "canary");
 	const char *value = strchr(canary, '=') == NULL ? canary : strchr(canary, '=') + 1;
 	bool plain = is_plain(service) && is_plain(value);
-	put(to, "  picket gate override --service ");
-	put(to, plain ? service : "NAME");
-	put(to, " --canary ");
-	put(to, plain ? canary : "VERSION");
-	put(to, " --reason WHY    (if you know better)\n");
+	bytes_write_string(to, "  picket gate override --service ");
+	bytes_write_string(to, plain ? service : "NAME");
+	bytes_write_string(to, " --canary ");
+	bytes_write_string(to, plain ? canary : "VERSION");
+	bytes_write_string(to, " --reason WHY    (if you know better)\n");
 }
 
 void gate_advice(struct json_object *answer, bool replayed, struct bytes *to)
@@ -154,12 +149,12 @@ void gate_advice(struct json_object *answer, bool replayed, struct bytes *to)
 	for (size_t i = 0; !replayed && i < sizeof STEPS / sizeof *STEPS; i++) {
 		if (strcmp(STEPS[i].verdict, verdict) != 0)
 			continue;
-		put(to, "next: ");
-		put(to, STEPS[i].next);
-		put(to, "\n");
+		bytes_write_string(to, "next: ");
+		bytes_write_string(to, STEPS[i].next);
+		bytes_write_string(to, "\n");
 	}
 	if (replayed && look.size > 0)
-		put(to, "the events it is about:\n");
-	bytes_put(to, look.data, look.size);
+		bytes_write_string(to, "the events it is about:\n");
+	bytes_write(to, bytes_text(&look));
 	to->failed |= look.failed;
 }

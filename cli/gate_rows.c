@@ -53,8 +53,8 @@ static void canary_names(const struct gate_query *query, struct bytes *scratch,
 	};
 	const char *prefix = PREFIXES[query->canary.field];
 	bytes_clear(scratch);
-	bytes_put(scratch, prefix, strlen(prefix));
-	bytes_put(scratch, query->canary.value.data, query->canary.value.size);
+	bytes_write_string(scratch, prefix);
+	bytes_write(scratch, query->canary.value);
 	ret_names[0] = query->service;
 	ret_names[1] = bytes_text(scratch);
 }
@@ -197,7 +197,7 @@ enum status gate_count_failing(struct api *api, struct text but, int64_t since_u
 			continue;
 		count++;
 		bytes_clear(&last);
-		bytes_put(&last, names[0].data, names[0].size);
+		bytes_write(&last, names[0]);
 	}
 	*ret_count = count;
 	return status == OK ? store_scan_status(scan, err) : status;

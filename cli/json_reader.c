@@ -66,7 +66,7 @@ static bool mark_long(struct text json, struct bytes *to)
 		if (!is_long)
 			continue;
 		bytes_put(to, json.data + kept, at - kept);
-		bytes_put(to, exponent.data, exponent.size);
+		bytes_write(to, exponent);
 		kept = at;
 		any = true;
 	}

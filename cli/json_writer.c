@@ -37,7 +37,7 @@ void json_write_raw(struct json_writer *json, const char *key, struct text value
 {
 	assert(value.size > 0);
 	start_member(json, key);
-	bytes_put(json->to, value.data, value.size);
+	bytes_write(json->to, value);
 }
 
 void json_write_text(struct json_writer *json, const char *key, struct text value)

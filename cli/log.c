@@ -28,11 +28,6 @@ static const char *level_word(enum log_level level)
 	return words[level];
 }
 
-static void put(struct bytes *to, const char *string)
-{
-	bytes_put(to, string, strlen(string));
-}
-
 /* name=value, in quotes when it is not one plain word. */
 static void put_logfmt(struct bytes *to, const char *name, struct text value)
 {
@@ -42,15 +37,15 @@ static void put_logfmt(struct bytes *to, const char *name, struct text value)
 	for (size_t i = 0; i < clean.size; i++)
 		plain &= clean.data[i] > ' ' && strchr("\"=\\", clean.data[i]) == NULL;
 	if (to->size > 0)
-		put(to, " ");
-	put(to, name);
-	put(to, plain ? "=" : "=\"");
+		bytes_write_string(to, " ");
+	bytes_write_string(to, name);
+	bytes_write_string(to, plain ? "=" : "=\"");
 	for (size_t i = 0; i < clean.size; i++) {
 		if (!plain && clean.data[i] == '"')
-			put(to, "\\");
+			bytes_write_string(to, "\\");
 		bytes_put_u8(to, clean.data[i]);
 	}
-	put(to, plain ? "" : "\"");
+	bytes_write_string(to, plain ? "" : "\"");
 	bytes_done(&clean);
 }
 
@@ -108,7 +103,7 @@ static void write_line(struct log *log, const struct line *line)
 	format_line(log->format, line, &text);
 	if (text.size > LOG_LINE_MAX - 1)
 		text.size = LOG_LINE_MAX - 1;
-	put(&text, "\n");
+	bytes_write_string(&text, "\n");
 	if (!text.failed)
 		(void)fwrite(text.data, 1, text.size, log->to);
 	(void)fflush(log->to);

@@ -15,11 +15,6 @@ enum { ID_DIGITS = 12, SECOND_DIGITS = 19, WIDTH_DEFAULT = 80 };
 
 static const double SECONDS_SHOWN_MAX = 1e12;
 
-static void put(struct bytes *to, const char *string)
-{
-	bytes_put(to, string, strlen(string));
-}
-
 struct json_object *json_path(struct json_object *object, const char *path)
 {
 	char name[128];
@@ -52,7 +47,8 @@ static void put_value(struct json_object *value, struct bytes *to)
 		bytes_put(to, json_object_get_string(value),
 			  (size_t)json_object_get_string_len(value));
 	else
-		put(to, json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN));
+		bytes_write_string(to,
+				   json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN));
 }
 
 /* Without the member that is called `but`, unless that is NULL. */
@@ -65,9 +61,9 @@ static void put_map(struct json_object *value, const char *but, struct bytes *to
 	{
 		if (but != NULL && strcmp(key, but) == 0)
 			continue;
-		put(to, count++ == 0 ? "" : " ");
-		put(to, key);
-		put(to, "=");
+		bytes_write_string(to, count++ == 0 ? "" : " ");
+		bytes_write_string(to, key);
+		bytes_write_string(to, "=");
 		put_value(member, to);
 	}
 }
@@ -104,7 +100,7 @@ static void put_list(struct json_object *value, struct bytes *to)
 	size_t count =
 		json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 0;
 	for (size_t i = 0; i < count; i++) {
-		put(to, i == 0 ? "" : " ");
+		bytes_write_string(to, i == 0 ? "" : " ");
 		put_value(json_object_array_get_idx(value, i), to);
 	}
 }
@@ -112,59 +108,51 @@ static void put_list(struct json_object *value, struct bytes *to)
 static void put_size(struct json_object *value, struct bytes *to)
 {
 	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-	char text[32];
 	double size = (double)json_object_get_int64(value);
 	size_t unit = 0;
 	while (size >= 1024 && unit + 1 < sizeof units / sizeof *units) {
 		size /= 1024;
 		unit++;
 	}
-	(void)snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", size, units[unit]);
-	put(to, text);
+	bytes_print(to, unit == 0 ? "%.0f %s" : "%.1f %s", size, units[unit]);
 }
 
 /* Seconds in the two units that say enough. */
 static void put_seconds(struct json_object *value, struct bytes *to)
 {
-	char text[64];
 	double seconds = json_object_get_double(value);
 	if (!(seconds < SECONDS_SHOWN_MAX)) {
-		put(to, "-"); /* nothing has been closed yet */
+		bytes_write_string(to, "-"); /* nothing has been closed yet */
 		return;
 	}
 	long long whole = (long long)(seconds + 0.5);
 	if (seconds < 60)
-		(void)snprintf(text, sizeof text, "%.1f s", seconds);
+		bytes_print(to, "%.1f s", seconds);
 	else if (whole < 3600)
-		(void)snprintf(text, sizeof text, "%lld min %lld s", whole / 60, whole % 60);
+		bytes_print(to, "%lld min %lld s", whole / 60, whole % 60);
 	else if (whole < 86400)
-		(void)snprintf(text, sizeof text, "%lld h %lld min", whole / 3600,
-			       whole % 3600 / 60);
+		bytes_print(to, "%lld h %lld min", whole / 3600, whole % 3600 / 60);
 	else
-		(void)snprintf(text, sizeof text, "%lld d %lld h", whole / 86400,
-			       whole % 86400 / 3600);
-	put(to, text);
+		bytes_print(to, "%lld d %lld h", whole / 86400, whole % 86400 / 3600);
 }
 
 static void put_figure(struct json_object *value, struct bytes *to)
 {
-	char text[32];
-	(void)snprintf(text, sizeof text, "%.3g", json_object_get_double(value));
-	put(to, text);
+	bytes_print(to, "%.3g", json_object_get_double(value));
 }
 
 static void put_place(struct json_object *value, struct bytes *to)
 {
-	put(to, json_path_text(value, "file"));
-	put(to, ":");
-	put(to, json_path_text(value, "line"));
+	bytes_write_string(to, json_path_text(value, "file"));
+	bytes_write_string(to, ":");
+	bytes_write_string(to, json_path_text(value, "line"));
 }
 
 void output_cell(struct json_object *value, enum cell_kind kind, struct bytes *to)
 {
 	size_t start = to->size;
 	if (value == NULL) {
-		put(to, kind == CELL_TEXT ? "" : "-");
+		bytes_write_string(to, kind == CELL_TEXT ? "" : "-");
 		return;
 	}
 	switch (kind) {
@@ -336,7 +324,7 @@ enum status output_fields(const struct output *output, const struct column *colu
 		output_cell(json_path(object, columns[i].path), columns[i].kind, &raw);
 		escape_text(bytes_text(&raw), &text);
 		if (text.size == 0)
-			put(&text, "-");
+			bytes_write_string(&text, "-");
 		if (raw.failed || text.failed)
 			return error_set(err, ENOMEMORY, "no memory for a field");
 		(void)fprintf(output->to, "%-*s  %.*s\n", width, columns[i].title,
@@ -353,7 +341,7 @@ void output_json(const struct output *output, struct json_object *value)
 	escape_json(text_of(json_object_to_json_string_ext(value,
 							   flags | JSON_C_TO_STRING_NOSLASHESCAPE)),
 		    &text);
-	put(&text, "\n");
+	bytes_write_string(&text, "\n");
 	(void)fwrite(text.data, 1, text.size, output->to);
 }
 

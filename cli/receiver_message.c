@@ -120,9 +120,9 @@ void receiver_signature(struct text secret, int64_t now_us, struct text body, st
 	(void)crypto_auth_hmacsha256_update(&state, (const unsigned char *)body.data, body.size);
 	(void)crypto_auth_hmacsha256_final(&state, mac);
 	(void)sodium_bin2hex(hex, sizeof hex, mac, sizeof mac);
-	bytes_put(to, "t=", 2);
+	bytes_write_string(to, "t=");
 	bytes_put(to, head, (size_t)size - 1);
-	bytes_put(to, ",v1=", 4);
+	bytes_write_string(to, ",v1=");
 	bytes_put(to, hex, sizeof hex - 1);
 }
 

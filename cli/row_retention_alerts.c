@@ -68,7 +68,7 @@ static enum status read_waiting(struct turn *turn, struct bytes *to)
 			return error_set(turn->err, ECORRUPT,
 					 "a row of the outbox cannot be read; no alert is dropped "
 					 "while it is there");
-		bytes_put(to, id.data, id.size);
+		bytes_write(to, id);
 	}
 	if (status == OK)
 		status = store_scan_status(scan, turn->err);

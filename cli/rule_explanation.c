@@ -2,27 +2,8 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 #include "cli/rules_json.h"
-
-static void put(struct bytes *to, struct text t)
-{
-	bytes_put(to, t.data, t.size);
-}
-
-__attribute__((format(printf, 2, 3))) static void put_print(struct bytes *to, const char *format,
-							    ...)
-{
-	char buffer[1024];
-	va_list args;
-	va_start(args, format);
-	int size = vsnprintf(buffer, sizeof buffer, format, args);
-	va_end(args);
-	assert(size >= 0);
-	bytes_put(to, buffer, (size_t)size < sizeof buffer ? (size_t)size : sizeof buffer - 1);
-}
 
 static const char *verdict_word(enum verdict verdict)
 {
@@ -40,27 +21,27 @@ const char *explanation_word(const struct explanation *explanation)
 
 static void put_value(const struct explain_value *value, struct bytes *to)
 {
-	put(to, value->field);
-	put(to, TEXT(" = "));
+	bytes_write(to, value->field);
+	bytes_write(to, TEXT(" = "));
 	if (value->value->type == VALUE_NULL) {
-		put(to, TEXT("null"));
+		bytes_write(to, TEXT("null"));
 	} else if (value->value->type == VALUE_EMPTY) {
-		put(to, TEXT("nothing (an empty list or map)"));
+		bytes_write(to, TEXT("nothing (an empty list or map)"));
 	} else if (value->value->type != VALUE_STRING) {
-		put(to, value->value->text);
+		bytes_write(to, value->value->text);
 	} else {
 		struct text text = value->value->text;
 		bool cut = text.size > EXPLANATION_VALUE_MAX;
 		if (cut)
 			text.size = EXPLANATION_VALUE_MAX;
-		put_print(to, "\"%.*s\"%s", TEXT_ARG(text), cut ? " ..." : "");
+		bytes_print(to, "\"%.*s\"%s", TEXT_ARG(text), cut ? " ..." : "");
 	}
 }
 
 static void put_place(struct position at, struct bytes *to)
 {
 	if (at.file != NULL)
-		put_print(to, "   (%s:%u)", at.file, at.line);
+		bytes_print(to, "   (%s:%u)", at.file, at.line);
 }
 
 /* The values below a predicate; of a keyword that does not hold there is nothing to show. */
@@ -68,72 +49,73 @@ static void put_values(const struct explain_node *node, const char *indent, stru
 {
 	bool keyword = text_starts(node->words, TEXT("any value"));
 	if (node->value_count == 0 && !keyword)
-		put_print(to, "%s(the event has no such field)\n", indent);
+		bytes_print(to, "%s(the event has no such field)\n", indent);
 	for (size_t i = 0; i < node->value_count; i++) {
-		put(to, text_of(indent));
+		bytes_write(to, text_of(indent));
 		put_value(&node->values[i], to);
-		put(to, TEXT("\n"));
+		bytes_write(to, TEXT("\n"));
 	}
 	if (node->value_hidden > 0)
-		put_print(to, "%s... and %zu more values\n", indent, node->value_hidden);
+		bytes_print(to, "%s... and %zu more values\n", indent, node->value_hidden);
 }
 
 static void put_what(const struct explain_node *node, struct bytes *to)
 {
 	switch (node->kind) {
 	case EXPLAIN_PREDICATE:
-		put(to, node->words);
+		bytes_write(to, node->words);
 		return;
 	case EXPLAIN_ALL_OF:
-		put(to, TEXT("all of"));
+		bytes_write(to, TEXT("all of"));
 		break;
 	case EXPLAIN_ANY_OF:
-		put(to, TEXT("any of"));
+		bytes_write(to, TEXT("any of"));
 		break;
 	case EXPLAIN_NOT:
-		put(to, TEXT("not"));
+		bytes_write(to, TEXT("not"));
 		break;
 	case EXPLAIN_AT_LEAST:
-		put_print(to, "at least %zu of", node->at_least);
+		bytes_print(to, "at least %zu of", node->at_least);
 		break;
 	}
 	if (node->child_count > 1)
-		put_print(to, " %zu", node->child_count);
+		bytes_print(to, " %zu", node->child_count);
 }
 
 static void put_decided(const struct explanation *explanation, struct bytes *to)
 {
-	put(to, TEXT("decided by\n"));
+	bytes_write(to, TEXT("decided by\n"));
 	for (size_t i = 0; i < explanation->count; i++) {
 		const struct explain_node *node = &explanation->nodes[i];
 		if (!node->decided || node->kind != EXPLAIN_PREDICATE)
 			continue;
-		put_print(to, "  %-9s ", verdict_word(node->verdict));
-		put(to, node->words);
+		bytes_print(to, "  %-9s ", verdict_word(node->verdict));
+		bytes_write(to, node->words);
 		put_place(node->at, to);
-		put(to, TEXT("\n"));
+		bytes_write(to, TEXT("\n"));
 		put_values(node, "              ", to);
 	}
 }
 
 static void put_tree(const struct explanation *explanation, struct bytes *to)
 {
-	put(to, TEXT("the whole condition\n"));
+	bytes_write(to, TEXT("the whole condition\n"));
 	for (size_t i = 0; i < explanation->count; i++) {
 		const struct explain_node *node = &explanation->nodes[i];
-		put_print(to, "  %-9s %*s", verdict_word(node->verdict), (int)node->depth * 2, "");
+		bytes_print(to, "  %-9s %*s", verdict_word(node->verdict), (int)node->depth * 2,
+			    "");
 		if (node->name.size > 0) {
-			put(to, node->name);
-			put(to, TEXT(": "));
+			bytes_write(to, node->name);
+			bytes_write(to, TEXT(": "));
 		}
 		put_what(node, to);
-		put(to, TEXT("\n"));
+		bytes_write(to, TEXT("\n"));
 		if (node->hidden > 0)
-			put_print(to, "  %9s %*s(%zu more are not shown)\n", "",
-				  (int)node->depth * 2 + 2, "", node->hidden);
+			bytes_print(to, "  %9s %*s(%zu more are not shown)\n", "",
+				    (int)node->depth * 2 + 2, "", node->hidden);
 	}
 	if (explanation->cut)
-		put(to, TEXT("  (the rest is not shown)\n"));
+		bytes_write(to, TEXT("  (the rest is not shown)\n"));
 }
 
 static void put_logsource(const char *what, const struct logsource *source, struct bytes *to)
@@ -141,27 +123,27 @@ static void put_logsource(const char *what, const struct logsource *source, stru
 	const struct text values[] = {source->category, source->product, source->service};
 	static const char *const names[] = {"category", "product", "service"};
 	bool any = false;
-	put_print(to, "  %-6s", what);
+	bytes_print(to, "  %-6s", what);
 	for (size_t i = 0; i < 3; i++) {
 		if (values[i].size == 0)
 			continue;
-		put_print(to, " %s=%.*s", names[i], TEXT_ARG(values[i]));
+		bytes_print(to, " %s=%.*s", names[i], TEXT_ARG(values[i]));
 		any = true;
 	}
-	put(to, any ? TEXT("\n") : TEXT(" (none)\n"));
+	bytes_write(to, any ? TEXT("\n") : TEXT(" (none)\n"));
 }
 
 void explanation_text(const struct rule *rule, const struct event *event,
 		      const struct explanation *explanation, struct bytes *to)
 {
-	put_print(to, "%s: ", explanation_word(explanation));
-	put(to, rule->title);
-	put_print(to, "\nevent %.*s:%" PRId64 "\n", TEXT_ARG(event->origin.topic),
-		  event->origin.offset);
-	put_print(to, "log source %s\n",
-		  explanation->logsource_fits
-			  ? "fits"
-			  : "does not fit: the rule is never tried on such an event");
+	bytes_print(to, "%s: ", explanation_word(explanation));
+	bytes_write(to, rule->title);
+	bytes_print(to, "\nevent %.*s:%" PRId64 "\n", TEXT_ARG(event->origin.topic),
+		    event->origin.offset);
+	bytes_print(to, "log source %s\n",
+		    explanation->logsource_fits
+			    ? "fits"
+			    : "does not fit: the rule is never tried on such an event");
 	put_logsource("rule", &rule->logsource, to);
 	put_logsource("event", &event->logsource, to);
 	put_decided(explanation, to);

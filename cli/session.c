@@ -75,7 +75,7 @@ static enum status server_of_config(const char *file, struct bytes *to, struct e
 		*err = problems.items[0];
 		return err->status;
 	}
-	bytes_put(to, "unix:", 5);
+	bytes_write_string(to, "unix:");
 	bytes_put(to, config.api_socket, strlen(config.api_socket) + 1);
 	return bytes_status(to);
 }

@@ -194,7 +194,7 @@ enum status alert_decode(struct text encoded, struct alert *ret_alert, struct er
 
 static void put_literal(struct bytes *to, const char *literal)
 {
-	bytes_put(to, literal, strlen(literal));
+	bytes_write_string(to, literal);
 }
 
 /* "key": of a JSON object, with a comma before it unless it is the first. */

@@ -41,7 +41,7 @@ static void put_group(const struct cell *cell, struct bytes *to)
 {
 	if (unit_is_of_entities(cell->unit)) { /* a field and its value already */
 		struct text group = cell_group(cell);
-		bytes_put(to, group.data, group.size);
+		bytes_write(to, group);
 		return;
 	}
 	struct cursor from = cursor_of(cell_group(cell));

@@ -27,7 +27,7 @@ enum status cell_memory_encode(const struct actor *actor, const struct cell *cel
 		struct bytes fetched cleanup(bytes_done) = {0};
 		enum status status =
 			actor->spill->fetch(actor->spill->context, &cell->key, &fetched, NULL);
-		bytes_put(to, fetched.data, fetched.size);
+		bytes_write(to, bytes_text(&fetched));
 		return status == OK ? bytes_status(to) : status;
 	}
 	if (cell->tier == TIER_PACKED) {

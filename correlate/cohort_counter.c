@@ -149,7 +149,7 @@ static enum status meet_instance(struct cohort_counter *counter, const struct su
 	if (status == OK && instance->arm->hash == 0)
 		instance->arm->hash = arm_hash(counter, &subject->arm);
 	bytes_clear(&counter->key_bytes);
-	bytes_put(&counter->key_bytes, subject->instance.data, subject->instance.size);
+	bytes_write(&counter->key_bytes, subject->instance);
 	instance->half = (uint8_t)keyed_hash(counter, &counter->key_bytes) % COHORT_HALVES;
 	return counter->key_bytes.failed ? ENOMEMORY : status;
 }
@@ -232,10 +232,10 @@ static struct text route_of(struct cohort_counter *counter, const struct event *
 	struct text route = event_text(event, FIELD_HTTP_ROUTE);
 	struct bytes *to = &counter->content;
 	bytes_clear(to);
-	bytes_put(to, method.data, method.size);
+	bytes_write(to, method);
 	if (method.size > 0 && route.size > 0)
 		bytes_put_u8(to, ' ');
-	bytes_put(to, route.data, route.size);
+	bytes_write(to, route);
 	return to->failed ? (struct text){0} : cut(bytes_text(to), cut_short);
 }
 

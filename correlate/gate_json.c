@@ -14,19 +14,14 @@ enum { NOVEL_MAX = 100 }; /* signal findings in the list, the worst first */
 
 static const double US_PER_SECOND = 1e6;
 
-static void put(struct bytes *to, const char *literal)
-{
-	bytes_put(to, literal, strlen(literal));
-}
-
 /* Starts a member: a comma unless it is the first of its object, and the name. */
 static void put_name(struct bytes *to, const char *name)
 {
 	assert(to->failed || to->size > 0);
 	if (!to->failed && to->data[to->size - 1] != '{')
-		put(to, ",");
+		bytes_write_string(to, ",");
 	json_put_string(to, text_of(name));
-	put(to, ":");
+	bytes_write_string(to, ":");
 }
 
 static void put_string(struct bytes *to, const char *name, struct text value)
@@ -38,21 +33,19 @@ static void put_string(struct bytes *to, const char *name, struct text value)
 static void put_boolean(struct bytes *to, const char *name, bool value)
 {
 	put_name(to, name);
-	put(to, value ? "true" : "false");
+	bytes_write_string(to, value ? "true" : "false");
 }
 
 static void put_count(struct bytes *to, const char *name, uint64_t value)
 {
-	char digits[32];
-	(void)snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
 	put_name(to, name);
-	put(to, digits);
+	bytes_print(to, "%llu", (unsigned long long)value);
 }
 
 static void put_value(struct bytes *to, double value)
 {
 	if (!isfinite(value)) {
-		put(to, "null");
+		bytes_write_string(to, "null");
 		return;
 	}
 	char digits[32];
@@ -61,7 +54,7 @@ static void put_value(struct bytes *to, double value)
 	for (char *at = digits; *at != '\0'; at++)
 		if (strchr("0123456789+-e", *at) == NULL)
 			*at = '.';
-	put(to, digits);
+	bytes_write_string(to, digits);
 }
 
 static void put_number(struct bytes *to, const char *name, double value)
@@ -78,7 +71,7 @@ static void put_time(struct bytes *to, const char *name, int64_t time_us)
 		return;
 	}
 	put_name(to, name);
-	put(to, "null");
+	bytes_write_string(to, "null");
 }
 
 /* How the query named a build. */
@@ -86,12 +79,12 @@ static void put_arm(struct bytes *to, const char *name, const struct arm_query *
 {
 	struct bytes value cleanup(bytes_done) = {0};
 	if (query->field == ARM_VERSION)
-		put(&value, "service.version=");
+		bytes_write_string(&value, "service.version=");
 	if (query->field == ARM_DEPLOY_ID)
-		put(&value, "picket.deploy.id=");
+		bytes_write_string(&value, "picket.deploy.id=");
 	if (query->value.size == 0)
-		put(&value, "auto");
-	bytes_put(&value, query->value.data, query->value.size);
+		bytes_write_string(&value, "auto");
+	bytes_write(&value, query->value);
 	to->failed |= value.failed;
 	put_string(to, name, bytes_text(&value));
 }
@@ -106,11 +99,11 @@ static void put_step(struct bytes *to, struct text step)
 		number &= step.data[i] >= '0' && step.data[i] <= '9';
 	put_name(to, "step");
 	if (number)
-		bytes_put(to, step.data, step.size);
+		bytes_write(to, step);
 	else if (step.size > 0)
 		json_put_string(to, step);
 	else
-		put(to, "null");
+		bytes_write_string(to, "null");
 }
 
 static void put_pass(struct bytes *to, const struct side_result *side)
@@ -126,7 +119,7 @@ static void put_outcome(struct bytes *to, const struct outcome_result *outcome,
 			const struct outcome_policy *of, const struct rule_result *rule)
 {
 	static const char *const STATES[] = {"open", "accepted", "rejected", "absent"};
-	put(to, "{");
+	bytes_write_string(to, "{");
 	put_string(to, "name", outcome->name);
 	if (rule != NULL) {
 		put_string(to, "rule", rule->rule->key);
@@ -150,41 +143,39 @@ static void put_outcome(struct bytes *to, const struct outcome_result *outcome,
 	put_pass(to, &outcome->worse);
 	if (outcome->two_sided) {
 		put_name(to, "fewer");
-		put(to, "{");
+		bytes_write_string(to, "{");
 		put_number(to, "e_fail", outcome->better.e_fail);
 		put_pass(to, &outcome->better);
-		put(to, "}");
+		bytes_write_string(to, "}");
 	}
 	put_number(to, "weight", of->weight);
 	put_number(to, "psi0", of->psi0);
 	put_number(to, "psi_tol", of->psi_tol);
 	put_number(to, "p_abs", of->p_abs);
 	put_count(to, "distinct_principals", outcome->principals);
-	put(to, "}");
+	bytes_write_string(to, "}");
 }
 
 static void put_evidence(struct bytes *to, const struct finding *finding)
 {
 	put_name(to, "evidence");
-	put(to, "[");
+	bytes_write_string(to, "[");
 	for (size_t i = 0; i < finding->evidence_count; i++) {
 		const struct origin *origin = &finding->evidence[i];
-		char numbers[96];
-		(void)snprintf(
-			numbers, sizeof numbers, ",\"partition\":%d,\"offset\":%lld,\"index\":%u",
-			(int)origin->partition, (long long)origin->offset, (unsigned)origin->index);
-		put(to, i == 0 ? "{" : ",{");
+		bytes_write_string(to, i == 0 ? "{" : ",{");
 		put_string(to, "topic", origin->topic);
-		put(to, numbers);
+		bytes_print(to, ",\"partition\":%d,\"offset\":%lld,\"index\":%u",
+			    (int)origin->partition, (long long)origin->offset,
+			    (unsigned)origin->index);
 		put_time(to, "time", finding->evidence_us[i]);
-		put(to, "}");
+		bytes_write_string(to, "}");
 	}
-	put(to, "]");
+	bytes_write_string(to, "]");
 }
 
 static void put_finding(struct bytes *to, const struct finding *finding)
 {
-	put(to, "{");
+	bytes_write_string(to, "{");
 	bool blocks = finding->last_us >= finding->blocks_from_us;
 	put_string(to, "class", blocks ? TEXT("HARD") : TEXT("WARN"));
 	if (!blocks)
@@ -199,7 +190,7 @@ static void put_finding(struct bytes *to, const struct finding *finding)
 	put_time(to, "first", finding->first_us);
 	put_time(to, "last", finding->last_us);
 	put_evidence(to, finding);
-	put(to, "}");
+	bytes_write_string(to, "}");
 }
 
 /* What a manifest can say of it, and what it would have to say. */
@@ -209,7 +200,7 @@ static void put_signal_finding(struct bytes *to, const struct gate_query *query,
 	const struct finding *shown = &finding->canary.shown;
 	const struct signal_info *info = signal_info(finding->canary.signal);
 	static const char *const CLASSES[] = {"OFF", "INFO", "SOFT", "HARD"};
-	put(to, "{");
+	bytes_write_string(to, "{");
 	put_string(to, "class", text_of(CLASSES[finding->level]));
 	put_string(to, "signal", text_of(info->name));
 	put_string(to, "key", shown->rule_key);
@@ -227,18 +218,18 @@ static void put_signal_finding(struct bytes *to, const struct gate_query *query,
 	put_time(to, "first", shown->first_us);
 	put_time(to, "last", shown->last_us);
 	put_evidence(to, shown);
-	put(to, "}");
+	bytes_write_string(to, "}");
 }
 
 static void put_signals(struct bytes *to, const struct gate_query *query,
 			const struct gate_result *result)
 {
 	put_name(to, "signals");
-	put(to, "[");
+	bytes_write_string(to, "[");
 	for (int i = 0; i < SIGNAL_COUNT; i++) {
 		const struct signal_info *info = signal_info((enum signal)i);
 		const struct signal_report *report = &result->signals[i];
-		put(to, i == 0 ? "{" : ",{");
+		bytes_write_string(to, i == 0 ? "{" : ",{");
 		put_string(to, "name", text_of(info->name));
 		put_string(to, "level", text_of(signal_level_name(query->policy.signals[i])));
 		put_string(to, "state", text_of(signal_state_name(report->state)));
@@ -247,9 +238,9 @@ static void put_signals(struct bytes *to, const struct gate_query *query,
 		put_count(to, "known", report->known);
 		put_count(to, "findings", report->findings);
 		put_string(to, "needs", text_of(info->needs));
-		put(to, "}");
+		bytes_write_string(to, "}");
 	}
-	put(to, "]");
+	bytes_write_string(to, "]");
 }
 
 /* What the release declared, and how often each line was of use. */
@@ -257,7 +248,7 @@ static void put_expected(struct bytes *to, const struct gate_manifest *expect,
 			 const struct gate_result *result)
 {
 	put_name(to, "expected");
-	put(to, "[");
+	bytes_write_string(to, "[");
 	for (size_t i = 0; expect != NULL && i < expect->count; i++) {
 		const struct expectation *item = &expect->items[i];
 		uint64_t times = 0;
@@ -265,45 +256,45 @@ static void put_expected(struct bytes *to, const struct gate_manifest *expect,
 			if (result->novel[k].standing == STANDING_DECLARED &&
 			    result->novel[k].expectation == i)
 				times += result->novel[k].canary.shown.count;
-		put(to, i == 0 ? "{" : ",{");
+		bytes_write_string(to, i == 0 ? "{" : ",{");
 		put_count(to, "line", item->line);
 		put_string(to, "kind", text_of(item->kind));
 		put_string(to, "value", item->value);
 		put_string(to, "why", item->why);
 		put_boolean(to, "used", times > 0);
 		put_count(to, "times", times);
-		put(to, "}");
+		bytes_write_string(to, "}");
 	}
-	put(to, "]");
+	bytes_write_string(to, "]");
 }
 
 static void put_texts(struct bytes *to, const char *name, const struct text *texts, size_t count)
 {
 	put_name(to, name);
-	put(to, "[");
+	bytes_write_string(to, "[");
 	for (size_t i = 0; i < count; i++) {
-		put(to, i == 0 ? "" : ",");
+		bytes_write_string(to, i == 0 ? "" : ",");
 		json_put_string(to, texts[i]);
 	}
-	put(to, "]");
+	bytes_write_string(to, "]");
 }
 
 static void put_lists(struct bytes *to, const struct gate_query *query,
 		      const struct gate_result *result)
 {
 	put_name(to, "reasons");
-	put(to, "[");
+	bytes_write_string(to, "[");
 	for (size_t i = 0; i < result->reason_count; i++) {
-		put(to, i == 0 ? "{" : ",{");
+		bytes_write_string(to, i == 0 ? "{" : ",{");
 		put_string(to, "code", result->reasons[i].code);
 		put_string(to, "text", result->reasons[i].text);
-		put(to, "}");
+		bytes_write_string(to, "}");
 	}
-	put(to, "]");
+	bytes_write_string(to, "]");
 	put_name(to, "outcomes");
-	put(to, "[");
+	bytes_write_string(to, "[");
 	for (int i = 0; i < OUTCOME_COUNT; i++) {
-		put(to, i == 0 ? "" : ",");
+		bytes_write_string(to, i == 0 ? "" : ",");
 		put_outcome(to, &result->outcomes[i], &query->policy.outcomes[i], NULL);
 	}
 	for (size_t i = 0; i < result->rule_count; i++) {
@@ -313,21 +304,21 @@ static void put_lists(struct bytes *to, const struct gate_query *query,
 					    .psi0 = rule->rule->psi0,
 					    .psi_tol = rule->rule->psi_tol,
 					    .p_abs = rule->rule->p_abs};
-		put(to, ",");
+		bytes_write_string(to, ",");
 		put_outcome(to, &rule->outcome, &of, rule);
 	}
-	put(to, "]");
+	bytes_write_string(to, "]");
 	put_name(to, "findings");
-	put(to, "[");
+	bytes_write_string(to, "[");
 	for (size_t i = 0; i < result->finding_count; i++) {
-		put(to, i == 0 ? "" : ",");
+		bytes_write_string(to, i == 0 ? "" : ",");
 		put_finding(to, &result->findings[i]);
 	}
 	for (size_t i = 0; i < result->novel_count && i < NOVEL_MAX; i++) {
-		put(to, result->finding_count + i == 0 ? "" : ",");
+		bytes_write_string(to, result->finding_count + i == 0 ? "" : ",");
 		put_signal_finding(to, query, &result->novel[i]);
 	}
-	put(to, "]");
+	bytes_write_string(to, "]");
 	put_count(to, "findings_left_out",
 		  result->novel_count > NOVEL_MAX ? result->novel_count - NOVEL_MAX : 0);
 	put_signals(to, query, result);
@@ -338,7 +329,7 @@ static void put_quality(struct bytes *to, const struct gate_query *query,
 			const struct gate_result *result)
 {
 	put_name(to, "quality");
-	put(to, "{");
+	bytes_write_string(to, "{");
 	put_count(to, "late", result->late);
 	put_count(to, "missing", result->missing);
 	put_boolean(to, "degraded", result->degraded_count > 0);
@@ -351,7 +342,7 @@ static void put_quality(struct bytes *to, const struct gate_query *query,
 	put_number(to, "coverage", result->coverage);
 	put_count(to, "instances", result->instance_count);
 	put_texts(to, "instances_silent", result->silent, result->silent_count);
-	put(to, "}");
+	bytes_write_string(to, "}");
 }
 
 /* NaN before the canary is seen. */
@@ -367,13 +358,13 @@ static void put_window(struct bytes *to, const struct gate_query *query,
 		       const struct gate_result *result)
 {
 	put_name(to, "window");
-	put(to, "{");
+	bytes_write_string(to, "{");
 	put_time(to, "start", result->window_start_us);
 	put_time(to, "end", result->as_of_us);
 	put_time(to, "step_start", result->step_start_us);
 	put_number(to, "bake_s", (double)query->policy.bake_us / US_PER_SECOND);
 	put_number(to, "bake_left_s", bake_left_s(query, result));
-	put(to, "}");
+	bytes_write_string(to, "}");
 }
 
 /* The evidence of a regression after each of the newest buckets. */
@@ -381,19 +372,19 @@ static void put_history(struct bytes *to, const struct gate_result *result)
 {
 	size_t shown = result->moment_count < HISTORY ? result->moment_count : HISTORY;
 	put_name(to, "e_history");
-	put(to, "[");
+	bytes_write_string(to, "[");
 	for (size_t i = result->moment_count - shown; i < result->moment_count; i++) {
-		put(to, i == result->moment_count - shown ? "" : ",");
+		bytes_write_string(to, i == result->moment_count - shown ? "" : ",");
 		put_value(to, result->moments[i].e_all);
 	}
-	put(to, "]");
+	bytes_write_string(to, "]");
 }
 
 void gate_json(const struct gate_query *query, const struct gate_result *result, struct bytes *to)
 {
 	bool pass = result->verdict == VERDICT_PASS;
 	unsigned score = result->verdict == VERDICT_FAIL ? SCORE_FAIL : SCORE_OPEN;
-	put(to, "{");
+	bytes_write_string(to, "{");
 	put_string(to, "schema", TEXT("picket.gate/1"));
 	put_string(to, "verdict", text_of(verdict_name(result->verdict)));
 	put_boolean(to, "ok", pass);
@@ -419,7 +410,7 @@ void gate_json(const struct gate_query *query, const struct gate_result *result,
 	put_quality(to, query, result);
 	put_texts(to, "versions_seen", result->versions_seen, result->versions_seen_count);
 	put_name(to, "policy");
-	put(to, "{");
+	bytes_write_string(to, "{");
 	put_string(to, "name", query->policy.name);
-	put(to, "}}");
+	bytes_write_string(to, "}}");
 }

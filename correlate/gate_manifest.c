@@ -73,7 +73,7 @@ static enum status edge_pattern(const struct reading *reading, const struct yaml
 		value = text_cut(value, i + 2);
 		break;
 	}
-	bytes_put(to, value.data, value.size);
+	bytes_write(to, value);
 	return OK;
 }
 
@@ -90,7 +90,7 @@ static enum status pattern_of(const struct reading *reading, const struct kind *
 		template_write(node->text, to);
 		return OK;
 	default:
-		bytes_put(to, node->text.data, node->text.size);
+		bytes_write(to, node->text);
 		return OK;
 	}
 }

@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <math.h>
 #include <stddef.h>
-#include <stdio.h>
 
 #include "rules/yaml.h"
 
@@ -422,64 +421,59 @@ enum status gate_policy_read(const struct yaml_node *document, struct arena *are
 static void print_value(const struct key *key, const void *from, struct bytes *to)
 {
 	const char *at = (const char *)from + key->at;
-	char buffer[64];
+	bytes_print(to, "%s: ", key->name);
 	if (key->kind == KEY_BOOLEAN)
-		(void)snprintf(buffer, sizeof buffer, "%s", *(const bool *)at ? "true" : "false");
+		bytes_write_string(to, *(const bool *)at ? "true" : "false");
 	else if (key->kind == KEY_NUMBER)
-		(void)snprintf(buffer, sizeof buffer, "%.12g", *(const double *)at);
+		bytes_print(to, "%.12g", *(const double *)at);
 	else if (key->kind == KEY_DURATION)
-		(void)snprintf(buffer, sizeof buffer, "%llds",
-			       (long long)(*(const int64_t *)at / SECOND_US));
+		bytes_print(to, "%llds", (long long)(*(const int64_t *)at / SECOND_US));
 	else if (key->kind == KEY_COUNT)
-		(void)snprintf(buffer, sizeof buffer, "%llu",
-			       (unsigned long long)*(const uint64_t *)at);
+		bytes_print(to, "%llu", (unsigned long long)*(const uint64_t *)at);
 	else
-		(void)snprintf(buffer, sizeof buffer, "%u", *(const unsigned *)at);
-	bytes_put(to, key->name, strlen(key->name));
-	bytes_put(to, ": ", 2);
-	bytes_put(to, buffer, strlen(buffer));
+		bytes_print(to, "%u", *(const unsigned *)at);
 }
 
 void gate_policy_print(const struct gate_policy *policy, struct bytes *to)
 {
-	bytes_put(to, "name: ", 6);
-	bytes_put(to, policy->name.data, policy->name.size);
-	bytes_put(to, "\n", 1);
+	bytes_write_string(to, "name: ");
+	bytes_write(to, policy->name);
+	bytes_write_string(to, "\n");
 	for (size_t k = 0; k < POLICY_KEY_COUNT; k++) {
 		print_value(&POLICY_KEYS[k], policy, to);
-		bytes_put(to, "\n", 1);
+		bytes_write_string(to, "\n");
 	}
-	bytes_put(to, "outcomes:\n", 10);
+	bytes_write_string(to, "outcomes:\n");
 	for (int i = 0; i < OUTCOME_COUNT; i++) {
 		const char *name = outcome_name((enum outcome)i);
-		bytes_put(to, "  ", 2);
-		bytes_put(to, name, strlen(name));
+		bytes_write_string(to, "  ");
+		bytes_write_string(to, name);
 		for (size_t k = 0; k < OUTCOME_KEY_COUNT; k++) {
 			bytes_put(to, k == 0 ? ": {" : ", ", k == 0 ? 3 : 2);
 			print_value(&OUTCOME_KEYS[k], &policy->outcomes[i], to);
 		}
-		bytes_put(to, "}\n", 2);
+		bytes_write_string(to, "}\n");
 	}
-	bytes_put(to, "signals:\n", 9);
+	bytes_write_string(to, "signals:\n");
 	for (int i = 0; i < SIGNAL_COUNT; i++) {
 		const char *name = signal_info((enum signal)i)->name;
 		const char *level = signal_level_name(policy->signals[i]);
-		bytes_put(to, "  ", 2);
-		bytes_put(to, name, strlen(name));
-		bytes_put(to, ": ", 2);
-		bytes_put(to, level, strlen(level));
-		bytes_put(to, "\n", 1);
+		bytes_write_string(to, "  ");
+		bytes_write_string(to, name);
+		bytes_write_string(to, ": ");
+		bytes_write_string(to, level);
+		bytes_write_string(to, "\n");
 	}
 	if (policy->rule_count > 0)
-		bytes_put(to, "rules:\n", 7);
+		bytes_write_string(to, "rules:\n");
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		const struct gate_rule_policy *rule = &policy->rules[i];
-		bytes_put(to, "  ", 2);
-		bytes_put(to, rule->name.data, rule->name.size);
-		bytes_put(to, ": {", 3);
+		bytes_write_string(to, "  ");
+		bytes_write(to, rule->name);
+		bytes_write_string(to, ": {");
 		print_value(&RULE_KEYS[0], rule, to);
-		bytes_put(to, ", ", 2);
+		bytes_write_string(to, ", ");
 		print_value(&RULE_KEYS[1], rule, to);
-		bytes_put(to, "}\n", 2);
+		bytes_write_string(to, "}\n");
 	}
 }

@@ -294,17 +294,12 @@ static enum status entry_decode(struct cursor *from, const struct gated_entry *b
 		return ECORRUPT;
 	if (entry.secondary && (delta != 0 || (flags & ENTRY_PROOF) != 0))
 		return ECORRUPT;
-	if ((flags & ENTRY_PROOF) != 0) {
-		enum status status = proof_decode(from, &entry.proof);
-		if (status != OK)
-			return status;
-		if (entry.proof->evidence.time_us != entry.time_us) {
-			proof_release(&entry.proof);
-			return ECORRUPT;
-		}
-	}
-	*ret_entry = entry;
-	return OK;
+	enum status status = (flags & ENTRY_PROOF) == 0
+				     ? OK
+				     : proof_decode_at(from, entry.time_us, &entry.proof);
+	if (status == OK)
+		*ret_entry = entry;
+	return status;
 }
 
 enum status gated_decode(struct cursor *from, const struct unit *unit, struct gated *gated)

@@ -54,7 +54,7 @@ void ledger_free(struct ledger **ledger)
 void ledger_thing_bytes(enum signal signal, struct text key, struct bytes *to)
 {
 	bytes_put_u8(to, (uint8_t)signal);
-	bytes_put(to, key.data, key.size);
+	bytes_write(to, key);
 }
 
 enum status ledger_arm(struct ledger *ledger, const struct arm *arm, struct ledger_arm **ret_arm)
@@ -139,17 +139,6 @@ static enum status things_grow(struct ledger *ledger)
 	return OK;
 }
 
-static enum status own(struct text t, struct text *ret_copy)
-{
-	char *copy = malloc(t.size + 1);
-	if (copy == NULL)
-		return ENOMEMORY;
-	if (t.size > 0)
-		memcpy(copy, t.data, t.size);
-	*ret_copy = (struct text){copy, t.size};
-	return OK;
-}
-
 enum status ledger_thing(struct ledger *ledger, const struct ledger_thing *named, size_t *ret_thing)
 {
 	if (ledger->slot_count > 0) {
@@ -162,7 +151,7 @@ enum status ledger_thing(struct ledger *ledger, const struct ledger_thing *named
 	struct ledger_thing fresh = {.hash = named->hash, .signal = named->signal};
 	enum status status = things_grow(ledger);
 	if (status == OK)
-		status = own(named->key, &fresh.key);
+		status = tally_own(named->key, &fresh.key);
 	if (status != OK)
 		return status;
 	size_t at = slot_of(ledger, &fresh);
@@ -305,7 +294,7 @@ static enum status topic_own(struct ledger *ledger, struct text topic, struct te
 	if (topics == NULL)
 		return ENOMEMORY;
 	ledger->topics = topics;
-	enum status status = own(topic, &topics[ledger->topic_count]);
+	enum status status = tally_own(topic, &topics[ledger->topic_count]);
 	if (status == OK)
 		*ret_topic = topics[ledger->topic_count++];
 	return status;

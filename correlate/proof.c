@@ -81,3 +81,14 @@ enum status proof_decode(struct cursor *from, struct proof **ret_proof)
 	*ret_proof = proof;
 	return OK;
 }
+
+enum status proof_decode_at(struct cursor *from, int64_t time_us, struct proof **ret_proof)
+{
+	struct proof *proof cleanup(proof_release) = NULL;
+	enum status status = proof_decode(from, &proof);
+	if (status == OK && proof->evidence.time_us != time_us)
+		status = ECORRUPT;
+	if (status == OK)
+		*ret_proof = TAKE(proof);
+	return status;
+}

@@ -26,6 +26,8 @@ int proof_compare(const struct proof *a, const struct proof *b);
 void proof_encode(const struct proof *proof, struct bytes *to);
 /* ECORRUPT when the bytes are none; the answer holds one reference. */
 enum status proof_decode(struct cursor *from, struct proof **ret_proof);
+/* The same for an event of that time; ECORRUPT when the proof is of another. */
+enum status proof_decode_at(struct cursor *from, int64_t time_us, struct proof **ret_proof);
 
 /* Whether `time_us` lies more than span_us before the watermark. Right for all times: nothing has
  * passed at INT64_MIN, everything at INT64_MAX. */

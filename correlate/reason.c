@@ -5,22 +5,12 @@
  * written, so a typing mistake shows. The values come from logs: they are data, never a template
  * again. */
 #include <assert.h>
-#include <stdio.h>
 
 #include "correlate/alert.h"
 
-enum { NUMBER_BYTES_MAX = 32 };
-
-static void put_text(struct bytes *to, struct text t)
-{
-	bytes_put(to, t.data, t.size);
-}
-
 static void put_number(struct bytes *to, uint64_t number)
 {
-	char digits[NUMBER_BYTES_MAX];
-	int size = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
-	bytes_put(to, digits, (size_t)size);
+	bytes_print(to, "%llu", (unsigned long long)number);
 }
 
 /* The largest unit that divides the time: 90 s is 90s, 3600 s is 1h. */
@@ -39,7 +29,7 @@ static void put_duration(struct bytes *to, int64_t duration_us)
 		i++;
 	assert(i < sizeof units / sizeof *units && duration_us >= 0);
 	put_number(to, (uint64_t)(duration_us / units[i].size_us));
-	put_text(to, units[i].name);
+	bytes_write(to, units[i].name);
 }
 
 /* Looks a name up in the sequence name, value, ... */
@@ -68,11 +58,11 @@ static bool put_placeholder(const struct alert *alert, struct text name, struct 
 	else if (text_equal(name, TEXT("timespan")))
 		put_duration(to, alert->timespan_us);
 	else if (text_equal(name, TEXT("detail")))
-		put_text(to, detail);
+		bytes_write(to, detail);
 	else if (text_equal(name, TEXT("tenant")))
-		put_text(to, alert->tenant);
+		bytes_write(to, alert->tenant);
 	else if (group_value(alert->group, name, &value))
-		put_text(to, value);
+		bytes_write(to, value);
 	else
 		return false;
 	return true;
@@ -101,10 +91,10 @@ static void put_group(const struct alert *alert, struct bytes *to)
 {
 	struct cursor from = cursor_of(alert->group);
 	for (bool first = true; cursor_left(&from) > 0 && !from.failed; first = false) {
-		put_text(to, first ? TEXT(" for ") : TEXT(", "));
-		put_text(to, cursor_text(&from));
+		bytes_write(to, first ? TEXT(" for ") : TEXT(", "));
+		bytes_write(to, cursor_text(&from));
 		bytes_put_u8(to, '=');
-		put_text(to, cursor_text(&from));
+		bytes_write(to, cursor_text(&from));
 	}
 }
 
@@ -112,12 +102,12 @@ static void put_group(const struct alert *alert, struct bytes *to)
 static void put_fields(const struct correlation *correlation, struct bytes *to)
 {
 	bool several = correlation->field_count > 1;
-	put_text(to, several ? TEXT("(") : TEXT(""));
+	bytes_write(to, several ? TEXT("(") : TEXT(""));
 	for (size_t i = 0; i < correlation->field_count; i++) {
-		put_text(to, i == 0 ? TEXT("") : TEXT(", "));
-		put_text(to, correlation->fields[i]);
+		bytes_write(to, i == 0 ? TEXT("") : TEXT(", "));
+		bytes_write(to, correlation->fields[i]);
 	}
-	put_text(to, several ? TEXT(")") : TEXT(""));
+	bytes_write(to, several ? TEXT(")") : TEXT(""));
 }
 
 /* What the events of one window show, where it is more than their number. */
@@ -126,28 +116,28 @@ static void put_condition(const struct alert *alert, const struct unit *unit, st
 	const struct correlation *correlation = unit->rule->correlation;
 	switch (unit->type) {
 	case CORRELATION_VALUE_COUNT:
-		put_text(to, TEXT(" with at least "));
+		bytes_write(to, TEXT(" with at least "));
 		put_number(to, alert->threshold);
-		put_text(to, alert->threshold == 1 ? TEXT(" value of ")
-						   : TEXT(" different values of "));
+		bytes_write(to, alert->threshold == 1 ? TEXT(" value of ")
+						      : TEXT(" different values of "));
 		put_fields(correlation, to);
 		break;
 	case CORRELATION_VALUE_SUM:
-		put_text(to, TEXT(" with a sum of "));
+		bytes_write(to, TEXT(" with a sum of "));
 		put_fields(correlation, to);
-		put_text(to, TEXT(" that reaches the threshold"));
+		bytes_write(to, TEXT(" that reaches the threshold"));
 		break;
 	case CORRELATION_TEMPORAL:
-		put_text(to, TEXT(", at least "));
+		bytes_write(to, TEXT(", at least "));
 		put_number(to, alert->threshold);
-		put_text(to, TEXT(" of these "));
+		bytes_write(to, TEXT(" of these "));
 		put_number(to, correlation->rule_count);
-		put_text(to, TEXT(" rules"));
+		bytes_write(to, TEXT(" rules"));
 		break;
 	case CORRELATION_TEMPORAL_ORDERED:
-		put_text(to, TEXT(", all "));
+		bytes_write(to, TEXT(", all "));
 		put_number(to, correlation->rule_count);
-		put_text(to, TEXT(" rules in this order"));
+		bytes_write(to, TEXT(" rules in this order"));
 		break;
 	default:
 		break;
@@ -163,25 +153,23 @@ static void put_comparisons(const struct unit *unit, struct bytes *to)
 	};
 	const struct correlation *correlation = unit->rule->correlation;
 	if (unit->judged == JUDGED_NAMES || unit->judged == JUDGED_SEQUENCE) {
-		put_text(to, unit->judged == JUDGED_NAMES
-				     ? TEXT(", without what must not be there,")
-				     : TEXT(" in the order of the steps"));
+		bytes_write(to, unit->judged == JUDGED_NAMES
+					? TEXT(", without what must not be there,")
+					: TEXT(" in the order of the steps"));
 		return;
 	}
 	if (unit->judged == JUDGED_ABSENCE)
 		return;
-	put_text(to, unit->judged > JUDGED_SEQUENCE ? TEXT(", ") : TEXT(" with "));
-	put_text(to, text_of(correlation_name(unit->type)));
+	bytes_write(to, unit->judged > JUDGED_SEQUENCE ? TEXT(", ") : TEXT(" with "));
+	bytes_write(to, text_of(correlation_name(unit->type)));
 	if (correlation->field_count > 0) {
-		put_text(to, TEXT(" of "));
+		bytes_write(to, TEXT(" of "));
 		put_fields(correlation, to);
 	}
 	for (size_t i = 0; i < correlation->condition_count; i++) {
-		char number[NUMBER_BYTES_MAX];
-		(void)snprintf(number, sizeof number, "%.15g", correlation->conditions[i].value);
-		put_text(to, text_of(i == 0 ? "" : " and"));
-		put_text(to, text_of(signs[correlation->conditions[i].how]));
-		put_text(to, text_of(number));
+		bytes_write(to, text_of(i == 0 ? "" : " and"));
+		bytes_write(to, text_of(signs[correlation->conditions[i].how]));
+		bytes_print(to, "%.15g", correlation->conditions[i].value);
 	}
 }
 
@@ -189,8 +177,8 @@ static void put_detail(struct text detail, struct bytes *to)
 {
 	if (detail.size == 0)
 		return;
-	put_text(to, TEXT("; "));
-	put_text(to, detail);
+	bytes_write(to, TEXT("; "));
+	bytes_write(to, detail);
 }
 
 /* An alert of a gated rule: what was measured last stands at the end. */
@@ -199,17 +187,17 @@ static void put_gated(const struct alert *alert, const struct unit *unit, struct
 {
 	bool windows = unit->judged == JUDGED_ALIGNED || unit->judged == JUDGED_BASELINE;
 	put_number(to, alert->count);
-	put_text(to, unit->judged == JUDGED_ABSENCE ? TEXT("-fold silence of")
-		     : windows                      ? TEXT(" window")
-						    : TEXT(" event"));
+	bytes_write(to, unit->judged == JUDGED_ABSENCE ? TEXT("-fold silence of")
+			: windows                      ? TEXT(" window")
+						       : TEXT(" event"));
 	if (unit->judged == JUDGED_ABSENCE)
-		put_text(to, TEXT(" \""));
+		bytes_write(to, TEXT(" \""));
 	else
-		put_text(to, alert->count == 1 ? TEXT(" of \"") : TEXT("s of \""));
-	put_text(to, unit->subject);
+		bytes_write(to, alert->count == 1 ? TEXT(" of \"") : TEXT("s of \""));
+	bytes_write(to, unit->subject);
 	bytes_put_u8(to, '"');
 	put_comparisons(unit, to);
-	put_text(to, TEXT(" within "));
+	bytes_write(to, TEXT(" within "));
 	put_duration(to, alert->timespan_us);
 	put_group(alert, to);
 	put_detail(detail, to);
@@ -224,27 +212,27 @@ static void put_sentence(const struct alert *alert, const struct unit *unit, str
 	}
 	if (unit->depth > 0) {
 		put_number(to, alert->count);
-		put_text(to, alert->count == 1 ? TEXT(" event of \"") : TEXT(" events of \""));
-		put_text(to, unit->subject);
+		bytes_write(to, alert->count == 1 ? TEXT(" event of \"") : TEXT(" events of \""));
+		bytes_write(to, unit->subject);
 		bytes_put_u8(to, '"');
 		put_condition(alert, unit, to);
-		put_text(to, TEXT(" within "));
+		bytes_write(to, TEXT(" within "));
 		put_duration(to, alert->timespan_us);
 		put_group(alert, to);
-		put_text(to, TEXT(" (threshold "));
+		bytes_write(to, TEXT(" (threshold "));
 		put_number(to, alert->threshold);
 		bytes_put_u8(to, ')');
 		put_detail(detail, to);
 		return;
 	}
 	bytes_put_u8(to, '"');
-	put_text(to, unit->subject);
-	put_text(to, TEXT("\" matched "));
+	bytes_write(to, unit->subject);
+	bytes_write(to, TEXT("\" matched "));
 	if (alert->count == 1) {
-		put_text(to, TEXT("once"));
+		bytes_write(to, TEXT("once"));
 	} else {
 		put_number(to, alert->count);
-		put_text(to, TEXT(" times"));
+		bytes_write(to, TEXT(" times"));
 	}
 	put_group(alert, to);
 }

@@ -31,7 +31,7 @@ enum status roster_own_node(struct tally *tally, struct tally_place place, enum 
 	struct text names = key_names(place.key, name_count);
 	struct bytes key cleanup(bytes_done) = {0};
 	bytes_put_u8(&key, (uint8_t)kind);
-	bytes_put(&key, names.data, names.size);
+	bytes_write(&key, names);
 	if (key.failed)
 		return ENOMEMORY;
 	place.key = bytes_text(&key);

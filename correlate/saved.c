@@ -105,7 +105,7 @@ static enum status changed_encode(struct actor *actor, struct partition *partiti
 		count++;
 	}
 	bytes_put_varint(to, count);
-	bytes_put(to, cells.data, cells.size);
+	bytes_write(to, bytes_text(&cells));
 	return status == OK ? bytes_status(&cells) : status;
 }
 
@@ -121,7 +121,7 @@ enum status actor_checkpoint_changes(struct actor *actor, uint8_t virtual_partit
 		qsort(saved->changed, saved->changed_count, sizeof *saved->changed, key_compare);
 	enum status status = checkpoint_put_head(actor, CHECKPOINT_CHANGES, virtual_partition, to);
 	bytes_put_varint(to, saved->gone_count);
-	bytes_put(to, saved->gone.data, saved->gone.size);
+	bytes_write(to, bytes_text(&saved->gone));
 	if (status == OK)
 		status = changed_encode(actor, partition, to);
 	if (status != OK || bytes_status(to) != OK)

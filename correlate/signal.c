@@ -88,9 +88,9 @@ void trait_add(struct trait *into, const struct trait *more)
 void trait_name(const struct trait *trait, struct bytes *to)
 {
 	const char *name = signal_info(trait->signal)->name;
-	bytes_put(to, name, strlen(name));
+	bytes_write_string(to, name);
 	bytes_put_u8(to, ' ');
-	bytes_put(to, trait->shown.rule_key.data, trait->shown.rule_key.size);
+	bytes_write(to, trait->shown.rule_key);
 }
 
 static void trait_body_put(const struct trait *trait, struct bytes *to)

@@ -89,11 +89,6 @@ static void reading_end(struct reader *reader, enum signal signal, enum signal_f
 		to->items[to->count++] = (struct signal_reading){signal, face, {NULL, size}};
 }
 
-static void put(struct bytes *to, struct text text)
-{
-	bytes_put(to, text.data, text.size);
-}
-
 static bool is_success(const struct reader *reader)
 {
 	enum { FIRST_GOOD = 200, FIRST_OTHER = 300 };
@@ -142,10 +137,10 @@ static bool put_route(const struct reader *reader, struct bytes *to)
 	struct text route = event_text(reader->event, FIELD_HTTP_ROUTE);
 	if (route.size == 0)
 		return false;
-	put(to, method);
+	bytes_write(to, method);
 	if (method.size > 0)
 		bytes_put_u8(to, ' ');
-	put(to, route);
+	bytes_write(to, route);
 	return true;
 }
 
@@ -160,10 +155,10 @@ static bool put_case(const struct reader *reader, struct bytes *to)
 	}
 	if (put_route(reader, to))
 		return true;
-	put(to, action);
+	bytes_write(to, action);
 	if (type.size > 0)
 		bytes_put_u8(to, ' ');
-	put(to, type);
+	bytes_write(to, type);
 	return action.size > 0;
 }
 
@@ -180,7 +175,7 @@ static void read_decision(struct reader *reader, bool foreign)
 	if (!put_case(reader, to))
 		return;
 	if (foreign)
-		put(to, TEXT(" (another tenant's)"));
+		bytes_write(to, TEXT(" (another tenant's)"));
 	reading_end(reader, SIGNAL_AUTHZ_ALLOW, denied ? FACE_REFUSED : FACE_SHOWN);
 }
 
@@ -257,7 +252,7 @@ static bool put_network(struct text t, struct bytes *to, bool *ret_internal)
 		      sizeof printed) == NULL)
 		return false;
 	(void)snprintf(network, sizeof network, "%s/%d", printed, four ? V4_PREFIX : V6_PREFIX);
-	put(to, text_of(network));
+	bytes_write(to, text_of(network));
 	return true;
 }
 
@@ -287,7 +282,7 @@ void signal_destination(struct text written, struct bytes *to)
 	if (!put_network(host, to, &internal))
 		put_host(host, to);
 	bytes_put_u8(to, ':');
-	put(to, ported ? text_cut(written, colon) : TEXT("*"));
+	bytes_write(to, ported ? text_cut(written, colon) : TEXT("*"));
 }
 
 /* A name that only our own name servers know. */
@@ -329,7 +324,7 @@ static bool put_destination(const struct event *event, struct bytes *to, bool *r
 		*ret_internal = internal_address || is_internal_host(domain);
 	}
 	bytes_put_u8(to, ':');
-	put(to, port.size > 0 ? port : TEXT("*"));
+	bytes_write(to, port.size > 0 ? port : TEXT("*"));
 	return true;
 }
 
@@ -362,14 +357,14 @@ static void read_call(struct reader *reader)
 	if (put_destination(event, reading_begin(reader), &internal))
 		reading_end(reader, internal ? SIGNAL_INTERNAL_DESTINATION : SIGNAL_DESTINATION,
 			    FACE_SHOWN);
-	put(reading_begin(reader), target);
+	bytes_write(reading_begin(reader), target);
 	reading_end(reader, SIGNAL_EDGE, FACE_SHOWN);
 	bool encrypted = is_encrypted(reader, &known);
 	if (!known)
 		return;
 	struct bytes *to = reading_begin(reader);
 	if (target.size > 0)
-		put(to, target);
+		bytes_write(to, target);
 	else if (!put_destination(event, to, &internal))
 		return;
 	reading_end(reader, SIGNAL_PLAINTEXT, encrypted ? FACE_KEPT : FACE_SHOWN);
@@ -381,7 +376,7 @@ static void read_privileged(struct reader *reader)
 	     !any_is(reader, FIELD_EVENT_CATEGORY, "configuration")) ||
 	    any_is(reader, FIELD_EVENT_OUTCOME, "failure"))
 		return;
-	put(reading_begin(reader), event_text(reader->event, FIELD_EVENT_ACTION));
+	bytes_write(reading_begin(reader), event_text(reader->event, FIELD_EVENT_ACTION));
 	reading_end(reader, SIGNAL_PRIVILEGED_CALL, FACE_SHOWN);
 }
 
@@ -396,10 +391,10 @@ static void read_secrets(struct reader *reader)
 		while (at < event->field_count && event->fields[at].id != FIELD_SECRET_FIELD)
 			at++;
 		struct bytes *to = reading_begin(reader);
-		put(to, event->fields[i].value.text);
+		bytes_write(to, event->fields[i].value.text);
 		if (at < event->field_count) {
-			put(to, TEXT(" in "));
-			put(to, event->fields[at++].value.text);
+			bytes_write(to, TEXT(" in "));
+			bytes_write(to, event->fields[at++].value.text);
 		}
 		reading_end(reader, SIGNAL_SECRET, FACE_SHOWN);
 	}
@@ -415,9 +410,9 @@ static void read_error(struct reader *reader)
 	if (line.size == 0)
 		line = event_text(event, FIELD_MESSAGE);
 	struct bytes *to = reading_begin(reader);
-	put(to, type);
+	bytes_write(to, type);
 	if (type.size > 0 && line.size > 0)
-		put(to, TEXT(": "));
+		bytes_write(to, TEXT(": "));
 	template_write(line, to);
 	reading_end(reader, SIGNAL_ERROR_SIGNATURE, FACE_SHOWN);
 }

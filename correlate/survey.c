@@ -275,7 +275,7 @@ void survey_put_group(const struct survey_line *line, struct bytes *to)
 	size_t count = line->unit == NULL ? 0 : line->unit->group_by_count;
 	if (line->unit != NULL &&
 	    unit_is_of_entities(line->unit)) { /* a field and its value already */
-		bytes_put(to, line->group.data, line->group.size);
+		bytes_write(to, line->group);
 		return;
 	}
 	for (size_t i = 0; cursor_left(&from) > 0 && !from.failed; i++) {

@@ -8,7 +8,7 @@
  * once per COHORT_CLUSTERS_MAX additions keeps the cost of one addition logarithmic. */
 enum { CLUSTERS_UNSETTLED_MAX = 2 * COHORT_CLUSTERS_MAX, CLUSTERS_FIRST = 16 };
 
-static enum status own(struct text t, struct text *ret_copy)
+enum status tally_own(struct text t, struct text *ret_copy)
 {
 	char *copy = malloc(t.size + 1);
 	if (copy == NULL)
@@ -20,7 +20,7 @@ static enum status own(struct text t, struct text *ret_copy)
 	return OK;
 }
 
-/* Frees what own() made. */
+/* Frees what tally_own() made. */
 static void disown(struct text *t)
 {
 	free((char *)t->data);
@@ -164,7 +164,7 @@ static enum status node_new(struct tally *tally, const struct tally_place *place
 			    struct tally_node **ret_node, struct error *err)
 {
 	struct tally_node *node = calloc(1, sizeof *node);
-	if (node == NULL || own(place->key, &node->key) != OK) {
+	if (node == NULL || tally_own(place->key, &node->key) != OK) {
 		free(node);
 		return error_set(err, ENOMEMORY, "cohort: out of memory");
 	}
@@ -337,7 +337,7 @@ enum status tally_finding_evidence(struct finding *finding, int64_t time_us,
 	if (at == COHORT_EVIDENCE_MAX)
 		return OK;
 	struct origin copy = *origin;
-	enum status status = own(origin->topic, &copy.topic);
+	enum status status = tally_own(origin->topic, &copy.topic);
 	if (status != OK)
 		return status;
 	if (finding->evidence_count == COHORT_EVIDENCE_MAX)
@@ -357,7 +357,7 @@ enum status tally_finding_title(struct finding *finding, struct text title)
 	if (finding->rule_title.data != NULL && text_compare(finding->rule_title, title) <= 0)
 		return OK;
 	struct text copy = {0};
-	enum status status = own(title, &copy);
+	enum status status = tally_own(title, &copy);
 	if (status != OK)
 		return status;
 	disown(&finding->rule_title);

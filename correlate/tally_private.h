@@ -179,6 +179,8 @@ enum status tally_finding_title(struct finding *finding, struct text title);
 /* Sums that stay at COHORT_COUNT_MAX. */
 void tally_add(uint64_t *sum, uint64_t more);
 
+/* A copy of its own, with a zero byte behind it. */
+enum status tally_own(struct text text, struct text *ret_copy);
 /* By version, then deploy id. */
 int tally_arm_compare(const struct arm *a, const struct arm *b);
 /* Copies both into one block, which ret_arm->version.data owns. */

@@ -70,19 +70,13 @@ static enum status entry_decode(struct cursor *from, const struct trail_entry *b
 	entry.fired = (flags & ENTRY_FIRED) != 0;
 	entry.secondary = (flags & ENTRY_SECONDARY) != 0;
 	if (status != OK || from->failed || flags >= 2 * ENTRY_PROOF ||
-	    (entry.fired && !entry.contributes))
+	    (entry.fired && !entry.contributes) || (entry.secondary && (flags & ENTRY_PROOF) != 0))
 		return ECORRUPT;
-	if ((flags & ENTRY_PROOF) != 0) {
-		status = proof_decode(from, &entry.proof);
-		if (status != OK)
-			return status;
-		if (entry.secondary || entry.proof->evidence.time_us != entry.time_us) {
-			proof_release(&entry.proof);
-			return ECORRUPT;
-		}
-	}
-	*ret_entry = entry;
-	return OK;
+	status = (flags & ENTRY_PROOF) == 0 ? OK
+					    : proof_decode_at(from, entry.time_us, &entry.proof);
+	if (status == OK)
+		*ret_entry = entry;
+	return status;
 }
 
 enum status trail_decode(struct cursor *from, const struct trail_shape *shape, struct trail *trail)

@@ -121,7 +121,7 @@ void values_put_tuple(struct text tuple, struct bytes *to)
 	if (tuple.size < RECORD_VALUE_BYTES_MAX) {
 		bytes_put_varint(to, 1 + tuple.size);
 		bytes_put_u8(to, 'p');
-		bytes_put(to, tuple.data, tuple.size);
+		bytes_write(to, tuple);
 		return;
 	}
 	(void)crypto_generichash(whole + 1, TUPLE_DIGEST_BYTES, (const unsigned char *)tuple.data,

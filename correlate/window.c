@@ -381,17 +381,12 @@ static enum status entry_decode(struct cursor *from, const struct window_entry *
 	entry.gap_before = (flags & ENTRY_GAP) != 0;
 	if (from->failed || flags >= 2 * ENTRY_PROOF)
 		return ECORRUPT;
-	if ((flags & ENTRY_PROOF) != 0) {
-		enum status status = proof_decode(from, &entry.proof);
-		if (status != OK)
-			return status;
-		if (entry.proof->evidence.time_us != entry.time_us) {
-			proof_release(&entry.proof);
-			return ECORRUPT;
-		}
-	}
-	*ret_entry = entry;
-	return OK;
+	enum status status = (flags & ENTRY_PROOF) == 0
+				     ? OK
+				     : proof_decode_at(from, entry.time_us, &entry.proof);
+	if (status == OK)
+		*ret_entry = entry;
+	return status;
 }
 
 /* What the rest of this file asserts must be true of what came from a disk. */

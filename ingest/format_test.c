@@ -38,14 +38,14 @@ static void put_json(struct bytes *to, const struct yaml_node *node)
 	bool mapping = node->kind == YAML_MAPPING;
 	switch (node->kind) {
 	case YAML_NULL:
-		bytes_put(to, "null", 4);
+		bytes_write_string(to, "null");
 		return;
 	case YAML_BOOLEAN:
 		bytes_put(to, node->boolean ? "true" : "false", node->boolean ? 4 : 5);
 		return;
 	case YAML_INTEGER:
 	case YAML_REAL:
-		bytes_put(to, node->text.data, node->text.size);
+		bytes_write(to, node->text);
 		return;
 	case YAML_STRING:
 		json_put_string(to, node->text);
@@ -152,7 +152,7 @@ static enum status run_input(struct run *run, const struct yaml_node *test,
 {
 	struct bytes json cleanup(bytes_done) = {0};
 	if (input->kind == YAML_STRING)
-		bytes_put(&json, input->text.data, input->text.size);
+		bytes_write(&json, input->text);
 	else
 		put_json(&json, input);
 	const struct origin origin = {.topic = TEXT("test"), .offset = 1};

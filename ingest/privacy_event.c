@@ -65,7 +65,7 @@ static struct text clean_once(struct cleaning *cleaning, struct text name, struc
 		if (replacement.data == NULL)
 			return replacement;
 		bytes_put(&clean, t.data + at, span.begin - at);
-		bytes_put(&clean, replacement.data, replacement.size);
+		bytes_write(&clean, replacement);
 		at = span.end;
 		note_find(cleaning, span.kind, name, replacement);
 	}
@@ -208,7 +208,7 @@ static struct text replace_all(struct arena *arena, struct text t, const struct 
 		if (found == NULL)
 			break;
 		bytes_put(&clean, t.data + at, (size_t)(found - t.data) - at);
-		bytes_put(&clean, personal->replacement.data, personal->replacement.size);
+		bytes_write(&clean, personal->replacement);
 		at = (size_t)(found - t.data) + value.size;
 	}
 	if (at == 0)

@@ -96,9 +96,9 @@ void shard_put_refusals(struct shard *shard, int64_t watermark_us, struct verdic
 		const struct rule *rule = refusals[i].unit->rule;
 		struct text tenant = refusals[i].tenant;
 		bytes_clear(&subject);
-		bytes_put(&subject, rule->key.data, rule->key.size);
-		bytes_put(&subject, " ", 1);
-		bytes_put(&subject, tenant.data, tenant.size);
+		bytes_write(&subject, rule->key);
+		bytes_write_string(&subject, " ");
+		bytes_write(&subject, tenant);
 		(void)snprintf(reason, sizeof reason,
 			       "rule %.*s has too many groups of tenant %.*s: new ones are not "
 			       "watched until old ones are over; see correlation.groups_max, and "

@@ -19,7 +19,7 @@ struct spill_rows {
 static void row_key(const struct spill_rows *rows, const struct cell_key *key, struct bytes *to)
 {
 	bytes_clear(to);
-	bytes_put(to, rows->prefix.data, rows->prefix.size);
+	bytes_write(to, bytes_text(&rows->prefix));
 	bytes_put(to, key->bytes, sizeof key->bytes);
 }
 

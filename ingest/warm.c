@@ -248,7 +248,7 @@ static enum status keep_record(struct warming *warming, int64_t time_us, struct 
 	warming->kept[warming->kept_count] =
 		(struct kept){time_us, warming->kept_count, warming->records.size, encoded.size};
 	warming->kept_count++;
-	bytes_put(&warming->records, encoded.data, encoded.size);
+	bytes_write(&warming->records, encoded);
 	return bytes_status(&warming->records);
 }
 

@@ -1,6 +1,8 @@
 #include "rules/bytes.h"
 
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { FIRST_BYTES = 256, VARINT_BYTES_MAX = 10 };
@@ -62,6 +64,24 @@ void bytes_put(struct bytes *bytes, const void *data, size_t size)
 		memcpy(room, data, size);
 }
 
+void bytes_print(struct bytes *bytes, const char *format, ...)
+{
+	size_t room = bytes->failed ? 0 : bytes->capacity - bytes->size;
+	char *to = room == 0 ? NULL : (char *)bytes->data + bytes->size;
+	va_list args;
+	va_list again;
+	va_start(args, format);
+	va_copy(again, args);
+	int size = vsnprintf(to, room, format, args);
+	assert(size >= 0); /* the formats are ours */
+	if ((size_t)size >= room && bytes_reserve(bytes, (size_t)size + 1))
+		(void)vsnprintf((char *)bytes->data + bytes->size, (size_t)size + 1, format, again);
+	if (!bytes->failed)
+		bytes->size += (size_t)size;
+	va_end(again);
+	va_end(args);
+}
+
 void bytes_put_u8(struct bytes *bytes, uint8_t value)
 {
 	unsigned char *room = bytes_room(bytes, 1);
@@ -89,7 +109,7 @@ void bytes_put_signed(struct bytes *bytes, int64_t value)
 void bytes_put_text(struct bytes *bytes, struct text value)
 {
 	bytes_put_varint(bytes, value.size);
-	bytes_put(bytes, value.data, value.size);
+	bytes_write(bytes, value);
 }
 
 void bytes_put_u32le(struct bytes *bytes, uint32_t value)

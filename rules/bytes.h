@@ -15,6 +15,7 @@
 #define PICKET_RULES_BYTES_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "rules/error.h"
 #include "rules/text.h"
@@ -46,6 +47,20 @@ void bytes_put_double(struct bytes *bytes, double value);      /* its 64 bits, e
 void bytes_put_be32(struct bytes *bytes, uint32_t value);      /* for keys */
 void bytes_put_be64(struct bytes *bytes, uint64_t value);      /* for keys */
 void bytes_put_base64(struct bytes *bytes, struct text value); /* RFC 4648, padded */
+
+/* What people read: nothing stands in front of it. */
+__attribute__((format(printf, 2, 3))) void bytes_print(struct bytes *bytes, const char *format,
+						       ...);
+
+static inline void bytes_write(struct bytes *bytes, struct text value)
+{
+	bytes_put(bytes, value.data, value.size);
+}
+
+static inline void bytes_write_string(struct bytes *bytes, const char *string)
+{
+	bytes_put(bytes, string, strlen(string));
+}
 
 static inline struct text bytes_text(const struct bytes *bytes)
 {

@@ -1,7 +1,6 @@
 #include "rules/event.h"
 
 #include <assert.h>
-#include <stdio.h>
 
 #include "rules/utf8.h"
 
@@ -111,7 +110,7 @@ void json_put_string(struct bytes *to, struct text value)
 		}
 		bytes_put(to, value.data + start, i - start);
 		if (size == 0)
-			bytes_put(to, "\xef\xbf\xbd", 3);
+			bytes_write_string(to, "\xef\xbf\xbd");
 		else
 			json_put_escape(to, c);
 		start = ++i;
@@ -123,24 +122,21 @@ void json_put_string(struct bytes *to, struct text value)
 
 static void json_put_value(struct bytes *to, const struct value *value)
 {
-	char number[32];
 	switch (value->type) {
 	case VALUE_NULL:
-		bytes_put(to, "null", 4);
+		bytes_write_string(to, "null");
 		return;
 	case VALUE_EMPTY:
-		bytes_put(to, "[]", 2);
+		bytes_write_string(to, "[]");
 		return;
 	case VALUE_BOOLEAN:
 		bytes_put(to, value->boolean ? "true" : "false", value->boolean ? 4 : 5);
 		return;
-	case VALUE_INTEGER: {
-		int size = snprintf(number, sizeof number, "%lld", (long long)value->integer);
-		bytes_put(to, number, (size_t)size);
+	case VALUE_INTEGER:
+		bytes_print(to, "%lld", (long long)value->integer);
 		return;
-	}
 	case VALUE_REAL:
-		bytes_put(to, value->text.data, value->text.size);
+		bytes_write(to, value->text);
 		return;
 	case VALUE_STRING:
 		json_put_string(to, value->text);
@@ -175,7 +171,7 @@ static void json_put_field(const struct event *event, size_t at, struct bytes *t
 	const struct field *field = &event->fields[at];
 	if (field->id == FIELD_SRC_RAW && !utf8_is_valid(field->value.text)) {
 		json_put_string(to, TEXT("picket.src.raw_base64"));
-		bytes_put(to, ":\"", 2);
+		bytes_write_string(to, ":\"");
 		bytes_put_base64(to, field->value.text);
 		bytes_put_u8(to, '"');
 		return;
@@ -204,7 +200,7 @@ static void json_put_quality(uint32_t quality, bool first, struct bytes *to)
 		if (!begun && !first)
 			bytes_put_u8(to, ',');
 		if (!begun)
-			bytes_put(to, member.data, member.size);
+			bytes_write(to, member);
 		else
 			bytes_put_u8(to, ',');
 		begun = true;

@@ -117,8 +117,8 @@ static enum status node_worded(struct explainer *explainer, const struct expr *e
 	for (const struct expr_origin *origin = expr->origin; origin != NULL;
 	     origin = origin->inner) {
 		if (text.size > 0)
-			bytes_put(&text, " / ", 3);
-		bytes_put(&text, origin->name.data, origin->name.size);
+			bytes_write_string(&text, " / ");
+		bytes_write(&text, origin->name);
 		node->at = origin->at;
 	}
 	node->name = arena_copy(explainer->arena, bytes_text(&text));

@@ -250,7 +250,7 @@ static enum status offsets_put(struct text value, struct arena *arena, struct pa
 		bytes_clear(&shifted);
 		bytes_clear(&coded);
 		bytes_put(&shifted, "\0\0", i);
-		bytes_put(&shifted, value.data, value.size);
+		bytes_write(&shifted, value);
 		bytes_put_base64(&coded, bytes_text(&shifted));
 		size_t cut = front[i] + end[(value.size + i) % 3];
 		if (bytes_status(&coded) != OK || bytes_status(&shifted) != OK)
@@ -270,7 +270,7 @@ static enum status encode_one(struct text value, const enum encoding *encodings,
 			      struct arena *arena, struct pattern *to, size_t *ret_made)
 {
 	struct bytes now cleanup(bytes_cleanup) = {0};
-	bytes_put(&now, value.data, value.size);
+	bytes_write(&now, value);
 	for (size_t i = 0; i < count; i++) {
 		struct bytes next cleanup(bytes_cleanup) = {0};
 		if (encodings[i] == ENCODING_BASE64OFFSET) {
@@ -278,7 +278,7 @@ static enum status encode_one(struct text value, const enum encoding *encodings,
 			return offsets_put(bytes_text(&now), arena, to);
 		}
 		if (encodings[i] == ENCODING_UTF16)
-			bytes_put(&next, "\xFF\xFE", 2);
+			bytes_write_string(&next, "\xFF\xFE");
 		if (encodings[i] == ENCODING_BASE64)
 			bytes_put_base64(&next, bytes_text(&now));
 		else
@@ -303,7 +303,7 @@ static void spell(const struct pattern *pattern, size_t which, struct bytes *to)
 			piece = dashes[which % DASH_COUNT];
 			which /= DASH_COUNT;
 		}
-		bytes_put(to, piece.data, piece.size);
+		bytes_write(to, piece);
 	}
 }
 

@@ -211,9 +211,9 @@ struct text template_filled(struct work *work, struct text text)
 		if (at == 3)
 			bytes_put_u8(&out, (uint8_t)text.data[0]);
 		else if (values[at].size > 0)
-			bytes_put(&out, values[at].data, values[at].size);
+			bytes_write(&out, values[at]);
 		else
-			bytes_put(&out, "None", 4); /* as Python prints it */
+			bytes_write_string(&out, "None"); /* as Python prints it */
 		text = text_cut(text, at < 3 ? word.size : dollars ? 2 : 1);
 	}
 	work->loader->out_of_memory = work->loader->out_of_memory || out.failed;

@@ -210,7 +210,7 @@ static bool text_of_pieces(struct loader *loader, const struct pieces *pieces,
 	for (size_t i = 0; fits && i < pieces->count; i++) {
 		const struct piece *piece = &pieces->items[i];
 		if (piece->list == NULL)
-			bytes_put(&spelling, piece->text.data, piece->text.size);
+			bytes_write(&spelling, piece->text);
 		else
 			fits = put_listed(loader, piece_text(piece), &spelling);
 	}

@@ -34,7 +34,7 @@ static void json_put(const struct yaml_node *node, struct bytes *to)
 	char number[64];
 	switch (node->kind) {
 	case YAML_NULL:
-		bytes_put(to, "null", 4);
+		bytes_write_string(to, "null");
 		break;
 	case YAML_BOOLEAN:
 		bytes_put(to, node->boolean ? "true" : "false", node->boolean ? 4 : 5);

@@ -1,7 +1,6 @@
 #include "rules/ruleset.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -346,7 +345,7 @@ static enum status file_append(void *context, const char *path, struct error *er
 	if (status != OK)
 		return status;
 	bytes_put(session->to, "\n---\n", session->to->size == 0 ? 0 : 5);
-	bytes_put(session->to, bytes.data, bytes.size);
+	bytes_write(session->to, bytes);
 	return bytes_status(session->to);
 }
 

@@ -3,25 +3,6 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-static void put(struct bytes *to, struct text t)
-{
-	bytes_put(to, t.data, t.size);
-}
-
-__attribute__((format(printf, 2, 3))) static void put_print(struct bytes *to, const char *format,
-							    ...)
-{
-	char buffer[128];
-	va_list args;
-	va_start(args, format);
-	int size = vsnprintf(buffer, sizeof buffer, format, args);
-	va_end(args);
-	assert(size >= 0 && size < (int)sizeof buffer);
-	bytes_put(to, buffer, (size_t)size);
-}
 
 /* A literal as Sigma writes it: what would be a wildcard is escaped. */
 static void put_literal(struct text literal, struct bytes *to)
@@ -45,13 +26,13 @@ static void put_glob(const struct predicate *predicate, struct bytes *to)
 	bool behind = count > 1 && tokens[count - 1].kind == TOKEN_RUN;
 	bool dashes = false;
 	if (count == 1 && before) {
-		put(to, TEXT(" has a value"));
+		bytes_write(to, TEXT(" has a value"));
 		return;
 	}
-	put(to, before && behind ? TEXT(" contains '")
-		: before         ? TEXT(" ends with '")
-		: behind         ? TEXT(" begins with '")
-				 : TEXT(" is '"));
+	bytes_write(to, before && behind ? TEXT(" contains '")
+			: before         ? TEXT(" ends with '")
+			: behind         ? TEXT(" begins with '")
+					 : TEXT(" is '"));
 	for (size_t i = before; i < count - behind; i++) {
 		dashes = dashes || tokens[i].kind == TOKEN_DASH;
 		if (tokens[i].kind == TOKEN_LITERAL)
@@ -63,9 +44,9 @@ static void put_glob(const struct predicate *predicate, struct bytes *to)
 	}
 	bytes_put_u8(to, '\'');
 	if (dashes)
-		put(to, TEXT(" (with any dash)"));
+		bytes_write(to, TEXT(" (with any dash)"));
 	if (predicate->cased)
-		put(to, TEXT(" (case counts)"));
+		bytes_write(to, TEXT(" (case counts)"));
 }
 
 static const char *sign_of(enum comparison how)
@@ -85,7 +66,7 @@ static void put_cidr(const struct predicate *predicate, struct bytes *to)
 	const char *printed = inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? address + 12 : address,
 					network, sizeof network);
 	assert(printed != NULL);
-	put_print(to, " is in %s/%u", printed, predicate->cidr.prefix_bits - (is_v4 ? 96 : 0));
+	bytes_print(to, " is in %s/%u", printed, predicate->cidr.prefix_bits - (is_v4 ? 96 : 0));
 }
 
 static void put_fieldref(const struct predicate *predicate, struct bytes *to)
@@ -97,40 +78,41 @@ static void put_fieldref(const struct predicate *predicate, struct bytes *to)
 		[FIELDREF_CONTAINS] = " contains",
 	};
 	assert((unsigned)predicate->fieldref.mode < sizeof words / sizeof *words);
-	put_print(to, "%s the value of ", words[predicate->fieldref.mode]);
-	put(to, predicate->fieldref.other);
+	bytes_print(to, "%s the value of ", words[predicate->fieldref.mode]);
+	bytes_write(to, predicate->fieldref.other);
 }
 
 static void put_regex(const struct predicate *predicate, struct bytes *to)
 {
 	unsigned flags = predicate->regex.flags;
-	put(to, TEXT(" matches /"));
-	put(to, predicate->regex.pattern);
-	put_print(to, "/%s%s%s", (flags & REGEX_CASELESS) != 0 ? "i" : "",
-		  (flags & REGEX_MULTILINE) != 0 ? "m" : "",
-		  (flags & REGEX_DOTALL) != 0 ? "s" : "");
+	bytes_write(to, TEXT(" matches /"));
+	bytes_write(to, predicate->regex.pattern);
+	bytes_print(to, "/%s%s%s", (flags & REGEX_CASELESS) != 0 ? "i" : "",
+		    (flags & REGEX_MULTILINE) != 0 ? "m" : "",
+		    (flags & REGEX_DOTALL) != 0 ? "s" : "");
 }
 
 static void put_number(const struct predicate *predicate, struct bytes *to)
 {
 	if (predicate->number.is_integer)
-		put_print(to, " %s %" PRId64, sign_of(predicate->number.how),
-			  predicate->number.integer);
+		bytes_print(to, " %s %" PRId64, sign_of(predicate->number.how),
+			    predicate->number.integer);
 	else
-		put_print(to, " %s %.17g", sign_of(predicate->number.how), predicate->number.value);
+		bytes_print(to, " %s %.17g", sign_of(predicate->number.how),
+			    predicate->number.value);
 }
 
 static void put_time(const struct predicate *predicate, struct bytes *to)
 {
 	static const char *const parts[] = {"minute", "hour", "day", "week", "month", "year"};
 	assert((unsigned)predicate->time.part < sizeof parts / sizeof *parts);
-	put_print(to, " has the %s %s %" PRId64 " (UTC)", parts[predicate->time.part],
-		  sign_of(predicate->time.how), predicate->time.value);
+	bytes_print(to, " has the %s %s %" PRId64 " (UTC)", parts[predicate->time.part],
+		    sign_of(predicate->time.how), predicate->time.value);
 }
 
 void wording_put(const struct predicate *predicate, struct bytes *to)
 {
-	put(to, predicate->keyword ? TEXT("any value") : predicate->field);
+	bytes_write(to, predicate->keyword ? TEXT("any value") : predicate->field);
 	switch (predicate->kind) {
 	case PREDICATE_GLOB:
 		put_glob(predicate, to);
@@ -142,13 +124,13 @@ void wording_put(const struct predicate *predicate, struct bytes *to)
 		put_number(predicate, to);
 		return;
 	case PREDICATE_BOOLEAN:
-		put(to, predicate->boolean ? TEXT(" is true") : TEXT(" is false"));
+		bytes_write(to, predicate->boolean ? TEXT(" is true") : TEXT(" is false"));
 		return;
 	case PREDICATE_NULL:
-		put(to, TEXT(" is absent or null"));
+		bytes_write(to, TEXT(" is absent or null"));
 		return;
 	case PREDICATE_EXISTS:
-		put(to, TEXT(" is there"));
+		bytes_write(to, TEXT(" is there"));
 		return;
 	case PREDICATE_CIDR:
 		put_cidr(predicate, to);

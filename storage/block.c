@@ -72,7 +72,7 @@ static bool origin_fits(struct block_builder *builder, const struct origin *orig
 {
 	if (block_event_count(builder) == 0) {
 		bytes_clear(&builder->topic);
-		bytes_put(&builder->topic, origin->topic.data, origin->topic.size);
+		bytes_write(&builder->topic, origin->topic);
 		builder->partition = origin->partition;
 		return !builder->topic.failed;
 	}
@@ -153,7 +153,7 @@ static void column_place(struct block_builder *builder, struct text name, enum c
 	bytes_put_varint(&press->directory, packed ? BESIDE : 0);
 	bytes_put_varint(&press->directory, payload.size);
 	struct bytes *to = packed ? &builder->beside : &press->small;
-	bytes_put(to, payload.data, payload.size);
+	bytes_write(to, payload);
 	to->failed |= press->payload.failed;
 }
 
@@ -235,8 +235,8 @@ static bool content_build(struct block_builder *builder)
 	bytes_put_text(content, bytes_text(&table->heads.entries));
 	shapes_put(table, content);
 	bytes_put_varint(content, SYSTEM_COUNT + table->column_count);
-	bytes_put(content, press->directory.data, press->directory.size);
-	bytes_put(content, press->small.data, press->small.size);
+	bytes_write(content, bytes_text(&press->directory));
+	bytes_write(content, bytes_text(&press->small));
 	return !content->failed && !press->directory.failed && !press->small.failed &&
 	       !builder->beside.failed;
 }
@@ -258,7 +258,7 @@ static bool block_put(const struct block_builder *builder, struct bytes *to)
 	if (ZSTD_isError(size))
 		return false; /* there is room: it can only lack memory of its own */
 	to->size += size;
-	bytes_put(to, builder->beside.data, builder->beside.size);
+	bytes_write(to, bytes_text(&builder->beside));
 	uint64_t sum = XXH3_64bits(to->data + BLOCK_CHECKED_FROM, to->size - BLOCK_CHECKED_FROM);
 	for (unsigned i = 0; i < sizeof sum; i++)
 		to->data[BLOCK_SUM_AT + i] = (unsigned char)(sum >> (8 * i));

@@ -287,7 +287,7 @@ static void strings_plain(struct column_encoder *encoder, const struct text *tex
 		encoder->numbers[i] = (int64_t)texts[i].size;
 	integers_put(to, encoder->numbers, count);
 	for (size_t i = 0; i < count; i++)
-		bytes_put(to, texts[i].data, texts[i].size);
+		bytes_write(to, texts[i]);
 }
 
 /* Whether so few texts are worth a dictionary, before anything else is tried. */

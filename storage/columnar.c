@@ -46,6 +46,17 @@ static const char *const class_names[CLASS_COUNT] = {
 	[CLASS_APPLICATION] = "application",
 };
 
+enum value_type column_type(enum column_tag tag)
+{
+	static const enum value_type types[COLUMN_TAG_COUNT] = {
+		[COLUMN_NULL] = VALUE_NULL,          [COLUMN_EMPTY] = VALUE_EMPTY,
+		[COLUMN_BOOLEAN] = VALUE_BOOLEAN,    [COLUMN_INTEGER] = VALUE_INTEGER,
+		[COLUMN_INTEGER_AS] = VALUE_INTEGER, [COLUMN_REAL] = VALUE_REAL,
+		[COLUMN_STRING] = VALUE_STRING,
+	};
+	return types[tag];
+}
+
 const char *data_class_name(enum data_class class)
 {
 	assert((unsigned)class < CLASS_COUNT);

@@ -90,17 +90,6 @@ static enum status shapes_read(struct columnar_reader *reader, struct cursor fro
 	return from.failed ? columnar_corrupt(reader, "its shapes", err) : OK;
 }
 
-static enum value_type type_of(enum column_tag tag)
-{
-	static const enum value_type types[COLUMN_TAG_COUNT] = {
-		[COLUMN_NULL] = VALUE_NULL,          [COLUMN_EMPTY] = VALUE_EMPTY,
-		[COLUMN_BOOLEAN] = VALUE_BOOLEAN,    [COLUMN_INTEGER] = VALUE_INTEGER,
-		[COLUMN_INTEGER_AS] = VALUE_INTEGER, [COLUMN_REAL] = VALUE_REAL,
-		[COLUMN_STRING] = VALUE_STRING,
-	};
-	return types[tag];
-}
-
 static bool column_read(struct columnar_reader *reader, struct cursor *from, bool system,
 			struct read_column *ret_column)
 {
@@ -116,7 +105,7 @@ static bool column_read(struct columnar_reader *reader, struct cursor *from, boo
 	column.tag = (enum column_tag)tag;
 	column.payload_size = size;
 	column.info.value_count = count;
-	column.info.type = type_of(column.tag);
+	column.info.type = column_type(column.tag);
 	column.info.id = system ? FIELD_OTHER : schema_find(column.info.name);
 	if (column.info.id != FIELD_OTHER)
 		column.info.name = schema_info(column.info.id)->name;

@@ -43,7 +43,7 @@ enum status columnar_part_get(struct columnar_reader *reader, uint64_t part,
 			      struct bytes *ret_value, struct error *err)
 {
 	struct bytes key cleanup(bytes_done) = {0};
-	bytes_put(&key, reader->key.data, reader->key.size);
+	bytes_write(&key, reader->key);
 	bytes_put_u8(&key, (uint8_t)(part >> 8));
 	bytes_put_u8(&key, (uint8_t)part);
 	if (key.failed)

@@ -54,7 +54,7 @@ static bool part_put(struct writing *writing, uint16_t number)
 	struct press *press = writing->press;
 	struct bytes *key = &press->row_key;
 	bytes_clear(key);
-	bytes_put(key, press->key.data, press->key.size);
+	bytes_write(key, bytes_text(&press->key));
 	bytes_put_u8(key, (uint8_t)(number >> 8));
 	bytes_put_u8(key, (uint8_t)number);
 	if (key->failed)
@@ -75,7 +75,7 @@ bool part_put_column(struct writing *writing, struct text name, enum column_tag 
 	bytes_put_varint(directory, own ? ++writing->parts : 0u);
 	bytes_put_varint(directory, payload.size);
 	if (!own) {
-		bytes_put(&press->small, payload.data, payload.size);
+		bytes_write(&press->small, payload);
 		return !press->small.failed && !directory->failed && !press->payload.failed;
 	}
 	bytes_clear(&press->part);
@@ -94,7 +94,7 @@ static void entries_put(struct press *press, const struct dictionary *dictionary
 	bytes_clear(entries);
 	for (size_t i = 0; i < numbering->count; i++) {
 		struct text entry = dictionary_entry(dictionary, numbering->used[i]);
-		bytes_put(entries, entry.data, entry.size);
+		bytes_write(entries, entry);
 	}
 	bytes_put_text(to, bytes_text(entries));
 	to->failed |= entries->failed;
@@ -135,8 +135,8 @@ bool part_put_first(struct writing *writing)
 	entries_put(press, &writing->table->heads, &press->heads, content);
 	shapes_put(writing, content);
 	bytes_put_varint(content, SYSTEM_COUNT + press->columns.count);
-	bytes_put(content, press->directory.data, press->directory.size);
-	bytes_put(content, press->small.data, press->small.size);
+	bytes_write(content, bytes_text(&press->directory));
+	bytes_write(content, bytes_text(&press->small));
 	struct bytes *part = &press->part;
 	bytes_clear(part);
 	bytes_put(part, COLUMNAR_MAGIC, 3);

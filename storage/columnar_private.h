@@ -57,6 +57,9 @@ enum column_tag {
 	COLUMN_TAG_COUNT,
 };
 
+/* What a column of that tag holds. */
+enum value_type column_type(enum column_tag tag);
+
 enum string_codec {
 	STRINGS_CONSTANT,   /* text */
 	STRINGS_DICTIONARY, /* varint n, n texts, integers: codes */

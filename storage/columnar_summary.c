@@ -126,22 +126,11 @@ static enum summary_kind summary_kind_of(const struct writing *writing,
 	return SUMMARY_PRESENT;
 }
 
-static enum value_type type_of_tag(enum column_tag tag)
-{
-	static const enum value_type types[COLUMN_TAG_COUNT] = {
-		[COLUMN_NULL] = VALUE_NULL,          [COLUMN_EMPTY] = VALUE_EMPTY,
-		[COLUMN_BOOLEAN] = VALUE_BOOLEAN,    [COLUMN_INTEGER] = VALUE_INTEGER,
-		[COLUMN_INTEGER_AS] = VALUE_INTEGER, [COLUMN_REAL] = VALUE_REAL,
-		[COLUMN_STRING] = VALUE_STRING,
-	};
-	return types[tag];
-}
-
 bool summary_put_content(struct writing *writing, struct table_column *column,
 			 const struct column_content *content)
 {
 	struct summary_column line = {.name = column->name,
-				      .type = type_of_tag(column->tag),
+				      .type = column_type(column->tag),
 				      .kind = summary_kind_of(writing, column, content),
 				      .entry_count = content->entry_count};
 	if (line.kind == SUMMARY_NUMBERS) {

@@ -190,7 +190,7 @@ static bool other_column(struct columnar_table *table, const struct field *field
 	size_t before = table->others.count;
 	bytes_clear(&table->scratch);
 	bytes_put_u8(&table->scratch, (uint8_t)tag);
-	bytes_put(&table->scratch, field->name.data, field->name.size);
+	bytes_write(&table->scratch, field->name);
 	if (table->scratch.failed ||
 	    !table_array_reserve(&table->other_columns, &table->other_capacity, before, 1,
 				 sizeof *table->other_columns) ||
@@ -226,7 +226,7 @@ bool table_text_put(struct columnar_table *table, struct text text, bool packed,
 {
 	uint32_t flag = packed ? CELL_PACKED : 0;
 	*ret_cell = (struct text_cell){(uint32_t)table->texts.size, (uint32_t)text.size | flag};
-	bytes_put(&table->texts, text.data, text.size);
+	bytes_write(&table->texts, text);
 	return !table->texts.failed;
 }
 
@@ -332,7 +332,7 @@ bool table_group_put(struct columnar_table *table, enum data_class class, int64_
 	bytes_clear(to);
 	bytes_put_u8(to, (uint8_t) class);
 	bytes_put_be64(to, (uint64_t)day);
-	bytes_put(to, owner.data, owner.size);
+	bytes_write(to, owner);
 	return !to->failed && dictionary_number(&table->groups, bytes_text(to), ret_group);
 }
 

@@ -99,7 +99,7 @@ bool dictionary_number(struct dictionary *dictionary, struct text entry, uint32_
 		return true;
 	}
 	size_t start = dictionary->entries.size;
-	bytes_put(&dictionary->entries, entry.data, entry.size);
+	bytes_write(&dictionary->entries, entry);
 	if (dictionary->entries.failed) {
 		dictionary->entries.failed = false;
 		return false;

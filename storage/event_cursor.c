@@ -115,7 +115,7 @@ static enum status open_rows(struct event_cursor *cursor, struct text key, struc
 	if (status != OK || !times_fit(cursor, meta.first_time_us, meta.last_time_us))
 		return status;
 	bytes_clear(&cursor->key);
-	bytes_put(&cursor->key, key.data, key.size);
+	bytes_write(&cursor->key, key);
 	status = store_view_get(cursor->view, FAMILY_BLOCK, key, &cursor->block, err);
 	if (status == OK)
 		status = bytes_status(&cursor->key);
@@ -149,7 +149,7 @@ static enum status open_columns(struct event_cursor *cursor, struct text key, st
 	    (cursor->options.scoped && !text_equal(parsed.owner, cursor->owner)))
 		return status;
 	bytes_clear(&cursor->key);
-	bytes_put(&cursor->key, key.data, key.size);
+	bytes_write(&cursor->key, key);
 	cursor->row = 0;
 	status = bytes_status(&cursor->key);
 	if (status == OK)

@@ -22,7 +22,7 @@ void key_put_name(struct bytes *to, struct text name)
 {
 	if (name.size <= ROW_NAME_MAX) {
 		put_be16(to, name.size);
-		bytes_put(to, name.data, name.size);
+		bytes_write(to, name);
 		return;
 	}
 	XXH128_hash_t hash = XXH3_128bits(name.data, name.size);

@@ -20,7 +20,6 @@
 #include "storage/rows.h"
 
 #include <assert.h>
-#include <stdio.h>
 
 #include "storage/key_private.h"
 
@@ -55,12 +54,9 @@ void position_key(struct text topic, int32_t partition, struct bytes *to)
 
 void log_name(struct text topic, uint32_t incarnation, struct bytes *to)
 {
-	char tail[16];
-	bytes_put(to, topic.data, topic.size);
-	int size = snprintf(tail, sizeof tail, "~%llu", (unsigned long long)incarnation + 1);
-	assert(size > 1 && (size_t)size < sizeof tail);
+	bytes_write(to, topic);
 	if (incarnation > 0)
-		bytes_put(to, tail, (size_t)size);
+		bytes_print(to, "~%llu", (unsigned long long)incarnation + 1);
 }
 
 void position_encode(const struct position_row *row, struct bytes *to)
@@ -265,7 +261,7 @@ void alert_key(char kind, struct text id, struct bytes *to)
 	assert(kind == 'a' || kind == 'u');
 	assert(id.size < STORE_KEY_MAX);
 	bytes_put_u8(to, (uint8_t)kind);
-	bytes_put(to, id.data, id.size);
+	bytes_write(to, id);
 }
 
 void outbox_key(uint64_t sequence, struct bytes *to)

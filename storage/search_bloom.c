@@ -37,7 +37,7 @@ static struct bloom_walk *walk_of(struct bloom_walks *walks, struct text prefix)
 		walks->next = (walks->next + 1) % BLOOM_WALKS_MAX;
 		walk_done(walk);
 	}
-	bytes_put(&walk->prefix, prefix.data, prefix.size);
+	bytes_write(&walk->prefix, prefix);
 	return walk;
 }
 

@@ -191,7 +191,7 @@ static enum status memory_get(struct store *base, struct store_view *view, enum 
 	(void)pthread_mutex_lock(&store->lock);
 	bool found = tree_find(root_of(store, view, family), key, &value);
 	if (found)
-		bytes_put(ret_value, value.data, value.size);
+		bytes_write(ret_value, value);
 	(void)pthread_mutex_unlock(&store->lock);
 	if (!found)
 		return error_set(err, ENOTFOUND, "no such row in %s", store_family_name(family));
@@ -209,7 +209,7 @@ static enum status memory_scan_new(struct store *base, struct store_view *view,
 	struct memory_scan *scan = calloc(1, sizeof *scan);
 	if (scan == NULL)
 		return error_set(err, ENOMEMORY, "no memory to read the store");
-	bytes_put(&scan->prefix, range->prefix.data, range->prefix.size);
+	bytes_write(&scan->prefix, range->prefix);
 	if (scan->prefix.failed) {
 		free(scan);
 		return error_set(err, ENOMEMORY, "no memory to read the store");

@@ -176,7 +176,7 @@ static void bound_of(struct text prefix, struct bytes *to)
 {
 	while (prefix.size > 0 && (unsigned char)prefix.data[prefix.size - 1] == 0xff)
 		prefix.size--;
-	bytes_put(to, prefix.data, prefix.size);
+	bytes_write(to, prefix);
 	if (prefix.size > 0 && !to->failed)
 		to->data[to->size - 1]++;
 }

@@ -54,10 +54,10 @@ void summary_finish(const struct summary_writer *writer, const struct summary *h
 	bytes_put_varint(&body, head->stored_bytes);
 	bytes_put_u8(&body, known);
 	bytes_put_text(&body, known ? bytes_text(&writer->ranges) : (struct text){0});
-	bytes_put(&body, writer->columns.data, writer->columns.size);
+	bytes_write(&body, bytes_text(&writer->columns));
 	bytes_put_u8(to, SUMMARY_VERSION);
 	bytes_put_u64le(to, XXH3_64bits(body.data, body.size));
-	bytes_put(to, body.data, body.size);
+	bytes_write(to, bytes_text(&body));
 	to->failed |= body.failed || writer->ranges.failed || writer->columns.failed;
 }
 

@@ -30,7 +30,7 @@ static void mend(struct text t, struct bytes *to)
 	for (size_t i = 0; i < t.size;) {
 		size_t size = utf8_size(t, i);
 		if (size == 0)
-			bytes_put(to, "\xef\xbf\xbd", 3);
+			bytes_write_string(to, "\xef\xbf\xbd");
 		else
 			bytes_put(to, t.data + i, size);
 		i += size == 0 ? 1 : size;

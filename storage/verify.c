@@ -138,7 +138,7 @@ static enum status family_verify(struct verifying *verifying, unsigned step, str
 		if (status == OK && options->cancelled != NULL &&
 		    options->cancelled(options->context)) {
 			bytes_put_u8(ret_next, (uint8_t)step);
-			bytes_put(ret_next, key.data, key.size);
+			bytes_write(ret_next, key);
 			return bytes_status(ret_next);
 		}
 	}

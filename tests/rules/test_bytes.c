@@ -146,8 +146,31 @@ START_TEST(base64_is_what_the_standard_says)
 }
 END_TEST
 
+/* Printing fills what room there is to the last byte, grows beyond it, and keeps no zero byte. */
+START_TEST(printing_is_cut_nowhere)
+{
+	struct bytes bytes cleanup(bytes_done) = {0};
+	struct bytes expected cleanup(bytes_done) = {0};
+	for (int i = 0; i < 600; i++) {
+		bytes_print(&bytes, "%d%s", i, i % 3 == 0 ? "," : "");
+		if (i >= 100)
+			bytes_put_u8(&expected, (uint8_t)('0' + i / 100));
+		if (i >= 10)
+			bytes_put_u8(&expected, (uint8_t)('0' + i / 10 % 10));
+		bytes_put_u8(&expected, (uint8_t)('0' + i % 10));
+		if (i % 3 == 0)
+			bytes_write(&expected, TEXT(","));
+		ck_assert(text_equal(bytes_text(&bytes), bytes_text(&expected)));
+	}
+	bytes.failed = true;
+	bytes_print(&bytes, "%s", "nothing more");
+	ck_assert(text_equal(bytes_text(&bytes), bytes_text(&expected)));
+}
+END_TEST
+
 static void fill(TCase *tcase)
 {
+	tcase_add_test(tcase, printing_is_cut_nowhere);
 	tcase_add_test(tcase, base64_is_what_the_standard_says);
 	tcase_add_test(tcase, everything_goes_round);
 	tcase_add_test(tcase, bytes_are_what_the_header_says);
