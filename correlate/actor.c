@@ -11,12 +11,14 @@ enum status actor_new(const struct actor_options *options, struct actor **ret_ac
 {
 	assert(options->actor_count > 0 && options->index < options->actor_count);
 	struct actor *actor cleanup(actor_free) = calloc(1, sizeof *actor);
-	if (actor == NULL || (actor->arena = arena_new(ARENA_BYTES_MAX)) == NULL)
+	if (actor == NULL)
+		return error_set(err, ENOMEMORY, "no memory for an actor");
+	actor->index = options->index;
+	actor->actor_count = options->actor_count;
+	if ((actor->arena = arena_new(ARENA_BYTES_MAX)) == NULL)
 		return error_set(err, ENOMEMORY, "no memory for an actor");
 	uint64_t cells_max = options->cells_max == 0 ? ACTOR_CELLS_MAX : options->cells_max;
 	actor->plan = options->plan;
-	actor->index = options->index;
-	actor->actor_count = options->actor_count;
 	actor->share = (cells_max + VIRTUAL_PARTITIONS - 1) / VIRTUAL_PARTITIONS;
 	actor->watermark_us = INT64_MIN;
 	deadlines_init(&actor->deadlines);
@@ -41,6 +43,9 @@ static void chunks_free(struct actor *actor)
 
 static void partition_done(struct partition *partition)
 {
+	/* No cell, and nothing noted of one: it would have a quota. */
+	if (partition->quotas.capacity == 0 && partition->saved.dropped.capacity == 0)
+		return;
 	for (size_t i = 0; i < partition->cells.capacity; i++) {
 		struct cell *cell = partition->cells.slots[i].item;
 		cell_free(&cell);
@@ -65,7 +70,7 @@ void actor_free(struct actor **actor)
 		if (--cell->deadlines == 0 && cell->quota == NULL)
 			cell_free(&cell);
 	deadlines_done(&freed->deadlines);
-	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++)
+	for (unsigned i = freed->index; i < VIRTUAL_PARTITIONS; i += freed->actor_count)
 		partition_done(&freed->partitions[i]);
 	for (unsigned i = 0; i <= RULES_CHAIN_DEPTH_MAX; i++)
 		timers_done(&freed->gates[i]);

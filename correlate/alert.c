@@ -43,8 +43,13 @@ static void put_id(const char id[ALERT_ID_SIZE + 1], struct bytes *to)
 
 static void take_id(struct cursor *from, char id[ALERT_ID_SIZE + 1])
 {
-	for (unsigned i = 0; i < ALERT_ID_SIZE; i += 2)
-		(void)snprintf(id + i, 3, "%02x", cursor_u8(from));
+	static const char digits[] = "0123456789abcdef";
+	for (unsigned i = 0; i < ALERT_ID_SIZE; i += 2) {
+		uint8_t byte = cursor_u8(from);
+		id[i] = digits[byte >> 4];
+		id[i + 1] = digits[byte & 15];
+	}
+	id[ALERT_ID_SIZE] = '\0';
 }
 
 static void put_origin(const struct origin *origin, struct bytes *to)

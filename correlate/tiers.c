@@ -152,11 +152,10 @@ static bool is_relieved(const struct actor *actor, const struct outgoing *outgoi
 	return actor->counters.cell_bytes <= actor->memory_max / 8 * 7 + waiting;
 }
 
-void tiers_relieve(struct actor *actor)
+/* Moves the hand until enough is relieved, or until it has made its turns. */
+static void hand_pass(struct actor *actor)
 {
 	struct outgoing outgoing = {0};
-	if (actor->memory_max == 0 || actor->counters.cell_bytes <= actor->relief_at)
-		return;
 	unsigned passed = 0;
 	while (passed < HAND_TURNS * VIRTUAL_PARTITIONS && !is_relieved(actor, &outgoing)) {
 		const struct cells *cells = &actor->partitions[actor->hand_partition].cells;
@@ -172,6 +171,13 @@ void tiers_relieve(struct actor *actor)
 			hand_visit(actor, &outgoing, cell);
 	}
 	outgoing_store(actor, &outgoing);
+}
+
+void tiers_relieve(struct actor *actor)
+{
+	if (actor->memory_max == 0 || actor->counters.cell_bytes <= actor->relief_at)
+		return;
+	hand_pass(actor);
 	bool enough = actor->counters.cell_bytes <= actor->memory_max;
 	actor->relief_at =
 		enough ? actor->memory_max : actor->counters.cell_bytes + actor->memory_max / 16;

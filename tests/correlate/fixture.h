@@ -84,6 +84,14 @@ static inline uint64_t next_random(uint64_t *state)
 	return *state * UINT64_C(0x2545F4914F6CDD1D) >> 11;
 }
 
+/* A state to begin with: seeds that follow each other give nothing that looks alike. */
+static inline uint64_t scrambled(uint64_t seed)
+{
+	seed *= UINT64_C(0x9E3779B97F4A7C15);
+	seed = (seed ^ seed >> 32) * UINT64_C(0xD6E8FEB86659FD93);
+	return (seed ^ seed >> 32) | 1;
+}
+
 static inline size_t below(uint64_t *state, size_t limit)
 {
 	return (size_t)(next_random(state) % limit);
@@ -91,13 +99,18 @@ static inline size_t below(uint64_t *state, size_t limit)
 
 /* Every run is the same, so that a change is to blame for what fails; PICKET_SEED gives another,
  * and each long run (PICKET_LONG) is a fresh one. */
-static inline uint64_t first_seed(void)
+static inline uint64_t seed_given(void)
 {
 	const char *given = getenv("PICKET_SEED");
 	uint64_t fresh = getenv("PICKET_LONG") != NULL ? (uint64_t)time(NULL) : 20261122;
 	uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : fresh;
 	printf("seed %llu (PICKET_SEED)\n", (unsigned long long)seed);
-	return seed * 2 + 1;
+	return seed;
+}
+
+static inline uint64_t first_seed(void)
+{
+	return seed_given() * 2 + 1;
 }
 
 static inline int run_tests(const char *name, TCase *tests)

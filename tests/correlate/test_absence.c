@@ -32,15 +32,15 @@ static void answer_group(const struct thing *const *all, size_t all_count, unsig
 }
 
 static void check_absence(const struct setup *setup, unsigned span, unsigned forget,
-			  uint64_t *random, int number)
+			  struct sets *sets)
 {
 	static struct lines expected;
 	static const char *const names[][2] = {
 		{"t0", "u0"}, {"t0", "u1"}, {"t1", "u0"}, {"t1", "u1"}};
 	struct stream stream = {0};
-	stream_make(&stream, random);
+	stream_make(&stream, &sets->random);
 	for (size_t i = 0; i < stream.count; i++)
-		stream.things[i].a = below(random, 3) == 0;
+		stream.things[i].a = below(&sets->random, 3) == 0;
 	expected.count = 0;
 	int64_t end_us = stream.things[stream.count - 1].time_us + SECOND;
 	for (size_t i = 0; i < 4; i++) {
@@ -49,17 +49,15 @@ static void check_absence(const struct setup *setup, unsigned span, unsigned for
 		answer_group(group, count, span, forget, end_us, &expected);
 	}
 	alerts_expected += expected.count;
-	check_stream(setup, &stream, &expected, random, number);
+	check_stream(setup, &stream, &expected, sets);
 }
 
 START_TEST(silences_are_those_of_a_plain_reading)
 {
-	uint64_t random = first_seed();
-	int number = 0;
-	int sets = sets_wanted(CASES_USUAL);
-	for (int set = 0; set < sets; set++) {
-		unsigned span = 1 + (unsigned)below(&random, 10);
-		unsigned forget = 1 + (unsigned)below(&random, 40);
+	struct sets sets = sets_begin(CASES_USUAL);
+	while (sets_next(&sets, alerts_expected)) {
+		unsigned span = 1 + (unsigned)below(&sets.random, 10);
+		unsigned forget = 1 + (unsigned)below(&sets.random, 40);
 		char *yaml = NULL;
 		ck_assert_int_gt(asprintf(&yaml,
 					  STREAM_RULES
@@ -71,9 +69,8 @@ START_TEST(silences_are_those_of_a_plain_reading)
 		struct setup setup = setup_of(yaml);
 		free(yaml);
 		for (int i = 0; i < CASES_A_SET; i++)
-			check_absence(&setup, span, forget, &random, number++);
+			check_absence(&setup, span, forget, &sets);
 		setup_done(&setup);
-		sets_told(set, sets, alerts_expected);
 	}
 }
 END_TEST

@@ -6,32 +6,28 @@
 
 static size_t alerts_expected;
 
-static void check_case(const struct setup *setup, const struct spec *spec, uint64_t *random,
-		       int number)
+static void check_case(const struct setup *setup, const struct spec *spec, struct sets *sets)
 {
 	static struct lines expected;
 	struct stream stream = {0};
-	stream_make(&stream, random);
+	stream_make(&stream, &sets->random);
 	oracle(&stream, spec, &expected);
 	alerts_expected += expected.count;
-	check_stream(setup, &stream, &expected, random, number);
+	check_stream(setup, &stream, &expected, sets);
 }
 
 START_TEST(alerts_are_those_of_the_definition)
 {
-	uint64_t random = first_seed();
-	int number = 0;
-	int sets = sets_wanted(CASES_USUAL / 2);
-	for (int set = 0; set < sets; set++) {
-		struct spec spec = spec_make(&random);
+	struct sets sets = sets_begin(CASES_USUAL / 2);
+	while (sets_next(&sets, alerts_expected)) {
+		struct spec spec = spec_make(&sets.random);
 		char *yaml = rules_text(&spec);
 		struct setup setup = setup_of(yaml);
 		free(yaml);
 		ck_assert_uint_eq(plan_rounds(setup.plan), 1);
 		for (int i = 0; i < CASES_A_SET; i++)
-			check_case(&setup, &spec, &random, number++);
+			check_case(&setup, &spec, &sets);
 		setup_done(&setup);
-		sets_told(set, sets, alerts_expected);
 	}
 }
 END_TEST

@@ -157,21 +157,21 @@ static void answer_group(const struct habit *habit, const struct thing *const *a
 
 static size_t alerts_expected;
 
-static void check_habit(const struct setup *setup, const struct habit *habit, uint64_t *random,
-			int number)
+static void check_habit(const struct setup *setup, const struct habit *habit, struct sets *sets)
 {
 	static struct lines expected;
 	static const char *const names[][2] = {
 		{"t0", "u0"}, {"t0", "u1"}, {"t1", "u0"}, {"t1", "u1"}};
 	struct stream stream = {0};
-	stream_make(&stream, random);
-	int64_t burst_us = stream.things[below(random, stream.count)].time_us;
+	stream_make(&stream, &sets->random);
+	int64_t burst_us = stream.things[below(&sets->random, stream.count)].time_us;
 	for (size_t i = 0; i < stream.count; i++) {
 		struct thing *thing = &stream.things[i];
 		thing->a = true;
-		if (below(random, 8) > 0)
+		if (below(&sets->random, 8) > 0)
 			(void)snprintf(thing->amount, sizeof thing->amount, "%zu",
-				       below(random, 4) * (thing->time_us >= burst_us ? 3 : 1));
+				       below(&sets->random, 4) *
+					       (thing->time_us >= burst_us ? 3 : 1));
 	}
 	expected.count = 0;
 	int64_t end_us = stream.things[stream.count - 1].time_us + SECOND;
@@ -181,7 +181,7 @@ static void check_habit(const struct setup *setup, const struct habit *habit, ui
 		answer_group(habit, group, count, end_us, &expected);
 	}
 	alerts_expected += expected.count;
-	check_stream(setup, &stream, &expected, random, number);
+	check_stream(setup, &stream, &expected, sets);
 }
 
 START_TEST(deviations_are_those_of_a_plain_reading)
@@ -195,18 +195,16 @@ START_TEST(deviations_are_those_of_a_plain_reading)
 	};
 	static const enum baseline_aggregate tried[] = {AGGREGATE_COUNT, AGGREGATE_DISTINCT,
 							AGGREGATE_SUM, AGGREGATE_P95};
-	uint64_t random = first_seed();
-	int number = 0;
-	int sets = sets_wanted(CASES_USUAL);
-	for (int set = 0; set < sets; set++) {
-		struct habit habit = {.span = 1 + (unsigned)below(&random, 4),
-				      .history = 4 + (unsigned)below(&random, 10),
-				      .adapt = 1 + (unsigned)below(&random, 4),
-				      .min = 2 + (unsigned)below(&random, 3),
-				      .deviation = 0.5 + (double)below(&random, 4) / 2,
-				      .floor = (double)below(&random, 3),
-				      .aggregate = tried[below(&random, 4)],
-				      .direction = (int)below(&random, 3) - 1};
+	struct sets sets = sets_begin(CASES_USUAL);
+	while (sets_next(&sets, alerts_expected)) {
+		struct habit habit = {.span = 1 + (unsigned)below(&sets.random, 4),
+				      .history = 4 + (unsigned)below(&sets.random, 10),
+				      .adapt = 1 + (unsigned)below(&sets.random, 4),
+				      .min = 2 + (unsigned)below(&sets.random, 3),
+				      .deviation = 0.5 + (double)below(&sets.random, 4) / 2,
+				      .floor = (double)below(&sets.random, 3),
+				      .aggregate = tried[below(&sets.random, 4)],
+				      .direction = (int)below(&sets.random, 3) - 1};
 		char *yaml = NULL;
 		ck_assert_int_gt(
 			asprintf(&yaml,
@@ -222,9 +220,8 @@ START_TEST(deviations_are_those_of_a_plain_reading)
 		struct setup setup = setup_of(yaml);
 		free(yaml);
 		for (int i = 0; i < CASES_A_SET; i++)
-			check_habit(&setup, &habit, &random, number++);
+			check_habit(&setup, &habit, &sets);
 		setup_done(&setup);
-		sets_told(set, sets, alerts_expected);
 	}
 }
 END_TEST

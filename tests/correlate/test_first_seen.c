@@ -145,7 +145,7 @@ static size_t alerts_expected;
 static void stream_people(struct stream *stream, const struct novelty *novelty, uint64_t *random)
 {
 	size_t sources = 1 + below(random, 8);
-	size_t users = novelty->rare_below == 0 ? 2 : 1 + below(random, USERS);
+	size_t users = 1 + below(random, novelty->rare_below == 0 ? 2 : USERS);
 	size_t departments = 1 + below(random, 3);
 	stream_make(stream, random);
 	for (size_t i = 0; i < stream->count; i++) {
@@ -164,12 +164,11 @@ static void stream_people(struct stream *stream, const struct novelty *novelty, 
 	}
 }
 
-static void check_novelty(const struct setup *setup, struct novelty *novelty, uint64_t *random,
-			  int number)
+static void check_novelty(const struct setup *setup, struct novelty *novelty, struct sets *sets)
 {
 	static struct lines expected;
 	struct stream stream = {0};
-	stream_people(&stream, novelty, random);
+	stream_people(&stream, novelty, &sets->random);
 	novelty->stream = &stream;
 	expected.count = 0;
 	for (size_t i = 0; i < 2 * USERS; i++) {
@@ -180,23 +179,21 @@ static void check_novelty(const struct setup *setup, struct novelty *novelty, ui
 		answer_group(novelty, group, count, &expected);
 	}
 	alerts_expected += expected.count;
-	check_stream(setup, &stream, &expected, random, number);
+	check_stream(setup, &stream, &expected, sets);
 }
 
 START_TEST(first_times_are_those_of_a_plain_reading)
 {
-	uint64_t random = first_seed();
-	int number = 0;
-	int sets = sets_wanted(CASES_USUAL);
-	for (int set = 0; set < sets; set++) {
-		struct novelty novelty = {.ttl = 2 + (unsigned)below(&random, 30),
-					  .learn = (unsigned)below(&random, 10),
-					  .burst = 1 + (unsigned)below(&random, 10),
-					  .quiet = 1 + (unsigned)below(&random, 20),
-					  .learn_events = (unsigned)below(&random, 4),
-					  .at_least = 1 + (unsigned)below(&random, 3),
-					  .rare_below = (unsigned)below(&random, 4)};
-		novelty.chained = below(&random, 3) == 0;
+	struct sets sets = sets_begin(CASES_USUAL);
+	while (sets_next(&sets, alerts_expected)) {
+		struct novelty novelty = {.ttl = 2 + (unsigned)below(&sets.random, 30),
+					  .learn = (unsigned)below(&sets.random, 4),
+					  .burst = 1 + (unsigned)below(&sets.random, 10),
+					  .quiet = 1 + (unsigned)below(&sets.random, 20),
+					  .learn_events = (unsigned)below(&sets.random, 3),
+					  .at_least = 1 + (unsigned)below(&sets.random, 3),
+					  .rare_below = (unsigned)below(&sets.random, 4)};
+		novelty.chained = below(&sets.random, 3) == 0;
 		char events[32] = "";
 		char peers[64] = "";
 		char *yaml = NULL;
@@ -228,9 +225,8 @@ START_TEST(first_times_are_those_of_a_plain_reading)
 		struct setup setup = setup_of(yaml);
 		free(yaml);
 		for (int i = 0; i < CASES_A_SET; i++)
-			check_novelty(&setup, &novelty, &random, number++);
+			check_novelty(&setup, &novelty, &sets);
 		setup_done(&setup);
-		sets_told(set, sets, alerts_expected);
 	}
 }
 END_TEST

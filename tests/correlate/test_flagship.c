@@ -46,7 +46,7 @@ static void logon_route(const struct setup *setup, struct matcher *matcher,
 /* The alert for these logons, or "" for none; the same in every order of arrival. */
 static const char *told(const struct logon *logons, size_t count)
 {
-	static char first[LINE_MAX_BYTES];
+	static char first[LINE_PRINTED_MAX];
 	static struct lines lines;
 	struct ruleset_options options = {.supply_metadata = true, .any_logsource = true};
 	struct setup setup = {0};
@@ -74,7 +74,8 @@ static const char *told(const struct logon *logons, size_t count)
 		run_epoch(&run, fed, INT64_MAX);
 		run_lines(&run, &lines);
 		ck_assert_uint_le(lines.count, 1);
-		const char *line = lines.count == 0 ? "" : lines.all[0];
+		char printed[LINE_PRINTED_MAX] = "";
+		const char *line = lines.count == 0 ? printed : line_print(&lines.all[0], printed);
 		if (order == 0)
 			(void)snprintf(first, sizeof first, "%s", line);
 		ck_assert_str_eq(line, first);

@@ -309,14 +309,12 @@ static void estimate_oracle(const struct setup *setup, const struct stream *stre
 
 START_TEST(alerts_by_estimate_are_those_of_the_definition)
 {
-	uint64_t random = first_seed();
 	size_t alerts = 0;
-	int number = 0;
-	int sets = sets_wanted(ESTIMATE_CASES);
-	for (int set = 0; set < sets; set++) {
+	struct sets sets = sets_begin(ESTIMATE_CASES);
+	while (sets_next(&sets, alerts)) {
 		static struct lines expected;
-		struct estimate_spec spec = {.span = 1 + (unsigned)below(&random, 20),
-					     .at_least = 2 + (unsigned)below(&random, 4)};
+		struct estimate_spec spec = {.span = 1 + (unsigned)below(&sets.random, 20),
+					     .at_least = 2 + (unsigned)below(&sets.random, 4)};
 		char *yaml = NULL;
 		int size = asprintf(
 			&yaml,
@@ -331,19 +329,19 @@ START_TEST(alerts_by_estimate_are_those_of_the_definition)
 		free(yaml);
 		for (int i = 0; i < CASES_A_SET; i++) {
 			struct stream stream = {0};
-			stream_make(&stream, &random);
-			size_t sources = 1 + below(&random, 9);
+			stream_make(&stream, &sets.random);
+			size_t sources = 1 + below(&sets.random, 9);
 			for (size_t k = 0; k < stream.count; k++)
 				for (size_t s = 0; s < 2; s++)
 					if (stream.things[k].source[s][0] != '\0')
 						(void)snprintf(stream.things[k].source[s], 4,
-							       "s%zu", below(&random, sources));
+							       "s%zu",
+							       below(&sets.random, sources));
 			estimate_oracle(&setup, &stream, &spec, &expected);
 			alerts += expected.count;
-			check_stream(&setup, &stream, &expected, &random, number++);
+			check_stream(&setup, &stream, &expected, &sets);
 		}
 		setup_done(&setup);
-		sets_told(set, sets, alerts);
 	}
 }
 END_TEST

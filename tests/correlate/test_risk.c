@@ -60,35 +60,31 @@ static void answer_entity(const struct danger *danger, const struct stream *stre
 
 static size_t alerts_expected;
 
-static void check_danger(const struct setup *setup, const struct danger *danger, uint64_t *random,
-			 int number)
+static void check_danger(const struct setup *setup, const struct danger *danger, struct sets *sets)
 {
 	static struct lines expected;
 	struct stream stream = {0};
-	danger_stream(&stream, random);
+	danger_stream(&stream, &sets->random);
 	expected.count = 0;
 	for (size_t t = 0; t < 2; t++)
 		for (size_t v = 0; v < sizeof entities / sizeof *entities; v++)
 			answer_entity(danger, &stream, tenants[t], entities[v], &expected);
 	alerts_expected += expected.count;
-	check_stream(setup, &stream, &expected, random, number);
+	check_stream(setup, &stream, &expected, sets);
 }
 
 START_TEST(risks_are_those_of_a_plain_reading)
 {
-	uint64_t random = first_seed();
-	int number = 0;
-	int sets = sets_wanted(CASES_USUAL);
-	for (int set = 0; set < sets; set++) {
-		struct danger danger = danger_make(&random);
+	struct sets sets = sets_begin(CASES_USUAL);
+	while (sets_next(&sets, alerts_expected)) {
+		struct danger danger = danger_make(&sets.random);
 		char *yaml = danger_text(&danger);
 		struct setup setup = setup_of(yaml);
 		free(yaml);
 		ck_assert_uint_eq(plan_rounds(setup.plan), 1);
 		for (int i = 0; i < CASES_A_SET; i++)
-			check_danger(&setup, &danger, &random, number++);
+			check_danger(&setup, &danger, &sets);
 		setup_done(&setup);
-		sets_told(set, sets, alerts_expected);
 	}
 }
 END_TEST
@@ -141,8 +137,7 @@ START_TEST(an_alert_says_who_added_what)
 	run_stream(&run, &stream, &routed, cuts, 0);
 	size_t told = 0;
 	for (size_t i = 0; i < run.alert_count; i++) {
-		struct alert alert;
-		ck_assert_int_eq(alert_decode(bytes_text(&run.last[i]), &alert, NULL), OK);
+		struct alert alert = run_alert(&run, i);
 		if (!text_equal(alert.rule_name, TEXT("s")))
 			continue;
 		char reason[512];

@@ -226,7 +226,7 @@ static size_t alerts_expected;
 /* An event may be one event of a step only once, but count as one of each of its rules: the oracle
  * and the engine agree on that, and here an event that is two rules at once is rare. */
 static void check_sequence(const struct setup *setup, const struct sequence *sequence,
-			   uint64_t *random, int number)
+			   struct sets *sets)
 {
 	static struct lines expected;
 	static const char *const names[][2] = {
@@ -236,14 +236,14 @@ static void check_sequence(const struct setup *setup, const struct sequence *seq
 	bool small = false;
 	while (!small) {
 		small = true;
-		stream_make(&stream, random);
+		stream_make(&stream, &sets->random);
 		for (size_t i = 0; i < 4; i++)
 			small = small &&
 				stream_group(&stream, names[i][0], names[i][1], group) <= GROUP_MAX;
 	}
 	for (size_t i = 0; i < stream.count; i++) {
 		struct thing *thing = &stream.things[i];
-		size_t kind = below(random, 10);
+		size_t kind = below(&sets->random, 10);
 		thing->source[1][0] = '\0';
 		thing->a = kind < 4 || kind == 9;
 		thing->b = kind >= 3 && kind < 7;
@@ -255,23 +255,20 @@ static void check_sequence(const struct setup *setup, const struct sequence *seq
 		answer_group(sequence, group, count, &expected);
 	}
 	alerts_expected += expected.count;
-	check_stream(setup, &stream, &expected, random, number);
+	check_stream(setup, &stream, &expected, sets);
 }
 
 START_TEST(sequences_are_those_of_an_exhaustive_search)
 {
-	uint64_t random = first_seed();
-	int number = 0;
-	int sets = sets_wanted(CASES_USUAL);
-	for (int set = 0; set < sets; set++) {
-		struct sequence sequence = sequence_make(&random);
+	struct sets sets = sets_begin(CASES_USUAL);
+	while (sets_next(&sets, alerts_expected)) {
+		struct sequence sequence = sequence_make(&sets.random);
 		char *yaml = sequence_text(&sequence);
 		struct setup setup = setup_of(yaml);
 		free(yaml);
 		for (int i = 0; i < CASES_A_SET; i++)
-			check_sequence(&setup, &sequence, &random, number++);
+			check_sequence(&setup, &sequence, &sets);
 		setup_done(&setup);
-		sets_told(set, sets, alerts_expected);
 	}
 }
 END_TEST

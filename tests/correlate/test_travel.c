@@ -97,22 +97,22 @@ static void answer_journey(const struct journey *journey, const struct thing *co
 static size_t alerts_expected;
 
 static void check_journey(const struct setup *setup, const struct journey *journey,
-			  uint64_t *random, int number)
+			  struct sets *sets)
 {
 	static struct lines expected;
 	static const char *const names[][2] = {
 		{"t0", "u0"}, {"t0", "u1"}, {"t1", "u0"}, {"t1", "u1"}};
 	struct stream stream = {0};
-	stream_make(&stream, random);
-	size_t places = 1 + below(random, 8);
+	stream_make(&stream, &sets->random);
+	size_t places = 1 + below(&sets->random, 8);
 	for (size_t i = 0; i < stream.count; i++) {
 		struct thing *thing = &stream.things[i];
 		thing->placed = true;
 		thing->source[1][0] = '\0';
-		thing->a = thing->a || below(random, 2) == 0;
+		thing->a = thing->a || below(&sets->random, 2) == 0;
 		thing->b = false;
 		if (thing->source[0][0] != '\0')
-			(void)snprintf(thing->source[0], 4, "s%zu", below(random, places));
+			(void)snprintf(thing->source[0], 4, "s%zu", below(&sets->random, places));
 	}
 	expected.count = 0;
 	for (size_t i = 0; i < 4; i++) {
@@ -121,20 +121,18 @@ static void check_journey(const struct setup *setup, const struct journey *journ
 		answer_journey(journey, group, count, &expected);
 	}
 	alerts_expected += expected.count;
-	check_stream(setup, &stream, &expected, random, number);
+	check_stream(setup, &stream, &expected, sets);
 }
 
 START_TEST(journeys_are_those_of_a_plain_walk)
 {
-	uint64_t random = first_seed();
-	int number = 0;
-	int sets = sets_wanted(CASES_USUAL);
-	for (int set = 0; set < sets; set++) {
-		struct journey journey = {.span = 1 + (unsigned)below(&random, 30),
-					  .known = (unsigned)below(&random, 30),
-					  .quiet = 1 + (unsigned)below(&random, 20),
+	struct sets sets = sets_begin(CASES_USUAL);
+	while (sets_next(&sets, alerts_expected)) {
+		struct journey journey = {.span = 1 + (unsigned)below(&sets.random, 30),
+					  .known = (unsigned)below(&sets.random, 30),
+					  .quiet = 1 + (unsigned)below(&sets.random, 20),
 					  .speed = 1000,
-					  .distance = (double)below(&random, 3) * 500};
+					  .distance = (double)below(&sets.random, 3) * 500};
 		char ignore[64] = "";
 		char *yaml = NULL;
 		if (journey.known > 0)
@@ -154,9 +152,8 @@ START_TEST(journeys_are_those_of_a_plain_walk)
 		struct setup setup = setup_of(yaml);
 		free(yaml);
 		for (int i = 0; i < CASES_A_SET; i++)
-			check_journey(&setup, &journey, &random, number++);
+			check_journey(&setup, &journey, &sets);
 		setup_done(&setup);
-		sets_told(set, sets, alerts_expected);
 	}
 }
 END_TEST

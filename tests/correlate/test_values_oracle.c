@@ -273,32 +273,29 @@ static void value_oracle(const struct stream *stream, const struct value_spec *s
 
 static size_t alerts_expected;
 
-static void check_values(const struct setup *setup, const struct value_spec *spec, uint64_t *random,
-			 int number)
+static void check_values(const struct setup *setup, const struct value_spec *spec,
+			 struct sets *sets)
 {
 	static struct lines expected;
 	struct stream stream = {0};
-	stream_make(&stream, random);
-	stream_enrich(&stream, random);
+	stream_make(&stream, &sets->random);
+	stream_enrich(&stream, &sets->random);
 	value_oracle(&stream, spec, &expected);
 	alerts_expected += expected.count;
-	check_stream(setup, &stream, &expected, random, number);
+	check_stream(setup, &stream, &expected, sets);
 }
 
 START_TEST(alerts_over_values_are_those_of_the_definition)
 {
-	uint64_t random = first_seed();
-	int number = 0;
-	int sets = sets_wanted(CASES_USUAL);
-	for (int set = 0; set < sets; set++) {
-		struct value_spec spec = value_spec_make(&random);
+	struct sets sets = sets_begin(CASES_USUAL);
+	while (sets_next(&sets, alerts_expected)) {
+		struct value_spec spec = value_spec_make(&sets.random);
 		char *yaml = value_rules_text(&spec);
 		struct setup setup = setup_of(yaml);
 		free(yaml);
 		for (int i = 0; i < CASES_A_SET; i++)
-			check_values(&setup, &spec, &random, number++);
+			check_values(&setup, &spec, &sets);
 		setup_done(&setup);
-		sets_told(set, sets, alerts_expected);
 	}
 }
 END_TEST
