@@ -30,6 +30,7 @@ enum {
 	COHORT_HALVES = 2,           /* an arm's instances, split by their name: the A/A sentinel */
 	COHORT_CLUSTERS_MAX = 8192,  /* clusters of bad outcomes in one bucket */
 	COHORT_CULPRITS_MAX = 256,   /* principals remembered per outcome and bucket */
+	COHORT_KNOWN_MAX = 16384,    /* names and networks known to a service, per day (known.c) */
 	COHORT_INSTANCES_MAX = 1024, /* per service and version */
 	COHORT_EVIDENCE_MAX = 8,
 	COHORT_NAME_MAX =
@@ -56,6 +57,8 @@ struct outcome_info {
 };
 const struct outcome_info *outcome_info(enum outcome outcome);
 const char *outcome_name(enum outcome outcome); /* "unknown" for OUTCOME_COUNT */
+/* Whoever reaches the service can cause it, however good the version is: known.c. */
+bool outcome_is_of_outsiders(enum outcome outcome);
 
 /* Which build of a service an event came from. */
 struct arm {
@@ -69,6 +72,9 @@ struct outcome_count {
 	uint64_t trials;
 	uint64_t bad;      /* raw */
 	uint64_t clusters; /* each cluster once, first event's stratum */
+	/* Of an outcome that outsiders cause: trials that did not succeed with a name. Not of
+	 * POISSON: there they are the stratum's. */
+	uint64_t strangers;
 };
 
 /* What one half of an arm's instances did on one route. */
@@ -76,6 +82,7 @@ struct stratum {
 	unsigned route; /* index into the bucket's routes; route_count = the others */
 	unsigned half;
 	uint64_t requests;
+	uint64_t strangers; /* requests that did not succeed with a name */
 	struct outcome_count outcomes[OUTCOME_COUNTED];
 	struct latency_bin *bins; /* of event.duration, ascending */
 	size_t bin_count;
@@ -88,7 +95,8 @@ struct arm_count {
 	size_t stratum_count;
 };
 
-/* A principal with a bad outcome, once per outcome and bucket: the arm of its first one. */
+/* A principal with a bad outcome, once per outcome and bucket: the arm of its first one. Of an
+ * outcome that outsiders cause only those whom the service knew before the bucket (known.c). */
 struct culprit {
 	uint64_t principal; /* keyed hash */
 	enum outcome outcome;
@@ -102,6 +110,8 @@ enum bucket_flags {
 	BUCKET_DEGRADED = 1 << 0,     /* a limit above was hit */
 	BUCKET_NO_PRINCIPAL = 1 << 1, /* some bad outcome had neither user, client nor trace */
 	BUCKET_ROUTES = 1 << 2,       /* there were more than COHORT_ROUTES_MAX routes */
+	BUCKET_SAMPLED = 1 << 3,      /* of the known a sample: more than COHORT_KNOWN_MAX */
+	BUCKET_FLAGS = (1 << 4) - 1,
 };
 
 /* A closed bucket: what the store keeps (registry row 'b') and the gate reads.

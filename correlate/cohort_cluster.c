@@ -43,28 +43,50 @@ static void put_network(struct text address, struct bytes *to)
 		bytes_put(to, network, V6_BYTES);
 }
 
-uint64_t cohort_principal(const struct hash_key *key, const struct event *event, bool by_address,
+/* Of a tag and what is named; 0 when nothing is. */
+static uint64_t principal(const struct hash_key *key, uint8_t tag, struct text name,
 			  struct bytes *scratch)
 {
-	struct text user = event_text(event, FIELD_USER_ID);
-	struct text address = event_text(event, FIELD_SOURCE_IP);
-	struct text trace = event_text(event, FIELD_TRACE_ID);
-	struct bytes *to = scratch;
-	bytes_clear(to);
-	if (user.size > 0 && !(by_address && address.size > 0)) {
-		bytes_put_u8(to, 'u');
-		bytes_put_text(to, user);
-	} else if (address.size > 0) {
-		bytes_put_u8(to, 'a');
-		put_network(address, to);
-	} else if (trace.size > 0) {
-		bytes_put_u8(to, 't');
-		bytes_put_text(to, trace);
-	} else {
+	if (name.size == 0)
 		return 0;
-	}
-	uint64_t hash = cohort_hash(key, to);
+	bytes_clear(scratch);
+	bytes_put_u8(scratch, tag);
+	if (tag == 'a')
+		put_network(name, scratch);
+	else
+		bytes_put_text(scratch, name);
+	uint64_t hash = cohort_hash(key, scratch);
 	return hash == 0 ? 1 : hash;
+}
+
+struct principals cohort_principals(const struct hash_key *key, const struct event *event,
+				    struct bytes *scratch)
+{
+	return (struct principals){
+		.user = principal(key, 'u', event_text(event, FIELD_USER_ID), scratch),
+		.network = principal(key, 'a', event_text(event, FIELD_SOURCE_IP), scratch),
+	};
+}
+
+/* Who is held to have caused it, and who else is named. */
+static void culprit_of(const struct hash_key *key, const struct event *event, bool by_network,
+		       struct bytes *scratch, struct tally_cluster *cluster)
+{
+	struct principals both = cohort_principals(key, event, scratch);
+	bool network = both.network != 0 && (by_network || both.user == 0);
+	cluster->principal = network ? both.network : both.user;
+	cluster->companion = network ? both.user : both.network;
+	if (cluster->principal == 0)
+		cluster->principal =
+			principal(key, 't', event_text(event, FIELD_TRACE_ID), scratch);
+}
+
+uint64_t cohort_principal(const struct hash_key *key, const struct event *event,
+			  struct bytes *scratch)
+{
+	struct tally_cluster cluster = {0};
+	culprit_of(key, event, true, scratch, &cluster);
+	return cluster.principal;
 }
 
 /* Everything the payload said, but nothing of where it was read: the same whatever the order or
@@ -116,10 +138,7 @@ enum status cohort_cluster(const struct hash_key *key, const struct sighted *see
 {
 	bool outsider = outcome == OUTCOME_AUTHN_FAILURE || outcome == OUTCOME_AUTHZ_DENIED ||
 			outcome == OUTCOME_TENANT_DENIED || outcome == OUTCOME_RULE_MATCH;
-	uint64_t principal = cohort_principal(key, seen->event, outsider, scratch);
 	struct tally_cluster cluster = {
-		.id = cluster_id(key, seen, principal, outcome, scratch),
-		.principal = principal,
 		.time_us = seen->event->time_us,
 		.content = content_of(key, seen->event, scratch),
 		.arm = seen->arm,
@@ -127,6 +146,8 @@ enum status cohort_cluster(const struct hash_key *key, const struct sighted *see
 		.half = seen->half,
 		.outcome = outcome,
 	};
+	culprit_of(key, seen->event, outsider, scratch, &cluster);
+	cluster.id = cluster_id(key, seen, cluster.principal, outcome, scratch);
 	if (scratch->failed)
 		return ENOMEMORY;
 	*ret_cluster = cluster;

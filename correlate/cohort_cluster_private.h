@@ -21,8 +21,16 @@ struct sighted {
 };
 
 uint64_t cohort_hash(const struct hash_key *key, const struct bytes *of);
-/* Who caused it; 0 when the event does not say. */
-uint64_t cohort_principal(const struct hash_key *key, const struct event *event, bool by_address,
+/* Whom an event names, by keyed hash; 0 when it does not say. */
+struct principals {
+	uint64_t user, network; /* user.id; of source.ip */
+};
+struct principals cohort_principals(const struct hash_key *key, const struct event *event,
+				    struct bytes *scratch);
+/* known.c: who succeeded with a name, into the bucket. */
+enum status known_tell(struct known_told *told, struct tally_node *bucket, struct principals who);
+/* Of who did something in the sight of outsiders: the network, else the user, else the trace. */
+uint64_t cohort_principal(const struct hash_key *key, const struct event *event,
 			  struct bytes *scratch);
 enum status cohort_cluster(const struct hash_key *key, const struct sighted *seen,
 			   enum outcome outcome, struct bytes *scratch,

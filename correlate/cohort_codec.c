@@ -4,15 +4,16 @@
 
 /* Stored rows of the gate.
  *
- * bucket    = u8 VERSION, text service, signed start, varint flags, varint late,
+ * bucket    = u8 VERSION_BUCKET, text service, signed start, varint flags, varint late,
  *             varint outcome count, varint route count, text route*, varint arm count, arm*,
  *             varint culprit count, culprit*; of VERSION_RULES also varint rule count, and for
- *             each rule text key, text bucket (of VERSION, of the same service and start)
+ *             each rule text key, text bucket (of VERSION_BUCKET, of the same service and start)
  *   arm     = text version, text deploy id, varint stratum count, stratum*
- *   stratum = varint route, u8 half, varint requests, varint set of outcomes that are written,
- *             { varint trials, varint bad, varint clusters } for each of them,
- *             varint bin count, { varint bin, varint count }*
- *             An outcome that is not written had as many trials as requests and nothing bad.
+ *   stratum = varint route, u8 half, varint requests, varint strangers, varint set of outcomes that
+ *             are written, { varint trials, varint bad, varint clusters, varint strangers } for
+ *             each of them, varint bin count, { varint bin, varint count }*
+ *             An outcome that is not written had as many trials and strangers as the requests, and
+ *             nothing bad.
  *   culprit = u8 outcome, varint arm, u64le principal
  * finding  = u8 VERSION, text service, text version, text deploy id, text rule key, body
  *   body     = text title, varint count, signed first, signed last, varint evidence count,
@@ -27,9 +28,9 @@
  * rest (evalue.h). */
 
 enum {
-	VERSION = 3,
-	VERSION_RULES = 4,
-	FLAGS_ALL = BUCKET_DEGRADED | BUCKET_NO_PRINCIPAL | BUCKET_ROUTES
+	VERSION = 3,        /* of findings and instances */
+	VERSION_BUCKET = 5, /* 3 and 4 did not tell strangers */
+	VERSION_RULES = 6,
 };
 
 static const struct outcome_info OUTCOMES[] = {
@@ -56,17 +57,30 @@ static uint64_t trials_unsaid(enum outcome outcome, uint64_t requests)
 	return OUTCOMES[outcome].model == OUTCOME_BERNOULLI ? requests : 0;
 }
 
+bool outcome_is_of_outsiders(enum outcome outcome)
+{
+	return outcome < OUTCOME_COUNTED && outcome != OUTCOME_HTTP_5XX;
+}
+
+static uint64_t strangers_unsaid(enum outcome outcome, uint64_t strangers)
+{
+	bool counted = OUTCOMES[outcome].model == OUTCOME_BERNOULLI;
+	return counted && outcome_is_of_outsiders(outcome) ? strangers : 0;
+}
+
 static void stratum_row_put(const struct stratum *stratum, struct bytes *to)
 {
 	uint64_t written = 0;
 	for (unsigned i = 0; i < OUTCOME_COUNTED; i++) {
 		const struct outcome_count *count = &stratum->outcomes[i];
-		if (count->bad > 0 || count->trials != trials_unsaid(i, stratum->requests))
+		if (count->bad > 0 || count->trials != trials_unsaid(i, stratum->requests) ||
+		    count->strangers != strangers_unsaid(i, stratum->strangers))
 			written |= (uint64_t)1 << i;
 	}
 	bytes_put_varint(to, stratum->route);
 	bytes_put_u8(to, (uint8_t)stratum->half);
 	bytes_put_varint(to, stratum->requests);
+	bytes_put_varint(to, stratum->strangers);
 	bytes_put_varint(to, written);
 	for (unsigned i = 0; i < OUTCOME_COUNTED; i++) {
 		if ((written >> i & 1) == 0)
@@ -74,6 +88,7 @@ static void stratum_row_put(const struct stratum *stratum, struct bytes *to)
 		bytes_put_varint(to, stratum->outcomes[i].trials);
 		bytes_put_varint(to, stratum->outcomes[i].bad);
 		bytes_put_varint(to, stratum->outcomes[i].clusters);
+		bytes_put_varint(to, stratum->outcomes[i].strangers);
 	}
 	bytes_put_varint(to, stratum->bin_count);
 	for (size_t i = 0; i < stratum->bin_count; i++) {
@@ -96,7 +111,7 @@ static void rules_put(const struct bucket *bucket, struct bytes *to)
 
 void bucket_encode(const struct bucket *bucket, struct bytes *to)
 {
-	bytes_put_u8(to, bucket->rule_count > 0 ? VERSION_RULES : VERSION);
+	bytes_put_u8(to, bucket->rule_count > 0 ? VERSION_RULES : VERSION_BUCKET);
 	bytes_put_text(to, bucket->service);
 	bytes_put_signed(to, bucket->start_us);
 	bytes_put_varint(to, bucket->flags);
@@ -149,15 +164,17 @@ static void outcomes_take(struct cursor *from, uint64_t written, struct stratum 
 	for (unsigned i = 0; i < OUTCOME_COUNTED && !from->failed; i++) {
 		struct outcome_count *count = &stratum->outcomes[i];
 		count->trials = trials_unsaid(i, stratum->requests);
+		count->strangers = strangers_unsaid(i, stratum->strangers);
 		if ((written >> i & 1) == 0)
 			continue;
 		count->trials = cursor_varint(from);
 		count->bad = cursor_varint(from);
 		count->clusters = cursor_varint(from);
+		count->strangers = cursor_varint(from);
 		bool bounded = OUTCOMES[i].model == OUTCOME_BERNOULLI;
 		from->failed |= count->trials > COHORT_COUNT_MAX || count->bad > COHORT_COUNT_MAX ||
 				(bounded && count->bad > count->trials) ||
-				count->clusters > count->bad;
+				count->clusters > count->bad || count->strangers > count->trials;
 	}
 }
 
@@ -194,9 +211,11 @@ static void strata_take(struct reader *reader, size_t route_count, struct arm_co
 		uint64_t route = cursor_varint(from);
 		stratum->half = cursor_u8(from);
 		stratum->requests = cursor_varint(from);
+		stratum->strangers = cursor_varint(from);
 		uint64_t written = cursor_varint(from);
 		from->failed |= route > route_count || stratum->half >= COHORT_HALVES ||
 				stratum->requests > COHORT_COUNT_MAX ||
+				stratum->strangers > stratum->requests ||
 				written >> OUTCOME_COUNTED != 0;
 		stratum->route = from->failed ? 0 : (unsigned)route;
 		outcomes_take(from, written, stratum);
@@ -275,7 +294,7 @@ static enum status rules_take(struct reader *reader, struct bucket *bucket, stru
 		struct text key = cursor_text(from);
 		struct text encoded = cursor_text(from);
 		from->failed |= key.size == 0 || encoded.size == 0 ||
-				(unsigned char)encoded.data[0] != VERSION ||
+				(unsigned char)encoded.data[0] != VERSION_BUCKET ||
 				(i > 0 && text_compare(rules[i - 1].rule, key) >= 0);
 		if (from->failed)
 			break;
@@ -297,14 +316,19 @@ enum status bucket_decode(struct text encoded, struct arena *arena, struct bucke
 	struct reader reader = {.from = cursor_of(encoded), .arena = arena};
 	struct cursor *from = &reader.from;
 	uint8_t version = cursor_u8(from);
-	from->failed |= version != VERSION && version != VERSION_RULES;
+	if (version > 0 && version < VERSION_BUCKET)
+		return error_set(err, ECORRUPT,
+				 "canary bucket: of an older picket (format %u), which did not "
+				 "tell strangers from known users",
+				 version);
+	from->failed |= version != VERSION_BUCKET && version != VERSION_RULES;
 	struct bucket bucket = {.service = cursor_text(from)};
 	bucket.start_us = cursor_signed(from);
 	uint64_t flags = cursor_varint(from);
 	bucket.late = cursor_varint(from);
 	uint64_t outcome_count = cursor_varint(from);
-	from->failed |= bucket.start_us % COHORT_BUCKET_US != 0 || (flags & ~(uint64_t)FLAGS_ALL) ||
-			outcome_count != OUTCOME_COUNTED;
+	from->failed |= bucket.start_us % COHORT_BUCKET_US != 0 ||
+			(flags & ~(uint64_t)BUCKET_FLAGS) || outcome_count != OUTCOME_COUNTED;
 	bucket.flags = (uint32_t)flags;
 	routes_take(&reader, &bucket);
 	arms_take(&reader, &bucket);

@@ -12,6 +12,7 @@
  *   what it did                 signal_reading.c
  *   rules that matched          gate: block is a finding; each that raises alerts is rule_match
  *   event.duration              of a request, into the bins of its stratum
+ *   who succeeded with a name   known.c
  *   route                       "METHOD http.route"; without http.route the method alone
  *
  * Bad outcomes are counted one by one, and once more as clusters (cohort_cluster.c). */
@@ -34,6 +35,7 @@ struct cohort_counter {
 	struct bytes key_bytes; /* scratch */
 	struct bytes content;   /* scratch */
 	struct bytes keys;      /* scratch, of signals */
+	struct known_told told;
 };
 
 enum status cohort_counter_new(const struct hash_key *key, struct cohort_counter **ret_counter,
@@ -239,6 +241,14 @@ static struct text route_of(struct cohort_counter *counter, const struct event *
 	return to->failed ? (struct text){0} : cut(bytes_text(to), cut_short);
 }
 
+/* Of a POISSON outcome the trials are the requests. */
+static bool is_trial_of_strangers(const struct outcome_reading *reading, enum outcome outcome)
+{
+	bool poisson = outcome_info(outcome)->model == OUTCOME_POISSON;
+	bool trial = poisson ? reading->is_request : (reading->trials >> outcome & 1) != 0;
+	return outcome_is_of_outsiders(outcome) && trial && !reading->succeeded;
+}
+
 static enum status count_stratum(const struct sighted *seen, struct tally_arm *arm)
 {
 	struct tally_stratum *stratum = NULL;
@@ -250,6 +260,7 @@ static enum status count_stratum(const struct sighted *seen, struct tally_arm *a
 	for (unsigned i = 0; i < OUTCOME_COUNTED; i++) {
 		tally_add(&stratum->trials[i], reading->trials >> i & 1);
 		tally_add(&stratum->bad[i], reading->bad >> i & 1);
+		tally_add(&stratum->strangers[i], is_trial_of_strangers(reading, i));
 	}
 	if (reading->is_request && reading->duration_us >= 0)
 		status = tally_stratum_bin(stratum, latency_bin_of(reading->duration_us), 1);
@@ -285,6 +296,9 @@ static enum status count_outcomes(struct cohort_counter *counter, const struct e
 	if (status == OK && arm != NULL)
 		status = count_stratum(&seen, arm);
 	seen.route = route_hash;
+	if (status == OK && reading->succeeded)
+		status = known_tell(&counter->told, node,
+				    cohort_principals(&counter->key, event, &counter->content));
 	/* Also for an arm that did not fit: which clusters stay must not depend on when it did. */
 	for (unsigned i = 0; i < OUTCOME_COUNTED && status == OK; i++)
 		if ((reading->bad >> i & 1) != 0)
@@ -322,7 +336,7 @@ static enum status count_signal(struct cohort_counter *counter, const struct sub
 	ledger_note(entry);
 	if (shown)
 		status = ledger_principal(
-			entry, cohort_principal(&counter->key, event, true, &counter->content));
+			entry, cohort_principal(&counter->key, event, &counter->content));
 	return shown && status == OK ? ledger_evidence(entry, time_us, &event->origin) : status;
 }
 

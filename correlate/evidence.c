@@ -24,7 +24,15 @@
  * A SOFT FAIL is decided here, at the end of the bucket where everything first held: the weighted
  * mean has reached 1/alpha, one outcome has by itself, from enough buckets and principals and also
  * when each principal counts once, and the halves of the baseline have not been told apart so far.
- * Nothing that comes later takes it back. */
+ * Nothing that comes later takes it back.
+ *
+ * OUTSIDERS. Who is refused by one version only because he asks no other can bring any of the rates
+ * up, but for http_5xx. So of those the principals are the known ones (known.c), the trials beside
+ * them what succeeded with a name, and the weighted mean must reach 1/alpha as well when each such
+ * outcome adds no more to it than its principals prove: their e-processes are valid whatever
+ * outsiders do, so the false alarms of the whole canary stay below alpha under attack, too. All
+ * that everybody does still stands between the canary and its PASS; and what the known prove by
+ * themselves does, too: an attack on the baseline alone makes everybody's rates look no worse. */
 
 enum status hash_set_add(struct hash_set *set, uint64_t hash, bool *ret_new)
 {
@@ -88,7 +96,7 @@ enum status gate_evidence_new(const struct gate_query *query, struct gate_eviden
 		return error_set(err, ENOMEMORY, "no memory for the evidence of a canary");
 	evidence->query = query;
 	evidence->window_start_us = evidence->failed_at_us = INT64_MIN;
-	evidence->all = evidence->all_sup = evidence->halves_sup = 1;
+	evidence->all = evidence->all_sup = evidence->known_sup = evidence->halves_sup = 1;
 	evidence->weights = 1;
 	for (int i = 0; i < OUTCOME_COUNT; i++) {
 		const struct outcome_info *info = outcome_info((enum outcome)i);
@@ -213,7 +221,8 @@ static void add_above(struct adding *adding, unsigned route, enum outcome outcom
 			for (size_t j = 0; j < of->bin_count; j++)
 				all += of->bins[j].count;
 			uint64_t above = latency_above(of->bins, of->bin_count, threshold);
-			struct outcome_count count = {all, above, above};
+			struct outcome_count count = {
+				.trials = all, .bad = above, .clusters = above};
 			counts_add(&counts, adding->sides[i], of->half, all, &count);
 		}
 	take_counts(adding, outcome, &counts);
@@ -264,6 +273,29 @@ enum status principal_is_new(struct gate_evidence *evidence, uint64_t principal,
 	return hash_set_add(&evidence->principals, hash == 0 ? 1 : hash, ret_new);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What the firsts of principals are compared with: in `proven` what strangers had no part in, which
+ * they could swell on one side as they can swell refusals; in `all` everything. */
+static void add_trials(const struct stratum *of, enum outcome outcome, enum side side,
+		       struct evalue_count *proven, struct evalue_count *all)
+{
+	bool poisson = outcome_info(outcome)->model == OUTCOME_POISSON;
+	uint64_t n = poisson ? of->requests : of->outcomes[outcome].trials;
+	uint64_t strangers = poisson ? of->strangers : of->outcomes[outcome].strangers;
+	assert(strangers <= n);
+	if (side == SIDE_CANARY) {
+		proven->n_c += n - strangers;
+		all->n_c += n;
+	} else if (side == SIDE_BASELINE) {
+		proven->n_b += n - strangers;
+		all->n_b += n;
+	}
+}
+
 /* Bad outcomes of principals that had none before. */
 static enum status add_principals(struct adding *adding)
 {
@@ -283,20 +315,26 @@ static enum status add_principals(struct adding *adding)
 	for (int outcome = 0; outcome < OUTCOME_COUNTED; outcome++) {
 		struct evalue_count *count = &once[outcome];
 		bool poisson = outcome_info((enum outcome)outcome)->model == OUTCOME_POISSON;
+		struct evalue_count all = {0};
 		for (size_t i = 0; i < bucket->arm_count; i++)
-			for (size_t k = 0; k < bucket->arms[i].stratum_count; k++) {
-				const struct stratum *of = &bucket->arms[i].strata[k];
-				uint64_t n = poisson ? of->requests : of->outcomes[outcome].trials;
-				count->n_c += adding->sides[i] == SIDE_CANARY ? n : 0;
-				count->n_b += adding->sides[i] == SIDE_BASELINE ? n : 0;
-			}
-		if (!poisson && count->x_c > count->n_c)
-			count->x_c = count->n_c;
-		if (!poisson && count->x_b > count->n_b)
-			count->x_b = count->n_b;
+			for (size_t k = 0; k < bucket->arms[i].stratum_count; k++)
+				add_trials(&bucket->arms[i].strata[k], (enum outcome)outcome,
+					   adding->sides[i], count, &all);
+		if (!poisson) {
+			count->n_c = least(count->n_c + count->x_c, all.n_c);
+			count->n_b = least(count->n_b + count->x_b, all.n_b);
+			count->x_c = least(count->x_c, count->n_c);
+			count->x_b = least(count->x_b, count->n_b);
+		}
 		track_add_principals(&evidence->tracks[outcome], count);
 	}
 	return OK;
+}
+
+/* What an outcome adds to the mean of what outsiders had no part in. */
+static double known_fail(const struct outcome_track *track, enum outcome outcome)
+{
+	return outcome_is_of_outsiders(outcome) ? fmin(track->fail, track->once) : track->fail;
 }
 
 static void close_bucket(struct adding *adding)
@@ -304,6 +342,7 @@ static void close_bucket(struct adding *adding)
 	struct gate_evidence *evidence = adding->evidence;
 	const struct gate_policy *policy = &evidence->query->policy;
 	double halves = 0;
+	double known = 0;
 	evidence->all = 0;
 	bool fails = false;
 	for (int i = 0; i < OUTCOME_COUNT; i++) {
@@ -311,19 +350,23 @@ static void close_bucket(struct adding *adding)
 		double weight = policy->outcomes[i].weight / evidence->weights;
 		track_close_bucket(track, adding->bad[i]);
 		evidence->all += weight * track->fail;
+		known += weight * known_fail(track, (enum outcome)i);
 		halves += weight * track_halves(track);
 		fails |= weight > 0 && track_fails(track, policy);
 	}
 	for (size_t i = 0; i < evidence->rule_count; i++) {
 		const struct rule_track *rule = &evidence->rules[i];
 		evidence->all += rule->weight * rule->track.fail;
+		known += rule->weight * rule->track.fail;
 		halves += rule->weight * track_halves(&rule->track);
 		fails |= rule->blocks && rule->weight > 0 && track_fails(&rule->track, policy);
 	}
 	evidence->all_sup = fmax(evidence->all_sup, evidence->all);
+	evidence->known_sup = fmax(evidence->known_sup, known);
 	evidence->halves_sup = fmax(evidence->halves_sup, halves);
 	if (fails && evidence->failed_at_us == INT64_MIN &&
-	    evidence->all_sup >= 1 / policy->alpha && evidence->halves_sup < 1 / policy->alpha)
+	    evidence->all_sup >= 1 / policy->alpha && evidence->known_sup >= 1 / policy->alpha &&
+	    evidence->halves_sup < 1 / policy->alpha)
 		evidence->failed_at_us = adding->bucket->start_us + COHORT_BUCKET_US;
 }
 
@@ -425,6 +468,7 @@ enum status gate_evidence_add(struct gate_evidence *evidence, const struct bucke
 	evidence->late += bucket->late;
 	evidence->degraded_count += (flags & BUCKET_DEGRADED) != 0;
 	evidence->no_principal_count += (flags & BUCKET_NO_PRINCIPAL) != 0;
+	evidence->sampled_count += (flags & BUCKET_SAMPLED) != 0;
 	status = add_principals(&adding);
 	if (status == OK)
 		status = rules_add(evidence, bucket);

@@ -58,6 +58,7 @@ void track_init(struct outcome_track *track, const struct outcome_policy *policy
 					.two_sided = track->two_sided,
 					.fail = 1,
 					.fail_sup = 1,
+					.once = 1,
 					.principals_sup = 1};
 	side_init(&track->worse, track->model, policy);
 	side_init(&track->better, track->model, policy);
@@ -137,6 +138,7 @@ void track_close_bucket(struct outcome_track *track, bool bad)
 	track->fail_sup = fmax(track->fail_sup, track->fail);
 	double once = two_sided(two, evalue_fail(&track->worse.principals),
 				evalue_fail(&track->better.principals));
+	track->once = once;
 	track->principals_sup = fmax(track->principals_sup, once);
 }
 
@@ -164,16 +166,19 @@ static struct side_result side_result(const struct side_track *side, double over
 	return result;
 }
 
-bool track_fails(const struct outcome_track *track, const struct gate_policy *policy)
+bool track_principals_prove(const struct outcome_track *track, const struct gate_policy *policy)
 {
-	if (track->fail_sup < 1 / policy->alpha || track->bad_bucket_count < policy->buckets_min)
-		return false;
-	if (track->model == OUTCOME_LATENCY)
-		return true;
 	/* Fewer than before: then those count who still fail at the baseline. */
 	return track->principals_sup >= 1 / policy->alpha &&
 	       (track->principals >= policy->principals_min ||
 		(track->two_sided && track->principals_b >= policy->principals_min));
+}
+
+bool track_fails(const struct outcome_track *track, const struct gate_policy *policy)
+{
+	if (track->fail_sup < 1 / policy->alpha || track->bad_bucket_count < policy->buckets_min)
+		return false;
+	return track->model == OUTCOME_LATENCY || track_principals_prove(track, policy);
 }
 
 /* Has the service ever logged anything of the kind? */

@@ -154,7 +154,7 @@ struct outcome_result {
 	struct side_result worse, better; /* `better` only of a two-sided outcome */
 	double odds_ratio;                /* point estimate, NaN when undefined */
 	double dispersion;                /* of the raw counts: 1 = no bursts */
-	unsigned principals;              /* of the canary's bad outcomes */
+	unsigned principals;              /* of the canary's bad outcomes; known ones (known.c) */
 	enum ni_state state;
 };
 
@@ -233,6 +233,7 @@ struct gate_result {
 	uint64_t missing, counted; /* numbered records of the canary: never came, came */
 	size_t degraded_count;     /* buckets of the window over a limit */
 	size_t no_principal_count; /* buckets whose bad outcomes did not all name a principal */
+	size_t sampled_count;      /* buckets in which only a sample of the known was known */
 	size_t instance_count;     /* of the canary */
 	const struct text *silent; /* names of the silent ones */
 	size_t silent_count;

@@ -178,6 +178,7 @@ enum status evidence_gather(const struct gate_query *query, const struct gate_fa
 	result->late = evidence->late;
 	result->degraded_count = evidence->degraded_count;
 	result->no_principal_count = evidence->no_principal_count;
+	result->sampled_count = evidence->sampled_count;
 	result->e_all = evidence->all;
 	result->e_all_sup = evidence->all_sup;
 	result->e_baseline_sup = evidence->halves_sup;
@@ -189,6 +190,9 @@ enum status evidence_gather(const struct gate_query *query, const struct gate_fa
 		track_result(&evidence->tracks[i], &query->policy, query->policy.outcomes[i].fewer,
 			     outcome);
 		outcome->name = text_of(outcome_name((enum outcome)i));
+		if (outcome_is_of_outsiders((enum outcome)i) &&
+		    track_principals_prove(&evidence->tracks[i], &query->policy))
+			outcome->state = NI_REJECTED;
 		/* Whoever asks for a verdict has requests: without one 5xx is open. */
 		if (i == OUTCOME_HTTP_5XX && outcome->state == NI_ABSENT)
 			outcome->state = NI_OPEN;

@@ -335,6 +335,7 @@ static void put_quality(struct bytes *to, const struct gate_query *query,
 	put_boolean(to, "degraded", result->degraded_count > 0);
 	put_count(to, "degraded_buckets", result->degraded_count);
 	put_count(to, "no_principal_buckets", result->no_principal_count);
+	put_count(to, "sampled_buckets", result->sampled_count);
 	put_number(to, "declared_share", query->share);
 	put_number(to, "observed_share", result->split_observed);
 	put_number(to, "split_e", result->split_e);

@@ -55,7 +55,8 @@ struct outcome_track {
 	uint64_t n_c, x_c, n_b, x_b, raw_x_c, raw_x_b;
 	unsigned bad_bucket_count;
 	unsigned principals, principals_b; /* of the canary, of the baseline */
-	double fail, fail_sup, principals_sup;
+	double fail, fail_sup;
+	double once, principals_sup; /* the same of principals */
 };
 
 /* A rule of the query. What it may do is settled when the canary is first heard. */
@@ -98,8 +99,9 @@ struct gate_evidence {
 	bool overlap; /* one build is both */
 	int64_t window_start_us;
 	uint64_t late;
-	size_t degraded_count, no_principal_count;
+	size_t degraded_count, no_principal_count, sampled_count;
 	double all, all_sup, halves_sup;
+	double known_sup; /* of all, as far as outsiders had no part in it */
 	int64_t failed_at_us;
 };
 
@@ -116,6 +118,8 @@ void track_add_halves(struct outcome_track *track, const struct evalue_count *ha
 void track_close_bucket(struct outcome_track *track, bool bad);
 double track_halves(const struct outcome_track *track);
 /* Enough of everything that a soft FAIL asks of one outcome. */
+/* Each principal counted once, they are enough and prove it. */
+bool track_principals_prove(const struct outcome_track *track, const struct gate_policy *policy);
 bool track_fails(const struct outcome_track *track, const struct gate_policy *policy);
 /* `fewer`: PASS needs the other side, too. */
 void track_result(const struct outcome_track *track, const struct gate_policy *policy, bool fewer,

@@ -54,11 +54,15 @@ void say_regression(struct judgement *judgement, const struct outcome_result *ou
 void say_unconfirmed(struct judgement *judgement, const struct outcome_result *outcome)
 {
 	const struct gate_policy *policy = &judgement->query->policy;
+	bool from_strangers = false;
+	for (int i = 0; i < OUTCOME_COUNTED; i++)
+		from_strangers |= outcome == &judgement->result->outcomes[i] &&
+				  outcome_is_of_outsiders((enum outcome)i);
 	give_reason(judgement, TEXT("UNCONFIRMED"),
 		    arena_print(judgement->arena,
 				"%.*s looks worse (evidence %.3g, and %.3g when each principal "
 				"counts once), from %u principal%s in %u bucket%s; %u in %u are "
-				"asked for%s",
+				"asked for%s%s",
 				TEXT_ARG(outcome->name), outcome->e_fail_sup,
 				outcome->e_principals_sup, outcome->principals,
 				outcome->principals == 1 ? "" : "s", outcome->bad_bucket_count,
@@ -66,7 +70,12 @@ void say_unconfirmed(struct judgement *judgement, const struct outcome_result *o
 				policy->buckets_min,
 				judgement->result->no_principal_count == 0
 					? ""
-					: " (log user.id, source.ip or trace.id)"));
+					: " (log user.id, source.ip or trace.id)",
+				from_strangers ? "; of those who were known here before, by a "
+						 "success with user.id: refusals of anybody else "
+						 "may be outsiders' attempts or a lock-out of "
+						 "newcomers, which a person must tell"
+					       : ""));
 }
 
 /* One instance of several with nearly all the failures: a bad node rather than a bad build. */

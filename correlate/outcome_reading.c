@@ -15,6 +15,9 @@
  *   error_log      bad: log.level error, severe, critical, alert, emergency, fatal, panic
  *   audit_volume   bad: category authentication, iam, session, configuration
  *
+ * Somebody SUCCEEDED who has a name (user.id), was not refused, and whose request was answered with
+ * 2xx or 3xx; of other events the outcome must be success. It is what makes him known (known.c).
+ *
  * 404 and other client errors are no outcome: what an outsider asks for is not what the service
  * does, and a scanner alone makes any number of them. */
 
@@ -111,6 +114,11 @@ static void read_security(const struct event *event, struct outcome_reading *rea
 	reading->trials |= bit(OUTCOME_AUTHN_FAILURE, reading->is_request || login) |
 			   bit(OUTCOME_AUTHZ_DENIED, reading->is_request || decided) |
 			   bit(OUTCOME_TENANT_DENIED, tenants);
+	static const char *const SUCCESS[] = {"success", NULL};
+	enum { FIRST_SUCCESS = 200 };
+	bool went_well = reading->is_request ? status >= FIRST_SUCCESS
+					     : any_is(event, FIELD_EVENT_OUTCOME, SUCCESS);
+	reading->succeeded = went_well && !refused && event_text(event, FIELD_USER_ID).size > 0;
 	reading->bad |=
 		bit(OUTCOME_AUTHN_FAILURE, status == UNAUTHORIZED || (login && failure)) |
 		bit(OUTCOME_AUTHZ_DENIED, status == FORBIDDEN || denied) |

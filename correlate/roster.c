@@ -27,7 +27,7 @@ static struct text key_names(struct text key, size_t name_count)
 enum status roster_own_node(struct tally *tally, struct tally_place place, enum tally_kind kind,
 			    size_t name_count, struct tally_node **ret_node)
 {
-	assert(kind == TALLY_LATE || kind == TALLY_ROSTER);
+	assert(kind == TALLY_LATE || kind == TALLY_ROSTER || kind == TALLY_KNOWN);
 	struct text names = key_names(place.key, name_count);
 	struct bytes key cleanup(bytes_done) = {0};
 	bytes_put_u8(&key, (uint8_t)kind);
@@ -97,7 +97,8 @@ enum status roster_forget(struct tally *tally, struct tally *ledgers, int64_t be
 	if (status != OK)
 		return status;
 	HASH_ITER (hh, tally->nodes, node, next)
-		if (node->kind == TALLY_ROSTER && node->roster.instance_count == 0)
+		if ((node->kind == TALLY_ROSTER && node->roster.instance_count == 0) ||
+		    (node->kind == TALLY_KNOWN && known_is_past(&node->known, watermark_us)))
 			tally_remove(tally, node);
 	HASH_ITER (hh, ledgers->nodes, node, next) {
 		ledger_forget(node->ledger, watermark_us - SIGNAL_MEMORY_US);

@@ -111,6 +111,7 @@ enum status tally_stratum_merge(struct tally_stratum *into, const struct tally_s
 	for (int outcome = 0; outcome < OUTCOME_COUNTED; outcome++) {
 		tally_add(&into->trials[outcome], from->trials[outcome]);
 		tally_add(&into->bad[outcome], from->bad[outcome]);
+		tally_add(&into->strangers[outcome], from->strangers[outcome]);
 	}
 	enum status status = OK;
 	for (size_t i = 0; i < from->bin_count && status == OK; i++)

@@ -42,6 +42,7 @@ static void bucket_done(struct tally_bucket *bucket)
 	free(bucket->arms);
 	free(bucket->routes);
 	free(bucket->clusters);
+	known_done(&bucket->known);
 }
 
 static void finding_done(struct finding *finding)
@@ -61,6 +62,8 @@ static void node_free(struct tally_node *node)
 	}
 	if (node->kind == TALLY_LEDGER)
 		ledger_free(&node->ledger);
+	for (size_t i = 0; node->kind == TALLY_KNOWN && i < 2; i++)
+		known_done(&node->known.days[i]);
 	disown(&node->key);
 	free(node);
 }
@@ -142,6 +145,10 @@ static enum status node_name(struct tally_node *node, struct error *err)
 		break;
 	case TALLY_ROSTER:
 		node->roster.service = service;
+		break;
+	case TALLY_KNOWN:
+		node->known.service = service;
+		node->known.day = INT64_MIN;
 		break;
 	default:
 		cursor.failed = true;

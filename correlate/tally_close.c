@@ -6,7 +6,8 @@
 /* From the tally of a bucket to the closed bucket: each cluster is credited to the stratum of its
  * first event, and each principal to the arm of its first bad outcome (by time, content, arm). When
  * there are more than COHORT_CULPRITS_MAX principals the smallest keyed hashes stay, over all arms
- * together: a sample that is as fair to one arm as to the other. */
+ * together: a sample that is as fair to one arm as to the other. Of outcomes that outsiders cause
+ * only the known are culprits. */
 
 static size_t arm_index(const struct tally_bucket *from, uint64_t hash)
 {
@@ -40,7 +41,10 @@ static enum status strata_give(const struct tally_bucket *from, const struct tal
 		for (int outcome = 0; outcome < OUTCOME_COUNTED; outcome++) {
 			into->outcomes[outcome].trials = stratum->trials[outcome];
 			into->outcomes[outcome].bad = stratum->bad[outcome];
+			if (outcome_info((enum outcome)outcome)->model == OUTCOME_BERNOULLI)
+				into->outcomes[outcome].strangers = stratum->strangers[outcome];
 		}
+		into->strangers = stratum->strangers[OUTCOME_ERROR_LOG];
 		to->requests += stratum->requests;
 	}
 	return OK;
@@ -85,8 +89,15 @@ static int culprit_compare(const void *left, const void *right)
 	return three_way(a->arm, b->arm);
 }
 
-static enum status culprits_give(const struct tally_bucket *from, struct arena *arena,
-				 struct bucket *bucket)
+static bool is_culprit(const struct tally_known *known, const struct tally_cluster *cluster)
+{
+	if (!outcome_is_of_outsiders(cluster->outcome))
+		return cluster->principal != 0;
+	return known != NULL && known_has(known, cluster);
+}
+
+static enum status culprits_give(const struct tally_bucket *from, const struct tally_known *known,
+				 struct arena *arena, struct bucket *bucket)
 {
 	const struct tally_cluster **sorted =
 		arena_alloc(arena, from->cluster_count * sizeof(struct tally_cluster *));
@@ -94,7 +105,7 @@ static enum status culprits_give(const struct tally_bucket *from, struct arena *
 		return ENOMEMORY;
 	size_t count = 0;
 	for (size_t i = 0; i < from->cluster_count; i++)
-		if (from->clusters[i].principal != 0)
+		if (is_culprit(known, &from->clusters[i]))
 			sorted[count++] = &from->clusters[i];
 	if (count > 1)
 		qsort(sorted, count, sizeof(struct tally_cluster *), culprit_compare);
@@ -136,8 +147,8 @@ static enum status routes_give(const struct tally_bucket *from, struct arena *ar
 	return OK;
 }
 
-enum status tally_bucket_close(struct tally_bucket *from, struct arena *arena,
-			       struct bucket *ret_bucket)
+enum status tally_bucket_close(struct tally_bucket *from, const struct tally_known *known,
+			       struct arena *arena, struct bucket *ret_bucket)
 {
 	tally_bucket_settle(from);
 	struct bucket bucket = {
@@ -162,8 +173,10 @@ enum status tally_bucket_close(struct tally_bucket *from, struct arena *arena,
 	}
 	for (size_t i = 0; i < from->cluster_count && status == OK; i++)
 		credit_cluster(from, &from->clusters[i], bucket.arms);
+	if (known != NULL && known_is_sampled(known))
+		bucket.flags |= BUCKET_SAMPLED;
 	if (status == OK)
-		status = culprits_give(from, arena, &bucket);
+		status = culprits_give(from, known, arena, &bucket);
 	if (status == OK)
 		*ret_bucket = bucket;
 	return status;

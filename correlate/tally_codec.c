@@ -8,17 +8,19 @@
  * key      = see tally_key(): u8 kind, names, for a bucket signed start, and of a rule text its key
  * payload of
  *   bucket   varint flags, varint route count, route*, varint arm count, arm*,
- *            varint cluster count, cluster*
+ *            varint cluster count, cluster*, known
  *     route    u64le hash, text name
  *     arm      text version, text deploy id, u64le hash, varint stratum count, stratum*
  *     stratum  u64le route hash, u8 half, varint requests, per counted outcome { varint trials,
- *              varint bad }, varint bin count, { varint bin, varint count }*
- *     cluster  u8 outcome, u64le id, u64le principal, signed time - start, u64le content,
- *              u64le arm hash, u64le route hash, u8 half
+ *              varint bad, varint strangers }, varint bin count, { varint bin, varint count }*
+ *     cluster  u8 outcome, u64le id, u64le principal, u64le companion, signed time - start,
+ *              u64le content, u64le arm hash, u64le route hash, u8 half
+ *     known    u8 sampled, varint count, u64le hash*
  *   finding, instance   as in the stored rows behind their names (cohort_codec.c)
  *   ledger   ledger_codec.c
  *   late     varint count
  *   roster   u8 refused
+ *   known    signed day, known of it, known of the day before
  *
  * No version of its own: the match block and the checkpoint that hold items carry one. Routes,
  * arms, strata, bins and clusters ascend, so equal tallies give equal bytes. */
@@ -31,6 +33,7 @@ static void stratum_put(const struct tally_stratum *stratum, struct bytes *to)
 	for (int outcome = 0; outcome < OUTCOME_COUNTED; outcome++) {
 		bytes_put_varint(to, stratum->trials[outcome]);
 		bytes_put_varint(to, stratum->bad[outcome]);
+		bytes_put_varint(to, stratum->strangers[outcome]);
 	}
 	bytes_put_varint(to, stratum->bin_count);
 	for (size_t i = 0; i < stratum->bin_count; i++) {
@@ -64,12 +67,14 @@ static void bucket_put(struct tally_bucket *bucket, struct bytes *to)
 		bytes_put_u8(to, (uint8_t)cluster->outcome);
 		bytes_put_u64le(to, cluster->id);
 		bytes_put_u64le(to, cluster->principal);
+		bytes_put_u64le(to, cluster->companion);
 		bytes_put_signed(to, cluster->time_us - bucket->start_us);
 		bytes_put_u64le(to, cluster->content);
 		bytes_put_u64le(to, cluster->arm);
 		bytes_put_u64le(to, cluster->route);
 		bytes_put_u8(to, cluster->half);
 	}
+	known_put(&bucket->known, to);
 }
 
 void tally_node_encode(struct tally_node *node, enum ledger_part part, struct bytes *scratch,
@@ -98,6 +103,9 @@ void tally_node_encode(struct tally_node *node, enum ledger_part part, struct by
 		break;
 	case TALLY_ROSTER:
 		bytes_put_u8(item, node->roster.refused);
+		break;
+	case TALLY_KNOWN:
+		known_put_days(&node->known, item);
 		break;
 	}
 	assert(item->failed || item->size > 0);
@@ -131,8 +139,11 @@ static struct tally_stratum stratum_take(struct cursor *from,
 		bool bounded = outcome_info((enum outcome)outcome)->model == OUTCOME_BERNOULLI;
 		stratum.trials[outcome] = cursor_varint(from);
 		stratum.bad[outcome] = cursor_varint(from);
+		stratum.strangers[outcome] = cursor_varint(from);
+		uint64_t all = bounded ? stratum.trials[outcome] : stratum.requests;
 		from->failed |= stratum.trials[outcome] > COHORT_COUNT_MAX ||
 				stratum.bad[outcome] > COHORT_COUNT_MAX ||
+				stratum.strangers[outcome] > all ||
 				(bounded && stratum.bad[outcome] > stratum.trials[outcome]);
 	}
 	uint64_t bin_count = cursor_varint(from);
@@ -242,6 +253,7 @@ static enum status clusters_merge(struct tally_bucket *bucket, struct cursor *fr
 		struct tally_cluster cluster = {.outcome = cursor_u8(from)};
 		cluster.id = cursor_u64le(from);
 		cluster.principal = cursor_u64le(from);
+		cluster.companion = cursor_u64le(from);
 		int64_t after_us = cursor_signed(from);
 		cluster.content = cursor_u64le(from);
 		cluster.arm = cursor_u64le(from);
@@ -291,13 +303,14 @@ static enum status payload_merge(struct tally_node *node, struct cursor *from,
 	enum status status = OK;
 	switch (node->kind) {
 	case TALLY_BUCKET:
-		node->bucket.flags |= cursor_varint(from) &
-				      (BUCKET_DEGRADED | BUCKET_NO_PRINCIPAL | BUCKET_ROUTES);
+		node->bucket.flags |= cursor_varint(from) & BUCKET_FLAGS;
 		status = routes_merge(&node->bucket, from);
 		if (status == OK)
 			status = arms_merge(&node->bucket, from);
 		if (status == OK)
 			status = clusters_merge(&node->bucket, from);
+		if (status == OK)
+			status = known_take(&node->bucket.known, from);
 		break;
 	case TALLY_FINDING:
 		status = finding_merge(node->finding, from);
@@ -313,6 +326,9 @@ static enum status payload_merge(struct tally_node *node, struct cursor *from,
 		break;
 	case TALLY_ROSTER:
 		node->roster.refused |= cursor_u8(from) != 0;
+		break;
+	case TALLY_KNOWN:
+		status = known_take_days(&node->known, from);
 		break;
 	}
 	return status;

@@ -26,6 +26,7 @@ enum tally_kind {
 	TALLY_LEDGER = 'd',   /* service: what its versions did */
 	TALLY_LATE = 'l',     /* service: late requests that wait for the next bucket to close */
 	TALLY_ROSTER = 'r',   /* service, version, deploy id: how many instances it has */
+	TALLY_KNOWN = 'k',    /* service: who succeeded here with a name */
 };
 
 /* What one half of an arm's instances did on one route. */
@@ -35,7 +36,8 @@ struct tally_stratum {
 	uint64_t requests;
 	uint64_t trials[OUTCOME_COUNTED];
 	uint64_t bad[OUTCOME_COUNTED];
-	struct latency_bin *bins; /* ascending */
+	uint64_t strangers[OUTCOME_COUNTED]; /* trials; of HTTP_5XX none, of POISSON requests */
+	struct latency_bin *bins;            /* ascending */
 	size_t bin_count, bin_capacity;
 };
 
@@ -50,6 +52,8 @@ struct tally_arm {
 struct tally_cluster {
 	uint64_t id;        /* keyed hash of principal and signature */
 	uint64_t principal; /* keyed hash; 0 = the event named none */
+	uint64_t companion; /* the same of what else it names: the user of an address, or the
+			     * address of a user; 0 = nothing */
 	int64_t time_us;
 	uint64_t content; /* keyed hash of the event's fields */
 	uint64_t arm;     /* tally_arm.hash */
@@ -57,6 +61,42 @@ struct tally_cluster {
 	uint8_t half;
 	enum outcome outcome;
 };
+
+/* known.c: the COHORT_KNOWN_MAX smallest of a set of keyed hashes. */
+struct known_list {
+	uint64_t *hashes; /* unsorted, with repeats, until known_settle() */
+	size_t count, capacity;
+	bool sampled; /* there were more */
+};
+enum status known_add(struct known_list *list, uint64_t hash);
+void known_settle(struct known_list *list);
+void known_done(struct known_list *list);
+void known_put(struct known_list *list, struct bytes *to);
+/* Into a list; ascending, or the cursor fails. */
+enum status known_take(struct known_list *list, struct cursor *from);
+
+/* What a worker has said: in each of a bucket's epochs the same would be said again. What is
+ * forgotten of it is said twice, which changes nothing. */
+enum { KNOWN_TOLD_MAX = 4096 };
+struct known_told {
+	uint64_t hashes[KNOWN_TOLD_MAX]; /* of bucket and principals */
+};
+
+/* Who succeeded at a service with a name, today and the day before. */
+struct tally_known {
+	struct text service;
+	int64_t day; /* of event time, of the first list; INT64_MIN: nobody yet */
+	struct known_list days[2];
+};
+/* The days that the bucket's knowledge comes from; forgets older ones. */
+void known_turn(struct tally_known *known, int64_t start_us);
+bool known_has(const struct tally_known *known, const struct tally_cluster *cluster);
+bool known_is_sampled(const struct tally_known *known);
+/* Those of a bucket that is closed now. */
+enum status known_learn(struct tally_known *known, int64_t start_us, struct known_list *more);
+bool known_is_past(const struct tally_known *known, int64_t watermark_us);
+void known_put_days(struct tally_known *known, struct bytes *to);
+enum status known_take_days(struct tally_known *known, struct cursor *from);
 
 /* No name hashes to it: cohort_counter.c sees to that. */
 static const uint64_t TALLY_ROUTE_OTHER = UINT64_MAX;
@@ -76,6 +116,7 @@ struct tally_bucket {
 	size_t arm_count;
 	struct tally_cluster *clusters; /* unsorted, with repeats, until tally_bucket_settle() */
 	size_t cluster_count, cluster_capacity;
+	struct known_list known; /* who succeeded with a name in it */
 };
 
 struct tally_roster {
@@ -89,7 +130,7 @@ struct tally_node {
 	enum tally_kind kind;
 	uint8_t virtual_partition;
 	bool changed; /* since it was last given out */
-	bool is_due;  /* it stands in a list of cohort.c, linked by next_due */
+	bool is_due;  /* it stands in a list of cohort_private.h, linked by next_due */
 	struct tally_node *next_due;
 	int64_t given_last_us;          /* instance: when it was given out; INT64_MIN: never */
 	struct tally_node *prev, *next; /* of the virtual partition */
@@ -107,6 +148,7 @@ struct tally_node {
 			uint64_t count;
 		} late;
 		struct tally_roster roster;
+		struct tally_known known;
 	};
 };
 
@@ -121,6 +163,7 @@ struct outcome_reading {
 	bool is_request;
 	int64_t http_status;  /* 0: none */
 	uint32_t trials, bad; /* sets of enum outcome; POISSON outcomes have no trials */
+	bool succeeded;       /* and somebody with a name did it */
 	double duration_us;   /* -1: none */
 };
 struct outcome_reading outcomes_read(const struct event *event);
@@ -168,9 +211,9 @@ void tally_strata_done(struct tally_arm *arm);
 enum status tally_bucket_cluster(struct tally_bucket *bucket, const struct tally_cluster *cluster);
 /* Sorts clusters by id, keeps the first event of each and at most COHORT_CLUSTERS_MAX. */
 void tally_bucket_settle(struct tally_bucket *bucket);
-/* tally_close.c: the closed bucket, in the arena. */
-enum status tally_bucket_close(struct tally_bucket *from, struct arena *arena,
-			       struct bucket *ret_bucket);
+/* tally_close.c: the closed bucket, in the arena; and who was known before it. */
+enum status tally_bucket_close(struct tally_bucket *from, const struct tally_known *known,
+			       struct arena *arena, struct bucket *ret_bucket);
 /* Keeps the COHORT_EVIDENCE_MAX first by (time, origin); copies the topic. */
 enum status tally_finding_evidence(struct finding *finding, int64_t time_us,
 				   const struct origin *origin);

@@ -17,13 +17,17 @@ static struct bucket some_bucket(void)
 	strata[0] = (struct stratum){.route = 0,
 				     .half = 1,
 				     .requests = 1000,
-				     .outcomes = {{1000, 20, 7}, {900, 0, 0}, {1000, 0, 0}},
+				     .strangers = 30,
+				     .outcomes = {{.trials = 1000, .bad = 20, .clusters = 7},
+						  {.trials = 900, .strangers = 9},
+						  {.trials = 1000, .strangers = 30}},
 				     .bins = bins,
 				     .bin_count = 2};
-	strata[0].outcomes[OUTCOME_ERROR_LOG] = (struct outcome_count){0, 5000, 3};
+	strata[0].outcomes[OUTCOME_ERROR_LOG] = (struct outcome_count){.bad = 5000, .clusters = 3};
 	strata[1] = (struct stratum){.route = 2, .half = 0, .requests = 1};
 	strata[2] = (struct stratum){.route = 1, .requests = COHORT_COUNT_MAX};
-	strata[2].outcomes[0] = (struct outcome_count){COHORT_COUNT_MAX, COHORT_COUNT_MAX, 0};
+	strata[2].outcomes[0] =
+		(struct outcome_count){.trials = COHORT_COUNT_MAX, .bad = COHORT_COUNT_MAX};
 	arms[0] = (struct arm_count){.arm = {TEXT("v1"), TEXT("d1")},
 				     .requests = 1001,
 				     .strata = strata,
@@ -37,7 +41,7 @@ static struct bucket some_bucket(void)
 	culprits[2] = (struct culprit){1, OUTCOME_AUDIT_VOLUME, 0};
 	return (struct bucket){.service = TEXT("or\0ders"),
 			       .start_us = -(int64_t)COHORT_BUCKET_US,
-			       .flags = BUCKET_DEGRADED | BUCKET_NO_PRINCIPAL | BUCKET_ROUTES,
+			       .flags = BUCKET_FLAGS,
 			       .late = 3,
 			       .routes = ROUTES,
 			       .route_count = 2,
@@ -124,7 +128,7 @@ static void refuse(const struct bucket *bucket)
 
 START_TEST(counts_that_break_the_statistics_are_refused)
 {
-	for (int broken = 0; broken < 14; broken++) {
+	for (int broken = 0; broken < 16; broken++) {
 		struct bucket bucket = some_bucket();
 		struct outcome_count *count = &strata[0].outcomes[0];
 		switch (broken) {
@@ -166,6 +170,12 @@ START_TEST(counts_that_break_the_statistics_are_refused)
 			break;
 		case 12:
 			culprits[2].arm = 2;
+			break;
+		case 13:
+			strata[0].outcomes[OUTCOME_AUTHN_FAILURE].strangers = 901;
+			break;
+		case 14:
+			strata[0].strangers = 1001;
 			break;
 		default:
 			culprits[2].outcome = OUTCOME_COUNTED;

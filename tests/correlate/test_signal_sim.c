@@ -1,10 +1,10 @@
-/* Thousands of simulated releases: what is benign and declared never FAILs by a signal, nor does
- * what only attackers do, wherever they are sent; and one event of each hard signal does. Rates may
- * fail a canary under attack: by chance in alpha of the releases when it hits both versions, and
- * when many outsiders reach the canary alone.
+/* Thousands of simulated releases: what is benign and declared never FAILs by a signal; what only
+ * attackers do never FAILs at all, also when they reach the canary alone; a canary that refuses the
+ * users it knows FAILs in the midst of them; and so does one event of each hard signal.
  *
- * CK_RUN_CASE=benign, attackers or needle plays one of them. PICKET_TEST_DEPLOYS says how many
- * releases of each are played (default 6); tests/bench/RESULTS.md has the figures of 10,000. */
+ * CK_RUN_CASE=benign, attackers, pinned, lockout or needle plays one. PICKET_TEST_DEPLOYS says how
+ * many releases of each are played (default 6); tests/bench/RESULTS.md has the figures of 10,000.
+ */
 #include <string.h>
 
 #include "tests/correlate/signal_world.h"
@@ -95,6 +95,7 @@ static bool is_hard(const struct gate_result *result)
 }
 
 struct tally_of_runs {
+	unsigned rejected; /* authz_denied, by its rate */
 	unsigned runs, fail, hard, learning, soft, declared, hard_novelty, hard_found;
 };
 
@@ -154,7 +155,7 @@ END_TEST
 
 /* --- attackers only --------------------------------------------------------------------------- */
 
-static bool pinned; /* every attacker reaches the canary alone */
+static enum { REACH_BOTH, REACH_CANARY, REACH_BASELINE } reach; /* what every attacker reaches */
 
 /* More attempts than usual events: logins, forbidden and foreign things, scans, bad input. */
 static void attack(struct world *world, int64_t time_us, const char *version, unsigned i)
@@ -163,7 +164,9 @@ static void attack(struct world *world, int64_t time_us, const char *version, un
 	(void)i;
 	(void)version;
 	for (int k = 0; k < ATTEMPTS; k++) {
-		bool canary = pinned || (who + (unsigned)k) % 10 == 0; /* sticky by client */
+		bool canary = (who + (unsigned)k) % 10 == 0; /* sticky by client */
+		if (reach != REACH_BOTH)
+			canary = reach == REACH_CANARY;
 		struct line line = line_begin(world, time_us, canary ? "v2" : "v1");
 		say(&line, "source.ip", "192.0.%u.%u", who % 200, k);
 		switch (world_dice(world, 6)) {
@@ -213,18 +216,108 @@ static struct tally_of_runs attacked(uint64_t seed, unsigned count)
 	return runs;
 }
 
-START_TEST(attackers_alone_never_fail_by_a_signal)
+START_TEST(attackers_of_both_versions_never_fail_the_canary)
 {
-	pinned = false;
+	reach = REACH_BOTH;
 	struct tally_of_runs spread = attacked(1000000, deploys());
-	pinned = true;
-	struct tally_of_runs stuck = attacked(2000000, (deploys() + 9) / 10);
 	printf("attackers spread over both: %u; FAIL %u, by a signal %u\n", spread.runs,
 	       spread.fail, spread.hard);
+	ck_assert_uint_eq(spread.fail, 0);
+}
+END_TEST
+
+START_TEST(attackers_of_the_canary_alone_never_fail_it)
+{
+	reach = REACH_CANARY;
+	struct tally_of_runs stuck = attacked(2000000, deploys());
 	printf("attackers stuck to the canary: %u; FAIL %u, by a signal %u\n", stuck.runs,
 	       stuck.fail, stuck.hard);
-	ck_assert_uint_le(spread.fail, 2 + spread.runs / 50);
-	ck_assert_uint_eq(spread.hard + stuck.hard, 0);
+	ck_assert_uint_eq(stuck.fail, 0);
+}
+END_TEST
+
+/* --- a canary that refuses -------------------------------------------------------------------- */
+
+static bool newcomers; /* it refuses only those whom nobody has seen before */
+static unsigned refuses_one_in;
+
+/* So much of what the canary is asked by users ends in a 403, under attack. */
+static void refuse(struct world *world, int64_t time_us, const char *version, unsigned i)
+{
+	bool canary = strcmp(version, "v2") == 0;
+	struct line line = line_begin(world, time_us, version);
+	if (newcomers) {
+		say(&line, "user.id", "new%u", i);
+		say(&line, "source.ip", "10.%u.%u.9", i / 200, i % 200);
+		say(&line, "user.roles", "viewer");
+	} else {
+		user(&line, "viewer");
+	}
+	bool refused = canary && world_dice(world, refuses_one_in) == 0;
+	request(&line, reach == REACH_BASELINE ? "/refunds" : "/me", refused ? 403 : 200);
+	line_end(&line);
+	if (!newcomers)
+		attack(world, time_us, version, i);
+}
+
+/* The reason is given; `known` tells whether in the words about who is known. */
+static bool is_unconfirmed(const struct gate_result *result, bool known)
+{
+	for (size_t i = 0; i < result->reason_count; i++) {
+		struct text text = result->reasons[i].text;
+		bool about = memmem(text.data, text.size, "known", strlen("known")) != NULL;
+		if (text_equal(result->reasons[i].code, TEXT("UNCONFIRMED")) && about == known)
+			return true;
+	}
+	return false;
+}
+
+static struct tally_of_runs refused(uint64_t seed, unsigned count)
+{
+	struct tally_of_runs runs = {0};
+	for (unsigned round = 0; round < count; round++) {
+		struct world world;
+		struct gate_result result = {0};
+		play(&world, seed + round, refuse);
+		note(&runs, world_judge(&world, NULL, &result), &result);
+		ck_assert_int_ne(result.verdict, VERDICT_PASS);
+		enum ni_state state = result.outcomes[OUTCOME_AUTHZ_DENIED].state;
+		ck_assert_int_ne(state, NI_ACCEPTED);
+		ck_assert_int_eq(is_unconfirmed(&result, true),
+				 state == NI_REJECTED && result.verdict != VERDICT_FAIL);
+		runs.rejected += state == NI_REJECTED;
+		world_done(&world);
+	}
+	return runs;
+}
+
+START_TEST(a_canary_that_refuses_known_users_fails_under_attack)
+{
+	reach = REACH_CANARY;
+	refuses_one_in = 2;
+	newcomers = false;
+	struct tally_of_runs known = refused(4000000, deploys());
+	newcomers = true;
+	struct tally_of_runs fresh = refused(5000000, deploys());
+	printf("refuses known users under attack: %u; FAIL %u\n", known.runs, known.fail);
+	printf("refuses newcomers: %u; FAIL %u, PASS 0\n", fresh.runs, fresh.fail);
+	ck_assert_uint_eq(fresh.rejected, fresh.runs);
+	ck_assert_uint_eq(known.fail, known.runs);
+	ck_assert_uint_eq(fresh.fail, 0);
+}
+END_TEST
+
+/* Who wants a bad version to go through attacks the good one. */
+START_TEST(attackers_of_the_baseline_hide_nothing)
+{
+	reach = REACH_BASELINE;
+	refuses_one_in = 2;
+	newcomers = false;
+	struct tally_of_runs masked = refused(6000000, deploys());
+	printf("refuses known users, attackers stuck to the baseline: %u; FAIL %u, rejected %u, "
+	       "PASS 0\n",
+	       masked.runs, masked.fail, masked.rejected);
+	ck_assert_uint_gt(masked.rejected, masked.runs / 2);
 }
 END_TEST
 
@@ -281,15 +374,24 @@ int main(void)
 	Suite *suite = suite_create("correlate/signal_sim");
 	TCase *benign = tcase_create("benign");
 	TCase *attackers = tcase_create("attackers");
+	TCase *stuck = tcase_create("pinned");
+	TCase *lockout = tcase_create("lockout");
 	TCase *one = tcase_create("needle");
 	tcase_set_timeout(benign, 0);
 	tcase_set_timeout(attackers, 0);
+	tcase_set_timeout(stuck, 0);
+	tcase_set_timeout(lockout, 0);
 	tcase_set_timeout(one, 0);
 	tcase_add_test(benign, benign_releases_that_declare_never_fail_by_a_signal);
-	tcase_add_test(attackers, attackers_alone_never_fail_by_a_signal);
+	tcase_add_test(attackers, attackers_of_both_versions_never_fail_the_canary);
+	tcase_add_test(stuck, attackers_of_the_canary_alone_never_fail_it);
+	tcase_add_test(lockout, a_canary_that_refuses_known_users_fails_under_attack);
+	tcase_add_test(lockout, attackers_of_the_baseline_hide_nothing);
 	tcase_add_test(one, one_event_of_a_hard_signal_is_found);
 	suite_add_tcase(suite, benign);
 	suite_add_tcase(suite, attackers);
+	suite_add_tcase(suite, stuck);
+	suite_add_tcase(suite, lockout);
 	suite_add_tcase(suite, one);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
