@@ -182,6 +182,11 @@ static void write_problems(struct json_writer *json, const struct api_call *call
 			"picket died with %s in hand: until it and %zu others are behind us, one "
 			"message at a time is read",
 			status->suspect, status->suspects - 1);
+	if (status->epoch_messages > 0)
+		problem(json,
+			"picket died at work on an epoch: until the cause is found or passed, epochs "
+			"of %u messages are made, which is slower",
+			status->epoch_messages);
 	if (status->crashed > 0)
 		problem(json,
 			"%" PRIu64 " messages were put into the quarantine unread, because picket "

@@ -46,10 +46,9 @@ struct daemon {
 	struct http *http;
 	/* What the last tick saw, so that only changes are logged. */
 	enum runtime_state state;
-	bool disk_full, rewound;
-	int64_t problem_us;
-	int64_t reload_us; /* when lists were looked at last */
-	size_t stalled, partition_count, suspects, crashed;
+	bool disk_full, rewound, careful;
+	int64_t problem_us, reload_us; /* the latter: when lists were looked at last */
+	size_t stalled, partition_count, crashed;
 };
 
 static void say(struct daemon *daemon, enum log_level level, const char *message,
@@ -62,13 +61,14 @@ static void say(struct daemon *daemon, enum log_level level, const char *message
 /* A message that may kill picket, before it can do so again; and one that will not any more. */
 static void say_crashed(struct daemon *daemon, const struct runtime_status *status)
 {
-	if (status->suspects > 0 && daemon->suspects == 0)
-		say(daemon, LOG_LEVEL_WARNING,
-		    "picket died with a message in hand, and reads carefully", status->suspect);
+	bool careful = status->suspects > 0 || status->epoch_messages > 0;
+	if (careful && !daemon->careful)
+		say(daemon, LOG_LEVEL_WARNING, "picket died at work, and reads carefully",
+		    status->suspects > 0 ? status->suspect : "what it worked on was an epoch");
 	if (status->crashed > daemon->crashed)
 		say(daemon, LOG_LEVEL_ERROR, "a message that crashes was quarantined unread",
 		    "picket quarantine list; the alert picket.crashed names it");
-	daemon->suspects = status->suspects;
+	daemon->careful = careful;
 	daemon->crashed = status->crashed;
 }
 

@@ -53,6 +53,14 @@ bool epoch_gate_failed(struct epoch_gate *gate)
 	return failed;
 }
 
+bool epoch_gate_has_committed(struct epoch_gate *gate, uint64_t epoch)
+{
+	(void)pthread_mutex_lock(&gate->mutex);
+	bool committed = gate->committed >= epoch;
+	(void)pthread_mutex_unlock(&gate->mutex);
+	return committed;
+}
+
 /* Lets the workers close the next epoch when it is time and not too many are in flight. */
 static void open_gate(struct runtime *runtime, bool nudged)
 {
@@ -435,7 +443,9 @@ void *committer_main(void *argument)
 			continue;
 		struct error err = {0};
 		final = parcels[0]->final;
+		journal_enter(runtime->journal);
 		enum status status = commit_epoch(runtime, parcels, verdicts, &err);
+		journal_exit(runtime->journal);
 		if (status != OK) {
 			if (err.text[0] == '\0')
 				(void)error_set(&err, status, "%s", status_text(status));

@@ -7,6 +7,12 @@
  *     start:  hands that held a message -> suspects, each with the deaths it has seen;
  *             suspects below the store's position are gone
  *     run:    take -> the hand names the message, leave -> the hand is empty
+ *             enter -> one thread more works on an epoch, exit -> one less
+ *
+ * A death while a thread works on an epoch, and no hand explains it, makes the next run's epochs
+ * smaller: of any size, of 256 messages, of one. Two steps are enough to come close fast (at most
+ * four epochs were in flight, so the culprit is among the first thousand messages of its worker),
+ * and in epochs of one message the culprit is in the one hand that is not empty.
  *
  * All blocks of the file are written before it is mapped, so that a full disk has no say in a store
  * into it; a file system that copies on write is asked not to. */
@@ -16,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <pthread.h>
 #include <stdalign.h>
@@ -28,9 +35,11 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-static const char magic[8] = "picketJ1";
+static const char magic[8] = "picketJ2";
 
 enum { NOTHING = -1, PATH_BYTES = 4096 };
+
+enum epoch_size { EPOCH_ANY, EPOCH_SMALL, EPOCH_SINGLE };
 
 struct hand {
 	alignas(64) _Atomic int64_t offset; /* NOTHING: it is empty */
@@ -50,6 +59,8 @@ struct suspect {
 
 struct page {
 	char magic[8];
+	_Atomic uint32_t epoch_size; /* enum epoch_size */
+	_Atomic uint32_t entered;    /* threads that work on an epoch */
 	uint32_t suspect_count;
 	struct suspect suspects[JOURNAL_SUSPECTS_MAX];
 	struct hand hands[JOURNAL_WORKERS_MAX];
@@ -61,6 +72,8 @@ struct journal {
 	bool alone[JOURNAL_WORKERS_MAX]; /* holds the mutex */
 	atomic_bool careful;
 	atomic_uint messages; /* while careful */
+	atomic_uint measured; /* messages, while epochs are not of any size */
+	atomic_int reserved;  /* the worker that may read, NOTHING: none does */
 	atomic_uint ahead;    /* suspects that were not passed */
 	atomic_bool passed[JOURNAL_SUSPECTS_MAX];
 };
@@ -86,7 +99,8 @@ static void page_read(const char *path, struct page *page)
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	bool whole = fd >= 0 && read(fd, page, sizeof *page) == (ssize_t)sizeof *page &&
 		     memcmp(page->magic, magic, sizeof magic) == 0 &&
-		     page->suspect_count <= JOURNAL_SUSPECTS_MAX;
+		     page->suspect_count <= JOURNAL_SUSPECTS_MAX &&
+		     page->epoch_size <= EPOCH_SINGLE;
 	if (fd >= 0)
 		(void)close(fd);
 	if (!whole) {
@@ -118,7 +132,8 @@ static void page_make_room(struct page *page)
 	page_forget(page, gone < page->suspect_count ? gone : 0);
 }
 
-static void page_suspect(struct page *page, const struct hand *hand)
+/* At how many deaths the message in hand has been in hand. */
+static uint32_t page_suspect(struct page *page, const struct hand *hand)
 {
 	int64_t offset = atomic_load(&hand->offset);
 	for (size_t i = 0; i < page->suspect_count; i++) {
@@ -127,19 +142,21 @@ static void page_suspect(struct page *page, const struct hand *hand)
 			continue;
 		known->others = 0;
 		known->deaths += known->deaths < UINT32_MAX;
-		return;
+		return known->deaths;
 	}
 	page_make_room(page);
 	struct suspect *fresh = &page->suspects[page->suspect_count++];
 	*fresh = (struct suspect){
 		.log = hand->log, .offset = offset, .partition = hand->partition, .deaths = 1};
 	memcpy(fresh->topic, hand->topic, sizeof fresh->topic);
+	return fresh->deaths;
 }
 
 /* The hands that the last run died with become suspects. */
 static void page_conclude(struct page *page)
 {
 	bool died = false;
+	bool explained = false;
 	for (size_t i = 0; i < JOURNAL_WORKERS_MAX; i++)
 		died = died || atomic_load(&page->hands[i].offset) >= 0;
 	for (size_t i = 0; died && i < page->suspect_count; i++)
@@ -147,13 +164,16 @@ static void page_conclude(struct page *page)
 	for (size_t i = 0; i < JOURNAL_WORKERS_MAX; i++) {
 		struct hand *hand = &page->hands[i];
 		if (atomic_load(&hand->offset) >= 0)
-			page_suspect(page, hand);
+			explained = page_suspect(page, hand) >= JOURNAL_CRASHES_MAX || explained;
 		*hand = (struct hand){.offset = NOTHING};
 	}
 	for (size_t i = page->suspect_count; i-- > 0;)
 		if (page->suspects[i].others > JOURNAL_FORGET_AFTER &&
 		    page->suspects[i].deaths < JOURNAL_CRASHES_MAX)
 			page_forget(page, i);
+	if (page->entered > 0 && !explained && page->epoch_size < EPOCH_SINGLE)
+		page->epoch_size++;
+	page->entered = 0;
 }
 
 /* What the store holds, as an event or in the quarantine, is no suspect any more. */
@@ -250,6 +270,7 @@ enum status journal_open(const char *path, const struct position_row *positions,
 		return status;
 	atomic_store(&journal->ahead, journal->page->suspect_count);
 	atomic_store(&journal->careful, journal->page->suspect_count > 0);
+	atomic_store(&journal->reserved, NOTHING);
 	*ret_journal = TAKE(journal);
 	return OK;
 }
@@ -258,8 +279,13 @@ void journal_free(struct journal **journal)
 {
 	if (*journal == NULL)
 		return;
-	if ((*journal)->page != NULL)
-		(void)munmap((*journal)->page, sizeof *(*journal)->page);
+	struct page *page = (*journal)->page;
+	for (size_t i = 0; page != NULL && i < JOURNAL_WORKERS_MAX; i++)
+		atomic_store(&page->hands[i].offset, NOTHING);
+	if (page != NULL) {
+		atomic_store(&page->entered, 0);
+		(void)munmap(page, sizeof *page);
+	}
 	(void)pthread_mutex_destroy(&(*journal)->mutex);
 	free(*journal);
 	*journal = NULL;
@@ -306,7 +332,8 @@ unsigned journal_take(struct journal *journal, unsigned worker, const struct jou
 	assert(worker < JOURNAL_WORKERS_MAX && place->offset >= 0);
 	struct hand *hand = &journal->page->hands[worker];
 	unsigned deaths = 0;
-	if (atomic_load(&journal->careful)) {
+	bool single = atomic_load(&journal->reserved) == (int)worker;
+	if (!single && atomic_load(&journal->careful)) {
 		(void)pthread_mutex_lock(&journal->mutex);
 		journal->alone[worker] = true;
 	}
@@ -318,16 +345,57 @@ unsigned journal_take(struct journal *journal, unsigned worker, const struct jou
 	return deaths;
 }
 
+/* Epochs are of any size again when the culprit did not come. */
+static void measure(struct journal *journal)
+{
+	bool single = atomic_load(&journal->page->epoch_size) == EPOCH_SINGLE;
+	unsigned most = single ? JOURNAL_SINGLE_MAX : JOURNAL_CAREFUL_MAX;
+	if (atomic_fetch_add(&journal->measured, 1) + 1 >= most)
+		atomic_store(&journal->page->epoch_size, EPOCH_ANY);
+}
+
 void journal_leave(struct journal *journal, unsigned worker)
 {
 	struct hand *hand = &journal->page->hands[worker];
 	if (atomic_load(&journal->ahead) > 0)
 		pass(journal, hand);
+	if (atomic_load(&journal->page->epoch_size) != EPOCH_ANY)
+		measure(journal);
 	atomic_store_explicit(&hand->offset, NOTHING, memory_order_release);
 	if (journal->alone[worker]) {
 		journal->alone[worker] = false;
 		(void)pthread_mutex_unlock(&journal->mutex);
 	}
+}
+
+void journal_enter(struct journal *journal)
+{
+	if (journal != NULL)
+		(void)atomic_fetch_add(&journal->page->entered, 1);
+}
+
+void journal_exit(struct journal *journal)
+{
+	if (journal != NULL)
+		(void)atomic_fetch_sub(&journal->page->entered, 1);
+}
+
+unsigned journal_epoch_messages(const struct journal *journal)
+{
+	uint32_t size = journal == NULL ? EPOCH_ANY : atomic_load(&journal->page->epoch_size);
+	return size == EPOCH_ANY ? UINT_MAX : size == EPOCH_SMALL ? JOURNAL_SMALL_EPOCH : 1;
+}
+
+bool journal_reserve(struct journal *journal, unsigned worker)
+{
+	int nobody = NOTHING;
+	return atomic_compare_exchange_strong(&journal->reserved, &nobody, (int)worker);
+}
+
+void journal_release(struct journal *journal, unsigned worker)
+{
+	assert(atomic_load(&journal->reserved) == (int)worker);
+	atomic_store(&journal->reserved, NOTHING);
 }
 
 size_t journal_suspects(struct journal *journal, char *first, size_t size)

@@ -5,16 +5,21 @@
  * is a suspect; one that is in hand at JOURNAL_CRASHES_MAX deaths is refused from then on: it goes
  * to the quarantine unread, and the run goes on.
  *
+ * What kills where a whole epoch is in work (a shard, the committer, a worker that closes it) has
+ * left every hand. Then epochs become smaller: after one such death of JOURNAL_SMALL_EPOCH messages
+ * of a worker, after the next of a single one, which stays in hand until it is committed.
+ *
  * Invariant: only what was in hand at that many deaths is refused. While a suspect is ahead, one
  * message at a time is in hand, over all workers: the next death has one suspect, not one for each
  * worker. A suspect that the store has passed is forgotten. A run that ends in order has nothing in
  * hand, and so has a daemon that dies while it waits.
- * Owner: the runtime. Thread: journal_take() and journal_leave() by each worker with its own index,
- * the rest from any. Time: none.
+ * Owner: the runtime; wherever it is NULL, none is kept. Thread: what has a worker's index, by that
+ * worker; the rest from any. Time: none.
  * Limits: a SIGKILL from outside (out of memory, a probe that gave up) looks like a crash, because
  * a record may be its cause too: a record that is innocent and in hand at two of them is refused.
- * What kills another thread (a shard, the committer, librdkafka's) or the end of an epoch has no
- * suspect. JOURNAL_SUSPECTS_MAX records are suspected at a time, and the oldest is forgotten. */
+ * What kills another thread (the API's, librdkafka's) has no suspect, and what time does to a
+ * message of long ago accuses the one that moves it. JOURNAL_SUSPECTS_MAX records are suspected at
+ * a time, and the oldest is forgotten. */
 #ifndef PICKET_INGEST_JOURNAL_H
 #define PICKET_INGEST_JOURNAL_H
 
@@ -27,6 +32,8 @@ enum {
 	JOURNAL_FORGET_AFTER = 8, /* other deaths; a suspect that is not refused yet is dropped */
 	JOURNAL_CAREFUL_MAX = 1 << 20, /* messages, then a suspect that did not come is let be */
 	JOURNAL_NAME_BYTES = 256,      /* of a topic, to be told; a longer path is cut */
+	JOURNAL_SMALL_EPOCH = 256,     /* messages; for the next JOURNAL_CAREFUL_MAX */
+	JOURNAL_SINGLE_MAX = 16384,    /* messages that are read one an epoch, then any number */
 };
 
 struct journal;
@@ -49,8 +56,19 @@ void journal_free(struct journal **journal);
 /* The worker begins with a message: at how many deaths it was in hand. Waits while another worker
  * has a message in hand and a suspect is ahead. */
 unsigned journal_take(struct journal *journal, unsigned worker, const struct journal_place *place);
-/* ... and is done with it. */
+/* ... and is done with it: in epochs of one message, when that is committed. */
 void journal_leave(struct journal *journal, unsigned worker);
+
+/* A thread begins with what concerns an epoch, and is done with it. */
+void journal_enter(struct journal *journal);
+void journal_exit(struct journal *journal);
+
+/* How many messages of a worker an epoch may hold; UINT_MAX: any number. */
+unsigned journal_epoch_messages(const struct journal *journal);
+/* In epochs of one message: may the worker read the next one? Only one of them may, until it gives
+ * the right back. */
+bool journal_reserve(struct journal *journal, unsigned worker);
+void journal_release(struct journal *journal, unsigned worker);
 
 /* How many suspects are still ahead; the first of them as TOPIC/PARTITION/OFFSET, "" = none. */
 size_t journal_suspects(struct journal *journal, char *first, size_t size);

@@ -1,6 +1,7 @@
 #include "ingest/runtime.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -359,6 +360,8 @@ enum status runtime_status(struct runtime *runtime, struct runtime_status *ret_s
 	(void)pthread_mutex_lock(&runtime->status_mutex);
 	copy = runtime->status;
 	copy.warming_percent = atomic_load(&runtime->warming_percent);
+	unsigned most = journal_epoch_messages(runtime->journal);
+	copy.epoch_messages = most == UINT_MAX ? 0 : most;
 	if (runtime->journal != NULL)
 		copy.suspects =
 			journal_suspects(runtime->journal, copy.suspect, sizeof copy.suspect);

@@ -88,6 +88,7 @@ struct runtime_status {
 	uint64_t crashed;             /* messages refused because of crashes, since the start */
 	size_t suspects;              /* messages that may be the cause of one, still ahead ... */
 	char suspect[320];            /* ... and the first of them, TOPIC/PARTITION/OFFSET */
+	unsigned epoch_messages;      /* of a worker at most, after a crash; 0: any number */
 	struct actor_counters actors; /* sums */
 	struct route_counters routes;
 	struct instances_counters instances; /* sums */

@@ -66,6 +66,7 @@ void epoch_gate_plan(struct epoch_gate *gate, uint64_t closing);
 void epoch_gate_committed(struct epoch_gate *gate, uint64_t epoch);
 void epoch_gate_fail(struct epoch_gate *gate);
 bool epoch_gate_failed(struct epoch_gate *gate);
+bool epoch_gate_has_committed(struct epoch_gate *gate, uint64_t epoch);
 
 /* Everything that goes through a queue starts with its kind. */
 enum item_kind { ITEM_PARCEL, ITEM_LETTER, ITEM_VERDICTS, ITEM_NUDGE };
@@ -124,6 +125,8 @@ struct worker {
 	uint64_t epoch; /* the open one */
 	struct source *source;
 	struct journal *journal; /* the runtime's; NULL: none */
+	bool alone;              /* the journal lets no other worker read ... */
+	uint64_t single;         /* ... until this epoch of one message is committed; 0: none */
 	struct detect *detect;
 	struct generation *rules; /* of the open epoch; held */
 	struct rule_watch watch;  /* of their matcher */

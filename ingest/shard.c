@@ -441,7 +441,9 @@ void *shard_main(void *argument)
 		if (!shard_wait(shard, (void *const *)row, workers))
 			return NULL;
 		final = row[0]->final;
+		journal_enter(shard->runtime->journal);
 		enum status status = shard_fold(shard, row, &err);
+		journal_exit(shard->runtime->journal);
 		if (status == ECLOSED)
 			return NULL;
 		if (status != OK) {

@@ -20,6 +20,7 @@
 enum {
 	POLL_TIMEOUT_MS = 20,
 	POLL_MESSAGES_MAX = 1024,
+	PAUSE_MS = 1,
 	EPOCH_EVENTS_MAX = 65536,
 	EPOCH_BYTES_MAX = 32 * 1024 * 1024,  /* of rows and match records */
 	EPOCH_INPUT_MAX = 128 * 1024 * 1024, /* of messages: their blocks may still be open */
@@ -271,17 +272,19 @@ static enum status worker_message(struct worker *worker, struct stream *stream,
 				     ? detect_message(worker->detect, stream, message, &sink,
 						      &worker->detected, err)
 				     : worker_refuse(worker, stream, message, deaths);
-	if (worker->journal != NULL)
+	if (worker->alone)
+		worker->single = worker->epoch;
+	else if (worker->journal != NULL)
 		journal_leave(worker->journal, worker->index);
 	return status;
 }
 
-/* Stops 1 to 6 for what the source has now. */
-static enum status worker_step(struct worker *worker, struct error *err)
+/* Stops 1 to 6 for what the source has now: at most so many messages. */
+static enum status worker_step(struct worker *worker, size_t message_max, struct error *err)
 {
 	struct source_batch batch = {0};
-	enum status status = worker->source->ops->poll(worker->source, POLL_TIMEOUT_MS,
-						       POLL_MESSAGES_MAX, &batch, err);
+	enum status status = worker->source->ops->poll(
+		worker->source, worker->alone ? 0 : POLL_TIMEOUT_MS, message_max, &batch, err);
 	size_t told = 0; /* notices already taken */
 	for (size_t i = 0; status == OK && i <= batch.message_count; i++) {
 		while (status == OK && told < batch.notice_count && batch.notice_after[told] <= i)
@@ -391,18 +394,61 @@ static enum status worker_close_epoch(struct worker *worker, const struct epoch_
 	return OK;
 }
 
-/* The open epoch is large: ask the committer to end it, and meanwhile do not poll. */
-static bool worker_must_wait(struct worker *worker)
+/* Asks the committer to end the open epoch early. */
+static void worker_nudge(struct worker *worker)
 {
-	if (worker->detected.events < EPOCH_EVENTS_MAX &&
-	    worker->detected.input_bytes < EPOCH_INPUT_MAX &&
-	    detected_bytes(&worker->detected) < EPOCH_BYTES_MAX)
-		return false;
 	static struct item nudge = {ITEM_NUDGE};
 	if (!worker->nudged)
 		queue_push(worker->runtime->committer.inbox, &nudge);
 	worker->nudged = true;
+}
+
+/* Is the message in hand not committed yet, in epochs of one message? */
+static bool worker_holds(struct worker *worker)
+{
+	if (worker->single == 0)
+		return false;
+	if (worker->single == worker->epoch)
+		worker_nudge(worker);
+	if (!epoch_gate_has_committed(&worker->runtime->gate, worker->single))
+		return true;
+	worker->single = 0;
+	worker->alone = false;
+	journal_leave(worker->journal, worker->index);
+	journal_release(worker->journal, worker->index);
+	return false;
+}
+
+/* The open epoch is large: it must end, and meanwhile nothing is polled. */
+static bool worker_must_wait(struct worker *worker)
+{
+	unsigned most = journal_epoch_messages(worker->journal);
+	if (worker->detected.events < (most < EPOCH_EVENTS_MAX ? most : EPOCH_EVENTS_MAX) &&
+	    worker->detected.input_bytes < EPOCH_INPUT_MAX &&
+	    detected_bytes(&worker->detected) < EPOCH_BYTES_MAX)
+		return false;
+	worker_nudge(worker);
 	return true;
+}
+
+/* As many messages as the epoch may hold (journal.h). */
+static enum status worker_read(struct worker *worker, struct error *err)
+{
+	unsigned most = journal_epoch_messages(worker->journal);
+	if (most > 1)
+		return worker_step(worker, most < POLL_MESSAGES_MAX ? most : POLL_MESSAGES_MAX,
+				   err);
+	enum status status = OK;
+	worker->alone = journal_reserve(worker->journal, worker->index);
+	if (worker->alone)
+		status = worker_step(worker, 1, err);
+	if (worker->single != 0)
+		return status;
+	if (worker->alone)
+		journal_release(worker->journal, worker->index);
+	worker->alone = false;
+	(void)poll(NULL, 0, PAUSE_MS);
+	return status;
 }
 
 void *worker_main(void *argument)
@@ -420,17 +466,20 @@ void *worker_main(void *argument)
 			/* Before the parcel leaves: the old rules may be gone once it is committed.
 			 */
 			struct generation *next = final ? NULL : generation_hold(order.next);
+			journal_enter(worker->journal);
 			status = worker_close_epoch(worker, &order, &err);
+			journal_exit(worker->journal);
 			if (status == OK && !final)
 				status = worker_switch(worker, next, &err);
 			generation_drop(&next);
 			continue;
 		}
 		(void)worker_watermark(worker, &finished);
-		if (worker_must_wait(worker) || finished || atomic_load(&runtime->stopping))
-			(void)poll(NULL, 0, 1);
+		if (worker_holds(worker) || worker_must_wait(worker) || finished ||
+		    atomic_load(&runtime->stopping))
+			(void)poll(NULL, 0, PAUSE_MS);
 		else
-			status = worker_step(worker, &err);
+			status = worker_read(worker, &err);
 	}
 	if (status != OK) {
 		if (err.text[0] == '\0')

@@ -1,8 +1,10 @@
 # shellcheck shell=bash
 # Messages that kill the daemon, or hold it for ever: after two deaths each is in the quarantine and
-# all others are stored; after three if even putting it there kills. Sourced by tests/e2e/mock.sh.
+# all others are stored; after three if even putting it there kills; after two more if it is not the
+# worker that dies, but who works on the epoch. Sourced by tests/e2e/mock.sh.
 
 POISON_RECORDS=3000
+POISON_EPOCH_RECORDS=600
 
 # poison_load: partition 0 holds two messages whose values crash, partition 1 one whose bytes do, too,
 # when the secrets are taken out of them for the quarantine.
@@ -38,9 +40,9 @@ part_poison() {
 		fail "tests/e2e/poison.c compiles"
 		return
 	fi
-	mock_start logs-poison:2
+	mock_start logs-poison:2 logs-epoch:2
 	poison_load | produce "$BROKER" 2>/dev/null
-	node_config poisoned "$BROKER" "'^logs-'" 'workers: 2'
+	node_config poisoned "$BROKER" "'^logs-poison'" 'workers: 2'
 	poison_supervise poisoned $((POISON_RECORDS * 2)) 9
 	assert_ok "in the end it stays, with everything" node_alive poisoned
 	assert_match "after 2, 2 and 3 deaths, or fewer where one was in hand as another killed" '^[3-7]$' "$DEATHS"
@@ -61,7 +63,46 @@ part_poison() {
 	node_stop poisoned
 	assert_equal "it stops as always" 0 "$STOP_CODE"
 	poison_hang
+	poison_epoch
 	mock_stop
+}
+
+# Two messages that no worker dies of: one kills the shard that opens its alert, one the committer,
+# which dies of its bytes in the quarantine, too.
+poison_epoch() {
+	local reasons rule=$work/poison-rule
+	mkdir -p "$rule"
+	cat >"$rule/odd.yml" <<-YAML
+	title: Odd
+	id: 6f0a54a6-6b3c-4a53-8d8c-6a1f5d2f7e10
+	status: test
+	logsource: {product: microservice}
+	detection: {odd: {message: odd}, condition: odd}
+	level: low
+	YAML
+	seq 0 $((POISON_EPOCH_RECORDS * 2 - 1)) | jq -c '(. % 2) as $partition | ((. - $partition) / 2) as $offset
+		| {topic: "logs-epoch", partition: $partition, value: ({"event.sequence": .,
+			message: (if $offset % 100 == 50 then "odd" else "fine" end),
+			"user.id": (if [$partition, $offset] == [0, 350] then "poison: shard"
+				elif [$partition, $offset] == [1, 450] then "poison: commit"
+				else "u\($offset)" end)} | tojson)}' |
+		produce "$BROKER" 2>/dev/null
+	node_config epochs "$BROKER" "'^logs-epoch'" "workers: 2
+rules:
+    paths: [$rule]"
+	poison_supervise epochs $((POISON_EPOCH_RECORDS * 2)) 12
+	assert_ok "who dies at work on an epoch stays in the end, with everything" node_alive epochs
+	assert_match "after 1, 1 and 2 deaths, and 2 or 3 of the other" '^[5-9]$' "$DEATHS"
+	assert_match "the status tells that it reads slowly" 'epochs of 1 messages are made' \
+		"$(node_status epochs '.problems[]')"
+	for partition in 0 1; do
+		node_exactly_once epochs logs-epoch $partition $POISON_EPOCH_RECORDS
+	done
+	reasons=$(node_quarantined epochs logs-epoch | awk '{print $2, $3, $5}' | sort -n -k1,1 -k2,2 | tr '\n' ';')
+	assert_equal "these two and no others are in the quarantine" "0 350 crashed;1 450 crashed;" "$reasons"
+	assert_equal "all others have their alerts, one for each user" $((POISON_EPOCH_RECORDS / 100)) \
+		"$(node epochs alerts list --limit 100 -o ndjson | grep -c '"Odd"')"
+	node_stop epochs
 }
 
 # poison_hangs NODE TIMES: so often its log has said so.

@@ -1,5 +1,6 @@
 /* The journal of messages in hand: what is a suspect after real deaths of a process, what is
  * refused, and that one message at a time is in hand meanwhile. */
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -298,6 +299,110 @@ START_TEST(a_damaged_file_is_no_obstacle)
 }
 END_TEST
 
+/* --- what works on an epoch --- */
+
+/* Dies while a thread works on an epoch, with a message in hand or (offset -1) none. */
+static void die_inside(int64_t offset)
+{
+	pid_t child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		struct journal *journal = open_at(NULL, 0);
+		struct journal_place place = place_of("logs", offset);
+		journal_enter(journal);
+		journal_enter(journal);
+		journal_exit(journal);
+		if (offset >= 0)
+			(void)journal_take(journal, 0, &place);
+		(void)kill(getpid(), SIGKILL);
+	}
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+}
+
+static unsigned epoch_messages(void)
+{
+	struct journal *journal cleanup(journal_free) = open_at(NULL, 0);
+	return journal_epoch_messages(journal);
+}
+
+START_TEST(a_death_inside_an_epoch_makes_them_smaller)
+{
+	ck_assert_uint_eq(epoch_messages(), UINT_MAX);
+	die("logs", 5, 1, SIGKILL);
+	ck_assert_uint_eq(epoch_messages(), UINT_MAX);
+	die_inside(-1);
+	ck_assert_uint_eq(epoch_messages(), JOURNAL_SMALL_EPOCH);
+	ck_assert_uint_eq(epoch_messages(), JOURNAL_SMALL_EPOCH); /* the culprit is still ahead */
+	die_inside(-1);
+	ck_assert_uint_eq(epoch_messages(), 1);
+	die_inside(9);
+	die_inside(9);
+	ck_assert_uint_eq(epoch_messages(), 1);
+	ck_assert_uint_eq(deaths("logs", 9), JOURNAL_CRASHES_MAX);
+}
+END_TEST
+
+START_TEST(what_a_hand_explains_does_not)
+{
+	die_inside(9);
+	ck_assert_uint_eq(epoch_messages(), JOURNAL_SMALL_EPOCH); /* one death explains nothing */
+	die_inside(9);
+	ck_assert_uint_eq(epoch_messages(), JOURNAL_SMALL_EPOCH);
+	ck_assert_uint_eq(deaths("logs", 9), JOURNAL_CRASHES_MAX);
+}
+END_TEST
+
+static void read_messages(struct journal *journal, unsigned count)
+{
+	struct journal_place place = place_of("logs", 0);
+	for (unsigned i = 0; i < count; i++) {
+		(void)journal_take(journal, 0, &place);
+		journal_leave(journal, 0);
+	}
+}
+
+START_TEST(epochs_grow_again_when_no_culprit_comes)
+{
+	const unsigned most[] = {JOURNAL_CAREFUL_MAX, JOURNAL_SINGLE_MAX};
+	for (unsigned i = 0; i < 2; i++) {
+		(void)unlink(path);
+		for (unsigned k = 0; k <= i; k++)
+			die_inside(-1);
+		struct journal *journal = open_at(NULL, 0);
+		read_messages(journal, most[i] - 1);
+		ck_assert_uint_ne(journal_epoch_messages(journal), UINT_MAX);
+		read_messages(journal, 1);
+		ck_assert_uint_eq(journal_epoch_messages(journal), UINT_MAX);
+		journal_free(&journal);
+		ck_assert_uint_eq(epoch_messages(), UINT_MAX); /* and stay so */
+	}
+}
+END_TEST
+
+START_TEST(one_worker_reads_in_epochs_of_one_message)
+{
+	struct journal *journal cleanup(journal_free) = open_at(NULL, 0);
+	ck_assert(journal_reserve(journal, 3));
+	ck_assert(!journal_reserve(journal, 3));
+	ck_assert(!journal_reserve(journal, 0));
+	journal_release(journal, 3);
+	ck_assert(journal_reserve(journal, 0));
+}
+END_TEST
+
+START_TEST(a_run_that_ends_in_order_has_empty_hands)
+{
+	char first[64];
+	struct journal *journal = open_at(NULL, 0);
+	struct journal_place place = place_of("logs", 7);
+	(void)journal_take(journal, 0, &place);
+	journal_enter(journal);
+	journal_free(&journal);
+	ck_assert_uint_eq(suspects(first, sizeof first), 0);
+	ck_assert_uint_eq(epoch_messages(), UINT_MAX);
+}
+END_TEST
+
 /* --- the whole engine --- */
 
 static struct quarantine_row only_reject(struct store *store, struct bytes *keep)
@@ -395,6 +500,20 @@ START_TEST(the_engine_refuses_it_and_goes_on)
 }
 END_TEST
 
+START_TEST(the_engine_reads_one_message_an_epoch)
+{
+	struct store *store cleanup(store_free) = memory_store();
+	char first[64];
+	die_inside(-1);
+	die_inside(-1);
+	struct runtime_status status cleanup(runtime_status_done) = run_after(0, store);
+	ck_assert_uint_eq(status.epoch_messages, 1);
+	ck_assert_uint_ge(status.epoch, 6);
+	ck_assert_uint_eq(status.crashed, 0);
+	ck_assert_uint_eq(suspects(first, sizeof first), 0); /* all was committed */
+}
+END_TEST
+
 START_TEST(without_a_journal_it_reads_and_says_so)
 {
 	struct store *store cleanup(store_free) = memory_store();
@@ -432,7 +551,13 @@ int main(void)
 	tcase_add_test(tests, the_care_ends_behind_the_suspects);
 	tcase_add_test(tests, a_suspect_that_does_not_come_is_let_be);
 	tcase_add_test(tests, a_damaged_file_is_no_obstacle);
+	tcase_add_test(tests, a_death_inside_an_epoch_makes_them_smaller);
+	tcase_add_test(tests, what_a_hand_explains_does_not);
+	tcase_add_test(tests, epochs_grow_again_when_no_culprit_comes);
+	tcase_add_test(tests, one_worker_reads_in_epochs_of_one_message);
+	tcase_add_test(tests, a_run_that_ends_in_order_has_empty_hands);
 	tcase_add_test(tests, the_engine_refuses_it_and_goes_on);
+	tcase_add_test(tests, the_engine_reads_one_message_an_epoch);
 	tcase_add_test(tests, without_a_journal_it_reads_and_says_so);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
