@@ -7,14 +7,22 @@
  * the group is back. A group that is no member is missed for `forget`, then forgotten; a member is
  * watched for ever.
  *
+ * With `seen-within: S` members are whoever any event shows, whatever rules it matched: such an
+ * event was heard at the end of its second (plan_hear), so that a second of a busy group is one
+ * record. A group that was heard and never came is missed from then on; it is forgotten when it is
+ * due and was not heard for S. S is no shorter than W, so nobody is forgotten before it was missed.
+ *
  * A silence is only known where time goes on: when the input ends for good (a scan), nothing is
  * said about what would have come. A stalled partition holds the watermark, and so the answer.
  *
  * Order of arrival cannot matter: `last` is a maximum, and it is asked for only when the watermark
- * says that no punctual event of an earlier time will come.
+ * says that no punctual event of an earlier time will come. Of those that wait for the watermark,
+ * and may be many when a partition holds it, one between two that are at most W apart is dropped:
+ * nothing is due between these, whatever else comes.
  *
  * State: the newest time, how often it was missed, and the proof of the newest event, which the
- * alert shows. In a checkpoint: signed last_us   varint missed   u8 member   u8 has proof   proof
+ * alert shows. In a checkpoint:
+ *   signed last_us   varint missed   u8 flags   signed heard_us with HEARD   u8 has proof   proof
  */
 #include <assert.h>
 #include <stdio.h>
@@ -23,24 +31,37 @@
 #include "correlate/absence.h"
 #include "correlate/gated.h"
 
+enum { MEMBER = 1, HEARD = 2, AWAITED = 4 };
+
 struct absence {
-	int64_t last_us;
+	int64_t last_us;  /* of its newest event; before the first, since when it is awaited */
+	int64_t heard_us; /* INT64_MIN: never */
 	uint64_t missed;
 	bool member;
+	bool awaited;       /* none of its events has come yet */
 	struct proof *last; /* until it has been shown */
 };
 
+/* A memory, of a group that is awaited from that time on. */
+static enum status memory_begin(struct gated *gated, int64_t from_us)
+{
+	if (gated->memory != NULL)
+		return OK;
+	struct absence *memory = gated->memory = calloc(1, sizeof *memory);
+	if (memory == NULL)
+		return ENOMEMORY;
+	memory->last_us = from_us;
+	memory->heard_us = INT64_MIN;
+	memory->awaited = true;
+	return OK;
+}
+
 enum status absence_watch(struct gated *gated, int64_t from_us)
 {
-	struct absence *memory = gated->memory;
-	if (memory == NULL) {
-		memory = gated->memory = calloc(1, sizeof *memory);
-		if (memory == NULL)
-			return ENOMEMORY;
-		memory->last_us = from_us;
-	}
-	memory->member = true;
-	return OK;
+	enum status status = memory_begin(gated, from_us);
+	if (status == OK)
+		((struct absence *)gated->memory)->member = true;
+	return status;
 }
 
 void absence_release(struct gated *gated)
@@ -48,6 +69,63 @@ void absence_release(struct gated *gated)
 	struct absence *memory = gated->memory;
 	if (memory != NULL)
 		memory->member = false;
+}
+
+/* The nearest entry of the tag before `at`, or from `at` on; NULL: there is none. */
+static struct gated_entry *entry_before(const struct gated *gated, size_t at, uint8_t tag)
+{
+	while (at > 0 && gated->entries[at - 1].tag != tag)
+		at--;
+	return at == 0 ? NULL : &gated->entries[at - 1];
+}
+
+static struct gated_entry *entry_from(const struct gated *gated, size_t at, uint8_t tag)
+{
+	while (at < gated->count && gated->entries[at].tag != tag)
+		at++;
+	return at == gated->count ? NULL : &gated->entries[at];
+}
+
+/* Whether nothing can be due between the two. */
+static bool entries_near(const struct gated_entry *first, int64_t next_us, const struct unit *unit)
+{
+	return first != NULL && next_us <= time_after(first->time_us, unit->timespan_us);
+}
+
+static void entry_drop(struct gated *gated, struct gated_entry *entry)
+{
+	size_t behind = (size_t)(gated->entries + gated->count - entry) - 1;
+	proof_release(&entry->proof);
+	memmove(entry, entry + 1, behind * sizeof *entry);
+	gated->count--;
+}
+
+bool absence_admits(struct gated *gated, const struct unit *unit, uint8_t tag, struct proof *proof)
+{
+	int64_t time_us = proof->evidence.time_us;
+	size_t at = gated->count;
+	while (at > 0 && gated->entries[at - 1].time_us > time_us)
+		at--;
+	struct gated_entry *before = entry_before(gated, at, tag);
+	struct gated_entry *after = entry_from(gated, at, tag);
+	if (before != NULL && before->time_us == time_us) {
+		if (before->proof != NULL && proof_compare(proof, before->proof) < 0) {
+			proof_release(&before->proof); /* the smallest, in whatever order */
+			before->proof = proof_hold(proof);
+		}
+		return false;
+	}
+	if (after != NULL && entries_near(before, after->time_us, unit))
+		return false;
+	struct gated_entry *next =
+		after == NULL ? NULL : entry_from(gated, (size_t)(after - gated->entries) + 1, tag);
+	if (next != NULL && next->time_us <= time_after(time_us, unit->timespan_us))
+		entry_drop(gated, after);
+	if (before != NULL &&
+	    entries_near(entry_before(gated, (size_t)(before - gated->entries), tag), time_us,
+			 unit))
+		entry_drop(gated, before);
+	return true;
 }
 
 /* When it is missed next. */
@@ -66,42 +144,56 @@ static int64_t absence_next(const struct gated *gated, const struct unit *unit)
 	return due_us < event_us ? due_us : event_us;
 }
 
-static enum status tell_missed(struct absence *memory, const struct unit *unit, int64_t due_us,
+static enum status tell_missed(struct gated *gated, const struct unit *unit, int64_t due_us,
 			       struct window_news *news)
 {
+	struct absence *memory = gated->memory;
 	char last[32];
 	enum status status = window_items_push(&news->contributed, due_us, memory->last);
 	if (status == OK && unit->parent_count > 0)
 		status = window_items_push(&news->fired, due_us, memory->last);
 	proof_release(&memory->last);
 	memory->missed++;
-	(void)snprintf(news->detail, sizeof news->detail, "silent since %.*s",
+	news->degraded = news->degraded || gated_is_cut(gated, memory->last_us);
+	(void)snprintf(news->detail, sizeof news->detail, "%s %.*s",
+		       memory->awaited ? "awaited in vain since" : "silent since",
 		       TEXT_ARG(time_print(memory->last_us, last)));
 	return status;
 }
 
-/* The events of one time: the group is there. */
+/* The events of one time: the group is there, or has been heard of. */
 static enum status take_events(struct gated *gated)
 {
-	if (gated->memory == NULL) {
-		gated->memory = calloc(1, sizeof(struct absence));
-		if (gated->memory == NULL)
-			return ENOMEMORY;
-	}
-	struct absence *memory = gated->memory;
 	size_t end = gated_same_time(gated, 0);
-	proof_release(&memory->last);
-	memory->last_us = gated->entries[0].time_us;
-	memory->missed = 0;
-	for (size_t i = 0; i < end; i++) /* the smallest of one time, in whatever order they came */
-		if (gated->entries[i].proof != NULL &&
-		    (memory->last == NULL ||
-		     proof_compare(gated->entries[i].proof, memory->last) < 0)) {
-			proof_release(&memory->last);
-			memory->last = proof_hold(gated->entries[i].proof);
+	int64_t time_us = gated->entries[0].time_us;
+	enum status status = memory_begin(gated, time_us);
+	struct absence *memory = gated->memory;
+	for (size_t i = 0; status == OK && i < end; i++) {
+		struct gated_entry *entry = &gated->entries[i];
+		if (entry->tag == ABSENCE_HEARD) {
+			memory->heard_us = time_us;
+			continue;
 		}
+		proof_release(&memory->last);
+		memory->last = TAKE(entry->proof);
+		memory->last_us = time_us;
+		memory->missed = 0;
+		memory->awaited = false;
+	}
 	gated_drop(gated, end);
-	return OK;
+	return status;
+}
+
+/* Nobody waits any more for one that is missed at due_us. */
+static bool is_forgotten(const struct absence *memory, const struct absence_terms *terms,
+			 int64_t due_us)
+{
+	if (memory->member)
+		return false;
+	if (terms->seen_us == 0)
+		return due_us - memory->last_us > terms->forget_us && memory->missed > 0;
+	int64_t heard_us = memory->heard_us > memory->last_us ? memory->heard_us : memory->last_us;
+	return due_us > time_after(heard_us, terms->seen_us);
 }
 
 static void absence_done(struct gated *gated)
@@ -126,11 +218,10 @@ static enum status absence_advance(struct gated *gated, const struct unit *unit,
 			status = take_events(gated);
 		else if (ends && gated->count == 0)
 			break; /* nobody knows what would have come */
-		else if (!memory->member && due_us - memory->last_us > terms->forget_us &&
-			 memory->missed > 0)
+		else if (is_forgotten(memory, terms, due_us))
 			absence_done(gated);
 		else
-			status = tell_missed(memory, unit, due_us, news);
+			status = tell_missed(gated, unit, due_us, news);
 	}
 	if (status == OK && ends && gated->memory != NULL)
 		absence_done(gated);
@@ -148,7 +239,12 @@ static void absence_encode(const struct gated *gated, struct bytes *to)
 	const struct absence *memory = gated->memory;
 	bytes_put_signed(to, memory->last_us);
 	bytes_put_varint(to, memory->missed);
-	bytes_put_u8(to, memory->member);
+	bool heard = memory->heard_us != INT64_MIN;
+	unsigned flags = (memory->member ? MEMBER : 0u) | (heard ? HEARD : 0u) |
+			 (memory->awaited ? AWAITED : 0u);
+	bytes_put_u8(to, (uint8_t)flags);
+	if (heard)
+		bytes_put_signed(to, memory->heard_us);
 	bytes_put_u8(to, memory->last != NULL);
 	if (memory->last != NULL)
 		proof_encode(memory->last, to);
@@ -162,11 +258,13 @@ static enum status absence_decode(struct cursor *from, const struct unit *unit, 
 		return ENOMEMORY;
 	memory->last_us = cursor_signed(from);
 	memory->missed = cursor_varint(from);
-	uint8_t member = cursor_u8(from);
+	uint8_t flags = cursor_u8(from);
+	memory->heard_us = (flags & HEARD) != 0 ? cursor_signed(from) : INT64_MIN;
 	uint8_t shown = cursor_u8(from);
-	if (from->failed || memory->missed > INT64_MAX - 1 || member > 1 || shown > 1)
+	if (from->failed || memory->missed > INT64_MAX - 1 || flags >= 2 * AWAITED || shown > 1)
 		return ECORRUPT;
-	memory->member = member == 1;
+	memory->member = (flags & MEMBER) != 0;
+	memory->awaited = (flags & AWAITED) != 0;
 	return shown == 0 ? OK : proof_decode(from, &memory->last);
 }
 

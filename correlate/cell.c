@@ -82,8 +82,9 @@ static enum status gated_remember(const struct actor *actor, struct cell *cell,
 		    !gated_value_fits(cell->unit, value))
 			return ECORRUPT;
 	}
+	bool hears = cell->unit->judged == JUDGED_ABSENCE && event.value_count == 1;
 	bool shows_nothing = cell->unit->type == CORRELATION_EVENT_COUNT ||
-			     cell->unit->type == CORRELATION_ABSENCE ||
+			     (cell->unit->type == CORRELATION_ABSENCE && !hears) ||
 			     (cell->unit->type == CORRELATION_BASELINE &&
 			      cell->unit->rule->correlation->field_count == 0);
 	if ((event.value_count == 0) != shows_nothing)

@@ -11,6 +11,7 @@
  * either end: where nobody wants the firings, entries in the middle of a long wait give theirs up,
  * as in window.c. */
 #include "correlate/gated.h"
+#include "correlate/absence.h"
 #include "correlate/peers.h"
 #include "correlate/risk.h"
 #include "correlate/sequence.h"
@@ -53,6 +54,8 @@ bool gated_value_fits(const struct unit *unit, const struct gated_value *value)
 	if (unit->judged == JUDGED_RISK)
 		return value->tag < RISK_TAGS &&
 		       (value->tag != RISK_SCORE || value->value <= RISK_SCORE_MAX);
+	if (unit->judged == JUDGED_ABSENCE)
+		return value->tag < ABSENCE_TAGS;
 	if (unit->judged == JUDGED_FIRST_SEEN)
 		return value->tag < FIRST_SEEN_TAGS;
 	if (unit->judged != JUDGED_SEQUENCE)
@@ -150,6 +153,9 @@ static void gated_cut(struct gated *gated, const struct unit *unit)
 enum status gated_add(struct gated *gated, const struct unit *unit, const struct gated_event *event)
 {
 	assert(event->value_count > 0 && event->value_count <= RECORD_VALUES_MAX);
+	if (unit->judged == JUDGED_ABSENCE &&
+	    !absence_admits(gated, unit, event->values[0].tag, event->proof))
+		return OK;
 	if (gated->count + event->value_count > entries_max(unit))
 		gated_cut(gated, unit);
 	int64_t time_us = event->proof->evidence.time_us;
@@ -158,14 +164,15 @@ enum status gated_add(struct gated *gated, const struct unit *unit, const struct
 	if (status != OK)
 		return status;
 	struct gated_entry *place = &gated->entries[p];
+	bool shows = unit->judged != JUDGED_PEERS &&
+		     (unit->judged != JUDGED_ABSENCE || event->values[0].tag == ABSENCE_PRESENT);
 	memmove(place + event->value_count, place, (gated->count - p) * sizeof *place);
 	for (size_t i = 0; i < event->value_count; i++)
 		place[i] = (struct gated_entry){
 			.time_us = time_us,
 			.value = event->values[i].value,
 			.tag = event->values[i].tag,
-			.proof = i == 0 && unit->judged != JUDGED_PEERS ? proof_hold(event->proof)
-									: NULL,
+			.proof = i == 0 && shows ? proof_hold(event->proof) : NULL,
 			.flags = event->flags,
 			.secondary = i > 0,
 		};

@@ -377,6 +377,19 @@ static enum status plan_connect(struct plan *plan, struct error *err)
 	return OK;
 }
 
+/* Absence whose members are whoever was seen. */
+static enum status plan_hearing(struct plan *plan, struct error *err)
+{
+	plan->hearing = arena_alloc(plan->arena, (plan->unit_count + 1) * sizeof *plan->hearing);
+	if (plan->hearing == NULL)
+		return error_set(err, ENOMEMORY, "no memory for %zu rules", plan->unit_count);
+	for (uint32_t u = 0; u < plan->unit_count; u++)
+		if (plan->units[u].judged == JUDGED_ABSENCE &&
+		    plan->units[u].rule->correlation->absence->seen_us > 0)
+			plan->hearing[plan->hearing_count++] = u;
+	return OK;
+}
+
 enum status plan_new(const struct ruleset *ruleset, const struct hash_key *key,
 		     struct plan **ret_plan, struct error *err)
 {
@@ -399,6 +412,8 @@ enum status plan_new(const struct ruleset *ruleset, const struct hash_key *key,
 		status = plan_add_units(plan, err);
 	if (status == OK)
 		status = plan_connect(plan, err);
+	if (status == OK)
+		status = plan_hearing(plan, err);
 	if (status != OK)
 		return status;
 	*ret_plan = TAKE(plan);

@@ -122,4 +122,15 @@ enum status plan_route(const struct plan *plan, const struct event *event, const
 		       size_t rule_count, uint8_t flags, const struct record_sink *sink,
 		       struct route_counters *counters);
 
+/* Who was told of since the last flush, second by second; all zero at first. */
+enum { HEARD_SLOTS = 512 };
+struct hearing {
+	uint64_t slots[HEARD_SLOTS]; /* one told twice is told in vain, and does no harm */
+	uint64_t records;            /* ever */
+};
+/* For absence rules whose members are whoever was seen: the event, whatever rules it matched, shows
+ * that its groups are there, up to the end of its second. Nothing for other plans. */
+enum status plan_hear(const struct plan *plan, const struct event *event, uint8_t flags,
+		      struct hearing *hearing, const struct record_sink *sink);
+
 #endif

@@ -32,6 +32,8 @@ struct plan {
 	uint32_t *unit_of_rule;      /* by rule index; of a rule that has a unit */
 	struct feed *feeds;
 	uint32_t *feed_start;
+	uint32_t *hearing; /* units that are told of every event */
+	size_t hearing_count;
 	unsigned rounds;
 };
 

@@ -25,19 +25,6 @@ enum {
 	ENTITY_BYTES_MAX = 1024,            /* the value of an entity; its field beside it */
 };
 
-struct router {
-	const struct plan *plan;
-	const struct event *event;
-	uint8_t flags;
-	const struct record_sink *sink;
-	struct route_counters *counters;
-	struct bytes *context; /* built for the first record, empty until then */
-	struct bytes *groups;  /* the unit's groups so far: a sequence of texts */
-	size_t group_count;
-	uint64_t references[PLAN_GROUPS_MAX]; /* which references lead to each group, as bits */
-	struct bytes *values;                 /* of one record */
-};
-
 /* One value into a group. A long one is cut to its share and ends in a digest of the whole, so
  * that two long values with the same beginning stay two groups. */
 static void put_value(struct text value, size_t share, struct bytes *to, size_t *cut_count)
@@ -103,8 +90,7 @@ static enum status group_join(struct router *router, struct text group, size_t r
 	return OK;
 }
 
-/* Joins the groups that the event has for one reference of the unit. */
-static enum status collect_groups(struct router *router, const struct unit *unit, size_t reference)
+enum status route_collect_groups(struct router *router, const struct unit *unit, size_t reference)
 {
 	struct values values[RULES_GROUP_BY_MAX];
 	size_t total = 1;
@@ -364,7 +350,7 @@ static enum status collect_members(struct router *router, const struct unit *uni
 	for (size_t r = 0; r < correlation->rule_count; r++) {
 		if (!rules_hold(rules, rule_count, correlation->rules[r]))
 			continue;
-		enum status status = collect_groups(&members, above, r);
+		enum status status = route_collect_groups(&members, above, r);
 		if (status != OK)
 			return status;
 	}
@@ -393,7 +379,7 @@ static enum status route_unit(struct router *router, const struct unit *unit, ui
 	for (size_t r = 0; r < references; r++) {
 		if (unit->depth > 0 && !rules_hold(rules, rule_count, correlation->rules[r]))
 			continue;
-		enum status status = collect_groups(router, unit, r);
+		enum status status = route_collect_groups(router, unit, r);
 		if (status != OK)
 			return status;
 	}

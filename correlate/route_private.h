@@ -9,6 +9,23 @@
 
 #include "correlate/plan_private.h"
 
+/* One event on its way: the plan is shared by all workers, so scratch is on the stack. */
+struct router {
+	const struct plan *plan;
+	const struct event *event;
+	uint8_t flags;
+	const struct record_sink *sink;
+	struct route_counters *counters;
+	struct bytes *context; /* built for the first record, empty until then */
+	struct bytes *groups;  /* the unit's groups so far: a sequence of texts */
+	size_t group_count;
+	uint64_t references[PLAN_GROUPS_MAX]; /* which references lead to each group, as bits */
+	struct bytes *values;                 /* of one record */
+};
+
+/* Joins the groups that the event has for one reference of the unit. */
+enum status route_collect_groups(struct router *router, const struct unit *unit, size_t reference);
+
 bool unit_is_temporal(const struct unit *unit);
 
 /* The references of a temporal rule, as bits: one text of one byte each; of a sequence: tagged. */

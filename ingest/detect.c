@@ -22,6 +22,7 @@ struct detect {
 	struct arena *arena;
 	struct bytes key, value; /* scratch for rows */
 	struct detect_counters counters;
+	struct hearing hearing;
 };
 
 enum status detect_new(const struct detect_options *options, struct detect **ret_detect,
@@ -200,6 +201,8 @@ static enum status hand_over(struct detect *detect, struct stream *stream,
 	struct record_sink records = {to->records, to->actor_count};
 	enum status status = plan_route(detect->options.plan, event, matches->rules, matches->count,
 					flags, &records, &detect->counters.routes);
+	if (status == OK)
+		status = plan_hear(detect->options.plan, event, flags, &detect->hearing, &records);
 	if (status != OK || detect->cohorts == NULL)
 		return status;
 	const struct rule *matched[MATCHED_MAX];
@@ -428,6 +431,7 @@ enum status detect_flush(struct detect *detect, struct detected *to, struct erro
 	if (status != OK)
 		return error_set(err, status, "cohort counts: %s", status_text(status));
 	const struct record_sink seen = {to->sightings, to->actor_count};
+	memset(detect->hearing.slots, 0, sizeof detect->hearing.slots);
 	if (detect->sightings != NULL && sightings_flush(detect->sightings, &seen) != OK)
 		return error_set(err, ENOMEMORY, "sightings of instances: out of memory");
 	for (unsigned i = 0; i < to->actor_count; i++)
@@ -441,6 +445,7 @@ struct detect_counters detect_counters(const struct detect *detect)
 {
 	struct detect_counters counters = detect->counters;
 	counters.excluded += excluded_by_all(detect);
+	counters.routes.records += detect->hearing.records;
 	counters.enrich = enricher_counters(detect->enricher);
 	return counters;
 }

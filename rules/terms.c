@@ -345,6 +345,36 @@ static enum status travel_read(struct loader *loader, const struct yaml_node *ma
 	return terms->country.data == NULL ? loader_exhausted(err) : OK;
 }
 
+/* Whoever any event has shown lately: it names no values, so nobody has to keep a list. */
+static enum status seen_read(const struct yaml_node *map, const struct yaml_node *members,
+			     const struct correlation_draft *draft, struct absence_terms *terms,
+			     struct error *err)
+{
+	static const char *const keys[] = {"seen-within"};
+	const struct yaml_node *within = yaml_get(members, keys[0]);
+	enum status status = node_keys(members, "members", keys, 1, err);
+	if (status == OK && within == NULL)
+		status = node_missing(members, keys[0], "members are whoever was seen, but when",
+				      "write for instance `members: {seen-within: 7d}`", err);
+	if (status == OK)
+		status = duration_of(members, keys[0], &terms->seen_us, err);
+	if (status == OK && terms->seen_us < draft->parsed.timespan_us)
+		return error_at(
+			err, EINVALID, within->at,
+			"seen-within is shorter than the timespan: a member would be "
+			"forgotten before it can be missed\n  fix: make it as long at least");
+	if (status == OK && yaml_get(map, "forget") != NULL)
+		return error_at(err, EINVALID, yaml_get(map, "forget")->at,
+				"a member that is seen no more is forgotten after seen-within\n  "
+				"fix: remove forget");
+	if (status == OK && draft->alias_count > 0)
+		return error_at(err, EINVALID, members->at,
+				"an alias has no meaning in events that match no rule\n  fix: "
+				"group by a field of every event");
+	terms->forget_us = terms->seen_us;
+	return status;
+}
+
 static enum status absence_read(struct loader *loader, const struct yaml_node *map,
 				struct correlation_draft *draft, struct error *err)
 {
@@ -358,10 +388,13 @@ static enum status absence_read(struct loader *loader, const struct yaml_node *m
 		status = error_at(err, EINVALID, yaml_get(map, "condition")->at,
 				  "absence needs no condition: it means no event within the "
 				  "timespan\n  fix: remove it");
-	if (status == OK && members != NULL)
+	bool listed = members != NULL && members->kind != YAML_MAPPING;
+	if (status == OK && members != NULL && !listed)
+		status = seen_read(map, members, draft, terms, err);
+	if (status == OK && listed)
 		status = values_read(loader, members, "members", &terms->members,
 				     &terms->member_count, err);
-	if (status == OK && members != NULL && draft->parsed.group_by_count != 1)
+	if (status == OK && listed && draft->parsed.group_by_count != 1)
 		status = error_at(err, EINVALID, members->at,
 				  "members are values of one group-by field\n  fix: group by that "
 				  "field alone");

@@ -105,7 +105,8 @@ struct travel_terms {
 struct absence_terms {
 	const struct text *members; /* of a cross-tenant rule with one group-by field */
 	size_t member_count;        /* 0: whoever has been seen */
-	int64_t forget_us;          /* one that was seen is missed for so long, then forgotten */
+	int64_t seen_us;   /* members are whom any event showed so recently; 0: they are not */
+	int64_t forget_us; /* one that was seen is missed for so long, then forgotten */
 };
 
 struct risk_weight {

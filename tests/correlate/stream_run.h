@@ -185,7 +185,10 @@ static inline void route(const struct setup *setup, const struct thing *thing,
 	uint32_t rules[3];
 	size_t count = rules_matched(setup, thing, rules);
 	struct route_counters counters = {0};
+	struct hearing hearing = {0};
 	enum status status = plan_route(setup->plan, &event, rules, count, 0, sink, &counters);
+	if (status == OK)
+		status = plan_hear(setup->plan, &event, 0, &hearing, sink);
 	assert(status == OK);
 }
 

@@ -21,7 +21,11 @@ static const char rules_text[] =
 	"---\n"
 	"title: gives up\nid: 33333333-3333-4333-8333-333333333333\n"
 	"logsource: {product: microservice}\n"
-	"detection: {s: {note|re: '^(a+)+(?=b)'}, condition: s}\nlevel: low\n";
+	"detection: {s: {note|re: '^(a+)+(?=b)'}, condition: s}\nlevel: low\n"
+	"---\n"
+	"title: no beat\nid: 44444444-4444-4444-8444-444444444444\n"
+	"correlation: {type: absence, rules: [failed], group-by: [heart], timespan: 60s,\n"
+	"              members: {seen-within: 90s}}\nlevel: low\n";
 
 static const char path[] = "/tmp/picket-test-scan.gz.tmp";
 
@@ -286,6 +290,33 @@ START_TEST(a_rule_that_gives_up_raises_an_alert)
 }
 END_TEST
 
+/* An event that matches no rule makes its group one that is awaited. */
+START_TEST(whoever_logs_at_all_is_awaited)
+{
+	static const int times[] = {100, 130, 175, 400};
+	static const struct {
+		int64_t lateness_us;
+		const char *expected;
+	} cases[] = {
+		{-1, "no beat ended r2 160..160 x1 flags 0\n"}, /* what comes last proves nothing */
+		{10000000, "no beat ended r1 160..220 x2 flags 0\n"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct scan *scan = begin(cases[i].lateness_us, true);
+		for (size_t k = 0; k < sizeof times / sizeof *times; k++) {
+			char payload[256];
+			(void)snprintf(payload, sizeof payload,
+				       "{\"@timestamp\":\"%s\",\"%s\":\"pay\"}",
+				       time_of((int64_t)times[k] * 1000000),
+				       times[k] == 400 ? "other" : "heart");
+			feed(scan, payload);
+		}
+		ck_assert_str_eq(end(&scan), cases[i].expected);
+		ck_assert_uint_eq(totals.routes.records, 3);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	struct error err = {0};
@@ -297,6 +328,7 @@ int main(void)
 	Suite *suite = suite_create("scan");
 	TCase *tests = tcase_create("scan");
 	tcase_add_test(tests, the_order_of_lines_does_not_show);
+	tcase_add_test(tests, whoever_logs_at_all_is_awaited);
 	tcase_add_test(tests, with_a_bound_a_late_record_is_treated_as_live);
 	tcase_add_test(tests, final_alerts_come_once_sorted_by_their_first_event);
 	tcase_add_test(tests, a_chain_fires_when_its_child_has);

@@ -210,6 +210,18 @@ static const char *const own_mistakes[][2] = {
 	{"    type: absence\n    rules: [a]\n    timespan: 5m\n    members: [x, y]\n",
 	 "group by that"},
 	{"    type: absence\n    rules: [a]\n    timespan: 5m\n    groupby: [x]\n", "did you mean"},
+	{"    type: absence\n    rules: [a]\n    timespan: 5m\n    members: {}\n",
+	 "seen-within: 7d"},
+	{"    type: absence\n    rules: [a]\n    timespan: 5m\n    members: {seen: 1d}\n",
+	 "seen-within"},
+	{"    type: absence\n    rules: [a]\n    timespan: 5m\n    members: {seen-within: 4m}\n",
+	 "before it can be missed"},
+	{"    type: absence\n    rules: [a]\n    timespan: 5m\n    members: {seen-within: 1d}\n"
+	 "    forget: 2d\n",
+	 "remove forget"},
+	{"    type: absence\n    rules: [a]\n    timespan: 5m\n    members: {seen-within: 1d}\n"
+	 "    group-by: [x]\n    aliases: {x: {a: y}}\n",
+	 "an alias has no meaning"},
 	{"    type: cohort_compare\n    rules: [a]\n", "compare: {numerator"},
 	{"    type: cohort_compare\n    rules: [a]\n    compare: {worse-by: {gt: 2}}\n",
 	 "no numerator"},
