@@ -1,7 +1,9 @@
 """Canaries in trouble: traffic of several services, each with its own fault, and a watcher of the gate.
 
-    drills.py traffic BROKER FOLDER        until FOLDER/stop exists; faults begin with FOLDER/fault
-    drills.py watch PICKET SOCKET POLICY SECONDS [SERVICE...]
+    drills.py traffic BROKER FOLDER RATE [SERVICE...]
+        RATE requests a second of each version of each service, until FOLDER/stop exists; faults begin
+        with FOLDER/fault
+    drills.py watch SOCKET POLICY SECONDS [SERVICE...]
 
 Every service has a baseline (v1) and an equally good canary (v2), three instances each, in one of four
 partitions. Once FOLDER/fault exists, what a service's name says happens to its canary:
@@ -15,13 +17,14 @@ partitions. Once FOLDER/fault exists, what a service's name says happens to its 
     torn           every record of it is cut in the middle: nothing of it can be read
     broken_1 .. 4  every other request fails
 
-`watch` asks for every service once a second for so long and prints one line each:
+`watch` asks for every service twice a second for so long and prints one line each:
 "SERVICE: FIRST_PASS_S VERDICTS", the second in which it first said PASS ("-": never) and all verdicts
 it gave, in order, without repetitions.
 """
+import http.client
 import json
 import os
-import subprocess
+import socket
 import sys
 import time
 
@@ -29,10 +32,10 @@ from produce import Producer
 
 SERVICES = ("healthy", "quiet_pod", "quiet_canary", "clock_behind", "clock_ahead", "lossy", "torn",
             "broken_1", "broken_2", "broken_3", "broken_4")
-TICK_S = 0.05
 REQUESTS = 2  # of each version, service and tick
 PODS = 3
 LOST_EVERY = 20
+PATIENCE_S = 10  # with a daemon that does not answer
 
 
 def stamp(seconds):
@@ -74,7 +77,7 @@ class Fleet:
         self.producer.send("logs-drill", SERVICES.index(service) % 4, record, None)
 
 
-def traffic(broker, folder):
+def traffic(broker, folder, rate, services):
     fleet = Fleet(Producer(broker))
     began = time.monotonic()
     count = ticks = 0
@@ -82,33 +85,37 @@ def traffic(broker, folder):
         fault = os.path.exists(os.path.join(folder, "fault"))
         for _ in range(REQUESTS):
             count += 1
-            for service in SERVICES:
+            for service in services:
                 for version in ("v1", "v2"):
                     fleet.request(service, version, count, fault)
         ticks += 1
-        time.sleep(max(0, began + ticks * TICK_S - time.monotonic()))
+        time.sleep(max(0, began + ticks * REQUESTS / rate - time.monotonic()))
     fleet.producer.finish()
 
 
-def ask(picket, socket, policy, service):
-    """(verdict, exit code); both must agree, or it is said as a verdict of its own."""
-    done = subprocess.run(
-        [picket, "gate", "--service", service, "--canary", "v2", "--baseline", "v1", "--dry-run",
-         "--policy", policy, "-o", "json", "--server", "unix:" + socket],
-        capture_output=True, text=True, check=False, timeout=60)
+def ask(path, policy, service):
+    """What the daemon at that socket says, without being told to remember it."""
+    connection = http.client.HTTPConnection("picket", timeout=PATIENCE_S)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(PATIENCE_S)
     try:
-        return json.loads(done.stdout)["verdict"]
-    except (ValueError, KeyError):
+        connection.sock.connect(path)
+        connection.request("GET", f"/v1/gate?service={service}&canary=v2&baseline=v1&dry=1"
+                           f"&policy={policy}")
+        return json.loads(connection.getresponse().read())["verdict"]
+    except (OSError, http.client.HTTPException, ValueError, KeyError):
         return "UNAVAILABLE"
+    finally:
+        connection.close()
 
 
-def watch(picket, socket, policy, seconds, services):
+def watch(path, policy, seconds, services):
     began = time.monotonic()
     first = {}
     said = {service: [] for service in services}
     while time.monotonic() - began < float(seconds):
         for service in services:
-            verdict = ask(picket, socket, policy, service)
+            verdict = ask(path, policy, service)
             if verdict == "PASS":
                 first.setdefault(service, int(time.monotonic() - began))
             if said[service][-1:] != [verdict]:
@@ -119,10 +126,10 @@ def watch(picket, socket, policy, seconds, services):
 
 
 def main(words):
-    if words[:1] == ["traffic"] and len(words) == 3:
-        traffic(words[1], words[2])
-    elif words[:1] == ["watch"] and len(words) >= 5:
-        watch(*words[1:5], words[5:] or SERVICES)
+    if words[:1] == ["traffic"] and len(words) >= 4:
+        traffic(words[1], words[2], float(words[3]), words[4:] or SERVICES)
+    elif words[:1] == ["watch"] and len(words) >= 4:
+        watch(*words[1:4], words[4:] or SERVICES)
     else:
         raise SystemExit(__doc__)
 

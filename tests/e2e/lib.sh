@@ -12,8 +12,10 @@
 #   assert_exit TEXT CODE COMMAND...             output is left in $work/out and $work/err
 #   wait_for SECONDS COMMAND...                  until the command succeeds
 #
-#   mock_start TOPICS         picket-mock-broker in the background; sets BROKER (host:port)
-#   mock_stop
+#   mock_start TOPICS [NAME [OPTIONS]]           picket-mock-broker in the background, NAME where
+#                             there are several; sets BROKER (host:port)
+#   mock_stop [NAME]
+#   mock_say NAME COMMAND     trouble: see picket-mock-broker --help
 #   produce BROKER [ARGS]     see tests/e2e/produce.py
 #
 # A "node" is one picket with its own config, data folder and log: $work/NODE.{yaml,data,log}.
@@ -130,19 +132,30 @@ wait_for() {
 # --- the mock broker ---------------------------------------------------------------------------
 
 mock_start() {
-	rm -f "$work/port"
-	"$e2e_build/picket-mock-broker" --topics "$1" --port-file "$work/port" \
-		>>"$work/broker.log" 2>&1 &
-	e2e_pids[mock]=$!
-	for _ in $(seq 100); do [ -s "$work/port" ] && break; sleep 0.05; done
-	BROKER=127.0.0.1:$(cat "$work/port" 2>/dev/null)
-	[ -s "$work/port" ] || fail "the mock broker starts" "$(tail -n 3 "$work/broker.log")"
+	local name=${2:-mock}
+	local port=$work/$name.port commands=$work/$name.commands
+	rm -f "$port"
+	[ -p "$commands" ] || mkfifo "$commands"
+	# Opened for both, the pipe has no end while the broker lives, whoever writes to it.
+	"$e2e_build/picket-mock-broker" --topics "$1" --port-file "$port" --commands "${@:3}" \
+		<>"$commands" >>"$work/broker.log" 2>&1 &
+	e2e_pids[$name]=$!
+	for _ in $(seq 100); do [ -s "$port" ] && break; sleep 0.05; done
+	BROKER=127.0.0.1:$(cat "$port" 2>/dev/null)
+	[ -s "$port" ] || fail "the mock broker starts" "$(tail -n 3 "$work/broker.log")"
 }
 
 mock_stop() {
-	kill "${e2e_pids[mock]}" 2>/dev/null
-	wait "${e2e_pids[mock]}" 2>/dev/null
-	unset 'e2e_pids[mock]'
+	local name=${1:-mock}
+	kill "${e2e_pids[$name]}" 2>/dev/null
+	wait "${e2e_pids[$name]}" 2>/dev/null
+	unset "e2e_pids[$name]"
+}
+
+mock_say() {
+	local name=$1
+	shift
+	echo "$*" >"$work/$name.commands"
 }
 
 produce() { python3 "$e2e_root/tests/e2e/produce.py" "$@"; }

@@ -3,10 +3,11 @@
 #
 #   tests/e2e/mock.sh [PART...]     parts: demo kill poison files wal input faults disk store scan reload api
 #                                   alerting controllers signals needle nezha custody lists bomb loop
-#                                   doctor install; all; drills (only by name: they take 2 min, waiting)
+#                                   doctor install; all; drills, pending (only by name: they take 2
+#                                   min each, waiting)
 #
 # PICKET_BUILD is the folder with the programs (build/release). E2E_KEEP=1 keeps the files,
-# E2E_SEED=N repeats the moments of the SIGKILLs.
+# E2E_SEED=N repeats the moments of the SIGKILLs. E2E_SCENES="slow gone" plays these of `pending`.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/lib.sh"
@@ -19,6 +20,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/mock_alerting.sh"
 . "$here/mock_provenance.sh"
 . "$here/mock_drills.sh"
+. "$here/mock_pending.sh"
 . "$here/mock_store.sh"
 
 all_parts=(scan reload faults poison disk store api alerting controllers signals needle custody lists bomb loop doctor

@@ -18,7 +18,7 @@ drill_policy() {
 }
 
 drill_watch() {
-	python3 "$here/drills.py" watch "$picket" "$(node_data drill)/picket.sock" drill "$@"
+	python3 "$here/drills.py" watch "$(node_data drill)/picket.sock" drill "$@"
 }
 
 drill_said() { sed -n "s/^$1: //p" "$work/drill.said"; }
@@ -74,7 +74,7 @@ gate: {policies: [$work/drill.policy.yml]}
 provenance: {sequences: true, silent_after: 30s}"
 	assert_ok "the daemon starts" node_start drill
 	mkdir -p "$work/drills"
-	python3 "$here/drills.py" traffic "$BROKER" "$work/drills" 2>"$work/drills.log" &
+	python3 "$here/drills.py" traffic "$BROKER" "$work/drills" 40 2>"$work/drills.log" &
 	e2e_pids[traffic]=$!
 	sleep 6
 	touch "$work/drills/fault"
