@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""SIGKILL at random moments while files are read: not one alert is lost, doubled or off by one.
+"""SIGKILL at random moments while files are read: not one alert is lost, doubled or off by one, and
+the evidence about a canary goes on where it was.
 
     kills.py PICKET WORK_DIR [KILLS [SEED]]
 
@@ -7,7 +8,9 @@ The files hold a world of users, services and amounts, out of order within the l
 are one of each correlation type. A run that nobody disturbs says what must come out. Then stores are
 begun, killed and begun again until KILLS (default 10) SIGKILLs have hit, with few and many actors, a
 checkpoint each second or none, and memory for all cells or for few. Each store that was read to the
-end must hold every record once, and the alerts of the undisturbed run, to the microsecond.
+end must hold every record once, the alerts of the undisturbed run, to the microsecond, and of each
+canary every count and every e-value of every bucket: of the outcomes that are built in, and of a rule
+of type cohort_compare, which counts in the correlating stage.
 Exit 0: they do; 1: what differs is printed.
 """
 import collections
@@ -22,6 +25,7 @@ EVENTS, FILES, SPAN_S, LATE_S = 60000, 3, 7200, 8
 USERS, SERVICES, SOURCES, ATTACK_S = 400, 8, 40, 120
 ALERTS_MAX = 10000
 LIFE_S, EARLY = 0.3, 0.2  # how long it may read; how often it is killed before it begins to
+PATIENCE_S = 30
 
 TYPES = {
     "count": "type: event_count, rules: [failed], group-by: [user.id], timespan: 2m, "
@@ -50,6 +54,12 @@ TYPES = {
 }
 
 
+COHORT = ("title: login_failure\nname: login_failure\nlevel: medium\n"
+          "correlation: {type: cohort_compare, rules: [any], compare: {numerator: failed}}\n"
+          "picket: {gate: {canary: warn}}\n")
+CANARY_SHARE, CANARY_FAILS = 0.3, 0.05
+
+
 def rules():
     wanted = {"failed": "event.outcome: failure", "granted": "event.outcome: success",
               "any": "event.kind: event"}
@@ -61,6 +71,7 @@ def rules():
     documents += [f"title: {name}\nname: {name}\nlevel: high\ncorrelation: {{{body}}}\n"
                   + ("generate: true\n" if name == "chain" else "")
                   for name, body in TYPES.items()]
+    documents.append(COHORT)
     return "---\n".join(documents)
 
 
@@ -81,7 +92,11 @@ def write_files(work, seed):
             "service.name": f"service{home if dice.random() < 0.9 else dice.randrange(SERVICES)}",
             "source.ip": f"192.0.2.{user % SOURCES if dice.random() < 0.97 else dice.randrange(SOURCES)}",
             "http.response.bytes": dice.randrange(1000),
+            "service.version": "v2" if dice.random() < CANARY_SHARE else "v1",
+            "service.node.name": f"node{dice.randrange(4)}",
         }
+        bad = event["service.version"] == "v2" and dice.random() < CANARY_FAILS
+        event["http.response.status_code"] = 503 if bad else 200
         records.append((at + dice.uniform(0, LATE_S), event))
     paths = [os.path.join(work, f"world{number}.ndjson") for number in range(FILES)]
     files = [open(path, "w", encoding="utf-8") for path in paths]
@@ -121,9 +136,9 @@ class Node:
             with open(self.log, encoding="utf-8") as log:
                 self.lives_that_read = log.read().count("message=reading")
 
-    def read(self, *words):
-        done = subprocess.run([self.picket, *words, "--data", self.data], capture_output=True,
-                              text=True, check=False)
+    def read(self, *words, where=None):
+        done = subprocess.run([self.picket, *words, *(where or ("--data", self.data))],
+                              capture_output=True, text=True, check=False)
         if done.returncode != 0:
             sys.exit(f"{' '.join(words)}: {done.stderr}")
         return done.stdout
@@ -141,7 +156,33 @@ class Node:
                 alert["rule"].get("name") or alert["rule"]["title"], alert["tenant"],
                 json.dumps(alert["group"]), alert["first"], alert["last"], alert["count"],
                 alert["rule"]["level"], alert["state"])))
-        return collections.Counter(lines)
+        return collections.Counter(lines + self.evidence())
+
+    def evidence(self):
+        """Of every service's canary: the outcomes with their counts and e-values, and the course of
+        the evidence over the buckets. Only a daemon knows the rules that are outcomes."""
+        with open(self.log, "a", encoding="utf-8") as log:
+            process = subprocess.Popen([self.picket, "run", "-c", self.config], stderr=log)
+        try:
+            return self.ask_of_canaries(("--server", f"unix:{self.data}/picket.sock"))
+        finally:
+            process.terminate()
+            process.wait()
+
+    def ask_of_canaries(self, where):
+        for _ in range(PATIENCE_S * 10):
+            if subprocess.run([self.picket, "status", "-q", *where], capture_output=True,
+                              check=False).returncode == 0:
+                break
+            time.sleep(0.1)
+        lines = []
+        for number in range(SERVICES):
+            answer = json.loads(self.read(
+                "gate", "--service", f"service{number}", "--canary", "v2", "--baseline", "v1",
+                "--dry-run", "-o", "json", where=where))
+            lines += [f"canary of service{number}: {json.dumps(one)}" for one in answer["outcomes"]]
+            lines.append(f"canary of service{number}: evidence {answer['e_history']}")
+        return lines
 
 
 def settings(dice):
@@ -182,7 +223,11 @@ def main():
     calm = Node(picket, work, "calm", "workers: 1\nactors: 2")
     kill_until_done(calm, dice, 0)
     expected = calm.answer()
+    alerts = sum(expected.values()) - 1 - len([line for line in expected if line.startswith("canary ")])
     silent = set(TYPES) - {line.split()[0] for line in expected}
+    counted = [line for line in expected if '"login_failure"' in line and '"n_c": 0' not in line]
+    if len(counted) != SERVICES:
+        sys.exit(f"WRONG the rule about canaries counted nothing: {calm.evidence()}")
     if silent:
         sys.exit(f"WRONG no alert of {sorted(silent)}: the world proves nothing about them")
     kills = stores = wrong = 0
@@ -200,7 +245,7 @@ def main():
             print(f"  {kills} kills, {stores} stores, {wrong} wrong", flush=True)
         if got == expected:
             subprocess.run(["rm", "-rf", node.data], check=True)
-    print(f"  {kills} SIGKILLs over {stores} stores of {EVENTS} records; {len(expected) - 1} alerts "
+    print(f"  {kills} SIGKILLs over {stores} stores of {EVENTS} records; {alerts} alerts "
           f"of {len(TYPES)} types; {wrong} stores differ")
     return 1 if wrong else 0
 
