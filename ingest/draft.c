@@ -165,28 +165,15 @@ struct draft_field *draft_put(struct draft *draft, const struct draft_name *name
 			   : put_again(draft, chain, name, value);
 }
 
-static struct draft_field *newest_alive(struct draft *draft, uint32_t newest)
-{
-	for (; newest != 0; newest = draft->fields[newest - 1].older)
-		if (!draft->fields[newest - 1].dead)
-			return &draft->fields[newest - 1];
-	return NULL;
-}
-
-struct draft_field *draft_get(struct draft *draft, enum field_id id)
-{
-	return newest_alive(draft, draft->heads[id]);
-}
-
 struct draft_field *draft_find(struct draft *draft, const struct draft_name *name)
 {
-	return newest_alive(draft, *chain_of(draft, name));
+	return draft_alive(draft, *chain_of(draft, name));
 }
 
 uint32_t *draft_search_vacancy(struct draft *draft, const struct draft_name *name)
 {
 	uint32_t *chain = chain_of(draft, name);
-	return newest_alive(draft, *chain) == NULL ? chain : NULL;
+	return draft_alive(draft, *chain) == NULL ? chain : NULL;
 }
 
 void draft_put_new(struct draft *draft, uint32_t *vacancy, const struct draft_name *name,

@@ -69,8 +69,19 @@ struct draft_field *draft_put(struct draft *draft, const struct draft_name *name
 			      const struct value *value);
 /* Adds a field of the table unless it has a value. */
 void draft_fill(struct draft *draft, enum field_id id, const struct value *value);
+/* The newest value that is alive in the chain that begins with field number `newest` - 1. */
+static inline struct draft_field *draft_alive(struct draft *draft, uint32_t newest)
+{
+	for (; newest != 0; newest = draft->fields[newest - 1].older)
+		if (!draft->fields[newest - 1].dead)
+			return &draft->fields[newest - 1];
+	return NULL;
+}
 /* The newest value of a field of the table, or NULL. */
-struct draft_field *draft_get(struct draft *draft, enum field_id id);
+static inline struct draft_field *draft_get(struct draft *draft, enum field_id id)
+{
+	return draft_alive(draft, draft->heads[id]);
+}
 /* Adds a value instead of those that the name has. */
 void draft_replace(struct draft *draft, const struct draft_name *name, const struct value *value);
 /* The newest value of a name, or NULL. */

@@ -22,7 +22,9 @@ void seen_mark(const struct formats *formats, struct seen *seen, const struct na
 {
 	for (unsigned next = info->mark; next != 0; next = formats->marks[next - 1].next) {
 		unsigned mark = next - 1;
-		if (test_value(&formats->marks[mark].test, value))
+		const struct test *test = &formats->marks[mark].test;
+		bool present = test->kind == TEST_PRESENT && value->type == VALUE_STRING;
+		if (present || test_value(test, value))
 			seen->marks.bits[mark / 64] |= (uint64_t)1 << (mark % 64);
 	}
 }
@@ -61,7 +63,8 @@ static bool has_value(const struct value *value)
 }
 
 /* The newest value of a subject, alive, or NULL. */
-static struct draft_field *subject_field(const struct mapping *mapping, struct subject subject)
+static inline struct draft_field *subject_field(const struct mapping *mapping,
+						struct subject subject)
 {
 	if (subject.id != FIELD_OTHER)
 		return draft_get(mapping->draft, subject.id);

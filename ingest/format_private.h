@@ -233,12 +233,12 @@ void seen_begin(struct seen *seen);
 /* Sets the marks that ask for this name and hold for its value. */
 void seen_mark(const struct formats *formats, struct seen *seen, const struct name_info *info,
 	       const struct value *value);
-/* Notes that draft field number `field` was put under the name of a source. */
-static inline void seen_source(struct seen *seen, unsigned source, uint32_t field)
+/* Notes that the newest draft field, which makes so many of them, has the name of a source. */
+static inline void seen_source(struct seen *seen, unsigned source, uint32_t field_count)
 {
 	if (seen->fields[source] == 0)
 		seen->sources[seen->source_count++] = (uint16_t)source;
-	seen->fields[source] = field + 1;
+	seen->fields[source] = field_count;
 }
 /* The first format behind `behind` (NULL: of all) whose marks are set. */
 const struct format *format_recognise(const struct formats *formats, const struct seen *seen,

@@ -107,8 +107,7 @@ static struct draft_field *put_value(struct work *work, struct text source, stru
 	if (field == NULL || info == NULL || work->raw)
 		return field;
 	if (info->source != 0)
-		seen_source(work->mapping.seen, info->source - 1u,
-			    (uint32_t)(field - work->draft->fields));
+		seen_source(work->mapping.seen, info->source - 1u, work->draft->count);
 	if (info->mark != 0 && !name->agent) /* the envelope is not the record */
 		seen_mark(formats, work->mapping.seen, info, value);
 	return field;

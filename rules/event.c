@@ -46,8 +46,9 @@ enum status event_add_fields(struct event *event, struct arena *arena, const str
 		event->fields = grown;
 		event->field_capacity = capacity;
 	}
-	for (size_t i = 0; i < count; i++)
-		event->fields[event->field_count++] = fields[i];
+	if (count > 0)
+		memcpy(&event->fields[event->field_count], fields, count * sizeof *fields);
+	event->field_count = needed;
 	return OK;
 }
 
