@@ -27,6 +27,7 @@ enum {
 static const char sim_rules[] =
 	"title: failed\nname: failed\nlogsource: {product: microservice}\n"
 	"detection: {s: {event.outcome: failure}, condition: s}\nlevel: informational\n"
+	"picket: {risk: {score: 10, on: [user.id, source.ip], once-per: 5s}}\n"
 	"---\n"
 	"title: passed\nname: passed\nlogsource: {product: microservice}\n"
 	"detection: {s: {event.outcome: success}, condition: s}\nlevel: informational\n"
@@ -57,9 +58,38 @@ static const char sim_rules[] =
 	"              steps: [{rule: failed, count: {gte: 2}}, {not: failed}, {rule: passed}]}\n"
 	"level: low\n"
 	"---\n"
+	"title: many addresses, by estimate\nid: 88888888-8888-4888-8888-888888888888\n"
+	"picket: {accuracy: {exact-until: 1, error: 0.05}}\n"
+	"correlation: {type: value_count, rules: [failed], group-by: [user.id], timespan: 30s,\n"
+	"              condition: {field: source.ip, gte: 4}}\nlevel: medium\n"
+	"---\n"
+	"title: rare address\nid: 99999999-9999-4999-8999-999999999999\n"
+	"correlation: {type: first_seen, rules: [passed], group-by: [user.id], timespan: 1m,\n"
+	"              learn: {for: 20s}, peers: {by: [service.name], rare-below: 2},\n"
+	"              condition: {field: source.ip}}\nlevel: medium\n"
+	"---\n"
+	"title: risky\nid: aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa\n"
+	"correlation: {type: risk, group-by: [entity], timespan: 1m, half-life: 30s,\n"
+	"              condition: {gte: 25}}\nlevel: medium\n"
+	"---\n"
+	"title: unusual\nid: bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb\n"
+	"correlation: {type: baseline, rules: [failed], group-by: [service.name], timespan: 5s,\n"
+	"              history: 1m, min-buckets: 4,\n"
+	"              condition: {aggregate: count, deviation: {gte: 2}}}\nlevel: medium\n"
+	"---\n"
+	"title: errors on average\nid: cccccccc-cccc-4ccc-8ccc-cccccccccccc\n"
+	"correlation: {type: value_avg, rules: [passed], group-by: [service.name], timespan: 20s,\n"
+	"              condition: {field: http.response.status_code, gt: 240}}\nlevel: medium\n"
+	"---\n"
 	"title: logins fail\nid: 77777777-7777-4777-8777-777777777777\nname: login_failure\n"
 	"correlation: {type: cohort_compare, rules: [failed, passed], compare: {numerator: failed}}\n"
 	"level: medium\n";
+
+/* How the ids of those begin that raise alerts: each must, in some world. */
+static const char *const alerting[] = {"11111111", "22222222", "33333333", "44444444",
+				       "55555555", "66666666", "88888888", "99999999",
+				       "aaaaaaaa", "bbbbbbbb", "cccccccc"};
+enum { ALERTING = sizeof alerting / sizeof *alerting };
 
 /* What was seen at the end before, to hold the next one against. */
 struct seen {
@@ -378,7 +408,8 @@ static struct lines play_world(const struct world *world, uint64_t seed, bool tr
 
 /* What all seeds together must have shown, or the run has proved nothing. */
 struct sum {
-	unsigned crashes, stops, fulls, swaps, alerts, rejects, gated, compared;
+	unsigned crashes, stops, fulls, swaps, alerts, rejects, compared;
+	unsigned of_rule[ALERTING];
 };
 
 static void play_seed(uint64_t number, struct sum *sum)
@@ -398,7 +429,11 @@ static void play_seed(uint64_t number, struct sum *sum)
 	sum->swaps += play->swaps;
 	sum->alerts += count_prefix(&got, "alert");
 	sum->rejects += count_prefix(&got, "reject");
-	sum->gated += count_prefix(&got, "alert 55555555") + count_prefix(&got, "alert 66666666");
+	for (size_t i = 0; i < ALERTING; i++) {
+		char prefix[32];
+		(void)snprintf(prefix, sizeof prefix, "alert %s", alerting[i]);
+		sum->of_rule[i] += (unsigned)count_prefix(&got, prefix);
+	}
 	for (size_t i = 0; i < got.count; i++)
 		sum->compared += strstr(got.items[i], "77777777-7777-4777") != NULL;
 	lines_free(&expected);
@@ -421,17 +456,20 @@ START_TEST(the_answer_of_a_world)
 	}
 	for (uint64_t i = 0; i < count; i++)
 		play_seed(i, &sum);
-	(void)printf("%llu worlds: %u crashes, %u stops, %u full disks, %u reloads; %u alerts "
-		     "(%u of gated rules), %u rejects, %u buckets with a compared rule\n",
+	(void)printf("%llu worlds: %u crashes, %u stops, %u full disks, %u reloads; %u alerts, %u "
+		     "rejects, %u buckets with a compared rule\n",
 		     (unsigned long long)count, sum.crashes, sum.stops, sum.fulls, sum.swaps,
-		     sum.alerts, sum.gated, sum.rejects, sum.compared);
+		     sum.alerts, sum.rejects, sum.compared);
+	for (size_t i = 0; i < ALERTING; i++)
+		(void)printf("%u alerts of %s\n", sum.of_rule[i], alerting[i]);
 	if (count < SEEDS)
 		return;
 	ck_assert_uint_gt(sum.crashes, 40);
 	ck_assert_uint_gt(sum.stops, 40);
 	ck_assert_uint_gt(sum.swaps, 20);
 	ck_assert_uint_gt(sum.alerts, 1000);
-	ck_assert_uint_gt(sum.gated, 100);
+	for (size_t i = 0; i < ALERTING; i++)
+		ck_assert_msg(sum.of_rule[i] > 100, "%u alerts of %s", sum.of_rule[i], alerting[i]);
 	ck_assert_uint_gt(sum.rejects, 100);
 	ck_assert_uint_gt(sum.compared, 100); /* buckets with counts of the rule */
 }
