@@ -304,6 +304,8 @@ static enum status baseline_advance(struct gated *gated, const struct unit *unit
 			break; /* the bucket is not whole, and never will be */
 		else
 			status = bucket_end(memory, unit, news);
+		if (status != OK)
+			break; /* without memory there may be none */
 		memory = gated->memory;
 		if (!time_within(memory->last_us, time_after(memory->start_us, 0), history_us) &&
 		    memory->start_us > memory->last_us)
