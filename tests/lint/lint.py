@@ -79,6 +79,26 @@ def check_names(name, text, known):
             problem(name, line, f"names {match[0]}, which does not exist")
 
 
+def check_places(name, text, known):
+    """What a document names as file.c:name is in that file."""
+    for match in re.finditer(r"(?<![\w/])(\w+\.(?:c|h|py|sh)):([a-z]\w+)", text):
+        files = [k for k in known if k.endswith("/" + match[1])]
+        if not any(re.search(rf"\b{match[2]}\b", (ROOT / k).read_text()) for k in files):
+            line = text.count("\n", 0, match.start()) + 1
+            problem(name, line, f"{match[1]} has no {match[2]}")
+
+
+def check_attacks(known):
+    """Every test named after an attack stands in the table of attacks."""
+    page = (ROOT / "docs/ATTACKS.md").read_text()
+    for name in known:
+        if not (name.startswith("tests/") and name.endswith(".c")):
+            continue
+        for test in re.findall(r"START_TEST\((a\d\d_\w+)\)", (ROOT / name).read_text()):
+            if f"{name.split('/')[-1]}:{test}" not in page:
+                problem("docs/ATTACKS.md", 1, f"does not name {name}:{test}")
+
+
 # Names of other people's files that our comments cite, and files that a user makes.
 FOREIGN = {
     "rocksdb/c.h", "c.h", "picket.yaml", "rule.yml", "my_rule.yml",
@@ -110,6 +130,7 @@ def main():
         lines = text.split("\n")
         check_names(name, text, known)
         if not is_code:
+            check_places(name, text, known)
             continue
         product = name.split("/")[0] in FOLDERS
         if product:
@@ -127,6 +148,7 @@ def main():
                 function_count += 1
             if length > FUNCTION_LINES_MAX:
                 problem(name, first, f"function of {length} lines (at most {FUNCTION_LINES_MAX})")
+    check_attacks(known)
     for text in problems:
         print(text)
     at = lambda values, share: sorted(values)[min(len(values) - 1, int(len(values) * share))]
