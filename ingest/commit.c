@@ -99,7 +99,7 @@ static void open_gate(struct runtime *runtime, bool nudged)
 static void batch_rows(struct store_batch *batch, const struct bytes *rows)
 {
 	struct cursor cursor = cursor_of(bytes_text(rows));
-	enum store_family family = FAMILY_BLOCK;
+	enum store_family family = FAMILY_EPOCH;
 	struct text key = {0};
 	struct text value = {0};
 	while (rows_next(&cursor, &family, &key, &value))

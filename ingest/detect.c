@@ -136,7 +136,7 @@ static enum status put_block(struct stream *stream, struct detected *to, struct 
 	block_key(bytes_text(&stream->name), stream->at.partition, meta.first_offset,
 		  meta.first_index, &key);
 	block_meta_encode(&meta, &encoded_meta);
-	rows_put(&to->rows, FAMILY_BLOCK, bytes_text(&key), bytes_text(&block));
+	rows_put(&to->rows, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
 	rows_put(&to->rows, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&encoded_meta));
 	return key.failed || encoded_meta.failed ? ENOMEMORY : bytes_status(&to->rows);
 }

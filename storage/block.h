@@ -50,7 +50,7 @@ size_t block_event_count(const struct block_builder *builder);
 enum status block_finish(struct block_builder *builder, struct bytes *ret_block,
 			 struct block_meta *ret_meta, struct error *err);
 
-/* FAMILY_BLOCK and FAMILY_BLOCKMETA: topic partition first_offset first_index. */
+/* FAMILY_EPOCH and FAMILY_BLOCKMETA: topic partition first_offset first_index. */
 void block_key(struct text topic, int32_t partition, int64_t first_offset, uint32_t first_index,
 	       struct bytes *to);
 void block_meta_encode(const struct block_meta *meta, struct bytes *to);

@@ -17,8 +17,8 @@
 
 enum {
 	COLUMNS_MAX = 4096,
-	TABLE_EVENTS_MAX = 128 * 1024,
-	TABLE_BYTES_MAX = 128 * 1024 * 1024, /* of values, unless one event alone is larger */
+	TABLE_EVENTS_MAX = 512 * 1024,
+	TABLE_BYTES_MAX = 256 * 1024 * 1024, /* of values, unless one event alone is larger */
 	TABLE_COLUMNS_MAX = BLOCK_COLUMNS_MAX,
 	TABLE_GROUPS_MAX = 4096, /* (owner, class, day)s */
 	/* Keys of merged blocks begin with it; those of epoch blocks with the size of a topic's

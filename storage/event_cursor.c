@@ -116,7 +116,7 @@ static enum status open_rows(struct event_cursor *cursor, struct text key, struc
 		return status;
 	bytes_clear(&cursor->key);
 	bytes_write(&cursor->key, key);
-	status = store_view_get(cursor->view, FAMILY_BLOCK, key, &cursor->block, err);
+	status = store_view_get(cursor->view, FAMILY_EPOCH, key, &cursor->block, err);
 	if (status == OK)
 		status = bytes_status(&cursor->key);
 	return status == OK ? block_open(bytes_text(&cursor->key), bytes_text(&cursor->block),

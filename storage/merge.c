@@ -108,14 +108,14 @@ static enum status rows_merge(struct step *step, struct text key)
 {
 	struct columnar_reader *reader cleanup(columnar_reader_free) = NULL;
 	struct bytes *value = &step->tools->value;
-	enum status status = store_view_get(step->view, FAMILY_BLOCK, key, value, step->err);
+	enum status status = store_view_get(step->view, FAMILY_EPOCH, key, value, step->err);
 	if (status == OK)
 		status = block_columns_open(key, bytes_text(value), &reader, step->err);
 	if (status == OK)
 		status = block_add_to(step, reader);
 	if (status != OK)
 		return block_leave(step, status);
-	store_batch_delete(step->batch, FAMILY_BLOCK, key);
+	store_batch_delete(step->batch, FAMILY_EPOCH, key);
 	store_batch_delete(step->batch, FAMILY_BLOCKMETA, key);
 	return OK;
 }
@@ -353,7 +353,7 @@ enum status merge_all(struct store *store, bool (*cancelled)(void *context), voi
 	}
 	/* The blocks that were merged are still on the disk, below their removals. */
 	if (status == OK && sum.blocks_read > 0)
-		status = store_compact(store, FAMILY_BLOCK, TEXT(""), TEXT("B"), err);
+		status = store_compact(store, FAMILY_EPOCH, TEXT(""), TEXT(""), err);
 	*report = sum;
 	return status;
 }

@@ -17,7 +17,7 @@
 #include "storage/store.h"
 
 enum {
-	MERGE_EVENTS_MAX = 128 * 1024, /* of a run of small blocks, and of the table */
+	MERGE_EVENTS_MAX = 512 * 1024, /* of a run of small blocks, and of the table */
 	MERGE_RUN_MIN = 8,             /* small blocks of one size that are worth cutting again */
 };
 

@@ -12,7 +12,11 @@
  *   flushes fail side by side. No DeleteRange, atomic_flush, manual_wal_flush, WAL recycling.
  * - paranoid_file_checks and memtable_protection_bytes_per_key: a bad bit in memory is found when
  *   it is written down, and not when somebody needs the row.
- * - Blocks are zstd frames already: their family is not compressed again, the others are LZ4.
+ * - Blocks are zstd frames already: their families are not compressed again, the others are LZ4.
+ * - The blocks of epochs have a family of their own: they are gone within minutes, most of them
+ *   before a memtable was written down, and to compact them away beside the merged ones would be to
+ *   write those again each time, all of the day's.
+ * - What is closed is flushed: it opens again at once, and nothing is on the disk twice.
  *
  * Disk full: Debian's build of RocksDB may end in an assertion when it writes to a file again whose
  * last write got no space. So a batch is refused with ENOSPACE before that, while there is still
@@ -170,8 +174,15 @@ static enum status lock_take(struct rocks_store *store, bool read_only, struct e
 			 name, strerror(errno));
 }
 
-static rocksdb_options_t *options_new(struct rocks_store *store, size_t memory_bytes, bool compress,
-				      char **ret_message)
+enum rocks_kind rocks_kind_of(size_t family)
+{
+	return family == FAMILY_EPOCH   ? KIND_EPOCHS
+	       : family == FAMILY_BLOCK ? KIND_BLOCKS
+					: KIND_ROWS;
+}
+
+static rocksdb_options_t *options_new(struct rocks_store *store, size_t memory_bytes,
+				      enum rocks_kind kind, char **ret_message)
 {
 	rocksdb_options_t *base = rocksdb_options_create();
 	size_t buffers_bytes = memory_bytes / 2;
@@ -189,8 +200,8 @@ static rocksdb_options_t *options_new(struct rocks_store *store, size_t memory_b
 	rocksdb_options_set_info_log_level(base, LOG_LEVEL_WARN);
 	rocksdb_options_set_stats_dump_period_sec(base, 0);
 	rocksdb_options_set_level_compaction_dynamic_level_bytes(base, 1);
-	rocksdb_options_set_compression(base, compress ? rocksdb_lz4_compression
-						       : rocksdb_no_compression);
+	rocksdb_options_set_compression(base, kind == KIND_ROWS ? rocksdb_lz4_compression
+								: rocksdb_no_compression);
 	rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
 	rocksdb_block_based_options_set_block_cache(table, store->cache);
 	rocksdb_block_based_options_set_format_version(table, 5);
@@ -217,8 +228,8 @@ static enum status settings_make(struct rocks_store *store, const struct store_o
 	store->reserve_bytes = ROOM_BYTES + (int64_t)(memory_bytes / 2 / BUFFERS);
 	store->cache = rocksdb_cache_create_lru(memory_bytes / 2);
 	char *message = NULL;
-	for (size_t i = 0; i < 2 && message == NULL; i++)
-		store->options[i] = options_new(store, memory_bytes, i == 0, &message);
+	for (size_t i = 0; i < KIND_COUNT && message == NULL; i++)
+		store->options[i] = options_new(store, memory_bytes, (enum rocks_kind)i, &message);
 	if (message != NULL)
 		return rocks_error(store->path, "configuring", message, err);
 	store->read_options = rocksdb_readoptions_create();
@@ -235,8 +246,8 @@ static enum status families_find(struct rocks_store *store, bool ret_present[COL
 {
 	char *message = NULL;
 	size_t count = 0;
-	char **names =
-		rocksdb_list_column_families(store->options[0], store->path, &count, &message);
+	char **names = rocksdb_list_column_families(store->options[KIND_ROWS], store->path, &count,
+						    &message);
 	enum status status =
 		message == NULL ? OK : rocks_error(store->path, "opening", message, err);
 	bool present[COLUMN_FAMILIES] = {0};
@@ -254,6 +265,15 @@ static enum status families_find(struct rocks_store *store, bool ret_present[COL
 		present[family] = true;
 	}
 	rocksdb_list_column_families_destroy(names, count); /* is there even after an error */
+	/* A store that is being made gets "epoch" first. */
+	if (status == OK && present[FAMILY_BLOCK] && !present[FAMILY_EPOCH])
+		status = error_set(
+			err, EINVALID,
+			"the store in %s is of an older version: the events of epochs are in its "
+			"family \"block\", and this picket keeps them in \"epoch\"; read it with "
+			"the picket that wrote it, or move it away and set kafka.start: earliest "
+			"to read again what Kafka still has",
+			store->path);
 	if (status == OK)
 		memcpy(ret_present, present, sizeof present);
 	return status;
@@ -311,18 +331,19 @@ static enum status database_open(struct rocks_store *store, const struct store_o
 			continue;
 		names[count] =
 			i == FAMILY_COUNT ? "default" : store_family_name((enum store_family)i);
-		settings[count] = store->options[i == FAMILY_BLOCK];
+		settings[count] = store->options[rocks_kind_of(i)];
 		places[count++] = i;
 	}
-	rocksdb_options_set_create_if_missing(store->options[0], options->create);
-	rocksdb_options_set_create_missing_column_families(store->options[0], 1);
+	rocksdb_options_set_create_if_missing(store->options[KIND_ROWS], options->create);
+	rocksdb_options_set_create_missing_column_families(store->options[KIND_ROWS], 1);
 	char *message = NULL;
-	store->db = options->read_only
-			    ? rocksdb_open_for_read_only_column_families(
-				      store->options[0], store->path, count, names, settings,
-				      handles, 0, &message)
-			    : rocksdb_open_column_families(store->options[0], store->path, count,
-							   names, settings, handles, &message);
+	store->db =
+		options->read_only
+			? rocksdb_open_for_read_only_column_families(store->options[KIND_ROWS],
+								     store->path, count, names,
+								     settings, handles, 0, &message)
+			: rocksdb_open_column_families(store->options[KIND_ROWS], store->path,
+						       count, names, settings, handles, &message);
 	if (message != NULL) {
 		store->db = NULL;
 		return rocks_error(store->path, "opening", message, err);

@@ -13,6 +13,15 @@
 
 enum { COLUMN_FAMILIES = FAMILY_COUNT + 1 }; /* ours, and RocksDB's "default" at the end */
 
+/* What a family holds: each has settings of its own. */
+enum rocks_kind {
+	KIND_ROWS,
+	KIND_BLOCKS, /* zstd frames */
+	KIND_EPOCHS, /* zstd frames that are removed again within minutes */
+	KIND_COUNT,
+};
+enum rocks_kind rocks_kind_of(size_t family);
+
 struct rocks_store {
 	struct store base;
 	char *path;
@@ -20,7 +29,7 @@ struct rocks_store {
 	int64_t reserve_bytes; /* nothing is written while less is free on the disk */
 	rocksdb_t *db;
 	rocksdb_column_family_handle_t *handles[COLUMN_FAMILIES]; /* NULL: not in this store */
-	rocksdb_options_t *options[2];                            /* [1]: of the block family */
+	rocksdb_options_t *options[KIND_COUNT];
 	rocksdb_cache_t *cache;
 	rocksdb_readoptions_t *read_options;
 	rocksdb_writeoptions_t *write_options[2]; /* [1]: synced */

@@ -142,7 +142,7 @@ static enum status rows_read(struct search *search, const struct candidate *cand
 	struct bytes value cleanup(bytes_done) = {0};
 	struct block_reader *reader cleanup(block_reader_free) = NULL;
 	enum status status =
-		store_view_get(search->view, FAMILY_BLOCK, candidate->key, &value, search->err);
+		store_view_get(search->view, FAMILY_EPOCH, candidate->key, &value, search->err);
 	search->report.bytes_read += value.size;
 	if (status == OK)
 		status = block_open(candidate->key, bytes_text(&value), &reader, search->err);

@@ -83,8 +83,9 @@ enum status store_drop_files(struct store *store, enum store_family family, stru
  * folder is there, or the store is in memory. */
 enum status store_backup(struct store *store, const char *path, struct error *err);
 
-/* Gives back the room of what was removed from the range (to exclusive), as far as no view needs
- * it; reads and writes what is left there, so it is for ranges that hold little. */
+/* Gives back the room of what was removed from the range (to exclusive; empty: to the end), as far
+ * as no view needs it; reads and writes what is left there, so it is for ranges that hold little.
+ */
 enum status store_compact(struct store *store, enum store_family family, struct text from,
 			  struct text to, struct error *err);
 

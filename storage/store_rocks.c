@@ -35,20 +35,39 @@ static struct rocks_store *rocks_of(struct store *store)
 	return (struct rocks_store *)store;
 }
 
+/* Leaves nothing in the WAL alone, while there is room for it. What does not work here works when
+ * the store is opened the next time, for the WAL is there as long as it is needed. */
+static void rocks_flush(struct rocks_store *store)
+{
+	struct error none = {0};
+	if (store->db == NULL || store->write_options[0] == NULL ||
+	    rocks_room(store, store->reserve_bytes, &none) != OK)
+		return;
+	rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+	for (size_t i = 0; i < COLUMN_FAMILIES; i++) {
+		char *message = NULL;
+		if (store->handles[i] != NULL)
+			rocksdb_flush_cf(store->db, options, store->handles[i], &message);
+		rocksdb_free(message);
+	}
+	rocksdb_flushoptions_destroy(options);
+}
+
 static void rocks_free(struct store *base)
 {
 	struct rocks_store *store = rocks_of(base);
+	rocks_flush(store);
 	for (size_t i = 0; i < COLUMN_FAMILIES; i++)
 		if (store->handles[i] != NULL)
 			rocksdb_column_family_handle_destroy(store->handles[i]);
 	if (store->db != NULL)
 		rocksdb_close(store->db);
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < KIND_COUNT; i++)
 		if (store->options[i] != NULL)
 			rocksdb_options_destroy(store->options[i]);
+	for (size_t i = 0; i < 2; i++)
 		if (store->write_options[i] != NULL)
 			rocksdb_writeoptions_destroy(store->write_options[i]);
-	}
 	if (store->read_options != NULL)
 		rocksdb_readoptions_destroy(store->read_options);
 	if (store->cache != NULL)
@@ -205,7 +224,8 @@ static enum status rocks_scan_new(struct store *base, struct store_view *view,
 			rocksdb_readoptions_set_snapshot(scan->read_options,
 							 ((struct rocks_view *)view)->snapshot);
 		/* A walk over all blocks must not push everything else out of the cache. */
-		rocksdb_readoptions_set_fill_cache(scan->read_options, family != FAMILY_BLOCK);
+		rocksdb_readoptions_set_fill_cache(scan->read_options,
+						   rocks_kind_of(family) == KIND_ROWS);
 		if (scan->bound.size > 0)
 			rocksdb_readoptions_set_iterate_upper_bound(
 				scan->read_options, (char *)scan->bound.data, scan->bound.size);
@@ -300,7 +320,7 @@ static void rocks_compact(struct store *base, enum store_family family, struct t
 	struct rocks_store *store = rocks_of(base);
 	if (store->handles[family] != NULL && store->write_options[0] != NULL)
 		rocksdb_compact_range_cf(store->db, store->handles[family], from.data, from.size,
-					 to.data, to.size);
+					 to.size == 0 ? NULL : to.data, to.size);
 }
 
 const struct store_calls rocks_calls = {

@@ -1,5 +1,6 @@
-/* The walk goes family by family, blockmeta first (it leads to the blocks), then FAMILY_BLOCK,
- * where only blocks that nothing leads to are left to be found. A place of it is u8 step, key. */
+/* The walk goes family by family, blockmeta first (it leads to the blocks), then the others; of
+ * FAMILY_EPOCH only blocks that nothing leads to are left to be found. A place of it is u8 step,
+ * key. */
 #include "storage/verify.h"
 
 #include "storage/bloom.h"
@@ -24,7 +25,7 @@ static enum status rows_verify(struct verifying *verifying, struct text key, str
 	uint32_t count = 0;
 	enum status status = block_meta_decode(meta, &parsed, verifying->err);
 	if (status == OK)
-		status = store_view_get(verifying->view, FAMILY_BLOCK, key, &value, verifying->err);
+		status = store_view_get(verifying->view, FAMILY_EPOCH, key, &value, verifying->err);
 	if (status == OK)
 		status = block_open(key, bytes_text(&value), &reader, verifying->err);
 	for (bool more = true; status == OK && more; count += more) {
@@ -73,20 +74,26 @@ static enum status row_verify(struct verifying *verifying, struct text key, stru
 	return bloom_check(value) ? OK : error_set(verifying->err, ECORRUPT, "a bloom is damaged");
 }
 
-/* A block of an epoch and its blockmeta have the same key. The parts of merged blocks are read by
- * their summary; one that has none is what a crash of an older picket may have left, and lost to no
- * reader: its events are still where they were merged from. */
+/* A block of an epoch and its blockmeta have the same key. */
 static enum status block_verify(struct verifying *verifying, struct text key)
 {
 	struct bytes meta cleanup(bytes_done) = {0};
-	if (key.size > 0 && key.data[0] == COLUMNAR_MARK)
-		return OK;
 	enum status status =
 		store_view_get(verifying->view, FAMILY_BLOCKMETA, key, &meta, verifying->err);
 	return status == ENOTFOUND ? error_set(verifying->err, ECORRUPT,
 					       "a block has lost its blockmeta: its events are not "
 					       "found")
 				   : status;
+}
+
+/* The parts of merged blocks are read by their summary; one that has none is what a crash of an
+ * older picket may have left, and lost to no reader: its events are still where they were merged
+ * from. */
+static enum status part_verify(const struct verifying *verifying, struct text key)
+{
+	if (key.size > 0 && key.data[0] == COLUMNAR_MARK)
+		return OK;
+	return error_set(verifying->err, ECORRUPT, "a row of family block is no part of a block");
 }
 
 static enum status other_verify(struct verifying *verifying, enum store_family family,
@@ -132,7 +139,8 @@ static enum status family_verify(struct verifying *verifying, unsigned step, str
 		if (after.size > 0 && text_compare(key, after) <= 0)
 			continue;
 		status = family == FAMILY_BLOCKMETA ? row_verify(verifying, key, value)
-			 : family == FAMILY_BLOCK   ? block_verify(verifying, key)
+			 : family == FAMILY_EPOCH   ? block_verify(verifying, key)
+			 : family == FAMILY_BLOCK   ? part_verify(verifying, key)
 						    : other_verify(verifying, family, key, value);
 		status = survive(verifying, status);
 		if (status == OK && options->cancelled != NULL &&

@@ -56,7 +56,7 @@ static void finish_block(struct bench *bench)
 	must(block_finish(bench->builder, &block, &meta, &err), &err);
 	block_key(TEXT("bench"), 0, meta.first_offset, meta.first_index, &key);
 	block_meta_encode(&meta, &row);
-	store_batch_put(bench->batch, FAMILY_BLOCK, bytes_text(&key), bytes_text(&block));
+	store_batch_put(bench->batch, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
 	store_batch_put(bench->batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
 	must(store_batch_commit(bench->batch, false, &err), &err);
 }

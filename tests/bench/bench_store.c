@@ -182,7 +182,7 @@ static void finish_block(struct block_builder *builder, struct store_batch *batc
 	assert(status == OK);
 	block_key(TEXT("logs"), 0, meta.first_offset, meta.first_index, &key);
 	block_meta_encode(&meta, &row);
-	store_batch_put(batch, FAMILY_BLOCK, bytes_text(&key), bytes_text(&block));
+	store_batch_put(batch, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
 	store_batch_put(batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
 	commit(batch);
 }

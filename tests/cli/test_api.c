@@ -149,7 +149,7 @@ static void put_block(void)
 	ck_assert_int_eq(block_finish(builder, &block, &meta, NULL), OK);
 	block_key(TEXT("logs"), 0, meta.first_offset, meta.first_index, &key);
 	block_meta_encode(&meta, &value);
-	put_row(FAMILY_BLOCK, &key, &block);
+	put_row(FAMILY_EPOCH, &key, &block);
 	put_row(FAMILY_BLOCKMETA, &key, &value);
 	block_builder_free(&builder);
 	arena_free(&arena);

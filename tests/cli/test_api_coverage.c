@@ -27,7 +27,7 @@ static void put_events(int count)
 	ck_assert_int_eq(block_finish(builder, &block, &meta, &err), OK);
 	block_key(TEXT("logs"), 0, meta.first_offset, meta.first_index, &key);
 	block_meta_encode(&meta, &encoded);
-	put_row(FAMILY_BLOCK, &key, &block);
+	put_row(FAMILY_EPOCH, &key, &block);
 	put_row(FAMILY_BLOCKMETA, &key, &encoded);
 }
 

@@ -63,7 +63,7 @@ START_TEST(test_tenants)
 	ck_assert_int_eq(block_finish(builder, &block, &meta, NULL), OK);
 	block_key(TEXT("logs"), 0, 0, 0, &key);
 	block_meta_encode(&meta, &row);
-	put_row(FAMILY_BLOCK, &key, &block);
+	put_row(FAMILY_EPOCH, &key, &block);
 	put_row(FAMILY_BLOCKMETA, &key, &row);
 	struct json_object *answer = ask("GET /v1/tenants?limit=1", NULL, 200);
 	ck_assert_uint_eq(json_object_array_length(json_path(answer, "tenants")), 1);

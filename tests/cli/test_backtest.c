@@ -67,7 +67,7 @@ static void put_events(const char *const *users, const unsigned *failures, size_
 	ck_assert_int_eq(block_finish(builder, &block, &meta, NULL), OK);
 	block_key(TEXT("logs"), 0, meta.first_offset, meta.first_index, &key);
 	block_meta_encode(&meta, &meta_row);
-	put_row(FAMILY_BLOCK, &key, bytes_text(&block));
+	put_row(FAMILY_EPOCH, &key, bytes_text(&block));
 	put_row(FAMILY_BLOCKMETA, &key, bytes_text(&meta_row));
 	bytes_done(&key);
 	bytes_done(&block);
@@ -230,7 +230,7 @@ START_TEST(test_a_damaged_block_is_told)
 	struct bytes key = {0};
 	put_events(users, failures, 4);
 	block_key(TEXT("logs"), 0, 0, 0, &key);
-	put_row(FAMILY_BLOCK, &key, TEXT("garbage"));
+	put_row(FAMILY_EPOCH, &key, TEXT("garbage"));
 	struct json_object *report = run(rules, NULL, (struct text){0});
 	ck_assert_str_eq(json_path_text(report, "complete"), "false");
 	json_object_put(report);

@@ -344,7 +344,7 @@ static inline void collect_family(struct lines *lines, struct store *store,
 	struct text value = {0};
 	while (store_scan_next(scan, &key, &value)) {
 		struct bytes line cleanup(bytes_done) = {0};
-		if (family == FAMILY_BLOCK) {
+		if (family == FAMILY_EPOCH) {
 			collect_block(lines, key, value);
 		} else if (family == FAMILY_ALERT) {
 			collect_alert(lines, value);
@@ -363,7 +363,7 @@ static inline void collect_family(struct lines *lines, struct store *store,
 static inline struct lines collect(struct store *store)
 {
 	struct lines lines = {0};
-	collect_family(&lines, store, FAMILY_BLOCK);
+	collect_family(&lines, store, FAMILY_EPOCH);
 	collect_family(&lines, store, FAMILY_QUARANTINE);
 	collect_family(&lines, store, FAMILY_ALERT);
 	collect_family(&lines, store, FAMILY_REGISTRY);

@@ -104,7 +104,7 @@ static unsigned count_rows(enum store_family wanted)
 {
 	unsigned count = 0;
 	struct cursor rows = cursor_of(bytes_text(&detected.rows));
-	enum store_family family = FAMILY_BLOCK;
+	enum store_family family = FAMILY_EPOCH;
 	struct text key = {0};
 	struct text value = {0};
 	while (rows_next(&rows, &family, &key, &value))
@@ -197,13 +197,13 @@ START_TEST(an_epoch_leaves_its_rows_once)
 	for (int twice = 0; twice < 2; twice++) {
 		ck_assert_int_eq(detect_flush_stream(&stream, &detected, &err), OK);
 		ck_assert_int_eq(detect_flush(detect, &detected, &err), OK);
-		ck_assert_uint_eq(count_rows(FAMILY_BLOCK), 1);
+		ck_assert_uint_eq(count_rows(FAMILY_EPOCH), 1);
 		ck_assert_uint_eq(count_rows(FAMILY_BLOCKMETA), 1);
 		ck_assert_uint_eq(count_rows(FAMILY_POSITION), 1);
 	}
 	detect_tick(detect, &stream, 1, RECORD_TIME_US); /* no event, but time: a position */
 	ck_assert_int_eq(detect_flush_stream(&stream, &detected, &err), OK);
-	ck_assert_uint_eq(count_rows(FAMILY_BLOCK), 1);
+	ck_assert_uint_eq(count_rows(FAMILY_EPOCH), 1);
 	ck_assert_uint_eq(count_rows(FAMILY_POSITION), 2);
 }
 END_TEST
@@ -213,9 +213,9 @@ START_TEST(a_full_block_makes_room_for_the_next)
 	struct error err = {0};
 	for (int i = 0; i <= BLOCK_EVENTS_MAX; i++)
 		feed_at(0);
-	ck_assert_uint_eq(count_rows(FAMILY_BLOCK), 1);
+	ck_assert_uint_eq(count_rows(FAMILY_EPOCH), 1);
 	ck_assert_int_eq(detect_flush_stream(&stream, &detected, &err), OK);
-	ck_assert_uint_eq(count_rows(FAMILY_BLOCK), 2);
+	ck_assert_uint_eq(count_rows(FAMILY_EPOCH), 2);
 	ck_assert_uint_eq(stream.at.stored, BLOCK_EVENTS_MAX + 1);
 }
 END_TEST
@@ -228,7 +228,7 @@ START_TEST(a_scan_keeps_nothing)
 	feed_at(0);
 	feed("{", RECORD_TIME_US);
 	ck_assert_int_eq(detect_flush_stream(&stream, &detected, &err), OK);
-	ck_assert_uint_eq(count_rows(FAMILY_BLOCK) + count_rows(FAMILY_QUARANTINE), 0);
+	ck_assert_uint_eq(count_rows(FAMILY_EPOCH) + count_rows(FAMILY_QUARANTINE), 0);
 	ck_assert_uint_eq(stream.at.stored + stream.at.quarantined, 2);
 	ck_assert_uint_eq(flags_of_record(), 0); /* but it correlates */
 }
@@ -249,7 +249,7 @@ START_TEST(a_log_that_begins_anew_replaces_nothing)
 	feed("{broken", RECORD_TIME_US);
 	ck_assert_int_eq(detect_flush_stream(&stream, &detected, &err), OK);
 	struct cursor rows = cursor_of(bytes_text(&detected.rows));
-	enum store_family family = FAMILY_BLOCK;
+	enum store_family family = FAMILY_EPOCH;
 	struct text key = {0};
 	struct text value = {0};
 	while (rows_next(&rows, &family, &key, &value))
@@ -257,11 +257,11 @@ START_TEST(a_log_that_begins_anew_replaces_nothing)
 	ck_assert_int_eq(store_batch_commit(batch, false, &err), OK);
 	unsigned blocks = 0;
 	unsigned quarantined = 0;
-	for (enum store_family of = FAMILY_BLOCK; of < FAMILY_COUNT; of++) {
+	for (enum store_family of = FAMILY_EPOCH; of < FAMILY_COUNT; of++) {
 		struct store_scan *scan cleanup(store_scan_free) = NULL;
 		ck_assert_int_eq(store_scan_new(store, of, TEXT(""), TEXT(""), &scan, &err), OK);
 		while (store_scan_next(scan, &key, &value)) {
-			blocks += of == FAMILY_BLOCK;
+			blocks += of == FAMILY_EPOCH;
 			quarantined += of == FAMILY_QUARANTINE;
 		}
 	}

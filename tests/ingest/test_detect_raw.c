@@ -100,7 +100,7 @@ static void keep_all(bool merged)
 {
 	struct store_batch *batch cleanup(store_batch_free) = store_batch_new(store);
 	struct merge_report report = {0};
-	enum store_family family = FAMILY_BLOCK;
+	enum store_family family = FAMILY_EPOCH;
 	struct text key = {0};
 	struct text value = {0};
 	ck_ok(detect_flush_stream(&stream, &detected, &err), err);

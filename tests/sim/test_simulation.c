@@ -204,7 +204,7 @@ static void check_records(const struct world *world, struct store *store)
 	struct records *records = calloc(1, sizeof *records);
 	ck_assert_ptr_nonnull(records);
 	records->world = world;
-	each_row(store, FAMILY_BLOCK, "", visit_block, records);
+	each_row(store, FAMILY_EPOCH, "", visit_block, records);
 	each_row(store, FAMILY_QUARANTINE, "", visit_reject, records);
 	each_row(store, FAMILY_POSITION, "s", visit_position, records);
 	for (size_t i = 0; i < sizeof records->kept; i++)

@@ -88,7 +88,7 @@ static inline void put_block(struct block_builder *builder, struct store_batch *
 	ck_ok(block_finish(builder, &block, &meta, &err), err);
 	block_key(TEXT("logs"), partition, meta.first_offset, meta.first_index, &key);
 	block_meta_encode(&meta, &row);
-	store_batch_put(batch, FAMILY_BLOCK, bytes_text(&key), bytes_text(&block));
+	store_batch_put(batch, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
 	store_batch_put(batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
 }
 

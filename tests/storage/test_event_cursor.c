@@ -68,7 +68,7 @@ static void put_rows(int64_t first, int64_t end, int32_t partition)
 	ck_assert_int_eq(block_finish(builder, &block, &meta, NULL), OK);
 	block_key(TEXT("logs"), partition, meta.first_offset, meta.first_index, &key);
 	block_meta_encode(&meta, &meta_row);
-	put(FAMILY_BLOCK, &key, bytes_text(&block));
+	put(FAMILY_EPOCH, &key, bytes_text(&block));
 	put(FAMILY_BLOCKMETA, &key, bytes_text(&meta_row));
 	bytes_done(&key);
 	bytes_done(&block);
@@ -204,7 +204,7 @@ START_TEST(test_a_damaged_block_is_told)
 	size_t count = 0;
 	put_all();
 	block_key(TEXT("logs"), 1, 400, 0, &key);
-	put(FAMILY_BLOCK, &key, TEXT("garbage"));
+	put(FAMILY_EPOCH, &key, TEXT("garbage"));
 	const struct event_cursor_options options = {
 		.store = store, .since_us = INT64_MIN, .until_us = INT64_MAX};
 	ck_assert_int_eq(read_all(&options, seen), EINCOMPLETE);

@@ -62,7 +62,7 @@ static void put_events(struct store *store)
 		ck_ok(block_finish(builder, &block, &meta, &err), err);
 		block_key(TEXT("logs"), 0, meta.first_offset, meta.first_index, &key);
 		block_meta_encode(&meta, &row);
-		store_batch_put(batch, FAMILY_BLOCK, bytes_text(&key), bytes_text(&block));
+		store_batch_put(batch, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
 		store_batch_put(batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
 		ck_ok(store_batch_commit(batch, false, &err), err);
 	}

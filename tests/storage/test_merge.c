@@ -36,7 +36,7 @@ static void put_block(struct block_builder *builder, struct store_batch *batch, 
 	ck_ok(block_finish(builder, &block, &meta, &err), err);
 	block_key(TEXT("logs"), partition, meta.first_offset, meta.first_index, &key);
 	block_meta_encode(&meta, &row);
-	store_batch_put(batch, FAMILY_BLOCK, bytes_text(&key), bytes_text(&block));
+	store_batch_put(batch, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
 	store_batch_put(batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
 }
 
@@ -106,11 +106,10 @@ static void rows_of(struct store *of, struct bytes *to)
 	struct error err = {0};
 	struct text key = {0};
 	struct text value = {0};
-	for (int i = 0; i < 2; i++) {
+	static const enum store_family families[] = {FAMILY_EPOCH, FAMILY_BLOCK, FAMILY_BLOCKMETA};
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
 		struct store_scan *scan cleanup(store_scan_free) = NULL;
-		ck_ok(store_scan_new(of, i == 0 ? FAMILY_BLOCK : FAMILY_BLOCKMETA, TEXT(""),
-				     TEXT(""), &scan, &err),
-		      err);
+		ck_ok(store_scan_new(of, families[i], TEXT(""), TEXT(""), &scan, &err), err);
 		while (store_scan_next(scan, &key, &value)) {
 			bytes_put_text(to, key);
 			bytes_put_text(to, value);
@@ -179,8 +178,8 @@ START_TEST(test_view_across)
 		struct bytes block cleanup(bytes_done) = {0};
 		struct block_meta meta;
 		ck_ok(block_meta_decode(value, &meta, &err), err);
-		ck_ok(store_view_get(view, FAMILY_BLOCK, key, &block, &err), err);
-		ck_assert_int_eq(store_get(store, FAMILY_BLOCK, key, &block, &err), ENOTFOUND);
+		ck_ok(store_view_get(view, FAMILY_EPOCH, key, &block, &err), err);
+		ck_assert_int_eq(store_get(store, FAMILY_EPOCH, key, &block, &err), ENOTFOUND);
 		count += meta.event_count;
 	}
 	ck_assert_uint_eq(count, 500);
@@ -199,12 +198,12 @@ START_TEST(test_damage)
 	struct text value = {0};
 	put_events(&seed, 400, 0);
 	struct store_scan *scan cleanup(store_scan_free) = NULL;
-	ck_ok(store_scan_new(store, FAMILY_BLOCK, TEXT(""), TEXT(""), &scan, &err), err);
+	ck_ok(store_scan_new(store, FAMILY_EPOCH, TEXT(""), TEXT(""), &scan, &err), err);
 	ck_assert(store_scan_next(scan, &key, &value) && store_scan_next(scan, &key, &value));
 	bytes_put(&bytes, value.data, value.size);
 	bytes.data[bytes.size / 2] ^= 1;
 	struct store_batch *batch cleanup(store_batch_free) = store_batch_new(store);
-	store_batch_put(batch, FAMILY_BLOCK, key, bytes_text(&bytes));
+	store_batch_put(batch, FAMILY_EPOCH, key, bytes_text(&bytes));
 	ck_ok(store_batch_commit(batch, false, &err), err);
 	ck_ok(merge_all(store, NULL, NULL, &report, &err), err);
 	ck_assert_uint_eq(report.damaged, 1);
@@ -231,7 +230,7 @@ START_TEST(test_wrong_count)
 	struct text value = {0};
 	put_events(&seed, 400, 0);
 	struct store_scan *scan cleanup(store_scan_free) = NULL;
-	ck_ok(store_scan_new(store, FAMILY_BLOCK, TEXT(""), TEXT(""), &scan, &err), err);
+	ck_ok(store_scan_new(store, FAMILY_EPOCH, TEXT(""), TEXT(""), &scan, &err), err);
 	ck_assert(store_scan_next(scan, &key, &value));
 	do
 		ck_assert(store_scan_next(scan, &key, &value));
@@ -242,12 +241,12 @@ START_TEST(test_wrong_count)
 	uint64_t sum = XXH3_64bits(bytes.data + CHECKED_FROM, bytes.size - CHECKED_FROM);
 	memcpy(bytes.data + SUM_AT, &sum, sizeof sum);
 	struct store_batch *batch cleanup(store_batch_free) = store_batch_new(store);
-	store_batch_put(batch, FAMILY_BLOCK, key, bytes_text(&bytes));
+	store_batch_put(batch, FAMILY_EPOCH, key, bytes_text(&bytes));
 	ck_ok(store_batch_commit(batch, false, &err), err);
 	ck_ok(merge_all(store, NULL, NULL, &report, &err), err);
 	ck_assert_uint_eq(report.damaged, 1);
 	ck_assert_uint_eq(report.events, 400 - count);
-	ck_ok(store_get(store, FAMILY_BLOCK, key, &kept, &err), err);
+	ck_ok(store_get(store, FAMILY_EPOCH, key, &kept, &err), err);
 	ck_assert(text_equal(bytes_text(&kept), bytes_text(&bytes)));
 	all_events(&bytes, &searched);
 	ck_assert(!searched.complete);

@@ -126,7 +126,7 @@ static void make_foreign(const char *path, const char *const *names, int count)
 /* An older build knew fewer families: a reader sees them empty, a writer makes them. */
 START_TEST(test_older_store)
 {
-	static const char *const names[] = {"alert", "block"};
+	static const char *const names[] = {"alert", "epoch"};
 	struct error err = {0};
 	char *path cleanup(folder_remove) = folder_new();
 	make_foreign(path, names, 2);
@@ -152,6 +152,27 @@ START_TEST(test_older_store)
 	store_free(&store);
 	ck_ok(open_at(path, false, true, &store, &err), err);
 	ck_assert(has(store, FAMILY_AUDIT, "a"));
+}
+END_TEST
+
+/* Events of epochs were in another family once: they are not overlooked, and a store that was
+ * killed while it was made is not taken for one of those. */
+START_TEST(test_epochs_elsewhere)
+{
+	static const char *const names[] = {"block", "alert"};
+	static const char *const begun[] = {"epoch"};
+	struct error err = {0};
+	struct store *store cleanup(store_free) = NULL;
+	char *path cleanup(folder_remove) = folder_new();
+	char *other cleanup(folder_remove) = folder_new();
+	make_foreign(path, names, 2);
+	for (int read_only = 0; read_only < 2; read_only++) {
+		ck_assert_int_eq(open_at(path, false, read_only, &store, &err), EINVALID);
+		ck_assert_ptr_nonnull(strstr(err.text, "older version"));
+		ck_assert_ptr_nonnull(strstr(err.text, "kafka.start: earliest"));
+	}
+	make_foreign(other, begun, 1);
+	ck_ok(open_at(other, false, false, &store, &err), err);
 }
 END_TEST
 
@@ -216,6 +237,7 @@ int main(void)
 	tcase_add_test(tests, test_one_writer_or_readers);
 	tcase_add_test(tests, test_reading_only);
 	tcase_add_test(tests, test_older_store);
+	tcase_add_test(tests, test_epochs_elsewhere);
 	tcase_add_test(tests, test_newer_store);
 	tcase_add_test(tests, test_copy_without_lock);
 	tcase_add_test(tests, test_broken_manifest);

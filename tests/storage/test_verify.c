@@ -58,7 +58,7 @@ static void put_events(struct store *store, size_t first, size_t count)
 		ck_ok(block_finish(builder, &block, &meta, &err), err);
 		block_key(TEXT("logs"), 0, meta.first_offset, meta.first_index, &key);
 		block_meta_encode(&meta, &row);
-		store_batch_put(batch, FAMILY_BLOCK, bytes_text(&key), bytes_text(&block));
+		store_batch_put(batch, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
 		store_batch_put(batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
 		/* How far the store is, as the epoch row says in a daemon. */
 		bytes_clear(&row);
@@ -99,8 +99,19 @@ static void file_write(const struct file *file, struct text content)
 	(void)snprintf(path, sizeof path, "%s/%s", folder, file->name);
 	FILE *to = fopen(path, "w");
 	ck_assert_ptr_nonnull(to);
-	ck_assert_uint_eq(fwrite(content.data, 1, content.size, to), content.size);
+	if (content.size > 0) /* the WAL of a store that was just opened */
+		ck_assert_uint_eq(fwrite(content.data, 1, content.size, to), content.size);
 	(void)fclose(to);
+}
+
+/* The folder as it was: what a writer has made goes too. */
+static void files_restore(void)
+{
+	char *path = strdup(folder);
+	folder_remove(&path);
+	ck_assert_int_eq(mkdir(folder, 0700), 0);
+	for (size_t i = 0; i < file_count; i++)
+		file_write(&files[i], bytes_text(&files[i].content));
 }
 
 static void setup(void)
@@ -115,8 +126,9 @@ static void setup(void)
 	store_free(&store);
 	store = open_store(false, &err); /* what was in the WAL is in tables now */
 	put_events(store, EVENTS / 2, EVENTS / 2);
+	files_keep(); /* as a killed process leaves them: half of it in the WAL */
 	store_free(&store);
-	files_keep();
+	files_restore();
 }
 
 static void teardown(void)
@@ -190,16 +202,6 @@ static bool look(struct store *store, const char *what)
 	status = store_verify(store, TEXT(""), &plain, &report, &next, &err);
 	ck_assert(status != OK || report.damaged > 0 || report.events == count);
 	return count == EVENTS;
-}
-
-/* The folder as it was: what a writer has made goes too. */
-static void files_restore(void)
-{
-	char *path = strdup(folder);
-	folder_remove(&path);
-	ck_assert_int_eq(mkdir(folder, 0700), 0);
-	for (size_t i = 0; i < file_count; i++)
-		file_write(&files[i], bytes_text(&files[i].content));
 }
 
 START_TEST(test_damage)
@@ -279,7 +281,7 @@ static enum status refuse_x(enum store_family family, struct text key, struct te
 			    struct error *err)
 {
 	(void)key;
-	ck_assert(family != FAMILY_BLOCK && family != FAMILY_BLOCKMETA);
+	ck_assert(family > FAMILY_BLOCKMETA);
 	return text_equal(value, TEXT("x")) ? error_set(err, ECORRUPT, "an x") : OK;
 }
 
@@ -293,12 +295,12 @@ START_TEST(test_every_family)
 	struct store *store = open_store(false, &err);
 	struct store_batch *batch cleanup(store_batch_free) = store_batch_new(store);
 	for (unsigned family = 0; family < FAMILY_COUNT; family++) {
-		if (family == FAMILY_BLOCK || family == FAMILY_BLOCKMETA)
+		if (family <= FAMILY_BLOCKMETA)
 			continue;
 		store_batch_put(batch, family, TEXT("p"), TEXT("x"));
 		store_batch_put(batch, family, TEXT("q"), TEXT("y"));
 	}
-	store_batch_put(batch, FAMILY_BLOCK, TEXT("\0\4logs"), TEXT("?"));
+	store_batch_put(batch, FAMILY_EPOCH, TEXT("\0\4logs"), TEXT("?"));
 	ck_ok(store_batch_commit(batch, false, &err), err);
 	for (size_t i = 0; i < 2; i++) {
 		struct bytes next cleanup(bytes_done) = {0};
@@ -317,8 +319,8 @@ START_TEST(test_every_family)
 			damaged += report.damaged;
 			events += report.events;
 		} while (next.size > 0);
-		ck_assert_uint_eq(rows, 2 * (FAMILY_COUNT - 2) + 1); /* and "reached" */
-		ck_assert_uint_eq(damaged, FAMILY_COUNT - 2 + 1);
+		ck_assert_uint_eq(rows, 2 * (FAMILY_COUNT - 3) + 1); /* and "reached" */
+		ck_assert_uint_eq(damaged, FAMILY_COUNT - 3 + 1);
 		ck_assert_uint_eq(events, EVENTS);
 	}
 	struct verify_report report;
