@@ -194,20 +194,28 @@ bench_gate() {
 
 # The judges of canaries against each other: PICKET_BENCH_RUNS canaries a cell, PICKET_BENCH_FINE of the
 # twelve that must show a false-alarm rate, PICKET_BENCH_CELLS part of the cells' names (named ones:
-# null, pass, worse; or grid), PICKET_BENCH_JOBS processes. All of it is half an hour of CPU; what was
-# stopped goes on where it was (begin anew: rm build/canary.csv). CSV and plot stay in build/.
+# null, pass, worse; or grid), PICKET_BENCH_JOBS processes. As it stands it takes some three minutes of
+# CPU; RESULTS.md has PICKET_BENCH_RUNS=2000 PICKET_BENCH_FINE=20000, half an hour. What was stopped goes
+# on where it was, and cells that had as many are not played again (begin anew: rm build/canary.csv).
+# CSV, plot and tables stay in build/.
 bench_canary() {
 	cmake --build --preset release --target bench_canary >/dev/null || return
-	local csv=build/canary.csv
-	local common=(--cells "${PICKET_BENCH_CELLS:-}" --jobs "${PICKET_BENCH_JOBS:-2}" --into "$csv")
-	"$bin/bench_canary" "${common[@]}" --fine --judges 2 --runs "${PICKET_BENCH_FINE:-20000}" &&
-		"$bin/bench_canary" "${common[@]}" --runs "${PICKET_BENCH_RUNS:-2000}" || return
+	local TIMEFORMAT='took %R s, %U s of user CPU'
+	time canary_play || return
 	if command -v gnuplot >/dev/null; then
-		gnuplot -e "csv='$csv'; out='build/canary.svg'" tests/bench/canary/plot.gp
+		gnuplot -e "csv='build/canary.csv'; out='build/canary.svg'" tests/bench/canary/plot.gp &&
+			echo "plot: build/canary.svg"
 	else
 		echo "SKIP the plot: no gnuplot (Debian: gnuplot-nox)"
 	fi
-	python3 tests/bench/canary/bars.py "$csv"
+	python3 tests/bench/canary/bars.py build/canary.csv | tee build/canary.md
+	return "${PIPESTATUS[0]}"
+}
+
+canary_play() {
+	local common=(--cells "${PICKET_BENCH_CELLS:-}" --jobs "${PICKET_BENCH_JOBS:-2}" --into build/canary.csv)
+	"$bin/bench_canary" "${common[@]}" --fine --judges 2 --runs "${PICKET_BENCH_FINE:-2000}" &&
+		"$bin/bench_canary" "${common[@]}" --runs "${PICKET_BENCH_RUNS:-200}"
 }
 
 # shellcheck source=tests/bench/rules.sh

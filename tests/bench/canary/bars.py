@@ -178,6 +178,28 @@ def judges(rows):
         print(f"| {cell} | " + " | ".join(shown) + " |")
 
 
+def grid(rows):
+    """Mean share that each judge rolls back, over the cells of the grid that are as bad."""
+    names = list(dict.fromkeys(judge for cell, judge in rows if cell.startswith("grid")))
+    groups = {}
+    for (cell, judge), row in rows.items():
+        if not cell.startswith("grid"):
+            continue
+        alone = row["rate_b"] == 0 and row["rate_c"] > 0
+        ratio = 1 if row["rate_b"] == 0 else round(row["rate_c"] / row["rate_b"], 4)
+        as_bad = (1, row["rate_c"]) if alone else (0, ratio)
+        groups.setdefault(as_bad, {}).setdefault(judge, []).append(row["fail"])
+    if not groups:
+        return
+    print("\n| grid: errors of the canary | cells | " + " | ".join(names) + " |\n|---|---"
+          + "|---" * len(names) + "|")
+    for (alone, size), shares in sorted(groups.items()):
+        title = f"{100 * size:.3g} %, baseline none" if alone else f"{size:g} times"
+        means = [f"{100 * sum(shares[judge]) / len(shares[judge]):.3g}" if judge in shares else "-"
+                 for judge in names]
+        print(f"| {title} | {max(map(len, shares.values()))} | " + " | ".join(means) + " |")
+
+
 def main(paths):
     rows = read(paths)
     if not rows:
@@ -185,6 +207,7 @@ def main(paths):
         return 2
     missed = false_alarms(rows) + wrong_passes(rows)
     judges(rows)
+    grid(rows)
     missed += speed(rows)
     flips = sum(row["flips"] for (_, judge), row in rows.items() if judge == OURS)
     print(f"\nverdicts that changed after a FAIL: {flips:.0f}")
