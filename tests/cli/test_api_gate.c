@@ -229,6 +229,32 @@ START_TEST(a_log_that_jumped_is_a_doubt)
 }
 END_TEST
 
+/* What cannot be read is not passed over: there is no verdict, and so no promotion. */
+START_TEST(a_damaged_row_is_no_verdict)
+{
+	static const char KINDS[] = {'b', 'i', 'f', 't', 'm'};
+	for (size_t i = 0; i < sizeof KINDS; i++) {
+		const struct text names[] = {TEXT("orders"), TEXT("v2"), TEXT("d2"), TEXT("pod-b")};
+		bool bucket = KINDS[i] == 'b';
+		struct bytes key cleanup(bytes_done) = {0};
+		struct bytes value cleanup(bytes_done) = {0};
+		teardown();
+		setup();
+		play();
+		registry_key(KINDS[i], names,
+			     bucket            ? 1
+			     : KINDS[i] == 'm' ? 2
+					       : 4,
+			     bucket ? end_us - BUCKET_US : -1, &key);
+		bytes_put_u8(&value, 0xff);
+		put_row(FAMILY_REGISTRY, &key, &value);
+		struct json_object *answer = ask(QUESTION, NULL, 500);
+		ck_assert_str_eq(json_path_text(answer, "verdict"), "");
+		json_object_put(answer);
+	}
+}
+END_TEST
+
 /* A typing error is no canary without traffic: the answer says which versions there are. */
 START_TEST(a_name_nobody_has_is_told)
 {
@@ -303,6 +329,7 @@ int main(void)
 	tcase_add_test(all, a_replay_has_the_outcomes_of_rules);
 	tcase_add_test(all, a_replay_knows_the_override);
 	tcase_add_test(all, a_log_that_jumped_is_a_doubt);
+	tcase_add_test(all, a_damaged_row_is_no_verdict);
 	tcase_add_test(all, a_name_nobody_has_is_told);
 	tcase_add_test(all, an_answer_comes_from_memory);
 	suite_add_tcase(suite, all);

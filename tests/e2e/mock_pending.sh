@@ -66,9 +66,14 @@ pending_said() { sed -n "s/^$3: //p" "$work/$1.$2"; }
 # --- what breaks -------------------------------------------------------------------------------
 # fault_SCENE breaks it, repair_SCENE mends it; torment_SCENE goes on beside the others meanwhile.
 
-# Others join the group, read along and leave or die; a rule file is broken and read again.
+# Others join the group, read along and leave or die; a rule file is broken and read again; a hundred
+# search at once.
 torment_members() {
 	local round
+	for round in $(seq 100); do
+		curl -s -m 20 --unix-socket "$work/members.data/picket.sock" -o /dev/null \
+			'http://picket/v1/search?q=*' &
+	done
 	echo 'title: no rule at all' >"$work/pending.rules/broken.yml"
 	node members rules reload >"$work/members.reload" 2>&1
 	rm "$work/pending.rules/broken.yml"
