@@ -3,7 +3,7 @@
 #
 #   tests/e2e/mock.sh [PART...]     parts: demo kill poison files wal input faults disk store scan reload api
 #                                   alerting controllers signals needle nezha custody lists bomb loop
-#                                   doctor install; all; drills, pending (only by name: they take 2
+#                                   doctor page install; all; drills, pending (only by name: they take 2
 #                                   min each, waiting)
 #
 # PICKET_BUILD is the folder with the programs (build/release). E2E_KEEP=1 keeps the files,
@@ -19,11 +19,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/mock_reload.sh"
 . "$here/mock_alerting.sh"
 . "$here/mock_provenance.sh"
+. "$here/mock_page.sh"
 . "$here/mock_drills.sh"
 . "$here/mock_pending.sh"
 . "$here/mock_store.sh"
 
-all_parts=(scan reload faults poison disk store api alerting controllers signals needle custody lists bomb loop doctor
+all_parts=(scan page reload faults poison disk store api alerting controllers signals needle custody lists bomb loop doctor
 	install input wal files kill demo)
 
 part_demo() {
