@@ -114,6 +114,26 @@ static void print_thresholds(FILE *to, struct json_object *answer)
 			      1 / alpha, 1 / beta);
 }
 
+/* Of outcomes that are rules every match, where the table has causes. */
+static void print_rules(FILE *to, struct json_object *outcomes)
+{
+	for (size_t i = 0; outcomes != NULL && i < json_object_array_length(outcomes); i++) {
+		struct json_object *one = json_object_array_get_idx(outcomes, i);
+		if (json_path(one, "rule") == NULL)
+			continue;
+		print_member(to, "", one, "name");
+		print_member(to, " is the rule ", one, "rule");
+		output_text(to, json_object_get_boolean(json_path(one, "blocks"))
+					? ", which blocks: it"
+					: ", which only warns: it");
+		print_member(to, " matched ", one, "raw_x_c");
+		print_member(to, " of the canary's ", one, "n_c");
+		print_member(to, " trials, and ", one, "raw_x_b");
+		print_member(to, " of the baseline's ", one, "n_b");
+		output_text(to, "\n");
+	}
+}
+
 /* What the table cannot say. */
 static void print_explanation(FILE *to, struct json_object *answer)
 {
@@ -135,6 +155,7 @@ static void print_explanation(FILE *to, struct json_object *answer)
 		      declared[0] == '\0' ? "none (--share)" : declared,
 		      json_path_text(answer, "quality.coverage"));
 	(void)fprintf(to, "policy: %s (picket gate policy show %s)\n", policy, policy);
+	print_rules(to, json_path(answer, "outcomes"));
 }
 
 static void print_next(struct session *session, struct json_object *answer)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures; asserts nothing. ./dev bench [scan|store|kafka|storage|peers|searches|decode|formats|geo|correlate|canary|gate|hostile], or
+# Measures; asserts nothing. ./dev bench [scan|store|kafka|storage|peers|searches|decode|formats|geo|correlate|canary|gate|signals|hostile], or
 # ./dev bench rules [FOLDER] (tests/bench/rules.sh): without a name the first three. Figures are CPU
 # seconds of the whole process (user + system) and the peak of its memory;
 # the machine and the versions stand above them. What is worth keeping goes to RESULTS.md by hand.
@@ -190,6 +190,11 @@ bench_correlate() { build_programs && "$bin/bench_correlate" && bench_correlatio
 bench_gate() {
 	build_programs && "$bin/bench_gate" &&
 		python3 tests/bench/gate_questions.py "$bin/picket" "$work/questions"
+}
+
+# Each hard signal: one event among PICKET_BENCH_EVENTS, and how soon after it was produced the gate says FAIL.
+bench_signals() {
+	python3 tests/bench/needles.py "$bin/picket" "$bin/picket-mock-broker" "$work/needles" "$count"
 }
 
 # The judges of canaries against each other: PICKET_BENCH_RUNS canaries a cell, PICKET_BENCH_FINE of the

@@ -9,6 +9,7 @@ Exit 0: every verdict is as promised.
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -26,6 +27,26 @@ NEEDLES = {
     "denied": {"http.route": "/refunds", "http.request.method": "POST", "http.response.status_code": 403,
                "user.id": "u1", "user.roles": ["viewer"]},
 }
+# A refund that is refused, as an outcome of the gate.
+RULES = """
+title: Refund
+id: 0b6f3c1e-0d52-4f0b-8d7e-3a1c5e7f9b21
+name: refund
+logsource: {product: microservice}
+detection: {a: {http.route: /refunds}, condition: a}
+---
+title: Refund refused
+id: 0b6f3c1e-0d52-4f0b-8d7e-3a1c5e7f9b22
+name: refused
+logsource: {product: microservice}
+detection: {a: {http.response.status_code: 403}, condition: a}
+---
+title: A version refuses refunds more often
+id: 0b6f3c1e-0d52-4f0b-8d7e-3a1c5e7f9b23
+name: refund_refused
+correlation: {type: cohort_compare, rules: [refund], compare: {numerator: refused}}
+level: low
+"""
 
 
 def check(what, wanted, got):
@@ -74,21 +95,28 @@ def play(path):
                     write(file, at, service, "v2", needle)
 
 
-def start(picket, work):
-    config = os.path.join(work, "signals.yaml")
+def write_settings(work, intake):
+    """A configuration that reads `intake`, a line of YAML."""
     with open(os.path.join(work, "rule.yml"), "w", encoding="utf-8") as file:
-        file.write("title: t\nid: 0b6f3c1e-0d52-4f0b-8d7e-3a1c5e7f9b21\nlogsource: {category: x}\n"
-                   "detection: {a: {event.action: never}, condition: a}\n")
+        file.write(RULES)
     with open(os.path.join(work, "patient.yml"), "w", encoding="utf-8") as file:
         # A file ends when it was written, and is read after that; and it holds few requests.
         file.write("name: patient\nmax_lag: 30m\noutcomes:\n    http_5xx: {p_abs: 0.05}\n"
                    "    authn_failure: {required: false}\n    authz_denied: {required: false}\n")
-    with open(config, "w", encoding="utf-8") as file:
-        file.write(f"data_dir: {work}/signals.data\nfiles: [{work}/signals.ndjson]\n"
+    with open(os.path.join(work, "signals.yaml"), "w", encoding="utf-8") as file:
+        file.write(f"data_dir: {work}/signals.data\n{intake}\n"
                    f"rules: {{paths: [{work}/rule.yml]}}\napi: {{listen: 'off'}}\n"
                    f"gate: {{policies: [{work}/patient.yml]}}\n")
-    log = open(os.path.join(work, "signals.log"), "w", encoding="utf-8")
-    return subprocess.Popen([picket, "run", "-c", config], stderr=log)
+
+
+def run(picket, work):
+    with open(os.path.join(work, "signals.log"), "w", encoding="utf-8") as log:
+        return subprocess.Popen([picket, "run", "-c", os.path.join(work, "signals.yaml")], stderr=log)
+
+
+def start(picket, work):
+    write_settings(work, f"files: [{work}/signals.ndjson]")
+    return run(picket, work)
 
 
 def gate(picket, work, service, *more):
@@ -99,6 +127,19 @@ def gate(picket, work, service, *more):
         return done.returncode, json.loads(done.stdout)
     except ValueError:
         return done.returncode, {"verdict": "none", "reasons": [], "text": done.stderr}
+
+
+def explained(picket, work, service):
+    """Of the rule refund_refused: the canary's trials and matches, the baseline's matches and trials."""
+    done = subprocess.run([picket, "gate", "--server", f"unix:{work}/signals.data/picket.sock", "--explain",
+                           "--service", service, "--canary", "v2", "--policy", "patient", "--dry-run"],
+                          capture_output=True, text=True, check=False)
+    line = re.search(r"refund_refused is the rule \S+, which only warns: it matched (\d+) of the canary's (\d+) "
+                     r"trials, and (\d+) of the baseline's (\d+)$", done.stdout, re.MULTILINE)
+    if line is None:
+        sys.exit(f"no line about refund_refused: {done.stdout}")
+    matched, trials, base_matched, base_trials = (int(number) for number in line.groups())
+    return trials, matched, base_matched, base_trials
 
 
 def found(answer):
@@ -120,6 +161,9 @@ def main():
         check("nothing new passes", ("PASS", []), (answer["verdict"], found(answer)))
         code, answer = gate(picket, work, "denied")
         check("an attempt that is denied passes", ("PASS", 0, []), (answer["verdict"], code, found(answer)))
+        words = explained(picket, work, "authz")
+        check("a rule is told by version, every match of it", (1, 0, True), (
+            words[0] - words[1], words[3] - words[2], 0 < words[0] < words[3]))
         manifest = os.path.join(work, "release.yaml")
         with open(manifest, "w", encoding="utf-8") as file:
             file.write("service: call\nexpect:\n- destination: evil.example:443\n- edge: vault\n")
