@@ -10,9 +10,10 @@
  *             enter -> one thread more works on an epoch, exit -> one less
  *
  * A death while a thread works on an epoch, and no hand explains it, makes the next run's epochs
- * smaller: of any size, of 256 messages, of one. Two steps are enough to come close fast (at most
- * four epochs were in flight, so the culprit is among the first thousand messages of its worker),
- * and in epochs of one message the culprit is in the one hand that is not empty.
+ * smaller: of any size, of 256 messages, of one. At most four epochs of 256 were in flight, so the
+ * culprit comes soon after the start; a death that comes later is a reason to look again, but none
+ * for the last step, which is slow: whoever kills picket now and then should not slow it down. In
+ * epochs of one message the culprit is in the one hand that is not empty.
  *
  * All blocks of the file are written before it is mapped, so that a full disk has no say in a store
  * into it; a file system that copies on write is asked not to. */
@@ -61,6 +62,7 @@ struct page {
 	char magic[8];
 	_Atomic uint32_t epoch_size; /* enum epoch_size */
 	_Atomic uint32_t entered;    /* threads that work on an epoch */
+	_Atomic uint32_t measured;   /* messages of the run, while epochs are not of any size */
 	uint32_t suspect_count;
 	struct suspect suspects[JOURNAL_SUSPECTS_MAX];
 	struct hand hands[JOURNAL_WORKERS_MAX];
@@ -72,7 +74,6 @@ struct journal {
 	bool alone[JOURNAL_WORKERS_MAX]; /* holds the mutex */
 	atomic_bool careful;
 	atomic_uint messages; /* while careful */
-	atomic_uint measured; /* messages, while epochs are not of any size */
 	atomic_int reserved;  /* the worker that may read, NOTHING: none does */
 	atomic_uint ahead;    /* suspects that were not passed */
 	atomic_bool passed[JOURNAL_SUSPECTS_MAX];
@@ -152,6 +153,14 @@ static uint32_t page_suspect(struct page *page, const struct hand *hand)
 	return fresh->deaths;
 }
 
+static void page_shrink(struct page *page)
+{
+	if (page->epoch_size == EPOCH_ANY)
+		page->epoch_size = EPOCH_SMALL;
+	else if (page->measured < JOURNAL_SINGLE_MAX)
+		page->epoch_size = EPOCH_SINGLE;
+}
+
 /* The hands that the last run died with become suspects. */
 static void page_conclude(struct page *page)
 {
@@ -171,9 +180,9 @@ static void page_conclude(struct page *page)
 		if (page->suspects[i].others > JOURNAL_FORGET_AFTER &&
 		    page->suspects[i].deaths < JOURNAL_CRASHES_MAX)
 			page_forget(page, i);
-	if (page->entered > 0 && !explained && page->epoch_size < EPOCH_SINGLE)
-		page->epoch_size++;
-	page->entered = 0;
+	if (page->entered > 0 && !explained)
+		page_shrink(page);
+	page->entered = page->measured = 0;
 }
 
 /* What the store holds, as an event or in the quarantine, is no suspect any more. */
@@ -350,7 +359,7 @@ static void measure(struct journal *journal)
 {
 	bool single = atomic_load(&journal->page->epoch_size) == EPOCH_SINGLE;
 	unsigned most = single ? JOURNAL_SINGLE_MAX : JOURNAL_CAREFUL_MAX;
-	if (atomic_fetch_add(&journal->measured, 1) + 1 >= most)
+	if (atomic_fetch_add(&journal->page->measured, 1) + 1 >= most)
 		atomic_store(&journal->page->epoch_size, EPOCH_ANY);
 }
 

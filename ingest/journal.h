@@ -7,7 +7,8 @@
  *
  * What kills where a whole epoch is in work (a shard, the committer, a worker that closes it) has
  * left every hand. Then epochs become smaller: after one such death of JOURNAL_SMALL_EPOCH messages
- * of a worker, after the next of a single one, which stays in hand until it is committed.
+ * of a worker, after the next, if it comes within JOURNAL_SINGLE_MAX messages of the start, of a
+ * single one, which stays in hand until it is committed.
  *
  * Invariant: only what was in hand at that many deaths is refused. While a suspect is ahead, one
  * message at a time is in hand, over all workers: the next death has one suspect, not one for each

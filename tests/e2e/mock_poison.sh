@@ -40,7 +40,7 @@ part_poison() {
 		fail "tests/e2e/poison.c compiles"
 		return
 	fi
-	mock_start logs-poison:2 logs-epoch:2
+	mock_start logs-poison:2,logs-epoch:2
 	poison_load | produce "$BROKER" 2>/dev/null
 	node_config poisoned "$BROKER" "'^logs-poison'" 'workers: 2'
 	poison_supervise poisoned $((POISON_RECORDS * 2)) 9

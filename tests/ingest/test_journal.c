@@ -319,6 +319,29 @@ static void die_inside(int64_t offset)
 	ck_assert_int_eq(waitpid(child, NULL, 0), child);
 }
 
+static void read_messages(struct journal *journal, unsigned count)
+{
+	struct journal_place place = place_of("logs", 0);
+	for (unsigned i = 0; i < count; i++) {
+		(void)journal_take(journal, 0, &place);
+		journal_leave(journal, 0);
+	}
+}
+
+/* The same, when so many messages were read before. */
+static void die_inside_after(unsigned messages)
+{
+	pid_t child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		struct journal *journal = open_at(NULL, 0);
+		read_messages(journal, messages);
+		journal_enter(journal);
+		(void)kill(getpid(), SIGKILL);
+	}
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+}
+
 static unsigned epoch_messages(void)
 {
 	struct journal *journal cleanup(journal_free) = open_at(NULL, 0);
@@ -342,6 +365,16 @@ START_TEST(a_death_inside_an_epoch_makes_them_smaller)
 }
 END_TEST
 
+START_TEST(a_late_death_does_not_make_them_single)
+{
+	die_inside(-1);
+	die_inside_after(JOURNAL_SINGLE_MAX);
+	ck_assert_uint_eq(epoch_messages(), JOURNAL_SMALL_EPOCH);
+	die_inside_after(JOURNAL_SINGLE_MAX - 1);
+	ck_assert_uint_eq(epoch_messages(), 1);
+}
+END_TEST
+
 START_TEST(what_a_hand_explains_does_not)
 {
 	die_inside(9);
@@ -351,15 +384,6 @@ START_TEST(what_a_hand_explains_does_not)
 	ck_assert_uint_eq(deaths("logs", 9), JOURNAL_CRASHES_MAX);
 }
 END_TEST
-
-static void read_messages(struct journal *journal, unsigned count)
-{
-	struct journal_place place = place_of("logs", 0);
-	for (unsigned i = 0; i < count; i++) {
-		(void)journal_take(journal, 0, &place);
-		journal_leave(journal, 0);
-	}
-}
 
 START_TEST(epochs_grow_again_when_no_culprit_comes)
 {
@@ -552,6 +576,7 @@ int main(void)
 	tcase_add_test(tests, a_suspect_that_does_not_come_is_let_be);
 	tcase_add_test(tests, a_damaged_file_is_no_obstacle);
 	tcase_add_test(tests, a_death_inside_an_epoch_makes_them_smaller);
+	tcase_add_test(tests, a_late_death_does_not_make_them_single);
 	tcase_add_test(tests, what_a_hand_explains_does_not);
 	tcase_add_test(tests, epochs_grow_again_when_no_culprit_comes);
 	tcase_add_test(tests, one_worker_reads_in_epochs_of_one_message);
