@@ -138,6 +138,11 @@ struct generation *api_rules_hold(const struct api *api)
 	return api->rules == NULL ? NULL : api->rules(api->runtime_context);
 }
 
+struct generation *api_warming_hold(const struct api *api, int *ret_percent)
+{
+	return api->warming == NULL ? NULL : api->warming(api->runtime_context, ret_percent);
+}
+
 enum status api_commit(const struct api *api, struct store_batch *batch, struct error *err)
 {
 	assert(!api->read_only);

@@ -33,6 +33,8 @@ struct api {
 	/* The rules that are live, to be dropped by whoever asks; NULL: `ruleset` is all there is.
 	 */
 	struct generation *(*rules)(void *context);
+	/* The set whose new rules are being warmed, and how far; NULL: there is no such thing. */
+	struct generation *(*warming)(void *context, int *ret_percent);
 	struct reloader *reloader;               /* lent; NULL: no daemon */
 	const struct retention_rules *retention; /* lent; NULL: offline, not known */
 	const struct row_rules *row_rules;       /* lent; given with retention */

@@ -127,6 +127,24 @@ static void put_partitions(struct bytes *to, const struct runtime_status *status
 	}
 }
 
+static void put_warming(struct bytes *to, const struct api *api)
+{
+	int percent = 100;
+	size_t count = 0;
+	struct generation *warming cleanup(generation_drop) = api_warming_hold(api, &percent);
+	const struct ruleset *next = warming == NULL ? NULL : warming->parts.ruleset;
+	for (size_t i = 0; next != NULL && i < ruleset_count(next); i++)
+		count += generation_warms(warming, ruleset_rule(next, i));
+	put_single(to,
+		   &(struct metric){"rules_warming", "gauge",
+				    "New rules that are warmed from the store, and wait for it."},
+		   (double)count);
+	put_single(to,
+		   &(struct metric){"rules_warmed_ratio", "gauge",
+				    "How far they are; 1 when none waits."},
+		   percent / 100.0);
+}
+
 static void put_rules(struct bytes *to, const struct ruleset *ruleset)
 {
 	size_t count = 0;
@@ -374,6 +392,7 @@ enum status api_metrics(const struct api_call *call, struct api_response *respon
 	put_partitions(to, &view.status);
 	put_engine(to, &view.status);
 	put_rules(to, call->ruleset);
+	put_warming(to, call->api);
 	put_reloads(to, call->api);
 	put_receivers(to, call->api);
 	put_single(to, &(struct metric){"store_bytes", "gauge", "Size of the store."},

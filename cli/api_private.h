@@ -127,6 +127,8 @@ void api_audit(struct api *api, const struct api_request *request,
 	       const struct api_response *response);
 /* The live rules; generation_drop() it. NULL: there is no daemon, api->ruleset is all there is. */
 struct generation *api_rules_hold(const struct api *api);
+/* The set whose new rules are being warmed, and how far; generation_drop() it. NULL: none is. */
+struct generation *api_warming_hold(const struct api *api, int *ret_percent);
 
 /* What a person did, on disk before it returns. */
 enum status api_commit(const struct api *api, struct store_batch *batch, struct error *err);

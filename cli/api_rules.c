@@ -49,9 +49,15 @@ enum status api_rules(const struct api_call *call, struct api_response *response
 	enum status status = verdicts_read(call->api->store, call->ruleset, &verdicts, err);
 	if (status == OK)
 		status = read_shadows(call, &blocks_from_us, err);
+	int percent = 0;
+	struct generation *warming cleanup(generation_drop) = api_warming_hold(call->api, &percent);
+	const struct rules_facts facts = {.verdicts = verdicts,
+					  .blocks_from_us = blocks_from_us,
+					  .live = call->api->rules != NULL,
+					  .warming = warming,
+					  .warmed_percent = percent};
 	if (status == OK)
-		rules_json(call->ruleset, api_parameter(call, "level"),
-			   &(struct rules_facts){verdicts, blocks_from_us}, &json);
+		rules_json(call->ruleset, api_parameter(call, "level"), &facts, &json);
 	return status;
 }
 

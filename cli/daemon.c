@@ -248,32 +248,11 @@ static enum status start_housekeeper(struct daemon *daemon, struct error *err)
 	return housekeeper_new(&options, &daemon->housekeeper, err);
 }
 
-static enum status commit_through_runtime(void *context, struct store_batch *batch,
-					  struct error *err)
-{
-	return runtime_commit(context, batch, err);
-}
-
 static enum status open_sender(struct daemon *daemon, struct error *err)
 {
 	struct sender_options options = {.store = daemon->store, .log = daemon->log};
 	enum status status = wiring_receivers(daemon->config, daemon->arena, &options, err);
 	return status == OK ? sender_new(&options, &daemon->sender, err) : status;
-}
-
-static enum status ask_runtime(void *context, struct runtime_status *ret_status)
-{
-	return runtime_status(context, ret_status);
-}
-
-static enum status ask_rule_tallies(void *context, struct rule_tallies *ret_tallies)
-{
-	return runtime_rule_tallies(context, ret_tallies);
-}
-
-static struct generation *ask_rules(void *context)
-{
-	return runtime_rules(context);
 }
 
 static enum status open_api(struct daemon *daemon, struct error *err)
@@ -301,20 +280,16 @@ static enum status open_api(struct daemon *daemon, struct error *err)
 	reloader_init(&daemon->reloader, &daemon->wiring, daemon->runtime, daemon->store,
 		      daemon->log);
 	daemon->api = (struct api){.store = daemon->store,
-				   .rules = ask_rules,
 				   .reloader = &daemon->reloader,
 				   .retention = &daemon->retention,
 				   .row_rules = &daemon->rows,
 				   .clock = wall_clock_real(),
-				   .runtime_status = ask_runtime,
-				   .rule_tallies = ask_rule_tallies,
-				   .commit = commit_through_runtime,
 				   .policies = daemon->policies.items,
 				   .block_after_us = config->gate_block_after_us,
 				   .policy_count = daemon->policies.count,
 				   .sender = daemon->sender,
-				   .log = daemon->log,
-				   .runtime_context = daemon->runtime};
+				   .log = daemon->log};
+	wiring_engine(daemon->runtime, &daemon->api);
 	struct generation *live cleanup(generation_drop) = runtime_rules(daemon->runtime);
 	status = rule_shadow_note(daemon->store, live, wall_now_us(), err);
 	if (status != OK)

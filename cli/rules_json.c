@@ -54,6 +54,20 @@ static void cost_json(const struct ruleset *ruleset, size_t index, struct json_w
 	json_write_close(json, '}');
 }
 
+/* Of a rule that a daemon runs, or is about to. */
+static void state_json(const struct rule *rule, const struct rules_facts *facts,
+		       struct json_writer *json)
+{
+	bool warms = facts->warming != NULL &&
+		     ruleset_rule(facts->warming->parts.ruleset, rule->index) == rule &&
+		     generation_warms(facts->warming, rule);
+	if (!facts->live && !warms)
+		return;
+	json_write_string(json, "state", warms ? "warming" : rule->shadow ? "shadow" : "live");
+	if (warms)
+		json_write_count(json, "warmed_percent", (uint64_t)facts->warmed_percent);
+}
+
 static void rule_json(const struct ruleset *ruleset, const struct rule *rule, struct arena *arena,
 		      const struct rules_facts *facts, struct json_writer *json)
 {
@@ -72,6 +86,7 @@ static void rule_json(const struct ruleset *ruleset, const struct rule *rule, st
 						    : correlation_name(rule->correlation->type));
 	json_write_boolean(json, "alerts", rule->alerts);
 	json_write_boolean(json, "shadow", rule->shadow);
+	state_json(rule, facts, json);
 	json_write_boolean(json, "cross_tenant", rule->cross_tenant);
 	json_write_string(json, "gate", gate_word(rule->gate));
 	bool waits = blocks_from_us != NULL && rule->gate == GATE_BLOCK &&
@@ -120,6 +135,26 @@ static void arena_done(struct arena **arena)
 	arena_free(arena);
 }
 
+static bool level_fits(const struct rule *rule, struct text level)
+{
+	return level.size == 0 || text_equal(level, text_of(level_name(rule->level)));
+}
+
+/* Rules of the next set that are being warmed: the store knows nothing of them yet. */
+static void coming_json(struct text level, struct arena *arena, const struct rules_facts *facts,
+			struct json_writer *json)
+{
+	const struct ruleset *next = facts->warming->parts.ruleset;
+	const struct rules_facts coming = {.warming = facts->warming,
+					   .warmed_percent = facts->warmed_percent};
+	for (size_t i = 0; i < ruleset_count(next); i++) {
+		const struct rule *rule = ruleset_rule(next, i);
+		arena_reset(arena);
+		if (generation_warms(facts->warming, rule) && level_fits(rule, level))
+			rule_json(next, rule, arena, &coming, json);
+	}
+}
+
 void rules_json(const struct ruleset *ruleset, struct text level, const struct rules_facts *facts,
 		struct json_writer *json)
 {
@@ -135,9 +170,11 @@ void rules_json(const struct ruleset *ruleset, struct text level, const struct r
 	for (size_t i = 0; i < ruleset_count(ruleset); i++) {
 		const struct rule *rule = ruleset_rule(ruleset, i);
 		arena_reset(arena);
-		if (level.size == 0 || text_equal(level, text_of(level_name(rule->level))))
+		if (level_fits(rule, level))
 			rule_json(ruleset, rule, arena, facts, json);
 	}
+	if (facts->warming != NULL && facts->warming->parts.ruleset != ruleset)
+		coming_json(level, arena, facts, json);
 	json_write_close(json, ']');
 	json_write_open(json, "filters", '[');
 	for (size_t i = 0; i < ruleset_filter_count(ruleset); i++) {

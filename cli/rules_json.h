@@ -8,12 +8,15 @@
 
 #include "cli/json_writer.h"
 #include "cli/verdicts.h"
-#include "rules/ruleset.h"
+#include "ingest/generation.h"
 
 /* What a store knows of rules, each by rule index; NULL = not known. */
 struct rules_facts {
 	const struct verdicts *verdicts;
-	const int64_t *blocks_from_us; /* of gate: block (rule_shadow.h); INT64_MIN: it does */
+	const int64_t *blocks_from_us;    /* of gate: block (rule_shadow.h); INT64_MIN: it does */
+	bool live;                        /* a daemon runs them: they have a state */
+	const struct generation *warming; /* the set whose new rules are being warmed ... */
+	int warmed_percent;               /* ... and how far they are */
 };
 /* level: only rules of this level, "" = all. */
 void rules_json(const struct ruleset *ruleset, struct text level, const struct rules_facts *facts,

@@ -369,3 +369,41 @@ struct row_rules wiring_row_rules(const struct config *config)
 	memcpy(rules.keep_us, config->retention_rows_us, sizeof rules.keep_us);
 	return rules;
 }
+
+/* --- what the API asks the engine */
+
+static enum status commit_through_runtime(void *context, struct store_batch *batch,
+					  struct error *err)
+{
+	return runtime_commit(context, batch, err);
+}
+
+static enum status ask_runtime(void *context, struct runtime_status *ret_status)
+{
+	return runtime_status(context, ret_status);
+}
+
+static enum status ask_rule_tallies(void *context, struct rule_tallies *ret_tallies)
+{
+	return runtime_rule_tallies(context, ret_tallies);
+}
+
+static struct generation *ask_rules(void *context)
+{
+	return runtime_rules(context);
+}
+
+static struct generation *ask_warming(void *context, int *ret_percent)
+{
+	return runtime_warming(context, ret_percent);
+}
+
+void wiring_engine(struct runtime *runtime, struct api *api)
+{
+	api->runtime_context = runtime;
+	api->runtime_status = ask_runtime;
+	api->rule_tallies = ask_rule_tallies;
+	api->rules = ask_rules;
+	api->warming = ask_warming;
+	api->commit = commit_through_runtime;
+}

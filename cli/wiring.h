@@ -7,6 +7,7 @@
 #ifndef PICKET_CLI_WIRING_H
 #define PICKET_CLI_WIRING_H
 
+#include "cli/api.h"
 #include "cli/config.h"
 #include "cli/row_retention.h"
 #include "cli/sender.h"
@@ -70,5 +71,8 @@ struct row_rules wiring_row_rules(const struct config *config);
 /* Loads the rules: the refused ones are notes when they are skipped. */
 enum status wiring_load_rules(const struct wiring *wiring, struct ruleset **ret_ruleset,
 			      struct error *err);
+
+/* The API asks this engine, which outlives it. */
+void wiring_engine(struct runtime *runtime, struct api *api);
 
 #endif

@@ -41,7 +41,6 @@ struct generation {
 	enum warmth warmth;
 	uint64_t *cold; /* state ids of its new rules, ascending */
 	size_t cold_count;
-	bool found_warm;         /* at the start: a warming of before the next checkpoint */
 	struct warming *warming; /* until every shard has taken its own */
 	unsigned takers;         /* shards that have not */
 };
@@ -54,5 +53,10 @@ enum status generation_new(const struct generation_parts *parts, bool owned,
 struct generation *generation_hold(struct generation *generation);
 /* Lets go and sets *generation to NULL; NULL inside is fine. */
 void generation_drop(struct generation **generation);
+
+/* The units that are new with it, until their warming; and whether the rule's is one of them: a
+ * plain detection is not, for it remembers nothing. */
+struct unit_filter generation_cold(const struct generation *generation);
+bool generation_warms(const struct generation *generation, const struct rule *rule);
 
 #endif

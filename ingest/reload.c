@@ -86,6 +86,18 @@ void generation_drop(struct generation **generation)
 	free(old);
 }
 
+struct unit_filter generation_cold(const struct generation *generation)
+{
+	return (struct unit_filter){.ids = generation->cold, .count = generation->cold_count};
+}
+
+bool generation_warms(const struct generation *generation, const struct rule *rule)
+{
+	const struct unit_filter cold = generation_cold(generation);
+	const struct unit *unit = plan_unit_of(generation->plan, rule);
+	return unit != NULL && unit->depth > 0 && unit_filter_takes(&cold, unit->state_id);
+}
+
 struct generation *runtime_rules(struct runtime *runtime)
 {
 	(void)pthread_mutex_lock(&runtime->gate.mutex);
@@ -177,7 +189,7 @@ enum status runtime_swap(struct runtime *runtime, struct generation_parts *parts
 	if (status == OK)
 		warm_finish(runtime, own);
 	else
-		atomic_store(&runtime->warming_percent, -1);
+		warm_over(runtime);
 	return status;
 }
 

@@ -40,9 +40,32 @@ static void tell_failure(struct runtime *runtime, const struct error *failure)
 		runtime_problem(runtime, text_of(failure->text), clock.now_us(clock.context));
 }
 
-struct unit_filter generation_cold(const struct generation *generation)
+/* What people are told: whose rules wait, and how far they are. next NULL: nobody's. */
+static void warming_tell(struct runtime *runtime, struct generation *next)
 {
-	return (struct unit_filter){.ids = generation->cold, .count = generation->cold_count};
+	struct epoch_gate *gate = &runtime->gate;
+	(void)pthread_mutex_lock(&gate->mutex);
+	struct generation *before cleanup(generation_drop) = TAKE(gate->warming);
+	gate->warming = next == NULL ? NULL : generation_hold(next);
+	atomic_store(&runtime->warming_percent, next == NULL ? -1 : 0);
+	(void)pthread_mutex_unlock(&gate->mutex);
+}
+
+void warm_over(struct runtime *runtime)
+{
+	warming_tell(runtime, NULL);
+}
+
+struct generation *runtime_warming(struct runtime *runtime, int *ret_percent)
+{
+	struct epoch_gate *gate = &runtime->gate;
+	(void)pthread_mutex_lock(&gate->mutex);
+	struct generation *warming = gate->warming == NULL ? NULL : generation_hold(gate->warming);
+	int percent = atomic_load(&runtime->warming_percent);
+	(void)pthread_mutex_unlock(&gate->mutex);
+	if (warming != NULL)
+		*ret_percent = percent;
+	return warming;
 }
 
 /* The rules of next that `known` does not name. */
@@ -67,7 +90,7 @@ static enum status warming_start(struct runtime *runtime, struct generation *nex
 	enum status status = cold.count == 0 ? OK : warming_new(&options, &warming, err);
 	if (status != OK || warming == NULL)
 		return status;
-	atomic_store(&runtime->warming_percent, 0);
+	warming_tell(runtime, next);
 	status = warming_read(warming, err);
 	if (status == OK)
 		next->warming = TAKE(warming);
@@ -88,7 +111,7 @@ void warm_begin(struct runtime *runtime, struct generation *next)
 	if (status != OK)
 		tell_failure(runtime, &failure);
 	if (next->warming == NULL)
-		atomic_store(&runtime->warming_percent, -1);
+		warm_over(runtime);
 	next->warmth = next->warming == NULL ? WARMTH_NONE : WARMTH_PENDING;
 	next->takers = runtime->options.actor_count;
 }
@@ -158,7 +181,7 @@ void warm_finish(struct runtime *runtime, struct generation *next)
 		useless = TAKE(next->warming);
 	(void)pthread_cond_broadcast(&gate->changed);
 	(void)pthread_mutex_unlock(&gate->mutex);
-	atomic_store(&runtime->warming_percent, -1);
+	warm_over(runtime);
 }
 
 /* The cells of the shard's partitions. */
@@ -232,39 +255,61 @@ static enum status shard_warm(struct shard *shard, const struct generation *rule
 	return OK;
 }
 
-static enum status known_read(struct runtime *runtime, struct bytes *row, uint64_t **ret_ids,
-			      size_t *ret_count, struct error *err)
+/* The rules whose state the last checkpoint holds. */
+enum known_rules {
+	KNOWN_LISTED, /* those of `ids` */
+	KNOWN_NONE,   /* there is no checkpoint, and other rules ran */
+	KNOWN_ALL,    /* the checkpoint is older than the list, or these rules made it all */
+};
+struct known {
+	enum known_rules which;
+	uint64_t *ids; /* ascending; on the heap */
+	size_t count;
+};
+
+static void known_done(struct known *known)
 {
-	struct bytes key cleanup(bytes_done) = {0};
-	cell_row_key('w', 0, &key);
-	enum status status =
-		store_get(runtime->options.store, FAMILY_CELL, bytes_text(&key), row, err);
-	if (status != OK)
-		return status;
-	uint64_t *ids = calloc(row->size / sizeof *ids + 1, sizeof *ids);
-	struct cursor from = cursor_of(bytes_text(row));
-	size_t count = 0;
-	if (ids == NULL)
+	free(known->ids);
+}
+
+static enum status known_decode(struct text row, struct known *known, struct error *err)
+{
+	known->ids = calloc(row.size / sizeof *known->ids + 1, sizeof *known->ids);
+	struct cursor from = cursor_of(row);
+	if (known->ids == NULL)
 		return ENOMEMORY;
-	while (cursor_left(&from) >= sizeof *ids) {
-		ids[count] = cursor_u64le(&from);
-		if (count > 0 && ids[count] <= ids[count - 1])
-			break;
-		count++;
+	while (!from.failed && cursor_left(&from) > 0) {
+		uint64_t id = cursor_u64le(&from);
+		if (from.failed || (known->count > 0 && id <= known->ids[known->count - 1]))
+			from.failed = true;
+		else
+			known->ids[known->count++] = id;
 	}
-	if (cursor_left(&from) > 0) {
-		free(ids);
+	if (from.failed)
 		return error_set(err, ECORRUPT,
 				 "the list of rules whose state is stored is damaged");
-	}
-	*ret_ids = ids;
-	*ret_count = count;
 	return OK;
 }
 
-/* What was warmed behind the last checkpoint. */
+static enum status known_read(struct runtime *runtime, struct known *known, struct error *err)
+{
+	struct bytes row cleanup(bytes_done) = {0};
+	struct bytes key cleanup(bytes_done) = {0};
+	cell_row_key('w', 0, &key);
+	enum status status =
+		store_get(runtime->options.store, FAMILY_CELL, bytes_text(&key), &row, err);
+	bool begun = runtime->committer.row.checkpoint_epoch > 0;
+	if (status == ENOTFOUND) {
+		known->which = begun || !recover_other_rules(runtime) ? KNOWN_ALL : KNOWN_NONE;
+		return OK;
+	}
+	known->which = KNOWN_LISTED;
+	return status == OK ? known_decode(bytes_text(&row), known, err) : status;
+}
+
+/* What was warmed behind the last checkpoint, if anything was. */
 static enum status take_warmed(struct runtime *runtime, const struct unit_filter *unknown,
-			       struct error *err)
+			       bool *found, struct error *err)
 {
 	struct bytes row cleanup(bytes_done) = {0};
 	struct bytes key cleanup(bytes_done) = {0};
@@ -276,7 +321,7 @@ static enum status take_warmed(struct runtime *runtime, const struct unit_filter
 		status =
 			store_get(runtime->options.store, FAMILY_CELL, bytes_text(&key), &row, err);
 		if (status == OK && row.size > 0) {
-			runtime->gate.current->found_warm = true;
+			*found = true;
 			status = actor_adopt(shard->actor, bytes_text(&row), unknown, err);
 		}
 		status = status == ENOTFOUND ? OK : status;
@@ -287,24 +332,15 @@ static enum status take_warmed(struct runtime *runtime, const struct unit_filter
 enum status recover_warmed(struct runtime *runtime, struct error *err)
 {
 	struct generation *rules = runtime->gate.current;
-	struct bytes row cleanup(bytes_done) = {0};
-	uint64_t *ids = NULL;
-	size_t count = 0;
-	bool other = recover_other_rules(runtime);
-	enum status status = known_read(runtime, &row, &ids, &count, err);
-	const struct unit_filter known = {.ids = ids, .count = count};
-	const struct unit_filter unknown = {.ids = ids, .count = count, .except = true};
-	bool never = status == ENOTFOUND && runtime->committer.row.checkpoint_epoch == 0 &&
-		     other; /* killed before its first checkpoint */
-	bool older = status == ENOTFOUND && !never;
-	if (status == OK)
-		status = take_warmed(runtime, &unknown, err);
-	else if (status == ENOTFOUND)
-		status = OK;
-	if (status == OK && !older && (other || !rules->found_warm))
-		status = find_cold(rules, &known, err);
-	free(ids);
-	return status;
+	struct known known cleanup(known_done) = {0};
+	enum status status = known_read(runtime, &known, err);
+	const struct unit_filter named = {.ids = known.ids, .count = known.count};
+	const struct unit_filter unknown = {.ids = known.ids, .count = known.count, .except = true};
+	bool found = false;
+	if (status == OK && known.which == KNOWN_LISTED)
+		status = take_warmed(runtime, &unknown, &found, err);
+	bool warm = known.which == KNOWN_ALL || (found && !recover_other_rules(runtime));
+	return status == OK && !warm ? find_cold(rules, &named, err) : status;
 }
 
 enum status recover_warm(struct runtime *runtime, bool *ret_warmed, struct error *err)
@@ -314,7 +350,7 @@ enum status recover_warm(struct runtime *runtime, bool *ret_warmed, struct error
 	enum status status = warming_start(runtime, rules, &failure);
 	if (status == OK && rules->warming != NULL)
 		status = warming_finish(rules->warming, &failure);
-	atomic_store(&runtime->warming_percent, -1);
+	warm_over(runtime);
 	if (status != OK) { /* they begin with what the replay knows of them */
 		tell_failure(runtime, &failure);
 		warming_free(&rules->warming);

@@ -309,6 +309,7 @@ void runtime_free(struct runtime **runtime)
 	rule_tallies_done(&old->tallies);
 	generation_drop(&old->gate.current);
 	generation_drop(&old->gate.pending);
+	generation_drop(&old->gate.warming);
 	generation_drop(&old->gate.retired);
 	struct generation_parts parts = parts_of(&old->options);
 	if (old->options.takes_parts)

@@ -78,7 +78,7 @@ struct runtime_status {
 	int64_t watermark_us;
 	bool rewound; /* the store had lost epochs that were once synced */
 	bool disk_full;
-	int warming_percent;                 /* of rules that a reload brings; -1: none */
+	int warming_percent;                 /* of rules that are new; -1: none */
 	int64_t committed_us;                /* clock of the last commit */
 	struct partition_status *partitions; /* by (topic, partition) */
 	size_t partition_count;
@@ -109,6 +109,9 @@ enum status runtime_swap(struct runtime *runtime, struct generation_parts *parts
 			 uint64_t *ret_epoch, struct error *err);
 /* The rules that the newest events are matched with; generation_drop() it. Any thread. */
 struct generation *runtime_rules(struct runtime *runtime);
+/* The set whose new rules are being warmed (generation_warms()), and how far they are; NULL: none
+ * is. generation_drop() it. Any thread. */
+struct generation *runtime_warming(struct runtime *runtime, int *ret_percent);
 /* A copy; free with runtime_status_done(). */
 enum status runtime_status(struct runtime *runtime, struct runtime_status *ret_status);
 void runtime_status_done(struct runtime_status *status);

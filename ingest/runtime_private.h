@@ -36,6 +36,7 @@ struct epoch_gate {
 	struct generation *current;
 	struct generation *pending; /* wants to be current; NULL: none */
 	struct generation *retired; /* was current until the end of ... */
+	struct generation *warming; /* has rules that are being warmed, for who asks; NULL: none */
 	uint64_t retired_after;     /* ... this epoch, which is not committed yet */
 	uint64_t swapped_epoch;     /* the first of the last swap */
 	pthread_cond_t changed;     /* pending was taken, or nobody will take it */
@@ -187,7 +188,7 @@ struct runtime {
 	struct shard *shards;
 	struct committer committer;
 	atomic_bool stopping;
-	atomic_int warming_percent; /* of the new rules of a reload; -1: none is under way */
+	atomic_int warming_percent; /* of the rules of gate.warming; -1: there are none */
 	pthread_mutex_t status_mutex;
 	struct runtime_status status; /* without partitions */
 	struct rule_tallies tallies;  /* as committed, as the status is */
@@ -225,11 +226,11 @@ enum status shard_actor_new(struct shard *shard, const struct plan *plan, struct
  * as a problem; warm_begin() before the swap, warm_finish() behind it. */
 void warm_begin(struct runtime *runtime, struct generation *next);
 void warm_finish(struct runtime *runtime, struct generation *next);
+/* Nothing is warmed any more: done, or the swap was not. */
+void warm_over(struct runtime *runtime);
 /* Waits for warm_finish(), and takes what belongs to the shard. */
 enum status warm_take(struct shard *shard, struct generation *next, struct actor *actor,
 		      struct error *err);
-/* The rules that are new with it, until their warming. */
-struct unit_filter generation_cold(const struct generation *generation);
 /* At a start, between cells and replay: what was warmed behind the last checkpoint, and which rules
  * it did not know. */
 enum status recover_warmed(struct runtime *runtime, struct error *err);

@@ -1,4 +1,5 @@
 /* New rules are warmed from the store: by a reload in the middle of a run, and at a start. */
+#include "ingest/runtime_private.h"
 #include "tests/ingest/swapping.h"
 
 /* Behind rules_text: a long count, a chain over a rule that is known, a memory, a habit. */
@@ -119,10 +120,52 @@ START_TEST(a_replay_tells_nothing_of_rules_that_are_about_to_be_warmed)
 }
 END_TEST
 
+/* Begins a warming beside the running engine, looks at what is told of it, and lets it be. */
+static void look_on(struct runtime *runtime)
+{
+	struct generation_parts parts = {.ruleset = parse(next_rules)};
+	const struct ruleset *next_set = parts.ruleset;
+	struct generation *next cleanup(generation_drop) = NULL;
+	struct runtime_status now cleanup(runtime_status_done) = {0};
+	int percent = -1;
+	ck_assert_int_eq(runtime_status(runtime, &now), OK);
+	ck_assert_int_eq(generation_new(&parts, true, &runtime->hash_key, &next, NULL), OK);
+	if (swaps > 0 || now.epoch == 0)
+		return;
+	ck_assert_ptr_null(runtime_warming(runtime, &percent));
+	warm_begin(runtime, next);
+	struct generation *told cleanup(generation_drop) = runtime_warming(runtime, &percent);
+	ck_assert_ptr_eq(told, next);
+	ck_assert(percent >= 0 && percent <= 100);
+	const struct rule *fresh =
+		ruleset_find(next_set, TEXT("66666666-6666-4666-8666-666666666666"));
+	const struct rule *known =
+		ruleset_find(next_set, TEXT("11111111-1111-4111-8111-111111111111"));
+	ck_assert(generation_warms(next, fresh));
+	ck_assert(!generation_warms(next, known));
+	warm_over(runtime);
+	ck_assert_ptr_null(runtime_warming(runtime, &percent));
+	swaps++;
+	atomic_store(&held, false);
+}
+
+START_TEST(whose_rules_are_warmed_is_told)
+{
+	char all_rules[8192];
+	(void)snprintf(all_rules, sizeof all_rules, more_rules, rules_text);
+	struct store *store cleanup(store_free) = new_store();
+	next_rules = all_rules;
+	swaps = 0;
+	ck_assert_int_eq(run_held(store, 2, 2, 2000, look_on), RUNTIME_FINISHED);
+	ck_assert_uint_eq(swaps, 1);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = tcase_create("warm");
 	tcase_add_test(tests, a_new_rule_has_what_it_would_have);
 	tcase_add_test(tests, a_replay_tells_nothing_of_rules_that_are_about_to_be_warmed);
+	tcase_add_test(tests, whose_rules_are_warmed_is_told);
 	return running_main(tests);
 }
