@@ -40,6 +40,7 @@ struct run {
 	struct spill_memory spills[ACTORS_MAX];
 	uint64_t epoch;
 	struct bytes log; /* every change of every epoch, in order of id */
+	bool ends_only;   /* or only those that end an alert */
 	struct last_change *alerts;
 	size_t alert_count, alert_capacity;
 	struct stored *stored; /* by virtual partition; NULL before the first save */
@@ -216,6 +217,8 @@ static inline int compare_changes(const void *a, const void *b)
 static inline void keep_change(struct run *run, const struct alert_change *change)
 {
 	size_t at = 0;
+	if (run->ends_only && change->alert->state == ALERT_OPEN)
+		return;
 	while (at < run->alert_count && strcmp(run->alerts[at].id, change->alert->id) != 0)
 		at++;
 	if (at == run->alert_capacity) {

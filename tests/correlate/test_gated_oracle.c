@@ -390,7 +390,7 @@ static void check_gated(const struct setup *setup, const struct question *questi
 
 START_TEST(gated_alerts_are_those_of_the_definition)
 {
-	struct sets sets = sets_begin(CASES_USUAL / 4);
+	struct sets sets = sets_begin(CASES_USUAL / 2);
 	while (sets_next(&sets, alerts_expected)) {
 		struct question questions[QUESTIONS];
 		questions_make(questions, &sets.random);
