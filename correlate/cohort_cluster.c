@@ -49,7 +49,7 @@ static uint64_t principal(const struct hash_key *key, uint8_t tag, struct text n
 {
 	if (name.size == 0)
 		return 0;
-	bytes_clear(scratch);
+	scratch_begin(scratch);
 	bytes_put_u8(scratch, tag);
 	if (tag == 'a')
 		put_network(name, scratch);
@@ -93,7 +93,7 @@ uint64_t cohort_principal(const struct hash_key *key, const struct event *event,
  * the partition of arrival. */
 static uint64_t content_of(const struct hash_key *key, const struct event *event, struct bytes *to)
 {
-	bytes_clear(to);
+	scratch_begin(to);
 	for (size_t i = 0; i < event->field_count; i++) {
 		const struct field *field = &event->fields[i];
 		if (field->id != FIELD_OTHER &&
@@ -112,7 +112,7 @@ static uint64_t cluster_id(const struct hash_key *key, const struct sighted *see
 {
 	const struct event *event = seen->event;
 	struct text route = event_text(event, FIELD_HTTP_ROUTE);
-	bytes_clear(to);
+	scratch_begin(to);
 	bytes_put_u64le(to, principal);
 	bytes_put_u8(to, (uint8_t)outcome);
 	bytes_put_signed(to, seen->reading->http_status);

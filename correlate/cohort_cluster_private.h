@@ -20,6 +20,13 @@ struct sighted {
 	struct text rule; /* the first that matched */
 };
 
+/* A scratch begins anew. One that ran out of memory stays failed, so that one look at the end tells
+ * whether anything that was made of it is wrong. */
+static inline void scratch_begin(struct bytes *scratch)
+{
+	scratch->size = 0;
+}
+
 uint64_t cohort_hash(const struct hash_key *key, const struct bytes *of);
 /* Whom an event names, by keyed hash; 0 when it does not say. */
 struct principals {

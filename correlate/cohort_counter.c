@@ -107,7 +107,7 @@ static struct subject subject_of(const struct event *event)
 static uint64_t arm_hash(struct cohort_counter *counter, const struct arm *arm)
 {
 	struct text names[] = {arm->version, arm->deploy_id};
-	bytes_clear(&counter->key_bytes);
+	scratch_begin(&counter->key_bytes);
 	tally_key('a', names, sizeof names / sizeof *names, &counter->key_bytes);
 	return keyed_hash(counter, &counter->key_bytes);
 }
@@ -117,7 +117,7 @@ static void put_name(struct cohort_counter *counter, enum tally_kind kind,
 {
 	struct text names[] = {subject->service, subject->arm.version, subject->arm.deploy_id,
 			       last};
-	bytes_clear(&counter->key_bytes);
+	scratch_begin(&counter->key_bytes);
 	tally_key(kind, names, sizeof names / sizeof *names, &counter->key_bytes);
 }
 
@@ -138,7 +138,7 @@ static enum status meet_instance(struct cohort_counter *counter, const struct su
 				 struct tally_node *instance)
 {
 	struct tally_node *service = NULL;
-	bytes_clear(&counter->key_bytes);
+	scratch_begin(&counter->key_bytes);
 	tally_key(TALLY_LEDGER, &subject->service, 1, &counter->key_bytes);
 	if (counter->key_bytes.failed)
 		return ENOMEMORY;
@@ -150,7 +150,7 @@ static enum status meet_instance(struct cohort_counter *counter, const struct su
 		status = ledger_arm(service->ledger, &subject->arm, &instance->arm);
 	if (status == OK && instance->arm->hash == 0)
 		instance->arm->hash = arm_hash(counter, &subject->arm);
-	bytes_clear(&counter->key_bytes);
+	scratch_begin(&counter->key_bytes);
 	bytes_write(&counter->key_bytes, subject->instance);
 	instance->half = (uint8_t)keyed_hash(counter, &counter->key_bytes) % COHORT_HALVES;
 	return counter->key_bytes.failed ? ENOMEMORY : status;
@@ -233,7 +233,7 @@ static struct text route_of(struct cohort_counter *counter, const struct event *
 	struct text method = event_text(event, FIELD_HTTP_METHOD);
 	struct text route = event_text(event, FIELD_HTTP_ROUTE);
 	struct bytes *to = &counter->content;
-	bytes_clear(to);
+	scratch_begin(to);
 	bytes_write(to, method);
 	if (method.size > 0 && route.size > 0)
 		bytes_put_u8(to, ' ');
@@ -271,7 +271,7 @@ static enum status count_outcomes(struct cohort_counter *counter, const struct e
 				  const struct subject *subject,
 				  const struct outcome_reading *reading, struct text rule)
 {
-	bytes_clear(&counter->key_bytes);
+	scratch_begin(&counter->key_bytes);
 	tally_bucket_key(subject->service, bucket_start(event->time_us), TEXT(""),
 			 &counter->key_bytes);
 	struct tally_node *node = NULL;
@@ -315,7 +315,7 @@ static enum status count_signal(struct cohort_counter *counter, const struct sub
 	struct ledger_entry *entry = NULL;
 	size_t thing = 0;
 	bool shown = reading->face == FACE_SHOWN;
-	bytes_clear(&counter->key_bytes);
+	scratch_begin(&counter->key_bytes);
 	ledger_thing_bytes(reading->signal, reading->key, &counter->key_bytes);
 	if (counter->key_bytes.failed)
 		return ENOMEMORY;
@@ -365,6 +365,12 @@ static bool speaks(const struct rule *rule)
 	return rule->gate == GATE_WARN && rule->alerts && !rule->shadow;
 }
 
+/* A hash of what had no room is of somebody else: then nothing of the event may stand. */
+static enum status scratch_status(const struct cohort_counter *counter)
+{
+	return counter->key_bytes.failed || counter->content.failed ? ENOMEMORY : OK;
+}
+
 enum status cohort_count(struct cohort_counter *counter, const struct event *event,
 			 const struct rule *const *matched, size_t matched_count)
 {
@@ -390,7 +396,9 @@ enum status cohort_count(struct cohort_counter *counter, const struct event *eve
 	for (size_t i = 0; i < matched_count && status == OK; i++)
 		if (matched[i]->gate == GATE_BLOCK)
 			status = count_finding(counter, &subject, event, matched[i]);
-	return status == OK ? count_signals(counter, &subject, event, &reading) : status;
+	if (status == OK)
+		status = count_signals(counter, &subject, event, &reading);
+	return status == OK ? scratch_status(counter) : status;
 }
 
 /* A trial of a rule: who causes a bad one is a user, else an address; the cause is the rule's, his
@@ -404,7 +412,7 @@ static enum status count_trial(struct cohort_counter *counter, const struct subj
 	struct tally_arm *arm = NULL;
 	reading.trials = UINT32_C(1) << COHORT_RULE_OUTCOME;
 	reading.bad = trial->bad ? reading.trials : 0;
-	bytes_clear(&counter->key_bytes);
+	scratch_begin(&counter->key_bytes);
 	tally_bucket_key(subject->service, bucket_start(event->time_us), trial->rule,
 			 &counter->key_bytes);
 	enum status status = node_of(counter, subject, &node);
@@ -435,7 +443,7 @@ enum status cohort_count_trials(struct cohort_counter *counter, const struct eve
 	enum status status = find_instance(counter, &subject);
 	for (size_t i = 0; i < count && status == OK; i++)
 		status = count_trial(counter, &subject, event, &trials[i]);
-	return status;
+	return status == OK ? scratch_status(counter) : status;
 }
 
 /* Encodes a node for the actor whose partition it is of. */
