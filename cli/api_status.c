@@ -184,8 +184,8 @@ static void write_problems(struct json_writer *json, const struct api_call *call
 			status->suspect, status->suspects - 1);
 	if (status->epoch_messages > 0)
 		problem(json,
-			"picket died at work on an epoch: until the cause is found or passed, epochs "
-			"of %u messages are made, which is slower",
+			"picket died at work on an epoch: until the cause is found or passed, an "
+			"epoch holds no more than %u of a worker's messages, which is slower",
 			status->epoch_messages);
 	if (status->crashed > 0)
 		problem(json,

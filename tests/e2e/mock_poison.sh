@@ -93,7 +93,7 @@ rules:
 	poison_supervise epochs $((POISON_EPOCH_RECORDS * 2)) 12
 	assert_ok "who dies at work on an epoch stays in the end, with everything" node_alive epochs
 	assert_match "after 1, 1 and 2 deaths, and 2 or 3 of the other" '^[5-9]$' "$DEATHS"
-	assert_match "the status tells that it reads slowly" 'epochs of 1 messages are made' \
+	assert_match "the status tells that it reads slowly" 'no more than 1 of a worker' \
 		"$(node_status epochs '.problems[]')"
 	for partition in 0 1; do
 		node_exactly_once epochs logs-epoch $partition $POISON_EPOCH_RECORDS
