@@ -329,8 +329,8 @@ enum status gate_question_read(const struct api_call *call, struct gate_question
 }
 
 /* What a chat message or a log line needs. */
-static void write_brief(const struct gate_query *query, const struct gate_result *result,
-			struct bytes *to)
+static void write_brief(const struct gate_query *query, const struct facts *facts,
+			const struct gate_result *result, struct bytes *to)
 {
 	struct json_writer json = {.to = to};
 	json_write_open(&json, NULL, '{');
@@ -340,6 +340,8 @@ static void write_brief(const struct gate_query *query, const struct gate_result
 	json_write_boolean(&json, "final", result->final);
 	json_write_text(&json, "summary", result->summary);
 	json_write_text(&json, "service", query->service);
+	if (facts->owner.size > 0)
+		json_write_text(&json, "owner", facts->owner);
 	json_write_text(&json, "canary", query->canary.value);
 	json_write_string(&json, "link", "/v1/gate");
 	json_write_close(&json, '}');
@@ -350,6 +352,7 @@ static void write_answer(const struct gate_query *query, const struct facts *fac
 {
 	struct gate_query asked = *query;
 	asked.expect = &facts->expect;
+	asked.owner = facts->owner;
 	gate_json(&asked, result, to);
 }
 
@@ -373,7 +376,7 @@ enum status api_gate(const struct api_call *call, struct api_response *response,
 			break;
 		bytes_clear(&response->body);
 		if (question.brief)
-			write_brief(&question.query, &result, &response->body);
+			write_brief(&question.query, &facts, &result, &response->body);
 		else
 			write_answer(&question.query, &facts, &result, &response->body);
 		verdict = result.verdict;

@@ -328,6 +328,9 @@ enum status facts_collect(struct api *api, const struct gate_query *query, struc
 	jump_reason(facts, query, INT64_MAX);
 	struct generation *rules cleanup(generation_drop) = api_rules_hold(api);
 	rule_reasons(facts, rules == NULL ? api->ruleset : rules->parts.ruleset);
+	if (rules != NULL)
+		facts->owner = arena_copy(facts->arena,
+					  bindings_owner(rules->parts.bindings, query->service));
 	status = take_shadows(api, facts, rules, err);
 	if (status == OK)
 		status = take_cohort_rules(api, facts, rules, err);

@@ -22,7 +22,7 @@ struct rows {
 };
 
 struct facts {
-	struct text service;
+	struct text service, owner;
 	struct arena *arena;
 	struct rows findings, instances, gaps, traits;
 	struct rows failed; /* struct arm_query */
@@ -46,7 +46,7 @@ int64_t facts_first_heard(const struct facts *facts, const struct gate_query *qu
 /* A question as it was asked. */
 struct gate_question {
 	struct gate_query query;
-	int64_t at_us; /* a replay: as of then; INT64_MIN = now */
+	int64_t at_us;      /* a replay: as of then; INT64_MIN = now */
 	struct text expect; /* the manifest of the release, YAML; "" = none */
 	bool dry, brief;
 };

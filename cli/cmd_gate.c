@@ -158,6 +158,21 @@ static void print_explanation(FILE *to, struct json_object *answer)
 	print_rules(to, json_path(answer, "outcomes"));
 }
 
+/* Who is to be told; who asks why is told also how picket would know. */
+static void print_owner(FILE *to, struct json_object *answer, bool explain)
+{
+	const char *verdict = json_path_text(answer, "verdict");
+	const char *owner = json_path_text(answer, "owner");
+	bool ends = strcmp(verdict, "FAIL") == 0 || strcmp(verdict, "INCONCLUSIVE") == 0;
+	if (owner[0] != '\0' && (ends || explain)) {
+		output_text(to, "owner: ");
+		output_text(to, owner);
+		output_text(to, "\n");
+	} else if (explain) {
+		output_text(to, "owner: not known; say it in provenance.bindings\n");
+	}
+}
+
 static void print_next(struct session *session, struct json_object *answer)
 {
 	struct bytes advice cleanup(bytes_done) = {0};
@@ -283,6 +298,7 @@ static enum status print_text(struct session *session, struct json_object *answe
 	print_member(to, ": ", answer, "summary");
 	output_text(to, "\n");
 	print_reasons(to, answer);
+	print_owner(to, answer, arguments_has(&session->arguments, "explain"));
 	print_freshness(to, answer, arguments_has(&session->arguments, "at"));
 	if (was_counted(outcomes)) {
 		status = output_table(&session->output, outcome_columns,

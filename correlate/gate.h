@@ -83,6 +83,7 @@ struct gate_rule {
 
 struct gate_query {
 	struct text service;
+	struct text owner;                 /* who answers for it, only printed; "" = not known */
 	struct arm_query canary, baseline; /* baseline.value "" = every other arm */
 	struct text step;      /* what the controller calls this step, only printed; "" = none */
 	int64_t step_start_us; /* when this step's bake began; INT64_MIN = first event of the canary

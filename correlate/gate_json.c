@@ -393,6 +393,11 @@ void gate_json(const struct gate_query *query, const struct gate_result *result,
 	put_count(to, "score", pass ? SCORE_PASS : score);
 	put_string(to, "summary", result->summary);
 	put_string(to, "service", query->service);
+	put_name(to, "owner");
+	if (query->owner.size > 0)
+		json_put_string(to, query->owner);
+	else
+		bytes_write_string(to, "null");
 	put_arm(to, "canary", &query->canary);
 	put_arm(to, "baseline", &query->baseline);
 	put_step(to, query->step);

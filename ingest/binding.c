@@ -35,7 +35,8 @@ struct binding {
 	struct header_pattern headers[BINDING_HEADERS_MAX];
 	size_t header_count;
 	struct identity service, tenant;
-	struct position at;
+	struct text owner; /* of the services; "" = not said */
+	struct position at, owner_at;
 };
 
 struct bindings {
@@ -174,8 +175,8 @@ static enum status parse_member(struct bindings *bindings, const struct yaml_nod
 				const struct yaml_node *value, struct binding *binding,
 				struct error *err)
 {
-	static const char *const names[] = {"topic",   "key",          "headers",    "services",
-					    "tenants", "service_from", "tenant_from"};
+	static const char *const names[] = {"topic",   "key",          "headers",     "services",
+					    "tenants", "service_from", "tenant_from", "owner"};
 	size_t which = 0;
 	while (which < sizeof names / sizeof *names &&
 	       !text_equal(key->text, text_of(names[which])))
@@ -196,13 +197,16 @@ static enum status parse_member(struct bindings *bindings, const struct yaml_nod
 		return parse_from(value, "service_from", &binding->service, err);
 	case 6:
 		return parse_from(value, "tenant_from", &binding->tenant, err);
+	case 7:
+		binding->owner_at = value->at;
+		return scalar(value, "owner", &binding->owner, err);
 	default:
 		break;
 	}
 	const char *nearest = nearest_name(key->text, names, sizeof names / sizeof *names);
 	return error_at(err, EINVALID, key->at, "unknown key \"%.*s\"; %s%s", TEXT_ARG(key->text),
 			nearest == NULL ? "the keys are topic, key, headers, services, tenants, "
-					  "service_from, tenant_from"
+					  "service_from, tenant_from, owner"
 					: "did you mean ",
 			nearest == NULL ? "" : nearest);
 }
@@ -231,6 +235,10 @@ static enum status parse_entry(struct bindings *bindings, const struct yaml_node
 		return error_at(err, EINVALID, node->at,
 				"the entry binds nothing; add services, tenants, service_from or "
 				"tenant_from");
+	if (binding->owner.size > 0 && binding->service.names == NULL)
+		return error_at(err, EINVALID, binding->owner_at,
+				"owner says who answers for the services that the entry lists; add "
+				"services: [NAME]");
 	return OK;
 }
 
@@ -398,6 +406,16 @@ static bool allows(const struct identity *identity, struct text claim)
 		if (pattern_fits(&identity->names[i], claim, &ignored))
 			return true;
 	return false;
+}
+
+struct text bindings_owner(const struct bindings *bindings, struct text service)
+{
+	for (size_t i = 0; i < bindings_count(bindings); i++) {
+		const struct binding *binding = &bindings->items[i];
+		if (binding->owner.size > 0 && allows(&binding->service, service))
+			return binding->owner;
+	}
+	return (struct text){0};
 }
 
 bool bound_allows_service(const struct bound *bound, struct text claim)

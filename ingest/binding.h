@@ -11,6 +11,7 @@
  *       key: pay-*                      # Kafka key, optional
  *       headers: {x-gateway: edge}      # all of them, optional
  *       services: [payments, payments-worker]
+ *       owner: team-payments            # who answers for these services, optional
  *       tenant_from: topic              # what the * of the topic stands for
  *
  * `services` and `tenants` list who may write (one * each at most); `service_from` and
@@ -35,6 +36,9 @@ enum status bindings_parse(struct text yaml, const char *file, struct bindings *
 			   struct error *err);
 void bindings_free(struct bindings **bindings);
 size_t bindings_count(const struct bindings *bindings);
+/* Who answers for the service, by the first entry that lists it and says so; "" = not known. A view
+ * into the bindings. */
+struct text bindings_owner(const struct bindings *bindings, struct text service);
 
 /* One side of an identity: the service, or the tenant. */
 enum bound_state {

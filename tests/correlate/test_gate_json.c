@@ -85,6 +85,7 @@ START_TEST(json_of_a_pass)
 	ck_assert_int_eq(json_object_get_int(member(object, "score")), 100);
 	ck_assert_int_eq(json_object_get_type(member(object, "summary")), json_type_string);
 	ck_assert_int_eq(json_object_get_int(member(object, "step")), 20);
+	ck_assert_ptr_null(member(object, "owner")); /* nobody said */
 	ck_assert_str_eq(json_object_get_string(member(object, "canary")), "v2");
 	ck_assert_double_eq_tol(json_object_get_double(member(object, "lag_s")), 5, 1e-9);
 	json_object *outcome = json_object_array_get_idx(member(object, "outcomes"), 0);
@@ -105,6 +106,7 @@ START_TEST(json_of_hostile_names_and_nothing_known)
 	scene.query.service = (struct text){"a\"b\\\n\0\xff", 7};
 	scene.query.canary = (struct arm_query){ARM_DEPLOY_ID, {"\x1b[31m\"", 6}};
 	scene.query.step = TEXT("007");
+	scene.query.owner = TEXT("team \"a\"\n");
 	scene.names[0] = scene.query.service;
 	scene.result = (struct gate_result){.verdict = VERDICT_WAIT,
 					    .as_of_us = INT64_MIN,

@@ -108,7 +108,27 @@ static const struct {
 	{"- {topic: a, tenant_from: header}\n", "none of", 1, 27},
 	{"- {topic: a, headers: {}, services: [b]}\n", "headers is a map", 1, 23},
 	{"- {topic: a, topic: b, services: [c]}\n", "twice", 1, 14},
+	{"- {topic: a, service_from: key, owner: ann}\n", "add services: [NAME]", 1, 40},
+	{"- {topic: a, tenants: [b], owner: ann}\n", "add services: [NAME]", 1, 35},
+	{"- {topic: a, services: [b], owner: [ann]}\n", "owner must be a text", 1, 36},
+	{"- {topic: a, services: [b], owner: \"\"}\n", "not empty", 1, 36},
 };
+
+START_TEST(an_owner_answers_for_services)
+{
+	struct bindings *bindings = load("- {topic: a, services: [pay]}\n"
+					 "- {topic: b, services: [pay, cart-*], owner: team-shop}\n"
+					 "- {topic: c, services: [\"*\"], owner: platform}\n");
+	ck_assert(is(bindings_owner(bindings, TEXT("pay")), "team-shop"));
+	ck_assert(is(bindings_owner(bindings, TEXT("cart-eu")), "team-shop"));
+	ck_assert(is(bindings_owner(bindings, TEXT("cart")), "platform"));
+	bindings_free(&bindings);
+	bindings = load("- {topic: a, services: [pay], owner: team-pay}\n");
+	ck_assert_uint_eq(bindings_owner(bindings, TEXT("pays")).size, 0);
+	bindings_free(&bindings);
+	ck_assert_uint_eq(bindings_owner(NULL, TEXT("pay")).size, 0);
+}
+END_TEST
 
 START_TEST(a_broken_file_says_where)
 {
@@ -157,6 +177,7 @@ int main(void)
 	tcase_add_test(tests, nothing_fits);
 	tcase_add_test(tests, names_come_from_topic_key_and_header);
 	tcase_add_test(tests, several_names_are_a_choice);
+	tcase_add_test(tests, an_owner_answers_for_services);
 	tcase_add_loop_test(tests, a_broken_file_says_where, 0,
 			    (int)(sizeof broken / sizeof *broken));
 	tcase_add_test(tests, a_missing_file_is_named);
