@@ -1,4 +1,5 @@
-"""Clients that behave as Argo Rollouts, Flagger and Spinnaker do, against a real picket.
+"""Clients that behave as Argo Rollouts, a Kubernetes Job, Flagger and Spinnaker do, against a real
+picket, with the limits and words of the files in deploy/.
 
     controllers.py PICKET WORK_DIR
 
@@ -10,10 +11,12 @@ here. Exit 0: every contract holds.
 import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 failures = 0
 
 
@@ -53,10 +56,14 @@ class Server:
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(f"data_dir: {work}/controllers.data\nfiles: [{work}/controllers.ndjson]\n"
                        f"rules: {{paths: [{work}/rule.yml]}}\n"
+                       f"provenance: {{bindings: {work}/bindings.yaml}}\n"
                        f"api: {{listen: '127.0.0.1:0', token_file: {work}/token}}\n")
         with open(os.path.join(work, "rule.yml"), "w", encoding="utf-8") as file:
             file.write("title: t\nid: 0b6f3c1e-0d52-4f0b-8d7e-3a1c5e7f9b21\nlogsource: {category: x}\n"
                        "detection: {a: {event.action: never}, condition: a}\n")
+        with open(os.path.join(work, "bindings.yaml"), "w", encoding="utf-8") as file:
+            file.write("- {topic: none, services: [bad], owner: team-bad}\n"
+                       "- {topic: '*', services: [good, bad]}\n")
         self.token = os.path.join(work, "token")
         with open(self.token, "w", encoding="utf-8") as file:
             file.write("secret-of-the-gate\n")
@@ -76,55 +83,107 @@ class Server:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
+        self.retry_after = answer.getheader("Retry-After")
         return answer.status, answer.read().decode()
 
 
-def argo(server, service, canary, measurements=3, pending=False):
-    """Web provider: outside 200-299 is an Error (retried, consecutiveErrorLimit), JSON by jsonPath;
-    the failure condition wins; neither is Inconclusive. One success ends it (consecutiveSuccessLimit
-    1), one failure fails it (failureLimit 0); without either it ends Inconclusive."""
-    errors = 0
-    for _ in range(measurements):
-        try:
-            status, text = server.ask("GET", f"/v1/gate?service={service}&canary={canary}"
-                                      + ("&pending=503" if pending else ""))
-        except OSError:
-            status, text = 0, ""
+def asked(server, method, path, body=None, timeout=10, token="secret-of-the-gate"):
+    """(status, text); status 0 where nobody answers."""
+    try:
+        return server.ask(method, path, body, timeout, token)
+    except OSError:
+        return 0, ""
+
+
+def deployed(path):
+    with open(os.path.join(HERE, "../../deploy", path), encoding="utf-8") as file:
+        return file.read()
+
+
+def argo_limits(*without):
+    """The limits of the template that we ship."""
+    template = deployed("argo-rollouts/analysis-template.yaml")
+    names = ("count", "consecutiveSuccessLimit", "failureLimit", "inconclusiveLimit",
+             "consecutiveErrorLimit")
+    return {name: int(re.search(rf"^ +{name}: (\d+)", template, re.M)[1])
+            for name in names if name not in without}
+
+
+def argo(answers, limits):
+    """A metric of the web provider: outside 200-299 is an Error, which counts for nothing but its own
+    limit; the failure condition wins, neither is Inconclusive. When `count` is reached without
+    consecutiveSuccessLimit the metric is Successful, whatever the measurements were."""
+    counted = {"Failed": 0, "Inconclusive": 0}
+    measured = errors = successes = 0
+    for status, text in answers:
         if not 200 <= status <= 299:
             errors += 1
+            if errors > limits["consecutiveErrorLimit"]:
+                return "Error"
             continue
         errors = 0
-        result = json.loads(text)
-        if result["verdict"] == "FAIL":
-            return "Failed"
-        if result["verdict"] == "PASS":
+        measured += 1
+        verdict = json.loads(text)["verdict"]
+        successes = successes + 1 if verdict == "PASS" else 0
+        if successes and successes >= limits.get("consecutiveSuccessLimit", limits["count"] + 1):
             return "Successful"
-    return "Error" if errors == measurements else "Inconclusive"
+        if verdict != "PASS":
+            phase, limit = (("Failed", "failureLimit") if verdict == "FAIL"
+                            else ("Inconclusive", "inconclusiveLimit"))
+            counted[phase] += 1
+            if counted[phase] > limits[limit]:
+                return phase
+        if measured == limits["count"]:
+            return "Inconclusive" if "consecutiveSuccessLimit" in limits else "Successful"
+    return "Running"
 
 
-def flagger(server, hook, service, canary):
+def argo_asks(server, service, canary, more="", token="secret-of-the-gate"):
+    while True:
+        yield asked(server, "GET", f"/v1/gate?service={service}&canary={canary}{more}", token=token)
+
+
+def job(picket, server, *words):
+    """What Kubernetes makes of the exit code by the podFailurePolicy that we ship."""
+    code = subprocess.run(
+        [picket, "gate", *words, "--server", f"http://127.0.0.1:{server.port}", "--token-file",
+         server.token], capture_output=True, check=False).returncode
+    if code == 0:
+        return "Complete"
+    rules = re.findall(r"action: (\w+).*\n.*values: \[([\d, ]+)\]",
+                       deployed("argo-rollouts/job.yaml"))
+    return next((action for action, codes in rules if str(code) in codes.split(", ")), "Count")
+
+
+def flagger(server, hook, service, canary, token="secret-of-the-gate", **more):
     """A webhook succeeds up to 202; 429 and 5xx are retried and then lose their text."""
-    body = json.dumps({"name": service, "namespace": "shop", "phase": "Progressing",
-                       "checksum": "1", "metadata": {"service": service, "canary": canary}})
-    status, text = server.ask("POST", f"/v1/flagger/{hook}", body)
+    body = json.dumps({"name": service, "namespace": "shop", "phase": "Progressing", "checksum": "1",
+                       "metadata": {"service": service, "canary": canary, **more}})
+    began = time.time()
+    status, text = asked(server, "POST", f"/v1/flagger/{hook}", body, token=token)
     assert status != 429 and status < 500 and status != 204, status
-    return status <= 202, text.split(":")[0]
+    assert time.time() - began < 5, "the shipped time-out of the rollback hook"
+    return 0 < status <= 202, text.split(":")[0]
 
 
-def spinnaker(server, service, canary, polls=3):
+def spinnaker(server, service, canary, polls=3, more="", token="secret-of-the-gate"):
     """Webhook stage: statusJsonPath is a string, mapped; other words keep it running; 4xx other
     than 429 are terminal; progressJsonPath must be a string."""
+    stage = json.loads(deployed("spinnaker/stage.json"))
     for _ in range(polls):
-        status, text = server.ask("GET", f"/v1/gate?service={service}&canary={canary}", timeout=20)
+        status, text = asked(server, "GET", f"/v1/gate?service={service}&canary={canary}{more}",
+                             timeout=20, token=token)
         if 400 <= status < 500 and status != 429:
             return "TERMINAL"
-        if status >= 500:
+        if status >= 500 or status == 0:
             continue
         answer = json.loads(text)
-        assert isinstance(answer["verdict"], str) and isinstance(answer["summary"], str)
-        if answer["verdict"] == "PASS":
+        said = answer[stage["statusJsonPath"].removeprefix("$.")]
+        assert isinstance(said, str)
+        assert isinstance(answer[stage["progressJsonPath"].removeprefix("$.")], str)
+        if said in stage["successStatuses"].split(","):
             return "SUCCEEDED"
-        if answer["verdict"] in ("FAIL", "INCONCLUSIVE"):
+        if said in stage["terminalStatuses"].split(","):
             return "TERMINAL"
     return "RUNNING"
 
@@ -138,7 +197,6 @@ def plan(picket, server, deadline):
 
 def shell(work, verdict, code):
     """deploy/shell/gate.sh with a picket that says and ends as told."""
-    here = os.path.dirname(os.path.abspath(__file__))
     folder = os.path.join(work, "bin")
     os.makedirs(folder, exist_ok=True)
     fake = os.path.join(folder, "picket")
@@ -147,10 +205,79 @@ def shell(work, verdict, code):
                    + f'"\nexit {code}\n')
     os.chmod(fake, 0o755)
     done = subprocess.run(
-        [os.path.join(here, "../../deploy/shell/gate.sh"), "s", "c", "b",
+        [os.path.join(HERE, "../../deploy/shell/gate.sh"), "s", "c", "b",
          "echo promote", "echo rollback", "echo hold"], capture_output=True, text=True, check=False,
         env={**os.environ, "PATH": folder + ":" + os.environ["PATH"]})
     return done.stdout.strip()
+
+
+def told(picket, server, service, *more):
+    return subprocess.run(
+        [picket, "gate", "--service", service, "--canary", "v2", *more, "--server",
+         f"http://127.0.0.1:{server.port}", "--token-file", server.token],
+        capture_output=True, text=True, check=False).stdout
+
+
+def check_argo(server):
+    limits = argo_limits()
+    check("Argo, good canary", "Successful", argo(argo_asks(server, "good", "v2"), limits))
+    check("Argo, bad canary", "Failed", argo(argo_asks(server, "bad", "v2"), limits))
+    check("Argo, unknown canary never promotes", "Inconclusive",
+          argo(argo_asks(server, "good", "v9"), limits))
+    check("Argo, the same without consecutiveSuccessLimit: the trap the template avoids", "Successful",
+          argo(argo_asks(server, "good", "v9"), argo_limits("consecutiveSuccessLimit")))
+    check("Argo before 1.8, unknown canary is asked again", "Error",
+          argo(argo_asks(server, "good", "v9", "&pending=503"), limits))
+    check("Argo, a wrong token", "Error", argo(argo_asks(server, "good", "v2", token="wrong"), limits))
+    outage = [(0, "")] * limits["consecutiveErrorLimit"]
+    check("Argo, twelve errors in a row, then PASS", "Successful",
+          argo(outage + [(200, '{"verdict": "PASS"}')], limits))
+
+
+def check_job(picket, server):
+    same = ("--service", "good", "--canary", "v2", "--baseline", "v2")
+    for what, words, wanted in (
+            ("good canary", ("--service", "good", "--canary", "v2"), "Complete"),
+            ("bad canary", ("--service", "bad", "--canary", "v2"), "FailJob"),
+            ("inconclusive", same, "FailJob"),
+            ("unknown canary is asked again", ("--service", "good", "--canary", "v9"), "Ignore"),
+            ("a wrong command line", ("--service", "good"), "FailJob")):
+        check(f"Job, {what}", wanted, job(picket, server, *words))
+
+
+def check_flagger(server):
+    for hook, good, bad in (("confirm", True, False), ("rollback", False, True)):
+        check(f"Flagger {hook}, good", (good, "PASS"), flagger(server, hook, "good", "v2"))
+        check(f"Flagger {hook}, bad", (bad, "FAIL"), flagger(server, hook, "bad", "v2"))
+        check(f"Flagger {hook}, unknown", (False, "WAIT"), flagger(server, hook, "good", "v9"))
+        check(f"Flagger {hook}, inconclusive", (False, "INCONCLUSIVE"),
+              flagger(server, hook, "good", "v2", baseline="v2"))
+        check(f"Flagger {hook}, a wrong token", False, flagger(server, hook, "bad", "v2", "wrong")[0])
+
+
+def check_spinnaker(server):
+    check("Spinnaker, good", "SUCCEEDED", spinnaker(server, "good", "v2"))
+    check("Spinnaker, bad", "TERMINAL", spinnaker(server, "bad", "v2"))
+    check("Spinnaker, unknown keeps running", "RUNNING", spinnaker(server, "good", "v9"))
+    check("Spinnaker, inconclusive", "TERMINAL", spinnaker(server, "good", "v2", more="&baseline=v2"))
+    check("Spinnaker, a wrong token", "TERMINAL", spinnaker(server, "good", "v2", token="wrong"))
+
+
+def check_answer(server):
+    """What every controller reads, by type; arguments that are wrong; when to ask again."""
+    answer = json.loads(server.ask("GET", "/v1/gate?service=bad&canary=v2&baseline=v1")[1])
+    types = {"schema": str, "verdict": str, "ok": bool, "final": bool, "score": int, "summary": str,
+             "service": str, "owner": str, "canary": str, "baseline": str, "as_of": str,
+             "lag_s": (int, float), "fresh": bool, "window": dict, "alpha": float, "beta": float,
+             "e_value": (int, float), "reasons": list, "outcomes": list, "findings": list,
+             "quality": dict, "policy": dict}
+    check("the answer's members have their types", [],
+          [name for name, kind in types.items() if not isinstance(answer.get(name), kind)])
+    check("a score for those who want numbers", 0, answer["score"])
+    check("no canary is named: 400", 400, server.ask("GET", "/v1/gate?service=good")[0])
+    check("pending=503 says when to ask again", (503, True),
+          (server.ask("GET", "/v1/gate?service=good&canary=v9&pending=503")[0],
+           int(server.retry_after or 0) > 0))
 
 
 def main():
@@ -170,22 +297,14 @@ def main():
             if answer.get("verdict") == "PASS":
                 break
             time.sleep(0.1)
-        check("Argo, good canary", "Successful", argo(server, "good", "v2"))
-        check("Argo, bad canary", "Failed", argo(server, "bad", "v2"))
-        check("Argo, unknown canary never promotes", "Inconclusive", argo(server, "good", "v9"))
-        check("Argo before 1.8, unknown canary is asked again", "Error",
-              argo(server, "good", "v9", pending=True))
-        check("Flagger confirm, good", (True, "PASS"), flagger(server, "confirm", "good", "v2"))
-        check("Flagger rollback, good", (False, "PASS"), flagger(server, "rollback", "good", "v2"))
-        check("Flagger confirm, bad", (False, "FAIL"), flagger(server, "confirm", "bad", "v2"))
-        check("Flagger rollback, bad", (True, "FAIL"), flagger(server, "rollback", "bad", "v2"))
-        check("Flagger confirm, unknown", (False, "WAIT"), flagger(server, "confirm", "good", "v9"))
-        check("Flagger rollback, unknown", (False, "WAIT"), flagger(server, "rollback", "good", "v9"))
-        check("Spinnaker, good", "SUCCEEDED", spinnaker(server, "good", "v2"))
-        check("Spinnaker, bad", "TERMINAL", spinnaker(server, "bad", "v2"))
-        check("Spinnaker, unknown keeps running", "RUNNING", spinnaker(server, "good", "v9"))
-        check("a wrong token promotes nobody", 401,
-              server.ask("GET", "/v1/gate?service=good&canary=v2", token="wrong")[0])
+        check_argo(server)
+        check_job(picket, server)
+        check_flagger(server)
+        check_spinnaker(server)
+        check_answer(server)
+        check("a FAIL names its owner", True, "\nowner: team-bad\n" in told(picket, server, "bad"))
+        check("an owner that nobody named", True,
+              "owner: not known" in told(picket, server, "good", "--explain"))
         check("the plan names the deadline that a canary would miss", True,
               "INCONCLUSIVE before that, at the deadline of 2 min 0 s" in plan(picket, server, "2m"))
         check("and says nothing of one that it would not", False,
@@ -196,7 +315,15 @@ def main():
     finally:
         server.process.terminate()
         server.process.wait()
-    check("Argo, picket is gone: an error, never a success", "Error", argo(server, "good", "v2"))
+    check("Argo, picket is gone: an error, never a success", "Error",
+          argo(argo_asks(server, "good", "v2"), argo_limits()))
+    check("Job, picket is gone: asked again", "Ignore",
+          job(picket, server, "--service", "good", "--canary", "v2"))
+    check("Flagger confirm, picket is gone: no promotion", False,
+          flagger(server, "confirm", "good", "v2")[0])
+    check("Flagger rollback, picket is gone: no rollback", False,
+          flagger(server, "rollback", "bad", "v2")[0])
+    check("Spinnaker, picket is gone: it keeps asking", "RUNNING", spinnaker(server, "good", "v2"))
     return 1 if failures else 0
 
 
