@@ -89,35 +89,13 @@ static void settle_protected(struct draft *draft, uint32_t newest, const struct 
 		draft->quality |= QUALITY_DUPLICATE;
 }
 
-/* The lists of json_walk() always fit; what a mapping adds beyond the limit is left out. */
-static bool draft_full(struct draft *draft)
+bool draft_full(struct draft *draft)
 {
 	if (draft->count < DRAFT_FIELDS_MAX)
 		return false;
 	draft->quality |= QUALITY_FIELDS;
 	draft->lost = true;
 	return true;
-}
-
-/* Member by member: an initialiser would clear all of it first, which costs as much again. */
-static struct draft_field *append(struct draft *draft, uint32_t *chain,
-				  const struct draft_name *name, const struct value *value)
-{
-	assert(draft->count < DRAFT_FIELDS_MAX); /* draft_full() has been asked */
-	struct draft_field *field = &draft->fields[draft->count++];
-	field->field.name = name->name;
-	field->field.id = name->id;
-	field->field.value = *value;
-	field->source = name->source;
-	field->hash = name->hash;
-	field->array = name->array;
-	field->older = *chain;
-	field->dead = false;
-	field->nested = name->nested;
-	field->agent = name->agent;
-	field->by = name->by;
-	*chain = draft->count;
-	return field;
 }
 
 /* The older value stays, and this one is nowhere. */
@@ -134,23 +112,23 @@ static struct draft_field *put_again(struct draft *draft, uint32_t *chain,
 {
 	const struct draft_field *old = &draft->fields[*chain - 1];
 	if (old->dead)
-		return append(draft, chain, name, value);
+		return draft_append(draft, chain, name, value);
 	bool member = name->array != 0 && old->array == name->array && old->agent == name->agent;
 	if (member)
-		return append(draft, chain, name, value);
+		return draft_append(draft, chain, name, value);
 	if (name->agent && !old->agent && !agent_knows_better(name->id))
 		return lose(draft, old, value);
 	if (is_protected(name->id)) {
 		settle_protected(draft, *chain, value);
-		return append(draft, chain, name, value);
+		return draft_append(draft, chain, name, value);
 	}
 	bool same_spelling = text_equal(old->source, name->source);
 	if (draft->keep_spellings && !same_spelling)
-		return append(draft, chain, name, value);
+		return draft_append(draft, chain, name, value);
 	if (same_spelling && name->nested && !old->nested)
 		return lose(draft, old, value);
 	chain_kill(draft, *chain, value);
-	struct draft_field *field = append(draft, chain, name, value);
+	struct draft_field *field = draft_append(draft, chain, name, value);
 	field->older = 0; /* the dead need not be walked again: a thousand duplicates stay cheap */
 	return field;
 }
@@ -161,7 +139,7 @@ struct draft_field *draft_put(struct draft *draft, const struct draft_name *name
 	if (draft_full(draft))
 		return NULL;
 	uint32_t *chain = chain_of(draft, name);
-	return *chain == 0 ? append(draft, chain, name, value)
+	return *chain == 0 ? draft_append(draft, chain, name, value)
 			   : put_again(draft, chain, name, value);
 }
 
@@ -176,20 +154,13 @@ uint32_t *draft_search_vacancy(struct draft *draft, const struct draft_name *nam
 	return draft_alive(draft, *chain) == NULL ? chain : NULL;
 }
 
-void draft_put_new(struct draft *draft, uint32_t *vacancy, const struct draft_name *name,
-		   const struct value *value)
-{
-	if (!draft_full(draft))
-		(void)append(draft, vacancy, name, value);
-}
-
 void draft_replace(struct draft *draft, const struct draft_name *name, const struct value *value)
 {
 	if (draft_full(draft))
 		return;
 	uint32_t *chain = chain_of(draft, name);
 	chain_kill(draft, *chain, value);
-	(void)append(draft, chain, name, value);
+	(void)draft_append(draft, chain, name, value);
 }
 
 void draft_fill(struct draft *draft, enum field_id id, const struct value *value)

@@ -93,8 +93,34 @@ static inline uint32_t *draft_vacancy(struct draft *draft, const struct draft_na
 	bool never = name->id != FIELD_OTHER && draft->heads[name->id] == 0;
 	return never ? &draft->heads[name->id] : draft_search_vacancy(draft, name);
 }
-void draft_put_new(struct draft *draft, uint32_t *vacancy, const struct draft_name *name,
-		   const struct value *value);
+/* The lists of json_walk() always fit; what a mapping adds beyond the limit is left out. */
+bool draft_full(struct draft *draft);
+/* Member by member: an initialiser would clear all of it first, which costs as much again. */
+static inline struct draft_field *draft_append(struct draft *draft, uint32_t *chain,
+					       const struct draft_name *name,
+					       const struct value *value)
+{
+	struct draft_field *field = &draft->fields[draft->count++];
+	field->field.name = name->name;
+	field->field.id = name->id;
+	field->field.value = *value;
+	field->source = name->source;
+	field->hash = name->hash;
+	field->array = name->array;
+	field->older = *chain;
+	field->dead = false;
+	field->nested = name->nested;
+	field->agent = name->agent;
+	field->by = name->by;
+	*chain = draft->count;
+	return field;
+}
+static inline void draft_put_new(struct draft *draft, uint32_t *vacancy,
+				 const struct draft_name *name, const struct value *value)
+{
+	if (draft->count < DRAFT_FIELDS_MAX || !draft_full(draft))
+		(void)draft_append(draft, vacancy, name, value);
+}
 void draft_remove(struct draft *draft, struct draft_field *field);
 /* The final list: at most EVENT_LOGGED_MAX, protected fields before all others when it is full. */
 enum status draft_finish(struct draft *draft, struct arena *arena, struct event *event);

@@ -32,6 +32,15 @@ bool says_decoded(const struct decoder *decoder, const struct json_items *items)
 	return false;
 }
 
+/* Has it a name as long as `log` or `message`? Most records have none. */
+static bool may_hold_line(const struct json_items *items)
+{
+	for (size_t i = 0; i < items->count; i++)
+		if (items->items[i].name.size == 3 || items->items[i].name.size == 7)
+			return true;
+	return false;
+}
+
 /* What an item says about the envelope. */
 static void look_at(const struct json_item *item, struct finds *finds)
 {
@@ -79,6 +88,8 @@ static struct finds look(const struct json_items *items)
 /* The item that holds the line, or NULL when this is no envelope. */
 static const struct json_item *line_item(const struct decoder *decoder)
 {
+	if (!may_hold_line(&decoder->outer))
+		return NULL;
 	struct finds finds = look(&decoder->outer);
 	const struct json_item *line = NULL;
 	if (finds.log != NULL && (finds.kubernetes || finds.stream))

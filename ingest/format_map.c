@@ -153,17 +153,8 @@ static void copy_value(struct mapping *mapping, const struct row *row,
 		draft_put_new(mapping->draft, vacancy, &row->to, &value);
 }
 
-static void row_apply(struct mapping *mapping, const struct row *row)
+static void fill(struct mapping *mapping, const struct row *row, const struct draft_field *from)
 {
-	struct draft_field *from = row->given ? NULL : subject_field(mapping, row->from);
-	if (!row->given && from == NULL)
-		return;
-	if (row->clause_count > 0 && !clauses_hold(mapping, row->clauses, row->clause_count))
-		return;
-	if (row->move && has_value(&from->field.value)) {
-		move_row(mapping, row, from);
-		return;
-	}
 	uint32_t *vacancy = draft_vacancy(mapping->draft, &row->to);
 	if (vacancy == NULL)
 		return;
@@ -173,6 +164,19 @@ static void row_apply(struct mapping *mapping, const struct row *row)
 		copy_members(mapping, row, from);
 	else
 		copy_value(mapping, row, from, vacancy);
+}
+
+static void row_apply(struct mapping *mapping, const struct row *row)
+{
+	struct draft_field *from = row->given ? NULL : subject_field(mapping, row->from);
+	if (!row->given && from == NULL)
+		return;
+	if (row->clause_count > 0 && !clauses_hold(mapping, row->clauses, row->clause_count))
+		return;
+	if (row->move && has_value(&from->field.value))
+		move_row(mapping, row, from);
+	else
+		fill(mapping, row, from);
 }
 
 void format_map(struct mapping *mapping)
