@@ -34,8 +34,9 @@ struct principals {
 };
 struct principals cohort_principals(const struct hash_key *key, const struct event *event,
 				    struct bytes *scratch);
-/* known.c: who succeeded with a name, into the bucket. */
-enum status known_tell(struct known_told *told, struct tally_node *bucket, struct principals who);
+/* known.c: whom the event names succeeded, into the bucket. */
+enum status known_tell(struct known_told *told, const struct hash_key *key,
+		       const struct event *event, struct bytes *scratch, struct tally_node *bucket);
 /* Of who did something in the sight of outsiders: the network, else the user, else the trace. */
 uint64_t cohort_principal(const struct hash_key *key, const struct event *event,
 			  struct bytes *scratch);

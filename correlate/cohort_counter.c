@@ -244,9 +244,10 @@ static struct text route_of(struct cohort_counter *counter, const struct event *
 /* Of a POISSON outcome the trials are the requests. */
 static bool is_trial_of_strangers(const struct outcome_reading *reading, enum outcome outcome)
 {
+	if (reading->succeeded || !outcome_is_of_outsiders(outcome))
+		return false;
 	bool poisson = outcome_info(outcome)->model == OUTCOME_POISSON;
-	bool trial = poisson ? reading->is_request : (reading->trials >> outcome & 1) != 0;
-	return outcome_is_of_outsiders(outcome) && trial && !reading->succeeded;
+	return poisson ? reading->is_request : (reading->trials >> outcome & 1) != 0;
 }
 
 static enum status count_stratum(const struct sighted *seen, struct tally_arm *arm)
@@ -258,9 +259,12 @@ static enum status count_stratum(const struct sighted *seen, struct tally_arm *a
 		return status;
 	tally_add(&stratum->requests, reading->is_request);
 	for (unsigned i = 0; i < OUTCOME_COUNTED; i++) {
-		tally_add(&stratum->trials[i], reading->trials >> i & 1);
-		tally_add(&stratum->bad[i], reading->bad >> i & 1);
-		tally_add(&stratum->strangers[i], is_trial_of_strangers(reading, i));
+		if ((reading->trials >> i & 1) != 0)
+			tally_add(&stratum->trials[i], 1);
+		if ((reading->bad >> i & 1) != 0)
+			tally_add(&stratum->bad[i], 1);
+		if (is_trial_of_strangers(reading, i))
+			tally_add(&stratum->strangers[i], 1);
 	}
 	if (reading->is_request && reading->duration_us >= 0)
 		status = tally_stratum_bin(stratum, latency_bin_of(reading->duration_us), 1);
@@ -297,8 +301,7 @@ static enum status count_outcomes(struct cohort_counter *counter, const struct e
 		status = count_stratum(&seen, arm);
 	seen.route = route_hash;
 	if (status == OK && reading->succeeded)
-		status = known_tell(&counter->told, node,
-				    cohort_principals(&counter->key, event, &counter->content));
+		status = known_tell(&counter->told, &counter->key, event, &counter->content, node);
 	/* Also for an arm that did not fit: which clusters stay must not depend on when it did. */
 	for (unsigned i = 0; i < OUTCOME_COUNTED && status == OK; i++)
 		if ((reading->bad >> i & 1) != 0)

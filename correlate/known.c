@@ -83,14 +83,19 @@ enum status known_add(struct known_list *list, uint64_t hash)
 	return OK;
 }
 
-enum status known_tell(struct known_told *told, struct tally_node *bucket, struct principals who)
+/* What was said is known by what the event names, so that mostly nobody's hash is needed. */
+enum status known_tell(struct known_told *told, const struct hash_key *key,
+		       const struct event *event, struct bytes *scratch, struct tally_node *bucket)
 {
-	const uint64_t said[] = {bucket->hash, who.user, who.network};
-	uint64_t hash = XXH3_64bits(said, sizeof said);
+	struct text user = event_text(event, FIELD_USER_ID);
+	struct text address = event_text(event, FIELD_SOURCE_IP);
+	uint64_t hash = XXH3_64bits_withSeed(user.data, user.size, bucket->hash);
+	hash = XXH3_64bits_withSeed(address.data, address.size, hash);
 	uint64_t *slot = &told->hashes[hash % KNOWN_TOLD_MAX];
 	if (*slot == hash)
 		return OK;
 	*slot = hash;
+	struct principals who = cohort_principals(key, event, scratch);
 	enum status status = known_add(&bucket->bucket.known, who.user);
 	return status == OK ? known_add(&bucket->bucket.known, who.network) : status;
 }
@@ -142,15 +147,15 @@ void known_turn(struct tally_known *known, int64_t start_us)
 	known->day = day;
 }
 
+static bool holds(const struct known_list *list, uint64_t hash)
+{
+	return list->count > 0 &&
+	       bsearch(&hash, list->hashes, list->count, sizeof hash, ascending) != NULL;
+}
+
 static bool is_in(const struct tally_known *known, uint64_t hash)
 {
-	for (size_t i = 0; i < 2; i++) {
-		const struct known_list *list = &known->days[i];
-		if (list->count > 0 &&
-		    bsearch(&hash, list->hashes, list->count, sizeof hash, ascending) != NULL)
-			return true;
-	}
-	return false;
+	return holds(&known->days[0], hash) || holds(&known->days[1], hash);
 }
 
 bool known_has(const struct tally_known *known, const struct tally_cluster *cluster)
@@ -168,11 +173,8 @@ bool known_is_sampled(const struct tally_known *known)
 static size_t count_fresh(const struct known_list *list, const struct known_list *more)
 {
 	size_t fresh = 0;
-	for (size_t i = 0, k = 0; k < more->count; k++) {
-		while (i < list->count && list->hashes[i] < more->hashes[k])
-			i++;
-		fresh += i == list->count || list->hashes[i] != more->hashes[k];
-	}
+	for (size_t i = 0; i < more->count; i++)
+		fresh += !holds(list, more->hashes[i]);
 	return fresh;
 }
 

@@ -77,9 +77,9 @@ enum status known_take(struct known_list *list, struct cursor *from);
 
 /* What a worker has said: in each of a bucket's epochs the same would be said again. What is
  * forgotten of it is said twice, which changes nothing. */
-enum { KNOWN_TOLD_MAX = 4096 };
+enum { KNOWN_TOLD_MAX = 16384 };
 struct known_told {
-	uint64_t hashes[KNOWN_TOLD_MAX]; /* of bucket and principals */
+	uint64_t hashes[KNOWN_TOLD_MAX]; /* keyed, of bucket, user.id and source.ip */
 };
 
 /* Who succeeded at a service with a name, today and the day before. */
