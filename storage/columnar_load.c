@@ -43,12 +43,16 @@ enum status columnar_frame_open(struct columnar_reader *reader, struct cursor fr
 	    (compressed == 0 && left != size) ||
 	    (compressed == 1 && ZSTD_getFrameContentSize(from.at, left) != size))
 		return columnar_corrupt(reader, "the size of a frame", err);
+	if (reader->zstd == NULL)
+		reader->zstd = ZSTD_createDCtx();
 	unsigned char *content = malloc(size == 0 ? 1 : size);
-	if (content == NULL)
+	if (reader->zstd == NULL || content == NULL) {
+		free(content);
 		return columnar_no_memory(reader, err);
+	}
 	size_t got = size;
 	if (compressed == 1)
-		got = ZSTD_decompress(content, size, from.at, left);
+		got = ZSTD_decompressDCtx(reader->zstd, content, size, from.at, left);
 	else if (size > 0)
 		memcpy(content, from.at, size);
 	if (ZSTD_isError(got) || got != size) {

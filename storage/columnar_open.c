@@ -24,6 +24,7 @@ void columnar_reader_free(struct columnar_reader **reader)
 		return;
 	arena_free(&gone->arena);
 	free(gone->content);
+	(void)ZSTD_freeDCtx(gone->zstd);
 	free(gone);
 	*reader = NULL;
 }

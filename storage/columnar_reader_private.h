@@ -68,6 +68,7 @@ struct columnar_reader {
 	struct read_column system[SYSTEM_COUNT];
 	int64_t *offsets; /* of rows, when asked for */
 	struct read_selection selection;
+	ZSTD_DCtx *zstd; /* NULL: no frame was read yet */
 	size_t bytes_read, columns_read;
 };
 
