@@ -157,29 +157,6 @@ static void column_place(struct block_builder *builder, struct text name, enum c
 	to->failed |= press->payload.failed;
 }
 
-static int64_t row_number(const struct table_row *row, enum system_column column)
-{
-	switch (column) {
-	case SYSTEM_HEAD:
-		return row->head;
-	case SYSTEM_SHAPE:
-		return row->shape;
-	case SYSTEM_TIME:
-		return row->time_us;
-	case SYSTEM_RECORD_TIME:
-		return (int64_t)((uint64_t)row->record_time_us - (uint64_t)row->time_us);
-	case SYSTEM_OFFSET:
-		return row->offset;
-	case SYSTEM_INDEX:
-		return row->index;
-	case SYSTEM_QUALITY:
-		return row->quality;
-	case SYSTEM_COUNT:
-		break;
-	}
-	assert(false && "not a column of every row");
-}
-
 static bool columns_put(struct block_builder *builder)
 {
 	const struct columnar_table *table = builder->table;
@@ -188,8 +165,8 @@ static bool columns_put(struct block_builder *builder)
 	    !press_reserve(press, table->count))
 		return false;
 	for (int which = 0; which < SYSTEM_COUNT; which++) {
-		for (size_t i = 0; i < table->count; i++)
-			press->numbers[i] = row_number(&table->rows[i], (enum system_column)which);
+		table_system_take(table, NULL, table->count, (enum system_column)which,
+				  press->numbers);
 		bytes_clear(&press->payload);
 		integers_put(&press->payload, press->numbers, table->count);
 		column_place(builder, TEXT(""), COLUMN_INTEGER, table->count);

@@ -243,6 +243,9 @@ bool table_column_uncode(struct columnar_table *table, struct table_column *colu
 bool table_row_put(struct columnar_table *table, const struct event *event, size_t bytes,
 		   struct table_row *row);
 size_t table_event_bytes(const struct event *event);
+/* What rows (NULL: the first ones) have in a system column; heads and shapes are the table's. */
+void table_system_take(const struct columnar_table *table, const uint32_t *rows, size_t count,
+		       enum system_column column, int64_t *numbers);
 
 struct text table_text(const struct columnar_table *table, const struct table_column *column,
 		       size_t value, bool *ret_packed);

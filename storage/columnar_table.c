@@ -437,3 +437,33 @@ enum status columnar_add(struct columnar_table *table, const struct event *event
 		    table_row_put(table, event, bytes, &row);
 	return good ? OK : ENOMEMORY;
 }
+
+static int64_t row_number(const struct table_row *row, enum system_column column)
+{
+	switch (column) {
+	case SYSTEM_HEAD:
+		return row->head;
+	case SYSTEM_SHAPE:
+		return row->shape;
+	case SYSTEM_TIME:
+		return row->time_us;
+	case SYSTEM_RECORD_TIME:
+		return (int64_t)((uint64_t)row->record_time_us - (uint64_t)row->time_us);
+	case SYSTEM_OFFSET:
+		return row->offset;
+	case SYSTEM_INDEX:
+		return row->index;
+	case SYSTEM_QUALITY:
+		return row->quality;
+	case SYSTEM_COUNT:
+		break;
+	}
+	assert(false && "not a column of every row");
+}
+
+void table_system_take(const struct columnar_table *table, const uint32_t *rows, size_t count,
+		       enum system_column column, int64_t *numbers)
+{
+	for (size_t i = 0; i < count; i++)
+		numbers[i] = row_number(&table->rows[rows == NULL ? i : rows[i]], column);
+}

@@ -180,46 +180,33 @@ bool press_reserve(struct press *press, size_t count)
 	return good;
 }
 
-static int64_t system_value(const struct writing *writing, enum system_column column,
-			    const struct table_row *row, int64_t *last_offsets)
+/* Heads and shapes by the numbers of the block, offsets as steps from the row before with the same
+ * head. */
+static void system_numbers_take(struct writing *writing, enum system_column column,
+				int64_t *last_offsets)
 {
-	const struct press *press = writing->press;
-	switch (column) {
-	case SYSTEM_HEAD:
-		return press->heads.own[row->head] - 1;
-	case SYSTEM_SHAPE:
-		return press->shapes.own[row->shape] - 1;
-	case SYSTEM_TIME:
-		return row->time_us;
-	case SYSTEM_RECORD_TIME:
-		return (int64_t)((uint64_t)row->record_time_us - (uint64_t)row->time_us);
-	case SYSTEM_OFFSET: {
-		uint32_t head = press->heads.own[row->head] - 1;
-		uint64_t before = (uint64_t)last_offsets[head];
-		last_offsets[head] = row->offset;
-		return (int64_t)((uint64_t)row->offset - before);
+	struct press *press = writing->press;
+	int64_t *numbers = press->numbers;
+	const struct numbering *own = column == SYSTEM_HEAD ? &press->heads : &press->shapes;
+	bool numbered = column == SYSTEM_HEAD || column == SYSTEM_SHAPE;
+	table_system_take(writing->table, writing->rows, writing->count, column, numbers);
+	for (size_t i = 0; numbered && i < writing->count; i++)
+		numbers[i] = own->own[numbers[i]] - 1;
+	for (size_t i = 0; column == SYSTEM_OFFSET && i < writing->count; i++) {
+		uint32_t head = press->heads.own[writing->table->rows[writing->rows[i]].head] - 1;
+		int64_t offset = numbers[i];
+		numbers[i] = (int64_t)((uint64_t)offset - (uint64_t)last_offsets[head]);
+		last_offsets[head] = offset;
 	}
-	case SYSTEM_INDEX:
-		return row->index;
-	case SYSTEM_QUALITY:
-		return row->quality;
-	case SYSTEM_COUNT:
-		break;
-	}
-	assert(false && "not a column of every row");
 }
 
 static bool system_columns_put(struct writing *writing)
 {
-	const struct columnar_table *table = writing->table;
 	struct press *press = writing->press;
 	int64_t *last_offsets = calloc(press->heads.count, sizeof *last_offsets);
 	bool good = last_offsets != NULL && press_reserve(press, writing->count);
 	for (int column = 0; good && column < SYSTEM_COUNT; column++) {
-		for (size_t i = 0; i < writing->count; i++)
-			press->numbers[i] =
-				system_value(writing, (enum system_column)column,
-					     &table->rows[writing->rows[i]], last_offsets);
+		system_numbers_take(writing, (enum system_column)column, last_offsets);
 		bytes_clear(&press->payload);
 		integers_put(&press->payload, press->numbers, writing->count);
 		good = part_put_column(writing, TEXT(""), COLUMN_INTEGER, writing->count);
@@ -339,8 +326,7 @@ bool press_times_take(struct press *press, const struct columnar_table *table, c
 {
 	if (!room_make(&press->times, &press->times_capacity, count, sizeof *press->times))
 		return false;
-	for (size_t i = 0; i < count; i++)
-		press->times[i] = table->rows[rows == NULL ? i : rows[i]].time_us;
+	table_system_take(table, rows, count, SYSTEM_TIME, press->times);
 	return true;
 }
 
