@@ -90,9 +90,20 @@ enum status api_receiver_read(struct api *api, enum receiver_kind kind,
 			      struct api_receiver *ret_receiver, struct error *err);
 void api_receiver_done(struct api_receiver *receiver);
 
-/* api_state.c: adds what the last checkpoint in the store holds. */
+/* api_state.c: what the last checkpoint in the store holds, by the rules as they are now. */
 struct survey;
-enum status api_survey_store(struct store *store, struct survey *survey, struct error *err);
+struct survey_options;
+struct plan;
+struct hash_key;
+struct api_survey {
+	struct survey *survey;
+	struct plan *plan; /* outlives the survey, whose lines point into it */
+};
+void api_survey_done(struct api_survey *survey);
+/* Sets options->plan. Whatever it returns, *survey is to be done with afterwards. */
+enum status api_survey_read(const struct api_call *call, const struct hash_key *key,
+			    struct survey_options *options, struct api_survey *survey,
+			    struct error *err);
 
 /* api_rules.c: the member "rules" of the status, and what is wrong with the rules. */
 void api_rules_status(struct json_writer *json, const struct api_call *call);

@@ -203,8 +203,7 @@ static enum status store_hash_key(struct store *store, struct hash_key *ret_key,
 static enum status risk_search_run(const struct api_call *call, struct risk_search *search,
 				   bool *ret_complete, struct error *err)
 {
-	struct plan *plan cleanup(plan_free) = NULL;
-	struct survey *survey cleanup(survey_free) = NULL;
+	struct api_survey read cleanup(api_survey_done) = {0};
 	const struct survey_visitor visitor = {take_cell, search};
 	struct survey_options options = {.tenant = api_parameter(call, "tenant"),
 					 .visitor = &visitor};
@@ -215,16 +214,11 @@ static enum status risk_search_run(const struct api_call *call, struct risk_sear
 		return error_set(err, ENOMEMORY, "no memory to look for risks");
 	enum status status = store_hash_key(call->api->store, &key, err);
 	if (status == OK)
-		status = plan_new(call->ruleset, &key, &plan, err);
-	options.plan = plan;
-	if (status == OK)
-		status = survey_new(&options, &survey, err);
-	if (status == OK)
-		status = api_survey_store(call->api->store, survey, err);
+		status = api_survey_read(call, &key, &options, &read, err);
 	if (status != OK)
 		return status;
 	qsort(search->found, search->count, sizeof *search->found, found_compare);
-	*ret_complete = survey->left_out == 0 && !refuses(survey) && !search->more;
+	*ret_complete = read.survey->left_out == 0 && !refuses(read.survey) && !search->more;
 	return OK;
 }
 

@@ -79,20 +79,31 @@ static enum status take_row(void *context, struct text row, struct error *err)
 	return survey_add(survey, row, err);
 }
 
-enum status api_survey_store(struct store *store, struct survey *survey, struct error *err)
+void api_survey_done(struct api_survey *survey)
+{
+	survey_free(&survey->survey);
+	plan_free(&survey->plan);
+}
+
+enum status api_survey_read(const struct api_call *call, const struct hash_key *key,
+			    struct survey_options *options, struct api_survey *survey,
+			    struct error *err)
 {
 	struct state_rows state;
-	enum status status = OK;
+	enum status status = plan_new(call->ruleset, key, &survey->plan, err);
+	options->plan = survey->plan;
+	if (status == OK)
+		status = survey_new(options, &survey->survey, err);
 	for (unsigned i = 0; status == OK && i < VIRTUAL_PARTITIONS; i++)
-		status = state_rows_read(store, (uint8_t)i, take_row, survey, &state, err);
+		status = state_rows_read(call->api->store, (uint8_t)i, take_row, survey->survey,
+					 &state, err);
 	return status;
 }
 
 enum status api_state(const struct api_call *call, struct api_response *response, struct error *err)
 {
 	static const struct hash_key no_key; /* state ids do not depend on it */
-	struct plan *plan cleanup(plan_free) = NULL;
-	struct survey *survey cleanup(survey_free) = NULL;
+	struct api_survey read cleanup(api_survey_done) = {0};
 	struct json_writer json = {.to = &response->body};
 	struct text rule = api_parameter(call, "rule");
 	struct survey_options options = {.tenant = api_parameter(call, "tenant"),
@@ -107,16 +118,11 @@ enum status api_state(const struct api_call *call, struct api_response *response
 		status = error_set(err, ENOTFOUND, "no rule is called %.*s; see picket rules list",
 				   TEXT_ARG(rule));
 	if (status == OK)
-		status = plan_new(call->ruleset, &no_key, &plan, err);
-	options.plan = plan;
-	if (status == OK)
-		status = survey_new(&options, &survey, err);
-	if (status == OK)
-		status = api_survey_store(call->api->store, survey, err);
+		status = api_survey_read(call, &no_key, &options, &read, err);
 	if (status != OK)
 		return status;
-	survey_finish(survey);
-	write_survey(&json, survey);
-	response->rows = survey->group_count;
+	survey_finish(read.survey);
+	write_survey(&json, read.survey);
+	response->rows = read.survey->group_count;
 	return OK;
 }
