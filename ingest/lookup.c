@@ -14,7 +14,7 @@ enum {
 	SLOTS = 4096,
 	WRITTEN_MAX = 60, /* a longer value is looked up each time */
 	VALUES_MAX = 16,
-	PLACE_FIELDS_MAX = 8,
+	PLACE_FIELDS_MAX = 10,
 	NUMERAL_BYTES = 24,
 	NUMERALS_MAX = 4,
 };
@@ -283,6 +283,12 @@ static void place(struct placed *placed, const struct knowledge *knowledge,
 		place_integer(placed, FIELD_AS_NUMBER, found.as_number);
 		place_text(placed, FIELD_AS_NAME, found.as_name);
 	}
+	struct text versions[] = {
+		found.place_from == NULL ? (struct text){0} : geo_version(found.place_from),
+		found.as_from == NULL ? (struct text){0} : geo_version(found.as_from)};
+	place_text(placed, FIELD_LISTS, versions[0]);
+	if (!text_equal(versions[0], versions[1]))
+		place_text(placed, FIELD_LISTS, versions[1]);
 }
 
 /* Where a value lies, if it is one address; *room: for one that is not kept in the table. */
@@ -342,7 +348,7 @@ static enum status add_place(struct event *event, struct arena *arena, const str
 }
 
 static enum status locate(struct lookup *lookup, struct arena *arena, struct event *event,
-			  struct findings *findings, struct lookup_counts *counts)
+			  const struct findings *findings, struct lookup_counts *counts)
 {
 	struct placed room;
 	if (knowledge_geo_count(lookup->knowledge) == 0 || findings->source == NULL)
@@ -354,12 +360,7 @@ static enum status locate(struct lookup *lookup, struct arena *arena, struct eve
 		return OK;
 	if ((findings->roles & known) != 0)
 		forget(event, known);
-	if (placed->place_from != NULL) {
-		counts->places++;
-		note_version(findings, geo_version(placed->place_from));
-	}
-	if (placed->as_from != NULL)
-		note_version(findings, geo_version(placed->as_from));
+	counts->places += placed->place_from != NULL;
 	return add_place(event, arena, placed);
 }
 
