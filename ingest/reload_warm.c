@@ -46,6 +46,7 @@ static void warming_tell(struct runtime *runtime, struct generation *next)
 	struct epoch_gate *gate = &runtime->gate;
 	(void)pthread_mutex_lock(&gate->mutex);
 	struct generation *before cleanup(generation_drop) = TAKE(gate->warming);
+	(void)before; /* dropped when this returns */
 	gate->warming = next == NULL ? NULL : generation_hold(next);
 	atomic_store(&runtime->warming_percent, next == NULL ? -1 : 0);
 	(void)pthread_mutex_unlock(&gate->mutex);
