@@ -184,6 +184,7 @@ static const struct column source_columns[] = {
 	{"QUARANTINED", "quarantined", CELL_COUNT, COLUMN_WHOLE},
 	{"LATE", "late", CELL_COUNT, COLUMN_WHOLE},
 	{"LOST", "lost_to_retention", CELL_COUNT, COLUMN_WHOLE},
+	{"JUMPED", "jumped_at", CELL_TIME, COLUMN_MINOR},
 	{"FORMATS", "formats", CELL_MAP, COLUMN_CUT},
 };
 

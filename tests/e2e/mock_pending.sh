@@ -5,14 +5,20 @@
 # fail as the fault begins: whatever breaks, the second must never be let through. Sourced by
 # tests/e2e/mock.sh; the faults that are the canary's own are in mock_drills.sh.
 
-PENDING_SCENES=(members moves slow damaged gone again poisoned rewound handles)
+PENDING_SCENES=(members moves slow leaderless damaged gone again poisoned rewound handles)
 PENDING_FAULT=32    # seconds: longer than max_lag, a bucket and a poll
 PENDING_RECOVERY=45 # until the verdict is there
 
 pending_config() {
 	local hang
 	hang=$(cat "$work/hang.port")
-	node_config "$1" "$BROKER" logs-drill "lateness: 2s
+	node_config "$1" - - "kafka:
+    bootstrap_servers: $BROKER
+    group_id: picket-test-$1
+    topics: [logs-drill]
+    start: earliest
+    stalled_after: 10s
+lateness: 2s
 epoch: 500ms
 workers: 1
 rules: {paths: [$work/pending.rules]}
@@ -99,6 +105,10 @@ torment_moves() {
 
 fault_slow() { mock_say slow-broker rtt 1 25000; }
 repair_slow() { mock_say slow-broker rtt 1 0; }
+
+# One partition of four cannot be read.
+fault_leaderless() { mock_say leaderless-broker leader logs-drill 0 -1; }
+repair_leaderless() { mock_say leaderless-broker leader logs-drill 0 1; }
 
 fault_damaged() { touch "$work/damaged.eio"; }
 repair_damaged() {
@@ -223,6 +233,7 @@ pending_proof() {
 	members) proof='rules not reloaded.*broken\.yml|UNKNOWN_MEMBER_ID' ;;
 	moves) proof='Disconnected' ;;
 	slow) proof='_TIMED_OUT' ;;
+	leaderless) proof='picket\.source_stalled' ;;
 	damaged) proof='Input/output error' ;;
 	gone) proof='picket\.data_gap' ;;
 	again) proof='picket\.log_rewound' ;;
@@ -252,7 +263,7 @@ pending_holds() {
 			"$(pending_said "$scene" recovery healthy)"
 		assert_match "$scene: and it says why" "DOUBT: .*(read on where|newest epochs)" \
 			"$(node "$scene" gate --service healthy --canary v2 --dry-run --policy pending 2>/dev/null)" ;;
-	slow | damaged | gone | handles)
+	slow | leaderless | damaged | gone | handles)
 		assert_match "$scene: no PASS while picket is blind" '^- ' \
 			"$(pending_said "$scene" fault healthy)" ;;
 	esac
