@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # Everything that must hold, fastest first. `quick` stops after the unit tests; `--long` adds the
-# runs that take longer than CI may. The last lines count what passed, failed and was skipped, and
+# runs that take longer than CI may; `oracles` is only the correlation oracles, PICKET_TEST_CASES of
+# each type, with what they say. The last lines count what passed, failed and was skipped, and
 # say what was not there to be tested.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-quick= long=
+quick= long= only=
 for argument in "$@"; do
 	case "$argument" in
 	quick) quick=1 ;;
 	--long | long) long=1 ;;
+	oracles) only=oracles ;;
 	*)
-		echo "tests/run.sh: unknown argument $argument (quick, --long)" >&2
+		echo "tests/run.sh: unknown argument $argument (quick, --long, oracles)" >&2
 		exit 64
 		;;
 	esac
@@ -91,8 +93,14 @@ build_preset() {
 # sanitizers, on all of the processors.
 oracle_tests=(test_correlate_{gated_oracle,actor_oracle,values_oracle,risk,first_seen}
 	test_correlate_{panes,travel,baseline,absence,sequence})
+oracle() {
+	local TIMEFORMAT='%U s of CPU'
+	{ time nice -n 19 "build/release/$1"; } 2>&1 | sed "s/^/$1: /"
+}
 oracles() {
-	printf 'build/release/%s\n' "${oracle_tests[@]}" | xargs -P "$(nproc)" -n 1 nice -n 19
+	export -f oracle
+	printf '%s\n' "${oracle_tests[@]}" |
+		xargs -P "$(nproc)" -I TEST bash -c 'set -o pipefail; oracle TEST'
 }
 
 # The drills of the gate mostly wait: they run beside the other end-to-end tests.
@@ -103,6 +111,11 @@ drills_end() {
 	cat "$logs/drills"
 	return $code
 }
+
+if [ "$only" = oracles ]; then
+	build_preset release "${oracle_tests[@]}" && oracles
+	exit
+fi
 
 stage "lint" "2 s" python3 tests/lint/lint.py
 stage "build, gcc with ASan and UBSan" "2 min" build_preset dev all unit_tests || finish
