@@ -95,12 +95,55 @@ static struct text member(struct json_object *object, const char *name)
 			     (size_t)json_object_get_string_len(value)};
 }
 
-static enum status parse_rules(struct json_object *body, const char *name,
-			       struct ruleset **ret_rules, struct error *err)
+static void texts_free(struct rule_text **texts)
 {
-	const struct ruleset_options options = {0};
-	struct text yaml = member(body, name);
-	return yaml.size == 0 ? OK : ruleset_parse(&options, yaml, name, ret_rules, err);
+	free(*texts);
+}
+
+/* A member that is a list of {"name", "text"}; nothing when it is not there. */
+static enum status parse_texts(struct json_object *body, const char *name,
+			       struct rule_text **ret_texts, size_t *ret_count, struct error *err)
+{
+	struct json_object *list = NULL;
+	if (!json_object_object_get_ex(body, name, &list))
+		return OK;
+	bool fits = json_object_is_type(list, json_type_array);
+	size_t count = fits ? json_object_array_length(list) : 0;
+	struct rule_text *texts cleanup(texts_free) = calloc(count + 1, sizeof *texts);
+	if (texts == NULL)
+		return error_set(err, ENOMEMORY, "no memory for a backtest");
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *one = json_object_array_get_idx(list, i);
+		texts[i] = (struct rule_text){member(one, "name"), member(one, "text")};
+		fits = fits && texts[i].name.size > 0 && texts[i].text.size > 0;
+	}
+	if (!fits)
+		return error_set(err, EINVALID, "%s is a list of {\"name\": NAME, \"text\": TEXT}",
+				 name);
+	*ret_texts = TAKE(texts);
+	*ret_count = count;
+	return OK;
+}
+
+/* Both sets of the body, with the lists and pipelines that it brings. */
+static enum status parse_rules(struct json_object *body, struct backtest_job *job,
+			       struct error *err)
+{
+	struct rule_text *lists cleanup(texts_free) = NULL;
+	struct rule_text *pipelines cleanup(texts_free) = NULL;
+	struct ruleset_options options = {0};
+	struct text old = member(body, "old");
+	enum status status = parse_texts(body, "lists", &lists, &options.list_text_count, err);
+	if (status == OK)
+		status = parse_texts(body, "pipelines", &pipelines, &options.pipeline_text_count,
+				     err);
+	options.list_texts = lists;
+	options.pipeline_texts = pipelines;
+	if (status == OK)
+		status = ruleset_parse(&options, member(body, "rules"), "rules", &job->rules, err);
+	if (status == OK && old.size > 0)
+		status = ruleset_parse(&options, old, "old", &job->old, err);
+	return status;
 }
 
 static enum status job_new(const struct api_call *call, struct backtest_job **ret_job,
@@ -125,9 +168,7 @@ static enum status job_new(const struct api_call *call, struct backtest_job **re
 	if (status == OK)
 		status = api_parameter_time(call, "until", INT64_MAX, &job->options.until_us, err);
 	if (status == OK)
-		status = parse_rules(body, "rules", &job->rules, err);
-	if (status == OK)
-		status = parse_rules(body, "old", &job->old, err);
+		status = parse_rules(body, job, err);
 	if (status != OK)
 		return status;
 	struct text tenant = api_parameter(call, "tenant");

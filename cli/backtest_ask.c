@@ -1,11 +1,47 @@
 #include "cli/backtest_ask.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/json_writer.h"
+#include "cli/rule_loading.h"
 
 enum { POLL_US = 200 * 1000, NUMBER_MAX = 24 };
+
+static enum status put_text(void *context, const struct rule_text *text)
+{
+	struct json_writer *json = context;
+	json_write_open(json, NULL, '{');
+	json_write_text(json, "name", text->name);
+	json_write_text(json, "text", text->text);
+	json_write_close(json, '}');
+	return bytes_status(json->to);
+}
+
+/* The lists of --list and the pipelines of -p: the daemon does not have these files. */
+static int put_supplies(struct session *session, struct json_writer *json)
+{
+	struct ruleset_options options = {0};
+	const char **lists = NULL, **pipelines = NULL;
+	struct error err = {0};
+	enum status status = collect_paths(session, "list", &lists, &options.list_count);
+	if (status == OK)
+		status = collect_paths(session, "pipeline", &pipelines, &options.pipeline_count);
+	options.lists = lists;
+	options.pipelines = pipelines;
+	json_write_open(json, "lists", '[');
+	if (status == OK)
+		status = ruleset_lists_visit(&options, put_text, json, &err);
+	json_write_close(json, ']');
+	json_write_open(json, "pipelines", '[');
+	if (status == OK)
+		status = ruleset_pipelines_visit(&options, put_text, json, &err);
+	json_write_close(json, ']');
+	free(lists);
+	free(pipelines);
+	return status == OK ? EXIT_OK : session_fail_error(session, &err);
+}
 
 static int start_job(struct session *session, struct client *client, struct text rules,
 		     struct text old, char number[static NUMBER_MAX])
@@ -20,7 +56,10 @@ static int start_job(struct session *session, struct client *client, struct text
 	json_write_text(&json, "rules", rules);
 	if (old.size > 0)
 		json_write_text(&json, "old", old);
+	int code = put_supplies(session, &json);
 	json_write_close(&json, '}');
+	if (code != EXIT_OK)
+		return code;
 	if (body.failed)
 		return session_fail(session, EXIT_INTERNAL, "out of memory");
 	question_init(&question, "POST", TEXT("/v1/rules/backtest"));
@@ -28,7 +67,7 @@ static int start_job(struct session *session, struct client *client, struct text
 	question_add(&question, "since", since == NULL ? "7d" : since);
 	question_add(&question, "until", arguments_get(arguments, "until"));
 	question_add(&question, "tenant", arguments_get(arguments, "tenant"));
-	int code = session_ask(session, client, &question, &answer);
+	code = session_ask(session, client, &question, &answer);
 	if (code == EXIT_OK)
 		(void)snprintf(number, NUMBER_MAX, "%s", json_path_text(answer, "job"));
 	return code;

@@ -8,6 +8,7 @@
 
 static const struct option backtest_options[] = {
 	{"against", 0, "PATH", "the rules as they were: tells what is kept, removed and added"},
+	OPTIONS_OF_LOADING,
 	{"at-most", 0, "N", "end with 1 when a rule finds more than N alerts"},
 	{"output", 'o', "FORMAT", "table, json, ndjson or junit"},
 	{"color", 0, "WHEN", "auto, always or never (also: NO_COLOR)"},

@@ -96,18 +96,12 @@ static struct text name_of_file(const char *path)
 	return name;
 }
 
-static enum status file_read(void *context, const char *path, struct error *err)
+/* The list that these bytes of its file hold, under its name. */
+static enum status list_add(struct reader *reader, struct value_list list, struct text bytes,
+			    struct error *err)
 {
-	struct reader *reader = context;
 	struct value_lists *lists = reader->lists;
-	struct text kept = arena_copy(reader->arena, text_of(path)), bytes = {0};
-	if (kept.data == NULL)
-		return loader_exhausted(err);
-	struct value_list list = {
-		.name = reader->name.size > 0 ? reader->name : name_of_file(kept.data),
-		.file = kept.data,
-	};
-	struct position at = {path, 1, 1};
+	struct position at = {list.file, 1, 1};
 	const struct value_list *other = lists_find(lists, list.name);
 	if (other != NULL)
 		return error_at(err, EINVALID, at,
@@ -117,12 +111,10 @@ static enum status file_read(void *context, const char *path, struct error *err)
 	if (lists->count == LISTS_MAX)
 		return error_at(err, ELIMIT, at, "more than %d lists\n  fix: join some of them",
 				LISTS_MAX);
-	enum status status = yaml_read_file(path, reader->arena, &bytes, err);
-	if (status == OK && bytes.size > YAML_BYTES_MAX)
-		status = error_at(err, ELIMIT, at, "larger than %d MiB\n  fix: split the list",
-				  YAML_BYTES_MAX >> 20);
-	if (status == OK)
-		status = lines_read(bytes, kept.data, reader, &list, err);
+	if (bytes.size > YAML_BYTES_MAX)
+		return error_at(err, ELIMIT, at, "larger than %d MiB\n  fix: split the list",
+				YAML_BYTES_MAX >> 20);
+	enum status status = lines_read(bytes, list.file, reader, &list, err);
 	if (status != OK)
 		return status;
 	lists->items = arena_grown(reader->arena, lists->items, lists->count, &lists->capacity,
@@ -131,6 +123,20 @@ static enum status file_read(void *context, const char *path, struct error *err)
 		return loader_exhausted(err);
 	lists->items[lists->count++] = list;
 	return OK;
+}
+
+static enum status file_read(void *context, const char *path, struct error *err)
+{
+	struct reader *reader = context;
+	struct text kept = arena_copy(reader->arena, text_of(path)), bytes = {0};
+	if (kept.data == NULL)
+		return loader_exhausted(err);
+	const struct value_list list = {
+		.name = reader->name.size > 0 ? reader->name : name_of_file(kept.data),
+		.file = kept.data,
+	};
+	enum status status = yaml_read_file(path, reader->arena, &bytes, err);
+	return status == OK ? list_add(reader, list, bytes, err) : status;
 }
 
 static bool is_name(struct text t)
@@ -162,4 +168,18 @@ enum status lists_read(struct value_lists *lists, const char *source, struct are
 	return error_at(err, EINVALID, (struct position){source, 1, 1},
 			"no list (*.txt) in this folder\n  fix: name each file like its list: "
 			"Administrators.txt");
+}
+
+enum status lists_add(struct value_lists *lists, const struct rule_text *text, struct arena *arena,
+		      struct error *err)
+{
+	struct reader reader = {.lists = lists, .arena = arena};
+	const struct text name = arena_copy(arena, text->name);
+	const struct text bytes = arena_copy(arena, text->text);
+	if (name.data == NULL || bytes.data == NULL)
+		return loader_exhausted(err);
+	if (!is_name(name))
+		return error_set(err, EINVALID, "\"%.*s\" is no name of a list", TEXT_ARG(name));
+	const struct value_list list = {.name = name, .file = name.data};
+	return list_add(&reader, list, bytes, err);
 }

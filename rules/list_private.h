@@ -24,6 +24,8 @@ enum {
 	EXPANSIONS_MAX = 262144,
 };
 
+struct rule_text; /* ruleset.h */
+
 struct value_list {
 	struct text name;
 	struct text *values;
@@ -39,6 +41,10 @@ struct value_lists {
 /* Reads what `source` names: NAME=FILE, a file, or a folder with *.txt files. */
 enum status lists_read(struct value_lists *lists, const char *source, struct arena *arena,
 		       struct error *err);
+
+/* The same from a text in memory; positions name the list. */
+enum status lists_add(struct value_lists *lists, const struct rule_text *text, struct arena *arena,
+		      struct error *err);
 
 /* NULL when there is none of this name. */
 const struct value_list *lists_find(const struct value_lists *lists, struct text name);

@@ -372,19 +372,17 @@ static enum status document_read(struct loader *loader, const struct yaml_node *
 	return status;
 }
 
-static enum status file_read(void *context, const char *path, struct error *err)
+static enum status text_read(struct pipeline_reader *reader, struct text path, struct text bytes,
+			     struct error *err)
 {
-	struct pipeline_reader *reader = context;
 	struct loader *loader = reader->loader;
-	struct text name = loader_keep(loader, text_of(path)), bytes = {0};
+	struct text name = loader_keep(loader, path);
 	const struct yaml_node *const *documents = NULL;
 	size_t count = 0;
 	if (loader->out_of_memory)
 		return loader_exhausted(err);
 	struct pipeline pipeline = {.path = name.data};
-	enum status status = yaml_read_file(path, loader->arena, &bytes, err);
-	if (status == OK)
-		status = yaml_parse(bytes, name.data, loader->arena, &documents, &count, err);
+	enum status status = yaml_parse(bytes, name.data, loader->arena, &documents, &count, err);
 	if (status == OK && count != 1)
 		status = error_at(err, EINVALID, (struct position){name.data, 1, 1},
 				  "a pipeline file holds one document, this one %zu\n  fix: write "
@@ -406,6 +404,14 @@ static enum status file_read(void *context, const char *path, struct error *err)
 		return loader_exhausted(err);
 	reader->items[reader->count++] = pipeline;
 	return OK;
+}
+
+static enum status file_read(void *context, const char *path, struct error *err)
+{
+	struct pipeline_reader *reader = context;
+	struct text bytes = {0};
+	enum status status = yaml_read_file(path, reader->loader->arena, &bytes, err);
+	return status == OK ? text_read(reader, text_of(path), bytes, err) : status;
 }
 
 static int pipeline_order(const void *a, const void *b)
@@ -478,6 +484,9 @@ enum status pipelines_load(struct loader *loader, struct error *err)
 	assert(loader->pipelines == NULL);
 	for (size_t i = 0; status == OK && i < options->pipeline_count; i++)
 		status = rule_files_visit(options->pipelines[i], suffixes, file_read, &reader, err);
+	for (size_t i = 0; status == OK && i < options->pipeline_text_count; i++)
+		status = text_read(&reader, options->pipeline_texts[i].name,
+				   options->pipeline_texts[i].text, err);
 	if (status != OK || reader.count == 0)
 		return status;
 	qsort(reader.items, reader.count, sizeof *reader.items, pipeline_order);

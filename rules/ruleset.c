@@ -75,12 +75,13 @@ static enum status lists_load(struct session *session, struct error *err)
 {
 	struct loader *loader = &session->loader;
 	const struct ruleset_options *options = loader->options;
-	for (size_t i = 0; i < options->list_count; i++) {
-		enum status status =
-			lists_read(&loader->lists, options->lists[i], loader->arena, err);
-		if (status != OK)
-			return status;
-	}
+	enum status status = OK;
+	for (size_t i = 0; status == OK && i < options->list_count; i++)
+		status = lists_read(&loader->lists, options->lists[i], loader->arena, err);
+	for (size_t i = 0; status == OK && i < options->list_text_count; i++)
+		status = lists_add(&loader->lists, &options->list_texts[i], loader->arena, err);
+	if (status != OK)
+		return status;
 	for (size_t i = 0; i < loader->lists.count; i++) {
 		const struct value_list *list = &loader->lists.items[i];
 		hash_text(session, list->name);
@@ -330,36 +331,6 @@ static enum status session_finish(struct session *session, struct ruleset **ret_
 }
 
 static const char *const rule_suffixes[] = {".yml", ".yaml", NULL};
-enum { TEXT_BYTES_MAX = 256 * 1024 * 1024 };
-
-struct text_session {
-	struct bytes *to;
-	struct arena *arena;
-};
-
-static enum status file_append(void *context, const char *path, struct error *err)
-{
-	struct text_session *session = context;
-	struct text bytes = {0};
-	enum status status = yaml_read_file(path, session->arena, &bytes, err);
-	if (status != OK)
-		return status;
-	bytes_put(session->to, "\n---\n", session->to->size == 0 ? 0 : 5);
-	bytes_write(session->to, bytes);
-	return bytes_status(session->to);
-}
-
-enum status ruleset_text(const char *const *paths, size_t count, struct bytes *to,
-			 struct error *err)
-{
-	struct arena *arena cleanup(arena_free) = arena_new(TEXT_BYTES_MAX);
-	struct text_session session = {to, arena};
-	enum status status = arena == NULL ? error_set(err, ENOMEMORY, "no memory for rules") : OK;
-	for (size_t i = 0; status == OK && i < count; i++)
-		status = rule_files_visit(paths[i], rule_suffixes, file_append, &session, err);
-	return status;
-}
-
 enum status ruleset_load(const struct ruleset_options *options, struct ruleset **ret_ruleset,
 			 struct error *err)
 {

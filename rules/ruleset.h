@@ -169,6 +169,11 @@ struct rule {
 	size_t test_count;
 };
 
+/* What a list or pipeline is called, and its file's text. */
+struct rule_text {
+	struct text name, text;
+};
+
 struct ruleset_options {
 	const char *const *paths; /* files and folders (*.yml, *.yaml, recursive, sorted by name) */
 	size_t path_count;
@@ -179,6 +184,10 @@ struct ruleset_options {
 	size_t list_count;
 	const char *const *pipelines; /* pySigma processing pipelines: files and folders */
 	size_t pipeline_count;
+	const struct rule_text *list_texts; /* the same from memory, behind those of paths */
+	size_t list_text_count;
+	const struct rule_text *pipeline_texts;
+	size_t pipeline_text_count;
 	bool supply_metadata; /* conformance tests: a missing title or logsource is filled in */
 };
 
@@ -211,6 +220,12 @@ enum status ruleset_parse(const struct ruleset_options *options, struct text yam
 /* The text of all files under the paths, in load order, as one text of many documents. */
 enum status ruleset_text(const char *const *paths, size_t count, struct bytes *to,
 			 struct error *err);
+/* The lists and the pipelines of the options one by one, for a place that has not these files. */
+typedef enum status rule_text_visit(void *context, const struct rule_text *text);
+enum status ruleset_lists_visit(const struct ruleset_options *options, rule_text_visit *visit,
+				void *context, struct error *err);
+enum status ruleset_pipelines_visit(const struct ruleset_options *options, rule_text_visit *visit,
+				    void *context, struct error *err);
 void ruleset_free(struct ruleset **ruleset);
 
 size_t ruleset_count(const struct ruleset *ruleset);

@@ -128,6 +128,9 @@ part_alerting() {
 		(.group | tojson), .count, .first, .last] | map(tostring) | join(" ")' "$work/out" |
 		LC_ALL=C sort)"
 
+	section "a backtest takes lists and pipelines along"
+	supplied_checks
+
 	section "an alert that was not worth it becomes a filter"
 	tuning_checks
 	node_stop paged
@@ -159,6 +162,26 @@ tuning_checks() {
 		node paged rules tune "$(alert_of ann2)" --rules "$rules" --by user.name
 	assert_match "the audit knows who closed what" 'POST .*alerts/[0-9a-f]*/close' \
 		"$(node paged audit list -o ndjson | jq -r '.method + " " + .question')"
+}
+
+# A rule for another vocabulary and with a list: the daemon has neither the pipeline nor the list.
+supplied_checks() {
+	local folder=$work/supplied
+	mkdir -p "$folder"
+	printf 'ann1\n' >"$folder/People.txt"
+	printf '%s\n' 'title: what people do' 'logsource: {product: microservice}' \
+		"detection: {s: {who|expand: '%People%'}, condition: s}" 'level: low' >"$folder/rule.yml"
+	printf '%s\n' 'name: names' 'priority: 10' 'transformations:' \
+		'    - {id: a, type: field_name_mapping, mapping: {who: user.id}}' >"$folder/names.yml"
+	assert_ok "with both" node paged rules backtest "$folder/rule.yml" -p "$folder/names.yml" \
+		--list "People=$folder/People.txt" --since 1h -o json
+	assert_equal "it finds whom the list names" ann1 \
+		"$(jq -r '[.found[].group["user.id"]] | unique | join(" ")' "$work/out")"
+	assert_ok "without the pipeline" node paged rules backtest "$folder/rule.yml" \
+		--list "$folder" --since 1h -o json
+	assert_equal "nobody" 0 "$(jq '.found | length' "$work/out")"
+	assert_exit "without the list it is refused" 65 \
+		node paged rules backtest "$folder/rule.yml" --since 1h
 }
 
 found_live() {
