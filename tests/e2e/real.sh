@@ -282,6 +282,8 @@ real_gap() { # the node "earliest" stands at 9
 	assert_match "and told with its exact range" "^$topic/0: offsets 9 to 12 were deleted by retention" \
 		"$(alert_reason earliest picket.data_gap)"
 	assert_match "status names it" "4 offsets were lost to retention" "$(node earliest status)"
+	assert_equal "and when, which the gate asks for" true \
+		"$(node earliest sources list -o json | jq '.sources[0].jumped_at != null')"
 	node_stop earliest
 }
 
