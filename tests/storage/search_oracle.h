@@ -11,6 +11,7 @@
 
 #include "storage/merge.h"
 #include "storage/search.h"
+#include "tests/storage/put_block.h"
 #include "tests/storage/same_event.h"
 
 enum { ARENA_BYTES = 1 << 30, EVENTS = 3000, OWNERS = 6 };
@@ -77,21 +78,6 @@ static inline void event_make(uint64_t *seed, size_t i)
 		add(event, "note", (struct value){.type = VALUE_NULL});
 }
 
-static inline void put_block(struct block_builder *builder, struct store_batch *batch,
-			     int32_t partition)
-{
-	struct error err = {0};
-	struct bytes block cleanup(bytes_done) = {0};
-	struct bytes key cleanup(bytes_done) = {0};
-	struct bytes row cleanup(bytes_done) = {0};
-	struct block_meta meta;
-	ck_ok(block_finish(builder, &block, &meta, &err), err);
-	block_key(TEXT("logs"), partition, meta.first_offset, meta.first_index, &key);
-	block_meta_encode(&meta, &row);
-	store_batch_put(batch, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
-	store_batch_put(batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
-}
-
 /* Two thirds of the events are merged, the rest is not. */
 static inline void setup(void)
 {
@@ -111,7 +97,7 @@ static inline void setup(void)
 			for (size_t i = first; i < last; i++)
 				if (events[i].origin.partition == partition)
 					ck_assert_int_eq(block_add(builder, &events[i]), OK);
-			put_block(builder, batch, partition);
+			put_block(builder, batch, TEXT("logs"), partition);
 		}
 		ck_ok(store_batch_commit(batch, false, &err), err);
 		if (part == 0)

@@ -7,7 +7,7 @@
 
 #include "storage/merge.h"
 #include "storage/retention.h"
-#include "tests/storage/fixture.h"
+#include "tests/storage/put_block.h"
 
 enum { ROUNDS = 8, BLOCKS = 60, BLOCK_OF = 100, EVENTS = BLOCKS * BLOCK_OF, DAYS = 4 };
 
@@ -54,16 +54,8 @@ static void put_events(struct store *store)
 		ck_assert_int_eq(block_add(builder, &event), OK);
 		if ((i + 1) % BLOCK_OF != 0)
 			continue;
-		struct bytes block cleanup(bytes_done) = {0};
-		struct bytes key cleanup(bytes_done) = {0};
-		struct bytes row cleanup(bytes_done) = {0};
-		struct block_meta meta;
 		struct store_batch *batch cleanup(store_batch_free) = store_batch_new(store);
-		ck_ok(block_finish(builder, &block, &meta, &err), err);
-		block_key(TEXT("logs"), 0, meta.first_offset, meta.first_index, &key);
-		block_meta_encode(&meta, &row);
-		store_batch_put(batch, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
-		store_batch_put(batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
+		put_block(builder, batch, TEXT("logs"), 0);
 		ck_ok(store_batch_commit(batch, false, &err), err);
 	}
 }

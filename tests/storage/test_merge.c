@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "storage/search.h"
+#include "tests/storage/put_block.h"
 #include "tests/storage/same_event.h"
 
 enum { ARENA_BYTES = 1 << 30, PARTITIONS = 3 };
@@ -24,20 +25,6 @@ static void setup(void)
 static void teardown(void)
 {
 	store_free(&store);
-}
-
-static void put_block(struct block_builder *builder, struct store_batch *batch, int32_t partition)
-{
-	struct error err = {0};
-	struct bytes block cleanup(bytes_done) = {0};
-	struct bytes key cleanup(bytes_done) = {0};
-	struct bytes row cleanup(bytes_done) = {0};
-	struct block_meta meta;
-	ck_ok(block_finish(builder, &block, &meta, &err), err);
-	block_key(TEXT("logs"), partition, meta.first_offset, meta.first_index, &key);
-	block_meta_encode(&meta, &row);
-	store_batch_put(batch, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
-	store_batch_put(batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
 }
 
 /* Puts `count` events into epoch blocks, a few in each. */
@@ -68,7 +55,7 @@ static void put_events(uint64_t *seed, size_t count, size_t first)
 					OK);
 			ck_assert_int_eq(block_add(builder, &event), OK);
 		}
-		put_block(builder, batch, partition);
+		put_block(builder, batch, TEXT("logs"), partition);
 		arena_reset(arena);
 	}
 	ck_ok(store_batch_commit(batch, false, &err), err);
@@ -275,7 +262,7 @@ START_TEST(test_many_owners)
 		ck_assert_int_eq(event_add(&event, arena, TEXT("user.id"), value), OK);
 		ck_assert_int_eq(block_add(builder, &event), OK);
 		if (i % BLOCK == BLOCK - 1 || i == OWNERS - 1)
-			put_block(builder, batch, 0);
+			put_block(builder, batch, TEXT("logs"), 0);
 	}
 	ck_ok(store_batch_commit(batch, false, &err), err);
 	all_events(&before, NULL);

@@ -1,7 +1,7 @@
 #include "storage/merge.h"
 #include "storage/retention.h"
 #include "storage/search.h"
-#include "tests/storage/fixture.h"
+#include "tests/storage/put_block.h"
 
 enum { ARENA_BYTES = 1 << 28, DAYS = 20, PER_DAY = 300 };
 
@@ -18,10 +18,6 @@ static void put_days(const char *owner)
 	struct block_builder *builder cleanup(block_builder_free) = block_builder_new();
 	struct store_batch *batch cleanup(store_batch_free) = store_batch_new(store);
 	for (int64_t day = 0; day < DAYS; day++) {
-		struct bytes block cleanup(bytes_done) = {0};
-		struct bytes key cleanup(bytes_done) = {0};
-		struct bytes row cleanup(bytes_done) = {0};
-		struct block_meta meta;
 		uint64_t seed = (uint64_t)day;
 		for (int64_t i = 0; i < PER_DAY; i++) {
 			struct event event = {.time_us = day * day_us + i,
@@ -37,11 +33,7 @@ static void put_days(const char *owner)
 			ck_assert_int_eq(event_add(&event, arena, TEXT("trace.id"), value), OK);
 			ck_assert_int_eq(block_add(builder, &event), OK);
 		}
-		ck_ok(block_finish(builder, &block, &meta, &err), err);
-		block_key(text_of(owner), 0, meta.first_offset, meta.first_index, &key);
-		block_meta_encode(&meta, &row);
-		store_batch_put(batch, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
-		store_batch_put(batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
+		put_block(builder, batch, text_of(owner), 0);
 	}
 	ck_ok(store_batch_commit(batch, false, &err), err);
 	ck_ok(merge_all(store, NULL, NULL, &report, &err), err);

@@ -3,7 +3,7 @@
 
 #include <sys/resource.h>
 
-#include "tests/storage/fixture.h"
+#include "tests/storage/put_block.h"
 
 enum {
 	LARGE_EVENTS = 1400,
@@ -28,19 +28,11 @@ static void teardown(void)
 	store_free(&store);
 }
 
-static void put_block(struct block_builder *builder)
+static void commit_block(struct block_builder *builder)
 {
 	struct error err = {0};
-	struct bytes block cleanup(bytes_done) = {0};
-	struct bytes key cleanup(bytes_done) = {0};
-	struct bytes row cleanup(bytes_done) = {0};
-	struct block_meta meta;
 	struct store_batch *batch cleanup(store_batch_free) = store_batch_new(store);
-	ck_ok(block_finish(builder, &block, &meta, &err), err);
-	block_key(TEXT("logs"), 0, meta.first_offset, meta.first_index, &key);
-	block_meta_encode(&meta, &row);
-	store_batch_put(batch, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
-	store_batch_put(batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
+	put_block(builder, batch, TEXT("logs"), 0);
 	ck_ok(store_batch_commit(batch, false, &err), err);
 }
 
@@ -62,7 +54,7 @@ static void put_events(size_t count, size_t bytes, size_t per_block)
 		ck_assert_int_eq(event_add(&event, arena, TEXT("blob"), value), OK);
 		ck_assert_int_eq(block_add(builder, &event), OK);
 		if ((i + 1) % per_block == 0 || i + 1 == count)
-			put_block(builder);
+			commit_block(builder);
 	}
 	free(text);
 }

@@ -3,7 +3,7 @@
 
 #include "storage/merge.h"
 #include "storage/retention.h"
-#include "tests/storage/fixture.h"
+#include "tests/storage/put_block.h"
 
 enum { ARENA_BYTES = 1 << 28, EVENTS = 4000, OWNERS = 6 };
 
@@ -28,10 +28,6 @@ static void put_events(size_t first, size_t last, size_t owner_count)
 	struct arena *arena cleanup(arena_free) = arena_new(ARENA_BYTES);
 	struct block_builder *builder cleanup(block_builder_free) = block_builder_new();
 	struct store_batch *batch cleanup(store_batch_free) = store_batch_new(store);
-	struct bytes block cleanup(bytes_done) = {0};
-	struct bytes key cleanup(bytes_done) = {0};
-	struct bytes row cleanup(bytes_done) = {0};
-	struct block_meta meta;
 	for (size_t i = first; i < last; i++) {
 		struct event event = {.time_us = 1800000000000000 + (int64_t)i * 1000000,
 				      .origin = {TEXT("logs"), 0, 0, (int64_t)i}};
@@ -39,11 +35,7 @@ static void put_events(size_t first, size_t last, size_t owner_count)
 						    : arena_print(arena, "n%zu", i % owner_count);
 		ck_assert_int_eq(block_add(builder, &event), OK);
 	}
-	ck_ok(block_finish(builder, &block, &meta, &err), err);
-	block_key(TEXT("logs"), 0, meta.first_offset, meta.first_index, &key);
-	block_meta_encode(&meta, &row);
-	store_batch_put(batch, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
-	store_batch_put(batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
+	put_block(builder, batch, TEXT("logs"), 0);
 	ck_ok(store_batch_commit(batch, false, &err), err);
 }
 

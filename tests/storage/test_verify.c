@@ -7,7 +7,7 @@
 
 #include "storage/merge.h"
 #include "storage/search.h"
-#include "tests/storage/fixture.h"
+#include "tests/storage/put_block.h"
 
 enum { ARENA_BYTES = 1 << 28, EVENTS = 3000, ROUNDS = 70, ROUNDS_LONG = 700, FILES_MAX = 64 };
 
@@ -50,18 +50,10 @@ static void put_events(struct store *store, size_t first, size_t count)
 		ck_assert_int_eq(block_add(builder, &event), OK);
 		if ((i + 1) % 100 != 0)
 			continue;
-		struct bytes block cleanup(bytes_done) = {0};
-		struct bytes key cleanup(bytes_done) = {0};
 		struct bytes row cleanup(bytes_done) = {0};
-		struct block_meta meta;
 		struct store_batch *batch cleanup(store_batch_free) = store_batch_new(store);
-		ck_ok(block_finish(builder, &block, &meta, &err), err);
-		block_key(TEXT("logs"), 0, meta.first_offset, meta.first_index, &key);
-		block_meta_encode(&meta, &row);
-		store_batch_put(batch, FAMILY_EPOCH, bytes_text(&key), bytes_text(&block));
-		store_batch_put(batch, FAMILY_BLOCKMETA, bytes_text(&key), bytes_text(&row));
+		put_block(builder, batch, TEXT("logs"), 0);
 		/* How far the store is, as the epoch row says in a daemon. */
-		bytes_clear(&row);
 		bytes_put_varint(&row, i + 1);
 		store_batch_put(batch, FAMILY_REGISTRY, TEXT("reached"), bytes_text(&row));
 		ck_ok(store_batch_commit(batch, false, &err), err);
