@@ -1,6 +1,7 @@
 /* Thousands of simulated releases: what is benign and declared never FAILs by a signal; what only
- * attackers do never FAILs at all, also when they reach the canary alone; a canary that refuses the
- * users it knows FAILs in the midst of them; and so does one event of each hard signal.
+ * attackers do never does, and by rates no more than chance lets, also when they reach the canary
+ * alone; a canary that refuses the users it knows FAILs in the midst of them, and one that refuses
+ * under cover of an attack on the baseline is not accepted; and one event of each hard signal FAILs.
  *
  * CK_RUN_CASE=benign, attackers, pinned, lockout or needle plays one. PICKET_TEST_DEPLOYS says how
  * many releases of each are played (default 6); tests/bench/RESULTS.md has the figures of 10,000.
@@ -100,10 +101,10 @@ struct tally_of_runs {
 };
 
 /* A false alarm that nobody can look into is worth little. */
-static void tell_hard(unsigned round, const struct gate_result *result)
+static void tell(unsigned round, const struct gate_result *result, struct text code)
 {
 	for (size_t i = 0; i < result->reason_count; i++)
-		if (text_equal(result->reasons[i].code, TEXT("HARD_FINDING")))
+		if (text_equal(result->reasons[i].code, code))
 			printf("release %u: %.*s\n", round, TEXT_ARG(result->reasons[i].text));
 }
 
@@ -135,7 +136,7 @@ START_TEST(benign_releases_that_declare_never_fail_by_a_signal)
 						    world.arena, &manifest, NULL),
 				 OK);
 		note(&with, world_judge(&world, &manifest, &result), &result);
-		tell_hard(round, &result);
+		tell(round, &result, TEXT("HARD_FINDING"));
 		note(&without, world_judge(&world, NULL, &result), &result);
 		without.hard_novelty += (novelty & 8) != 0;
 		without.hard_found += (novelty & 8) != 0 && is_hard(&result);
@@ -211,9 +212,18 @@ static struct tally_of_runs attacked(uint64_t seed, unsigned count)
 		struct gate_result result = {0};
 		play(&world, seed + round, attack);
 		note(&runs, world_judge(&world, NULL, &result), &result);
+		tell(round, &result, TEXT("HARD_FINDING"));
+		tell(round, &result, TEXT("REGRESSION"));
 		world_done(&world);
 	}
 	return runs;
+}
+
+/* Users are refused as well, by both versions alike: of that alpha may fail one release in 100 by
+ * chance, and attackers must not make it more. It is far less. */
+static unsigned by_chance(unsigned runs)
+{
+	return runs / 1000;
 }
 
 START_TEST(attackers_of_both_versions_never_fail_the_canary)
@@ -222,7 +232,8 @@ START_TEST(attackers_of_both_versions_never_fail_the_canary)
 	struct tally_of_runs spread = attacked(1000000, deploys());
 	printf("attackers spread over both: %u; FAIL %u, by a signal %u\n", spread.runs,
 	       spread.fail, spread.hard);
-	ck_assert_uint_eq(spread.fail, 0);
+	ck_assert_uint_le(spread.fail, by_chance(spread.runs));
+	ck_assert_uint_eq(spread.hard, 0);
 }
 END_TEST
 
@@ -232,7 +243,8 @@ START_TEST(attackers_of_the_canary_alone_never_fail_it)
 	struct tally_of_runs stuck = attacked(2000000, deploys());
 	printf("attackers stuck to the canary: %u; FAIL %u, by a signal %u\n", stuck.runs,
 	       stuck.fail, stuck.hard);
-	ck_assert_uint_eq(stuck.fail, 0);
+	ck_assert_uint_le(stuck.fail, by_chance(stuck.runs));
+	ck_assert_uint_eq(stuck.hard, 0);
 }
 END_TEST
 
