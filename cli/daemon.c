@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/api.h"
+#include "cli/crash.h"
 #include "cli/gate_policies.h"
 #include "cli/housekeeper.h"
 #include "cli/http.h"
@@ -227,6 +228,8 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 	daemon->parts = (struct generation_parts){0}; /* the runtime's now */
 	struct runtime_status begun cleanup(runtime_status_done) = {0};
 	enum status status = runtime_new(&options, &daemon->runtime, err);
+	if (status == OK)
+		crash_watch(daemon->runtime);
 	if (status == OK && runtime_status(daemon->runtime, &begun) == OK)
 		say_crashed(daemon, &begun); /* it may not live to the first tick */
 	return status;
@@ -459,6 +462,7 @@ void daemon_free(struct daemon **daemon)
 	sender_free(&gone->sender);
 	if (gone->runtime != NULL) {
 		runtime_stop(gone->runtime);
+		crash_watch(NULL);
 		runtime_free(&gone->runtime);
 	}
 	housekeeper_free(&gone->housekeeper);

@@ -8,8 +8,9 @@
  *             suspects below the store's position are gone
  *     run:    take -> the hand names the message, leave -> the hand is empty
  *             enter -> one thread more works on an epoch, exit -> one less
+ *     end:    crashed -> it was no SIGKILL from outside
  *
- * A death while a thread works on an epoch, and no hand explains it, makes the next run's epochs
+ * A crash while a thread works on an epoch, and no hand explains it, makes the next run's epochs
  * smaller: of any size, of 256 messages, of one. At most four epochs of 256 were in flight, so the
  * culprit comes soon after the start; a death that comes later is a reason to look again, but none
  * for the last step, which is slow: whoever kills picket now and then should not slow it down. In
@@ -62,6 +63,7 @@ struct page {
 	char magic[8];
 	_Atomic uint32_t epoch_size; /* enum epoch_size */
 	_Atomic uint32_t entered;    /* threads that work on an epoch */
+	_Atomic uint32_t crashed;    /* the run ended of a signal that it caused */
 	_Atomic uint32_t measured;   /* messages of the run, while epochs are not of any size */
 	uint32_t suspect_count;
 	struct suspect suspects[JOURNAL_SUSPECTS_MAX];
@@ -180,9 +182,9 @@ static void page_conclude(struct page *page)
 		if (page->suspects[i].others > JOURNAL_FORGET_AFTER &&
 		    page->suspects[i].deaths < JOURNAL_CRASHES_MAX)
 			page_forget(page, i);
-	if (page->entered > 0 && !explained)
+	if (page->entered > 0 && page->crashed != 0 && !explained)
 		page_shrink(page);
-	page->entered = page->measured = 0;
+	page->entered = page->measured = page->crashed = 0;
 }
 
 /* What the store holds, as an event or in the quarantine, is no suspect any more. */
@@ -375,6 +377,12 @@ void journal_leave(struct journal *journal, unsigned worker)
 		journal->alone[worker] = false;
 		(void)pthread_mutex_unlock(&journal->mutex);
 	}
+}
+
+void journal_crashed(struct journal *journal)
+{
+	if (journal != NULL)
+		atomic_store(&journal->page->crashed, 1);
 }
 
 void journal_enter(struct journal *journal)

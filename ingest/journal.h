@@ -5,7 +5,7 @@
  * is a suspect; one that is in hand at JOURNAL_CRASHES_MAX deaths is refused from then on: it goes
  * to the quarantine unread, and the run goes on.
  *
- * What kills where a whole epoch is in work (a shard, the committer, a worker that closes it) has
+ * What crashes where a whole epoch is in work (a shard, the committer, a worker that closes it) has
  * left every hand. Then epochs become smaller: after one such death of JOURNAL_SMALL_EPOCH messages
  * of a worker, after the next, if it comes within JOURNAL_SINGLE_MAX messages of the start, of a
  * single one, which stays in hand until it is committed.
@@ -18,9 +18,10 @@
  * worker; the rest from any. Time: none.
  * Limits: a SIGKILL from outside (out of memory, a probe that gave up) looks like a crash, because
  * a record may be its cause too: a record that is innocent and in hand at two of them is refused.
- * What kills another thread (the API's, librdkafka's) has no suspect, and what time does to a
- * message of long ago accuses the one that moves it. JOURNAL_SUSPECTS_MAX records are suspected at
- * a time, and the oldest is forgotten. */
+ * What kills another thread (the API's, librdkafka's) has no suspect, nor has what hangs or takes
+ * all memory where an epoch is in work: that looks as if somebody killed picket; and what time does
+ * to a message of long ago accuses the one that moves it. JOURNAL_SUSPECTS_MAX records are
+ * suspected at a time, and the oldest is forgotten. */
 #ifndef PICKET_INGEST_JOURNAL_H
 #define PICKET_INGEST_JOURNAL_H
 
@@ -60,6 +61,8 @@ unsigned journal_take(struct journal *journal, unsigned worker, const struct jou
 /* ... and is done with it: in epochs of one message, when that is committed. */
 void journal_leave(struct journal *journal, unsigned worker);
 
+/* This process ends because it crashed, and nobody killed it: from the handler of the signal. */
+void journal_crashed(struct journal *journal);
 /* A thread begins with what concerns an epoch, and is done with it. */
 void journal_enter(struct journal *journal);
 void journal_exit(struct journal *journal);

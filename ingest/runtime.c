@@ -285,6 +285,11 @@ static void committer_done(struct runtime *runtime)
 	bytes_done(&committer->match_keys);
 }
 
+void runtime_crashed(struct runtime *runtime)
+{
+	journal_crashed(runtime->journal);
+}
+
 void runtime_free(struct runtime **runtime)
 {
 	struct runtime *old = *runtime;

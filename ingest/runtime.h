@@ -103,6 +103,8 @@ enum status runtime_new(const struct runtime_options *options, struct runtime **
 /* Ends polling, finishes the epoch, commits, joins all threads. */
 void runtime_stop(struct runtime *runtime);
 void runtime_free(struct runtime **runtime);
+/* The process ends of a signal that it caused: the next run wants to know. For signal handlers. */
+void runtime_crashed(struct runtime *runtime);
 /* Makes the parts, which it takes, those that are live, from *ret_epoch on. State of rules whose
  * state id is the same is kept. EINVALID, EUNAVAILABLE, ...: the old ones stay. Any thread. */
 enum status runtime_swap(struct runtime *runtime, struct generation_parts *parts,

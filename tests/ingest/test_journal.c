@@ -301,24 +301,6 @@ END_TEST
 
 /* --- what works on an epoch --- */
 
-/* Dies while a thread works on an epoch, with a message in hand or (offset -1) none. */
-static void die_inside(int64_t offset)
-{
-	pid_t child = fork();
-	ck_assert_int_ge(child, 0);
-	if (child == 0) {
-		struct journal *journal = open_at(NULL, 0);
-		struct journal_place place = place_of("logs", offset);
-		journal_enter(journal);
-		journal_enter(journal);
-		journal_exit(journal);
-		if (offset >= 0)
-			(void)journal_take(journal, 0, &place);
-		(void)kill(getpid(), SIGKILL);
-	}
-	ck_assert_int_eq(waitpid(child, NULL, 0), child);
-}
-
 static void read_messages(struct journal *journal, unsigned count)
 {
 	struct journal_place place = place_of("logs", 0);
@@ -328,15 +310,23 @@ static void read_messages(struct journal *journal, unsigned count)
 	}
 }
 
-/* The same, when so many messages were read before. */
-static void die_inside_after(unsigned messages)
+/* Dies while a thread works on an epoch: behind so many messages, with another in hand or (offset
+ * -1) none; of a crash, or killed from outside. */
+static void die_at_work(unsigned messages, int64_t offset, bool crashed)
 {
 	pid_t child = fork();
 	ck_assert_int_ge(child, 0);
 	if (child == 0) {
 		struct journal *journal = open_at(NULL, 0);
+		struct journal_place place = place_of("logs", offset);
 		read_messages(journal, messages);
 		journal_enter(journal);
+		journal_enter(journal);
+		journal_exit(journal);
+		if (offset >= 0)
+			(void)journal_take(journal, 0, &place);
+		if (crashed)
+			journal_crashed(journal);
 		(void)kill(getpid(), SIGKILL);
 	}
 	ck_assert_int_eq(waitpid(child, NULL, 0), child);
@@ -353,33 +343,41 @@ START_TEST(a_death_inside_an_epoch_makes_them_smaller)
 	ck_assert_uint_eq(epoch_messages(), UINT_MAX);
 	die("logs", 5, 1, SIGKILL);
 	ck_assert_uint_eq(epoch_messages(), UINT_MAX);
-	die_inside(-1);
+	die_at_work(0, -1, true);
 	ck_assert_uint_eq(epoch_messages(), JOURNAL_SMALL_EPOCH);
 	ck_assert_uint_eq(epoch_messages(), JOURNAL_SMALL_EPOCH); /* the culprit is still ahead */
-	die_inside(-1);
+	die_at_work(0, -1, true);
 	ck_assert_uint_eq(epoch_messages(), 1);
-	die_inside(9);
-	die_inside(9);
+	die_at_work(0, 9, true);
+	die_at_work(0, 9, true);
 	ck_assert_uint_eq(epoch_messages(), 1);
 	ck_assert_uint_eq(deaths("logs", 9), JOURNAL_CRASHES_MAX);
 }
 END_TEST
 
+START_TEST(who_is_killed_from_outside_reads_on_as_before)
+{
+	for (int i = 0; i < 4; i++)
+		die_at_work(0, -1, false);
+	ck_assert_uint_eq(epoch_messages(), UINT_MAX);
+}
+END_TEST
+
 START_TEST(a_late_death_does_not_make_them_single)
 {
-	die_inside(-1);
-	die_inside_after(JOURNAL_SINGLE_MAX);
+	die_at_work(0, -1, true);
+	die_at_work(JOURNAL_SINGLE_MAX, -1, true);
 	ck_assert_uint_eq(epoch_messages(), JOURNAL_SMALL_EPOCH);
-	die_inside_after(JOURNAL_SINGLE_MAX - 1);
+	die_at_work(JOURNAL_SINGLE_MAX - 1, -1, true);
 	ck_assert_uint_eq(epoch_messages(), 1);
 }
 END_TEST
 
 START_TEST(what_a_hand_explains_does_not)
 {
-	die_inside(9);
+	die_at_work(0, 9, true);
 	ck_assert_uint_eq(epoch_messages(), JOURNAL_SMALL_EPOCH); /* one death explains nothing */
-	die_inside(9);
+	die_at_work(0, 9, true);
 	ck_assert_uint_eq(epoch_messages(), JOURNAL_SMALL_EPOCH);
 	ck_assert_uint_eq(deaths("logs", 9), JOURNAL_CRASHES_MAX);
 }
@@ -391,7 +389,7 @@ START_TEST(epochs_grow_again_when_no_culprit_comes)
 	for (unsigned i = 0; i < 2; i++) {
 		(void)unlink(path);
 		for (unsigned k = 0; k <= i; k++)
-			die_inside(-1);
+			die_at_work(0, -1, true);
 		struct journal *journal = open_at(NULL, 0);
 		read_messages(journal, most[i] - 1);
 		ck_assert_uint_ne(journal_epoch_messages(journal), UINT_MAX);
@@ -528,8 +526,8 @@ START_TEST(the_engine_reads_one_message_an_epoch)
 {
 	struct store *store cleanup(store_free) = memory_store();
 	char first[64];
-	die_inside(-1);
-	die_inside(-1);
+	die_at_work(0, -1, true);
+	die_at_work(0, -1, true);
 	struct runtime_status status cleanup(runtime_status_done) = run_after(0, store);
 	ck_assert_uint_eq(status.epoch_messages, 1);
 	ck_assert_uint_ge(status.epoch, 6);
@@ -576,6 +574,7 @@ int main(void)
 	tcase_add_test(tests, a_suspect_that_does_not_come_is_let_be);
 	tcase_add_test(tests, a_damaged_file_is_no_obstacle);
 	tcase_add_test(tests, a_death_inside_an_epoch_makes_them_smaller);
+	tcase_add_test(tests, who_is_killed_from_outside_reads_on_as_before);
 	tcase_add_test(tests, a_late_death_does_not_make_them_single);
 	tcase_add_test(tests, what_a_hand_explains_does_not);
 	tcase_add_test(tests, epochs_grow_again_when_no_culprit_comes);
