@@ -81,6 +81,10 @@ enum status columnar_add_block(struct columnar_table *table, struct columnar_rea
 void columnar_table_clear(struct columnar_table *table);
 size_t columnar_table_count(const struct columnar_table *table);
 bool columnar_table_is_full(const struct columnar_table *table);
+/* Asked before each block that columnar_cut() makes: true ends it with ECLOSED, and neither batch
+ * nor table is good for anything then. */
+void columnar_table_cancel(struct columnar_table *table, bool (*cancelled)(void *context),
+			   void *context);
 /* Puts the rows of blocks of all events (parts, summaries, blooms) into the batch and empties the
  * table; the blocks of one owner, class and day are as large as they can be and as equal. */
 enum status columnar_cut(struct columnar_table *table, struct store_batch *batch,

@@ -56,6 +56,8 @@ static enum status group_cut(struct columnar_table *table, uint32_t *rows, size_
 	rows_sort(table, rows, count);
 	while (status == OK && count > 0) {
 		size_t size = share_of(count);
+		if (table->cancelled != NULL && table->cancelled(table->context))
+			return error_set(err, ECLOSED, "merging was given up");
 		status = columnar_write(table, rows, &size, batch, err);
 		rows += size;
 		count -= size;

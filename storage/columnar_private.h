@@ -210,9 +210,11 @@ struct columnar_table {
 	uint32_t *places;         /* row by row: index of each value in a column that is not full */
 	size_t place_capacity;
 	struct bytes texts, scratch;
-	size_t bytes;        /* of values */
-	struct arena *arena; /* names */
-	struct press *press; /* columnar_write.c */
+	size_t bytes;                     /* of values */
+	struct arena *arena;              /* names */
+	struct press *press;              /* columnar_write.c */
+	bool (*cancelled)(void *context); /* NULL: never */
+	void *context;
 };
 
 /* What a press keeps from block to block. */

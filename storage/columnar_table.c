@@ -103,6 +103,13 @@ bool columnar_table_is_full(const struct columnar_table *table)
 	return is_full(table, EVENT_FIELDS_MAX, 1);
 }
 
+void columnar_table_cancel(struct columnar_table *table, bool (*cancelled)(void *context),
+			   void *context)
+{
+	table->cancelled = cancelled;
+	table->context = context;
+}
+
 size_t columnar_table_count(const struct columnar_table *table)
 {
 	return table->count;

@@ -25,7 +25,9 @@ static const uint32_t size_limits[SIZES] = {8, 64, 512, 2048};
 struct tools {
 	struct store *store;
 	struct columnar_table *table;
-	struct bytes value; /* of the block that is read */
+	struct bytes value;               /* of the block that is read */
+	bool (*cancelled)(void *context); /* NULL: never */
+	void *context;
 };
 
 struct step {
@@ -50,6 +52,11 @@ static enum status tools_make(struct store *store, struct tools *ret_tools, stru
 	ret_tools->table = columnar_table_new();
 	return ret_tools->table == NULL ? error_set(err, ENOMEMORY, "no memory to merge blocks")
 					: OK;
+}
+
+static bool is_cancelled(const struct tools *tools)
+{
+	return tools->cancelled != NULL && tools->cancelled(tools->context);
 }
 
 static void step_done(struct step *step)
@@ -120,15 +127,20 @@ static enum status rows_merge(struct step *step, struct text key)
 	return OK;
 }
 
-static bool step_is_full(const struct step *step)
+static bool step_is_over(const struct step *step)
 {
-	return step->full || columnar_table_is_full(step->tools->table);
+	return step->full || columnar_table_is_full(step->tools->table) ||
+	       is_cancelled(step->tools);
 }
 
 static enum status step_commit(struct step *step, struct merge_report *report)
 {
 	uint64_t blocks = 0;
+	if (is_cancelled(step->tools))
+		return OK; /* nothing has happened */
 	enum status status = columnar_cut(step->tools->table, step->batch, &blocks, step->err);
+	if (status == ECLOSED)
+		return OK; /* ditto */
 	step->report.blocks_written = blocks;
 	if (status == OK && step->report.blocks_read > 0)
 		status = store_batch_commit(step->batch, false, step->err);
@@ -155,7 +167,7 @@ static enum status rows_run(struct step *step)
 	struct text value = {0};
 	enum status status =
 		store_view_scan(step->view, FAMILY_BLOCKMETA, TEXT(""), TEXT(""), &scan, step->err);
-	while (status == OK && !step_is_full(step) && store_scan_next(scan, &key, &value) &&
+	while (status == OK && !step_is_over(step) && store_scan_next(scan, &key, &value) &&
 	       is_row_key(key))
 		status = rows_merge(step, key);
 	return status == OK ? store_scan_status(scan, step->err) : status;
@@ -246,7 +258,7 @@ static enum status run_merge(struct step *step, struct run *run)
 			continue;
 		struct cursor keys = cursor_of(bytes_text(&run->keys[size]));
 		enum status status = OK;
-		while (status == OK && !step->full && cursor_left(&keys) > 0)
+		while (status == OK && !step_is_over(step) && cursor_left(&keys) > 0)
 			status = block_merge(step, cursor_text(&keys));
 		return run->keys[size].failed ? no_memory(step) : status;
 	}
@@ -274,7 +286,7 @@ static enum status runs_merge(struct step *step, struct store_scan *scan, struct
 	struct text key = {0};
 	struct text value = {0};
 	enum status status = OK;
-	while (status == OK && !step_is_full(step) && store_scan_next(scan, &key, &value)) {
+	while (status == OK && !step_is_over(step) && store_scan_next(scan, &key, &value)) {
 		struct columnar_key parsed;
 		struct summary summary;
 		if (run->prefix.size > 0 && !text_starts(key, bytes_text(&run->prefix))) {
@@ -342,17 +354,20 @@ enum status merge_all(struct store *store, bool (*cancelled)(void *context), voi
 	struct tools tools cleanup(tools_done) = {0};
 	struct merge_report sum = {0};
 	enum status status = tools_make(store, &tools, err);
+	tools.cancelled = cancelled;
+	tools.context = context;
+	if (status == OK)
+		columnar_table_cancel(tools.table, cancelled, context);
 	for (size_t i = 0; i < 2; i++) {
 		struct merge_report last = {.blocks_read = 1};
-		while (status == OK && last.blocks_read > 0 &&
-		       (cancelled == NULL || !cancelled(context))) {
+		while (status == OK && last.blocks_read > 0 && !is_cancelled(&tools)) {
 			last = (struct merge_report){0};
 			status = step_run(runs[i], &tools, &last, err);
 			report_add(&sum, &last);
 		}
 	}
 	/* The blocks that were merged are still on the disk, below their removals. */
-	if (status == OK && sum.blocks_read > 0)
+	if (status == OK && sum.blocks_read > 0 && !is_cancelled(&tools))
 		status = store_compact(store, FAMILY_EPOCH, TEXT(""), TEXT(""), err);
 	*report = sum;
 	return status;

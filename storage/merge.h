@@ -35,7 +35,9 @@ enum status merge_backlog(struct store *store, uint64_t *ret_blocks, uint64_t *r
 enum status merge_rows(struct store *store, struct merge_report *report, struct error *err);
 /* One step over small columnar blocks; blocks_read as above. */
 enum status merge_small(struct store *store, struct merge_report *report, struct error *err);
-/* Steps of both kinds until there is nothing to do or `cancelled` says so (NULL: never). */
+/* Steps of both kinds until there is nothing to do or `cancelled` says so (NULL: never). It is
+ * asked between any two blocks, and the step that was begun is dropped: who waits for the end of it
+ * does not wait for a step at the lowest priority. */
 enum status merge_all(struct store *store, bool (*cancelled)(void *context), void *context,
 		      struct merge_report *report, struct error *err);
 

@@ -173,6 +173,40 @@ START_TEST(test_view_across)
 }
 END_TEST
 
+/* Asked for the n-th time it says yes, and from then on. */
+static bool asked_enough(void *context)
+{
+	size_t *left = context;
+	*left -= *left > 0;
+	return *left == 0;
+}
+
+/* Given up at any moment, merging has done whole steps or nothing, and goes on where it was. */
+START_TEST(test_given_up)
+{
+	uint64_t seed = 23;
+	struct error err = {0};
+	struct search_report searched;
+	struct bytes before cleanup(bytes_done) = {0};
+	put_events(&seed, 400, 0);
+	all_events(&before, &searched);
+	size_t dropped = 0;
+	bool finished = false;
+	for (size_t moment = 1; !finished; moment++) {
+		struct bytes after cleanup(bytes_done) = {0};
+		struct merge_report report = {0};
+		size_t left = moment;
+		ck_ok(merge_all(store, asked_enough, &left, &report, &err), err);
+		all_events(&after, &searched);
+		ck_assert(text_equal(bytes_text(&before), bytes_text(&after)));
+		ck_assert(searched.complete);
+		dropped += report.blocks_read == 0;
+		finished = left > 0;
+	}
+	ck_assert_uint_gt(dropped, 10); /* within its first step more than once */
+}
+END_TEST
+
 /* Blocks that are damaged stay, are counted, and do not stop the others. */
 START_TEST(test_damage)
 {
@@ -443,6 +477,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, test_same_events);
 	tcase_add_test(tests, test_view_across);
+	tcase_add_test(tests, test_given_up);
 	tcase_add_test(tests, test_damage);
 	tcase_add_test(tests, test_wrong_count);
 	tcase_add_test(tests, test_many_owners);
