@@ -135,23 +135,36 @@ static bool has_hard_finding(struct judgement *judgement)
 	return blocks || signals;
 }
 
-/* Row 3; where only a minimum is missing, the reason says which. */
-static bool has_regression(struct judgement *judgement)
+/* Those that failed it, or those of which only a minimum is missing: the reason says which. What
+ * outsiders bring about does not fail a canary that fails by something else. */
+static void say_rejected(struct judgement *judgement, bool failed)
 {
 	const struct gate_result *result = judgement->result;
-	bool failed = result->failed_at_us != INT64_MIN;
+	double enough = 1 / judgement->query->policy.alpha;
 	for (size_t i = 0; i < OUTCOME_COUNT + result->rule_count; i++) {
 		const struct rule_result *rule =
 			i < OUTCOME_COUNT ? NULL : &result->rules[i - OUTCOME_COUNT];
 		const struct outcome_result *outcome =
 			rule == NULL ? &result->outcomes[i] : &rule->outcome;
-		if (outcome->state != NI_REJECTED || (rule != NULL && !rule->blocks))
+		bool latency = i >= OUTCOME_COUNTED && i < OUTCOME_COUNT;
+		bool proven = result->failed_at_us != INT64_MIN &&
+			      (latency || outcome->e_principals_sup >= enough);
+		if (outcome->state != NI_REJECTED || (rule != NULL && !rule->blocks) ||
+		    proven != failed)
 			continue;
 		if (failed)
 			say_regression(judgement, outcome);
 		else
 			say_unconfirmed(judgement, outcome);
 	}
+}
+
+/* Row 3. */
+static bool has_regression(struct judgement *judgement)
+{
+	bool failed = judgement->result->failed_at_us != INT64_MIN;
+	say_rejected(judgement, true);
+	say_rejected(judgement, false);
 	if (failed)
 		say_one_instance(judgement);
 	return failed;
