@@ -16,11 +16,17 @@ enum { COLUMN_FAMILIES = FAMILY_COUNT + 1 }; /* ours, and RocksDB's "default" at
 /* What a family holds: each has settings of its own. */
 enum rocks_kind {
 	KIND_ROWS,
-	KIND_BLOCKS, /* zstd frames */
-	KIND_EPOCHS, /* zstd frames that are removed again within minutes */
+	KIND_SUMMARIES, /* rows that each search reads all of */
+	KIND_BLOCKS,    /* zstd frames */
+	KIND_EPOCHS,    /* zstd frames that are removed again within minutes */
 	KIND_COUNT,
 };
 enum rocks_kind rocks_kind_of(size_t family);
+
+static inline bool rocks_holds_frames(enum rocks_kind kind)
+{
+	return kind == KIND_BLOCKS || kind == KIND_EPOCHS;
+}
 
 struct rocks_store {
 	struct store base;

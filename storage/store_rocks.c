@@ -225,7 +225,7 @@ static enum status rocks_scan_new(struct store *base, struct store_view *view,
 							 ((struct rocks_view *)view)->snapshot);
 		/* A walk over all blocks must not push everything else out of the cache. */
 		rocksdb_readoptions_set_fill_cache(scan->read_options,
-						   rocks_kind_of(family) == KIND_ROWS);
+						   !rocks_holds_frames(rocks_kind_of(family)));
 		if (scan->bound.size > 0)
 			rocksdb_readoptions_set_iterate_upper_bound(
 				scan->read_options, (char *)scan->bound.data, scan->bound.size);
