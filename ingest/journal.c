@@ -4,7 +4,8 @@
  * stored is in the kernel's hands when the process dies, however it dies. A power cut may leave an
  * older page behind; at worst that is a wrong suspect, and one suspicion refuses nothing.
  *
- *     start:  hands that held a message -> suspects, each with the deaths it has seen;
+ *     start:  hands that held a message -> suspects, each with the deaths it has seen; enough of
+ *             them -> its next step (read, refused, refused without its bytes), which counts anew;
  *             suspects below the store's position are gone
  *     run:    take -> the hand names the message, leave -> the hand is empty
  *             enter -> one thread more works on an epoch, exit -> one less
@@ -37,7 +38,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-static const char magic[8] = "picketJ2";
+static const char magic[8] = "picketJ3";
 
 enum { NOTHING = -1, PATH_BYTES = 4096 };
 
@@ -54,8 +55,11 @@ struct suspect {
 	uint64_t log;
 	int64_t offset;
 	int32_t partition;
-	uint32_t deaths; /* with it in hand */
-	uint32_t others; /* since the last of these */
+	uint32_t step;        /* enum journal_step */
+	uint32_t deaths;      /* with it in hand */
+	uint32_t deaths_step; /* of these, since its step */
+	uint32_t crashes;     /* of these, by a signal that the run caused */
+	uint32_t others;      /* deaths since the last of these */
 	char topic[JOURNAL_NAME_BYTES];
 };
 
@@ -130,29 +134,35 @@ static void page_make_room(struct page *page)
 	size_t gone = 0;
 	if (page->suspect_count < JOURNAL_SUSPECTS_MAX)
 		return;
-	while (gone < page->suspect_count && page->suspects[gone].deaths >= JOURNAL_CRASHES_MAX)
+	while (gone < page->suspect_count && page->suspects[gone].step != JOURNAL_READ)
 		gone++;
 	page_forget(page, gone < page->suspect_count ? gone : 0);
 }
 
-/* At how many deaths the message in hand has been in hand. */
-static uint32_t page_suspect(struct page *page, const struct hand *hand)
+static struct suspect *page_suspect(struct page *page, const struct hand *hand)
 {
 	int64_t offset = atomic_load(&hand->offset);
-	for (size_t i = 0; i < page->suspect_count; i++) {
-		struct suspect *known = &page->suspects[i];
-		if (known->log != hand->log || known->offset != offset)
-			continue;
-		known->others = 0;
-		known->deaths += known->deaths < UINT32_MAX;
-		return known->deaths;
-	}
+	for (size_t i = 0; i < page->suspect_count; i++)
+		if (page->suspects[i].log == hand->log && page->suspects[i].offset == offset)
+			return &page->suspects[i];
 	page_make_room(page);
 	struct suspect *fresh = &page->suspects[page->suspect_count++];
-	*fresh = (struct suspect){
-		.log = hand->log, .offset = offset, .partition = hand->partition, .deaths = 1};
+	*fresh = (struct suspect){.log = hand->log, .offset = offset, .partition = hand->partition};
 	memcpy(fresh->topic, hand->topic, sizeof fresh->topic);
-	return fresh->deaths;
+	return fresh;
+}
+
+/* One death more with it in hand. */
+static void suspect_accuse(struct suspect *suspect, bool crashed)
+{
+	suspect->others = 0;
+	suspect->deaths += suspect->deaths < UINT32_MAX;
+	suspect->deaths_step++;
+	suspect->crashes += crashed;
+	if (suspect->crashes < JOURNAL_CRASHES_MAX && suspect->deaths_step < JOURNAL_DEATHS_MAX)
+		return;
+	suspect->step = suspect->step == JOURNAL_READ ? JOURNAL_REFUSE : JOURNAL_REFUSE_BARE;
+	suspect->deaths_step = suspect->crashes = 0;
 }
 
 static void page_shrink(struct page *page)
@@ -174,13 +184,16 @@ static void page_conclude(struct page *page)
 		page->suspects[i].others += page->suspects[i].others < UINT32_MAX;
 	for (size_t i = 0; i < JOURNAL_WORKERS_MAX; i++) {
 		struct hand *hand = &page->hands[i];
-		if (atomic_load(&hand->offset) >= 0)
-			explained = page_suspect(page, hand) >= JOURNAL_CRASHES_MAX || explained;
+		if (atomic_load(&hand->offset) >= 0) {
+			struct suspect *suspect = page_suspect(page, hand);
+			suspect_accuse(suspect, page->crashed != 0);
+			explained = explained || suspect->step != JOURNAL_READ;
+		}
 		*hand = (struct hand){.offset = NOTHING};
 	}
 	for (size_t i = page->suspect_count; i-- > 0;)
 		if (page->suspects[i].others > JOURNAL_FORGET_AFTER &&
-		    page->suspects[i].deaths < JOURNAL_CRASHES_MAX)
+		    page->suspects[i].step == JOURNAL_READ)
 			page_forget(page, i);
 	if (page->entered > 0 && page->crashed != 0 && !explained)
 		page_shrink(page);
@@ -304,14 +317,15 @@ void journal_free(struct journal **journal)
 
 /* --- while it runs ------------------------------------------------------------------------- */
 
-static unsigned deaths_of(const struct journal *journal, const struct journal_place *place)
+static struct journal_past past_of(const struct journal *journal, const struct journal_place *place)
 {
 	const struct page *page = journal->page;
-	for (size_t i = 0; i < page->suspect_count; i++)
-		if (page->suspects[i].log == place->log &&
-		    page->suspects[i].offset == place->offset)
-			return page->suspects[i].deaths;
-	return 0;
+	for (size_t i = 0; i < page->suspect_count; i++) {
+		const struct suspect *suspect = &page->suspects[i];
+		if (suspect->log == place->log && suspect->offset == place->offset)
+			return (struct journal_past){suspect->step, suspect->deaths};
+	}
+	return (struct journal_past){JOURNAL_READ, 0};
 }
 
 /* The suspects up to this message of its log are behind us. */
@@ -338,22 +352,23 @@ static void hand_name(struct hand *hand, const struct journal_place *place)
 	hand->log = place->log;
 }
 
-unsigned journal_take(struct journal *journal, unsigned worker, const struct journal_place *place)
+struct journal_past journal_take(struct journal *journal, unsigned worker,
+				 const struct journal_place *place)
 {
 	assert(worker < JOURNAL_WORKERS_MAX && place->offset >= 0);
 	struct hand *hand = &journal->page->hands[worker];
-	unsigned deaths = 0;
+	struct journal_past past = {JOURNAL_READ, 0};
 	bool single = atomic_load(&journal->reserved) == (int)worker;
 	if (!single && atomic_load(&journal->careful)) {
 		(void)pthread_mutex_lock(&journal->mutex);
 		journal->alone[worker] = true;
 	}
 	if (atomic_load(&journal->ahead) > 0)
-		deaths = deaths_of(journal, place);
+		past = past_of(journal, place);
 	if (hand->log != place->log) /* the hand is empty: nobody believes what it says */
 		hand_name(hand, place);
 	atomic_store_explicit(&hand->offset, place->offset, memory_order_release);
-	return deaths;
+	return past;
 }
 
 /* Epochs are of any size again when the culprit did not come. */

@@ -230,14 +230,14 @@ static enum status worker_notice(struct worker *worker, const struct source_noti
 	return OK;
 }
 
-/* The message was in hand at `deaths` deaths. If it was once more because of what is done to its
- * bytes here (secrets are taken out), the next time they stay where they are. */
+/* The message is believed to kill. What is done to its bytes here (secrets are taken out) may kill,
+ * too: then they stay where they are. */
 static enum status worker_refuse(struct worker *worker, struct stream *stream,
-				 const struct message *message, unsigned deaths)
+				 const struct message *message, struct journal_past past)
 {
 	char subject[512];
 	char reason[1024];
-	bool bare = deaths > JOURNAL_CRASHES_MAX;
+	bool bare = past.step == JOURNAL_REFUSE_BARE;
 	struct message kept = *message;
 	(void)snprintf(subject, sizeof subject, "%.*s/%d/%lld", TEXT_ARG(bytes_text(&stream->name)),
 		       stream->at.partition, (long long)message->offset);
@@ -245,7 +245,8 @@ static enum status worker_refuse(struct worker *worker, struct stream *stream,
 		reason, sizeof reason,
 		"%s was in hand %u times when picket died; it is in the quarantine unread%s: "
 		"send it with the log of the crash to those who build picket",
-		subject, deaths, bare ? ", without its bytes, which the source still has" : "");
+		subject, past.deaths,
+		bare ? ", without its bytes, which the source still has" : "");
 	health_alert(&(struct health_note){.kind = HEALTH_CRASHED,
 					   .subject = text_of(subject),
 					   .reason = text_of(reason),
@@ -266,12 +267,13 @@ static enum status worker_message(struct worker *worker, struct stream *stream,
 	struct detect_sink sink = {.on_event = worker_on_event, .context = worker};
 	const struct journal_place place = {stream->log, stream->at.topic, stream->at.partition,
 					    message->offset};
-	unsigned deaths =
-		worker->journal == NULL ? 0 : journal_take(worker->journal, worker->index, &place);
-	enum status status = deaths < JOURNAL_CRASHES_MAX
+	struct journal_past past = {JOURNAL_READ, 0};
+	if (worker->journal != NULL)
+		past = journal_take(worker->journal, worker->index, &place);
+	enum status status = past.step == JOURNAL_READ
 				     ? detect_message(worker->detect, stream, message, &sink,
 						      &worker->detected, err)
-				     : worker_refuse(worker, stream, message, deaths);
+				     : worker_refuse(worker, stream, message, past);
 	if (worker->alone)
 		worker->single = worker->epoch;
 	else if (worker->journal != NULL)

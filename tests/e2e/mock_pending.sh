@@ -139,7 +139,7 @@ fault_again() {
 	node_start again >/dev/null
 }
 
-# A record of the canary kills who reads it, twice; somebody starts the daemon again.
+# A record of the canary kills who reads it, again and again; somebody starts the daemon again.
 fault_poisoned() {
 	printf '%s\n' '{"topic":"logs-drill","partition":0,"value":"{\"message\":\"poison: crash\"}"}' |
 		produce "$(pending_broker poisoned)" 2>/dev/null

@@ -27,13 +27,23 @@ static struct journal *open_at(const struct position_row *positions, size_t coun
 }
 
 /* Opens, takes and leaves as a worker that has nothing bad in hand. */
-static unsigned deaths(const char *topic, int64_t offset)
+static struct journal_past past(const char *topic, int64_t offset)
 {
 	struct journal *journal cleanup(journal_free) = open_at(NULL, 0);
 	struct journal_place place = place_of(topic, offset);
-	unsigned count = journal_take(journal, 0, &place);
+	struct journal_past known = journal_take(journal, 0, &place);
 	journal_leave(journal, 0);
-	return count;
+	return known;
+}
+
+static unsigned deaths(const char *topic, int64_t offset)
+{
+	return past(topic, offset).deaths;
+}
+
+static enum journal_step step(const char *topic, int64_t offset)
+{
+	return past(topic, offset).step;
 }
 
 static size_t suspects(char *first, size_t size)
@@ -42,8 +52,8 @@ static size_t suspects(char *first, size_t size)
 	return journal_suspects(journal, first, size);
 }
 
-/* A process that dies of a signal, with messages of a topic in its workers' hands. A later run has
- * one at a time: then count is 1. */
+/* A process that crashes, or dies of SIGKILL from outside, with messages of a topic in its workers'
+ * hands. A later run has one at a time: then count is 1. */
 static void die(const char *topic, int64_t offset, unsigned count, int signal)
 {
 	pid_t child = fork();
@@ -54,6 +64,8 @@ static void die(const char *topic, int64_t offset, unsigned count, int signal)
 			struct journal_place place = place_of(topic, offset + i);
 			(void)journal_take(journal, i, &place);
 		}
+		if (signal != SIGKILL)
+			journal_crashed(journal);
 		(void)kill(getpid(), signal);
 		_exit(0);
 	}
@@ -68,19 +80,42 @@ static void setup(void)
 	(void)unlink(path);
 }
 
-START_TEST(a_message_in_hand_at_two_deaths_is_refused)
+START_TEST(a_message_in_hand_at_two_crashes_is_refused)
 {
 	ck_assert_uint_eq(deaths("logs", 5), 0);
-	die("logs", 5, 1, SIGKILL);
+	die("logs", 5, 1, SIGABRT);
 	ck_assert_uint_eq(deaths("logs", 5), 1);
 	ck_assert_uint_eq(deaths("logs", 5), 1); /* it ended in order: that counts for nothing */
+	ck_assert_uint_eq(step("logs", 5), JOURNAL_READ);
 	die("logs", 5, 1, SIGABRT);
 	ck_assert_uint_eq(deaths("logs", 5), JOURNAL_CRASHES_MAX);
-	ck_assert_uint_eq(deaths("logs", 4), 0);
-	ck_assert_uint_eq(deaths("logs", 6), 0);
-	ck_assert_uint_eq(deaths("logs~2", 5), 0); /* the log that began anew */
-	die("logs", 5, 1, SIGKILL);
-	ck_assert_uint_eq(deaths("logs", 5), 3);
+	ck_assert_uint_eq(step("logs", 5), JOURNAL_REFUSE);
+	ck_assert_uint_eq(step("logs", 4), JOURNAL_READ);
+	ck_assert_uint_eq(step("logs", 6), JOURNAL_READ);
+	ck_assert_uint_eq(step("logs~2", 5), JOURNAL_READ); /* the log that began anew */
+	die("logs", 5, 1, SIGABRT);
+	ck_assert_uint_eq(step("logs", 5), JOURNAL_REFUSE);
+	for (int i = 0; i < 5; i++) {
+		die("logs", 5, 1, SIGABRT);
+		ck_assert_uint_eq(step("logs", 5), JOURNAL_REFUSE_BARE);
+	}
+	ck_assert_uint_eq(deaths("logs", 5), 8);
+}
+END_TEST
+
+/* No memory, a probe, a hand: the message may be innocent. */
+START_TEST(other_deaths_take_longer_to_be_believed)
+{
+	for (unsigned i = 1; i <= 2 * JOURNAL_DEATHS_MAX; i++) {
+		die("logs", 5, 1, SIGKILL);
+		ck_assert_uint_eq(deaths("logs", 5), i);
+		ck_assert_uint_eq(step("logs", 5), i / JOURNAL_DEATHS_MAX);
+	}
+	die("orders", 5, 1, SIGKILL);
+	die("orders", 5, 1, SIGABRT);
+	ck_assert_uint_eq(step("orders", 5), JOURNAL_READ);
+	die("orders", 5, 1, SIGABRT);
+	ck_assert_uint_eq(step("orders", 5), JOURNAL_REFUSE);
 }
 END_TEST
 
@@ -134,8 +169,8 @@ END_TEST
 
 START_TEST(an_old_suspicion_is_forgotten_and_a_refusal_is_not)
 {
-	die("refused", 1, 1, SIGKILL);
-	die("refused", 1, 1, SIGKILL);
+	die("refused", 1, 1, SIGABRT);
+	die("refused", 1, 1, SIGABRT);
 	die("logs", 1, 1, SIGKILL);
 	for (int i = 0; i < JOURNAL_FORGET_AFTER; i++)
 		die("other", i, 1, SIGKILL);
@@ -172,8 +207,8 @@ static void die_with_full_hands(const char *topic)
 START_TEST(a_full_table_forgets_the_oldest_suspicion)
 {
 	char first[64];
-	die("refused", 1, 1, SIGKILL);
-	die("refused", 1, 1, SIGKILL);
+	die("refused", 1, 1, SIGABRT);
+	die("refused", 1, 1, SIGABRT);
 	die_with_full_hands("old");
 	die_with_full_hands("newer");
 	ck_assert_uint_eq(suspects(first, sizeof first), JOURNAL_SUSPECTS_MAX);
@@ -258,12 +293,12 @@ START_TEST(a_suspect_that_does_not_come_is_let_be)
 	struct journal *journal cleanup(journal_free) = open_at(NULL, 0);
 	for (int i = 0; i < JOURNAL_CAREFUL_MAX; i++) {
 		struct journal_place place = place_of("logs", i);
-		ck_assert_uint_eq(journal_take(journal, 0, &place), 0);
+		ck_assert_uint_eq(journal_take(journal, 0, &place).deaths, 0);
 		journal_leave(journal, 0);
 	}
 	expect_carefree(journal);
 	struct journal_place late = place_of("deleted", 5);
-	ck_assert_uint_eq(journal_take(journal, 0, &late), 1); /* and is still known */
+	ck_assert_uint_eq(journal_take(journal, 0, &late).deaths, 1); /* and is still known */
 	journal_leave(journal, 0);
 }
 END_TEST
@@ -351,7 +386,7 @@ START_TEST(a_death_inside_an_epoch_makes_them_smaller)
 	die_at_work(0, 9, true);
 	die_at_work(0, 9, true);
 	ck_assert_uint_eq(epoch_messages(), 1);
-	ck_assert_uint_eq(deaths("logs", 9), JOURNAL_CRASHES_MAX);
+	ck_assert_uint_eq(step("logs", 9), JOURNAL_REFUSE);
 }
 END_TEST
 
@@ -379,7 +414,7 @@ START_TEST(what_a_hand_explains_does_not)
 	ck_assert_uint_eq(epoch_messages(), JOURNAL_SMALL_EPOCH); /* one death explains nothing */
 	die_at_work(0, 9, true);
 	ck_assert_uint_eq(epoch_messages(), JOURNAL_SMALL_EPOCH);
-	ck_assert_uint_eq(deaths("logs", 9), JOURNAL_CRASHES_MAX);
+	ck_assert_uint_eq(step("logs", 9), JOURNAL_REFUSE);
 }
 END_TEST
 
@@ -473,7 +508,7 @@ static struct message message_of(const char *words)
 	return (struct message){.record_time_us = 1700000000000000, .payload = text_of(words)};
 }
 
-/* The message at offset 1 of "logs" was in hand at so many deaths. */
+/* The message at offset 1 of "logs" was in hand at so many crashes. */
 static struct runtime_status run_after(unsigned count, struct store *store)
 {
 	const struct message messages[] = {message_of("{\"message\": \"a\"}"),
@@ -483,7 +518,7 @@ static struct runtime_status run_after(unsigned count, struct store *store)
 	const struct memory_input input = {streams, 2, 0};
 	struct runtime_status status = {0};
 	for (unsigned i = 0; i < count; i++)
-		die("logs", 1, 1, SIGKILL);
+		die("logs", 1, 1, SIGABRT);
 	memory_run((struct runtime_options){.store = store,
 					    .ruleset = ruleset,
 					    .worker_count = 2,
@@ -501,7 +536,7 @@ static struct runtime_status run_after(unsigned count, struct store *store)
 
 START_TEST(the_engine_refuses_it_and_goes_on)
 {
-	for (unsigned count = 1; count <= 3; count++) {
+	for (unsigned count = 1; count <= 4; count++) {
 		struct store *store cleanup(store_free) = memory_store();
 		struct bytes keep cleanup(bytes_done) = {0};
 		(void)unlink(path);
@@ -516,8 +551,7 @@ START_TEST(the_engine_refuses_it_and_goes_on)
 		ck_assert(text_equal(row.origin.topic, TEXT("logs")));
 		ck_assert_int_eq(row.origin.offset, 1);
 		/* Once more: what is done to the bytes may be what kills. */
-		ck_assert(
-			text_equal(row.raw, count == 2 ? TEXT("{\"message\": \"b\"}") : TEXT("")));
+		ck_assert(text_equal(row.raw, count < 4 ? TEXT("{\"message\": \"b\"}") : TEXT("")));
 	}
 }
 END_TEST
@@ -563,7 +597,8 @@ int main(void)
 	TCase *tests = tcase_create("journal");
 	tcase_add_checked_fixture(tests, setup, NULL);
 	tcase_set_timeout(tests, 120);
-	tcase_add_test(tests, a_message_in_hand_at_two_deaths_is_refused);
+	tcase_add_test(tests, a_message_in_hand_at_two_crashes_is_refused);
+	tcase_add_test(tests, other_deaths_take_longer_to_be_believed);
 	tcase_add_test(tests, a_death_with_empty_hands_has_no_suspect);
 	tcase_add_test(tests, two_bad_messages_take_turns);
 	tcase_add_test(tests, what_the_store_has_is_forgotten);
