@@ -2,83 +2,10 @@
  * refused, and that one message at a time is in hand meanwhile. */
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <stdatomic.h>
+#include <string.h>
 
-#include "ingest/journal.h"
-#include "memory_source.h"
-
-static char folder[] = "/tmp/picket-journal-XXXXXX";
-static char path[64];
-static struct ruleset *ruleset;
-
-static struct journal_place place_of(const char *topic, int64_t offset)
-{
-	return (struct journal_place){journal_log(text_of(topic), 0), text_of(topic), 0, offset};
-}
-
-static struct journal *open_at(const struct position_row *positions, size_t count)
-{
-	struct journal *journal = NULL;
-	struct error err = {0};
-	ck_assert_msg(journal_open(path, positions, count, &journal, &err) == OK, "%s", err.text);
-	return journal;
-}
-
-/* Opens, takes and leaves as a worker that has nothing bad in hand. */
-static struct journal_past past(const char *topic, int64_t offset)
-{
-	struct journal *journal cleanup(journal_free) = open_at(NULL, 0);
-	struct journal_place place = place_of(topic, offset);
-	struct journal_past known = journal_take(journal, 0, &place);
-	journal_leave(journal, 0);
-	return known;
-}
-
-static unsigned deaths(const char *topic, int64_t offset)
-{
-	return past(topic, offset).deaths;
-}
-
-static enum journal_step step(const char *topic, int64_t offset)
-{
-	return past(topic, offset).step;
-}
-
-static size_t suspects(char *first, size_t size)
-{
-	struct journal *journal cleanup(journal_free) = open_at(NULL, 0);
-	return journal_suspects(journal, first, size);
-}
-
-/* A process that crashes, or dies of SIGKILL from outside, with messages of a topic in its workers'
- * hands. A later run has one at a time: then count is 1. */
-static void die(const char *topic, int64_t offset, unsigned count, int signal)
-{
-	pid_t child = fork();
-	ck_assert_int_ge(child, 0);
-	if (child == 0) {
-		struct journal *journal = open_at(NULL, 0);
-		for (unsigned i = 0; i < count; i++) {
-			struct journal_place place = place_of(topic, offset + i);
-			(void)journal_take(journal, i, &place);
-		}
-		if (signal != SIGKILL)
-			journal_crashed(journal);
-		(void)kill(getpid(), signal);
-		_exit(0);
-	}
-	int how = 0;
-	ck_assert_int_eq(waitpid(child, &how, 0), child);
-	ck_assert(WIFSIGNALED(how));
-	ck_assert_int_eq(WTERMSIG(how), signal);
-}
-
-static void setup(void)
-{
-	(void)unlink(path);
-}
+#include "dying.h"
 
 START_TEST(a_message_in_hand_at_two_crashes_is_refused)
 {
@@ -336,43 +263,6 @@ END_TEST
 
 /* --- what works on an epoch --- */
 
-static void read_messages(struct journal *journal, unsigned count)
-{
-	struct journal_place place = place_of("logs", 0);
-	for (unsigned i = 0; i < count; i++) {
-		(void)journal_take(journal, 0, &place);
-		journal_leave(journal, 0);
-	}
-}
-
-/* Dies while a thread works on an epoch: behind so many messages, with another in hand or (offset
- * -1) none; of a crash, or killed from outside. */
-static void die_at_work(unsigned messages, int64_t offset, bool crashed)
-{
-	pid_t child = fork();
-	ck_assert_int_ge(child, 0);
-	if (child == 0) {
-		struct journal *journal = open_at(NULL, 0);
-		struct journal_place place = place_of("logs", offset);
-		read_messages(journal, messages);
-		journal_enter(journal);
-		journal_enter(journal);
-		journal_exit(journal);
-		if (offset >= 0)
-			(void)journal_take(journal, 0, &place);
-		if (crashed)
-			journal_crashed(journal);
-		(void)kill(getpid(), SIGKILL);
-	}
-	ck_assert_int_eq(waitpid(child, NULL, 0), child);
-}
-
-static unsigned epoch_messages(void)
-{
-	struct journal *journal cleanup(journal_free) = open_at(NULL, 0);
-	return journal_epoch_messages(journal);
-}
-
 START_TEST(a_death_inside_an_epoch_makes_them_smaller)
 {
 	ck_assert_uint_eq(epoch_messages(), UINT_MAX);
@@ -460,142 +350,12 @@ START_TEST(a_run_that_ends_in_order_has_empty_hands)
 }
 END_TEST
 
-/* --- the whole engine --- */
-
-static struct quarantine_row only_reject(struct store *store, struct bytes *keep)
-{
-	struct store_scan *scan cleanup(store_scan_free) = NULL;
-	struct error err = {0};
-	struct text key = {0};
-	struct text value = {0};
-	struct quarantine_row row = {0};
-	unsigned count = 0;
-	ck_assert_int_eq(store_scan_new(store, FAMILY_QUARANTINE, TEXT(""), TEXT(""), &scan, &err),
-			 OK);
-	for (; store_scan_next(scan, &key, &value); count++) {
-		bytes_clear(keep);
-		bytes_put(keep, key.data, key.size);
-		bytes_put(keep, value.data, value.size);
-		struct text whole = bytes_text(keep);
-		ck_assert_int_eq(quarantine_decode((struct text){whole.data, key.size},
-						   (struct text){whole.data + key.size, value.size},
-						   &row, &err),
-				 OK);
-	}
-	ck_assert_uint_eq(count, 1);
-	return row;
-}
-
-static bool has_alert(struct store *store, const char *rule)
-{
-	struct store_scan *scan cleanup(store_scan_free) = NULL;
-	struct error err = {0};
-	struct text key = {0};
-	struct text value = {0};
-	bool found = false;
-	ck_assert_int_eq(store_scan_new(store, FAMILY_ALERT, TEXT("a"), TEXT("a"), &scan, &err),
-			 OK);
-	while (store_scan_next(scan, &key, &value)) {
-		struct alert alert = {0};
-		ck_assert_int_eq(alert_decode(value, &alert, &err), OK);
-		found = found || text_equal(alert.rule_key, text_of(rule));
-	}
-	return found;
-}
-
-static struct message message_of(const char *words)
-{
-	return (struct message){.record_time_us = 1700000000000000, .payload = text_of(words)};
-}
-
-/* The message at offset 1 of "logs" was in hand at so many crashes. */
-static struct runtime_status run_after(unsigned count, struct store *store)
-{
-	const struct message messages[] = {message_of("{\"message\": \"a\"}"),
-					   message_of("{\"message\": \"b\"}"),
-					   message_of("{\"message\": \"c\"}")};
-	const struct memory_stream streams[] = {{"logs", messages, 3}, {"more", messages, 3}};
-	const struct memory_input input = {streams, 2, 0};
-	struct runtime_status status = {0};
-	for (unsigned i = 0; i < count; i++)
-		die("logs", 1, 1, SIGABRT);
-	memory_run((struct runtime_options){.store = store,
-					    .ruleset = ruleset,
-					    .worker_count = 2,
-					    .journal_path = path},
-		   &input, &status);
-	uint64_t records = 0;
-	for (size_t i = 0; i < status.partition_count; i++) {
-		const struct position_row *row = &status.partitions[i].row;
-		ck_assert_uint_eq(row->records, row->stored + row->quarantined);
-		records += row->records;
-	}
-	ck_assert_uint_eq(records, 6);
-	return status;
-}
-
-START_TEST(the_engine_refuses_it_and_goes_on)
-{
-	for (unsigned count = 1; count <= 4; count++) {
-		struct store *store cleanup(store_free) = memory_store();
-		struct bytes keep cleanup(bytes_done) = {0};
-		(void)unlink(path);
-		struct runtime_status status cleanup(runtime_status_done) = run_after(count, store);
-		ck_assert_uint_eq(status.crashed, count >= JOURNAL_CRASHES_MAX);
-		ck_assert_uint_eq(status.suspects, 0);
-		ck_assert(has_alert(store, "picket.crashed") == (count >= JOURNAL_CRASHES_MAX));
-		if (count < JOURNAL_CRASHES_MAX)
-			continue;
-		struct quarantine_row row = only_reject(store, &keep);
-		ck_assert(text_equal(row.reason, TEXT("crashed")));
-		ck_assert(text_equal(row.origin.topic, TEXT("logs")));
-		ck_assert_int_eq(row.origin.offset, 1);
-		/* Once more: what is done to the bytes may be what kills. */
-		ck_assert(text_equal(row.raw, count < 4 ? TEXT("{\"message\": \"b\"}") : TEXT("")));
-	}
-}
-END_TEST
-
-START_TEST(the_engine_reads_one_message_an_epoch)
-{
-	struct store *store cleanup(store_free) = memory_store();
-	char first[64];
-	die_at_work(0, -1, true);
-	die_at_work(0, -1, true);
-	struct runtime_status status cleanup(runtime_status_done) = run_after(0, store);
-	ck_assert_uint_eq(status.epoch_messages, 1);
-	ck_assert_uint_ge(status.epoch, 6);
-	ck_assert_uint_eq(status.crashed, 0);
-	ck_assert_uint_eq(suspects(first, sizeof first), 0); /* all was committed */
-}
-END_TEST
-
-START_TEST(without_a_journal_it_reads_and_says_so)
-{
-	struct store *store cleanup(store_free) = memory_store();
-	char keep[sizeof path];
-	memcpy(keep, path, sizeof path);
-	(void)snprintf(path, sizeof path, "%s/no/such", folder);
-	struct runtime_status status cleanup(runtime_status_done) = run_after(0, store);
-	memcpy(path, keep, sizeof path);
-	ck_assert_ptr_nonnull(strstr(status.problem, "cannot keep the journal"));
-}
-END_TEST
-
 int main(void)
 {
-	struct error err = {0};
-	struct ruleset_options options = {0};
-	if (mkdtemp(folder) == NULL ||
-	    ruleset_parse(&options,
-			  TEXT("title: a\nlogsource: {product: microservice}\n"
-			       "detection: {s: {message: a}, condition: s}\nlevel: low\n"),
-			  "test", &ruleset, &err) != OK)
-		return EXIT_FAILURE;
-	(void)snprintf(path, sizeof path, "%s/journal", folder);
+	dying_begin();
 	Suite *suite = suite_create("journal");
 	TCase *tests = tcase_create("journal");
-	tcase_add_checked_fixture(tests, setup, NULL);
+	tcase_add_checked_fixture(tests, dying_setup, NULL);
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, a_message_in_hand_at_two_crashes_is_refused);
 	tcase_add_test(tests, other_deaths_take_longer_to_be_believed);
@@ -615,17 +375,12 @@ int main(void)
 	tcase_add_test(tests, epochs_grow_again_when_no_culprit_comes);
 	tcase_add_test(tests, one_worker_reads_in_epochs_of_one_message);
 	tcase_add_test(tests, a_run_that_ends_in_order_has_empty_hands);
-	tcase_add_test(tests, the_engine_refuses_it_and_goes_on);
-	tcase_add_test(tests, the_engine_reads_one_message_an_epoch);
-	tcase_add_test(tests, without_a_journal_it_reads_and_says_so);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
 	srunner_run_all(runner, CK_NORMAL);
 	int failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
-	ruleset_free(&ruleset);
-	(void)unlink(path);
-	(void)rmdir(folder);
+	dying_end();
 	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
