@@ -1,18 +1,17 @@
-/* picket rules tune: a Sigma filter for an alert that was not worth it, tried before it is kept.
+/* picket rules tune: a filter for an alert that was not worth it (cli/rule_filter.h), tried before
+ * it is kept. What it excludes is what the alert has in common: its group, or the fields that --by
+ * names (from the group or the context of its events).
  *
- * A filter applies to detections, so that of a correlation's alert is one on the detections it
- * counts, one document for each log source among them. What it excludes is what the alert has in
- * common: its group, or the fields that --by names (from the group or the context of its events).
+ * A filter takes events away from detections, and with them from every rule that counts these: so
+ * what other rules would lose is told too, and a true positive of theirs counts as one of its own.
  */
 #include <json-c/json.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/backtest_ask.h"
+#include "cli/rule_filter.h"
 #include "cli/rule_loading.h"
-
-enum { BASES_MAX = 256, FIELDS_MAX = 16, UUID_BYTES = 16 };
 
 static const struct option tune_options[] = {
 	{"rules", 0, "PATH", "the live rules; may be repeated"},
@@ -28,10 +27,7 @@ struct tuning {
 	struct json_object *alert;
 	struct ruleset *ruleset;
 	const struct rule *rule;
-	const struct rule *bases[BASES_MAX]; /* the detections below it */
-	size_t base_count;
-	const char *names[FIELDS_MAX]; /* of the fields that exclude, and their values */
-	const char *values[FIELDS_MAX];
+	struct filter_field fields[FILTER_FIELDS_MAX];
 	size_t field_count;
 	struct bytes filter;
 };
@@ -41,20 +37,6 @@ static void tuning_done(struct tuning *tuning)
 	(void)json_object_put(tuning->alert);
 	rule_loading_done(&tuning->ruleset);
 	bytes_done(&tuning->filter);
-}
-
-/* A YAML scalar that stays text whatever it looks like; a wildcard stays a character. */
-static void put_quoted(struct bytes *to, const char *string)
-{
-	bytes_put_u8(to, '\'');
-	for (const char *c = string; *c != '\0'; c++) {
-		if (*c == '*' || *c == '?' || *c == '\\')
-			bytes_put_u8(to, '\\');
-		bytes_put_u8(to, (uint8_t)(*c < 0x20 && *c >= 0 ? ' ' : *c));
-		if (*c == '\'')
-			bytes_put_u8(to, '\'');
-	}
-	bytes_put_u8(to, '\'');
 }
 
 static int read_alert(struct tuning *tuning, struct client *client)
@@ -92,25 +74,6 @@ static int read_rules(struct tuning *tuning)
 				      id, json_path_text(tuning->alert, "rule.title"));
 }
 
-static bool add_base(struct tuning *tuning, const struct rule *rule)
-{
-	for (size_t i = 0; i < tuning->base_count; i++) {
-		if (tuning->bases[i] == rule)
-			return true;
-	}
-	if (rule->correlation == NULL) {
-		if (tuning->base_count == BASES_MAX)
-			return false;
-		tuning->bases[tuning->base_count++] = rule;
-		return true;
-	}
-	for (size_t i = 0; i < rule->correlation->rule_count; i++) {
-		if (!add_base(tuning, ruleset_rule(tuning->ruleset, rule->correlation->rules[i])))
-			return false;
-	}
-	return true;
-}
-
 /* The value of a field of the alert: of its group, else of its first event that has it. */
 static const char *value_of(struct json_object *alert, const char *field)
 {
@@ -127,6 +90,12 @@ static const char *value_of(struct json_object *alert, const char *field)
 	return NULL;
 }
 
+static void add_field(struct tuning *tuning, const char *name, const char *value)
+{
+	tuning->fields[tuning->field_count++] =
+		(struct filter_field){text_of(name), text_of(value)};
+}
+
 static int choose_fields(struct tuning *tuning)
 {
 	const struct arguments *arguments = &tuning->session->arguments;
@@ -134,12 +103,15 @@ static int choose_fields(struct tuning *tuning)
 	size_t count = 0;
 	if (collect_paths(tuning->session, "by", &by, &count) != OK)
 		return session_fail(tuning->session, EXIT_INTERNAL, "out of memory");
-	int code = EXIT_OK;
-	for (size_t i = 0; code == EXIT_OK && i < count && i < FIELDS_MAX; i++) {
-		tuning->names[i] = by[i];
-		tuning->values[i] = value_of(tuning->alert, by[i]);
-		tuning->field_count++;
-		if (tuning->values[i] == NULL)
+	int code = count <= FILTER_FIELDS_MAX
+			   ? EXIT_OK
+			   : session_fail(tuning->session, EXIT_USAGE, "--by may be given %d times",
+					  FILTER_FIELDS_MAX);
+	for (size_t i = 0; code == EXIT_OK && i < count; i++) {
+		const char *value = value_of(tuning->alert, by[i]);
+		if (value != NULL)
+			add_field(tuning, by[i], value);
+		else
 			code = session_fail(tuning->session, EXIT_DATA,
 					    "the alert has no %s in its group or in the context of "
 					    "its events: picket alerts show %s",
@@ -150,10 +122,8 @@ static int choose_fields(struct tuning *tuning)
 		return code;
 	json_object_object_foreach(json_path(tuning->alert, "group"), name, value)
 	{
-		if (tuning->field_count == FIELDS_MAX)
-			break;
-		tuning->names[tuning->field_count] = name;
-		tuning->values[tuning->field_count++] = json_object_get_string(value);
+		if (tuning->field_count < FILTER_FIELDS_MAX)
+			add_field(tuning, name, json_object_get_string(value));
 	}
 	return tuning->field_count > 0
 		       ? EXIT_OK
@@ -161,83 +131,21 @@ static int choose_fields(struct tuning *tuning)
 				      "the alert has no group to exclude; name fields with --by");
 }
 
-static bool same_logsource(const struct logsource *a, const struct logsource *b)
+static int write_filter(struct tuning *tuning)
 {
-	return text_equal(a->category, b->category) && text_equal(a->product, b->product) &&
-	       text_equal(a->service, b->service);
-}
-
-static void put_member(struct bytes *to, const char *name, struct text value)
-{
-	char quoted[512];
-	if (value.size == 0)
-		return;
-	(void)snprintf(quoted, sizeof quoted, "%.*s", TEXT_ARG(value));
-	bytes_write_string(to, "    ");
-	bytes_write_string(to, name);
-	bytes_write_string(to, ": ");
-	put_quoted(to, quoted);
-	bytes_write_string(to, "\n");
-}
-
-static void put_uuid(struct bytes *to)
-{
-	unsigned char b[UUID_BYTES];
-	randombytes_buf(b, sizeof b);
-	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40); /* version 4 */
-	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	bytes_print(to, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-		    b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12],
-		    b[13], b[14], b[15]);
-}
-
-/* One filter document, for the detections that share the log source of bases[first]. */
-static void put_filter(struct tuning *tuning, size_t first)
-{
-	struct bytes *to = &tuning->filter;
-	const struct logsource *logsource = &tuning->bases[first]->logsource;
-	char line[512];
-	bytes_write_string(to, to->size == 0 ? "title: " : "---\ntitle: ");
-	(void)snprintf(line, sizeof line, "Not worth an alert: %.200s",
-		       json_path_text(tuning->alert, "rule.title"));
-	put_quoted(to, line);
-	bytes_write_string(to, "\nid: ");
-	put_uuid(to);
-	bytes_print(to, "\ndescription: made from alert %.12s; say why\nlogsource:\n",
-		    json_path_text(tuning->alert, "alert_id"));
-	put_member(to, "category", logsource->category);
-	put_member(to, "product", logsource->product);
-	put_member(to, "service", logsource->service);
-	bytes_write_string(to, "filter:\n    rules:\n");
-	for (size_t i = first; i < tuning->base_count; i++) {
-		if (!same_logsource(logsource, &tuning->bases[i]->logsource))
-			continue;
-		(void)snprintf(line, sizeof line, "%.*s", TEXT_ARG(tuning->bases[i]->key));
-		bytes_write_string(to, "        - ");
-		put_quoted(to, line);
-		bytes_write_string(to, "\n");
-	}
-	bytes_write_string(to, "    known:\n");
-	for (size_t i = 0; i < tuning->field_count; i++) {
-		bytes_write_string(to, "        ");
-		bytes_write_string(to, tuning->names[i]);
-		bytes_write_string(to, ": ");
-		put_quoted(to, tuning->values[i]);
-		bytes_write_string(to, "\n");
-	}
-	bytes_write_string(to, "    condition: not known\n");
-}
-
-static void put_filters(struct tuning *tuning)
-{
-	for (size_t i = 0; i < tuning->base_count; i++) {
-		bool written = false;
-		for (size_t k = 0; k < i; k++)
-			written |= same_logsource(&tuning->bases[k]->logsource,
-						  &tuning->bases[i]->logsource);
-		if (!written)
-			put_filter(tuning, i);
-	}
+	struct rule_filter_options options = {
+		.ruleset = tuning->ruleset,
+		.rule = tuning->rule,
+		.alert_id = text_of(json_path_text(tuning->alert, "alert_id")),
+		.fields = tuning->fields,
+		.field_count = tuning->field_count,
+	};
+	struct error err = {0};
+	if (!tuning->rule->cross_tenant)
+		options.tenant = text_of(json_path_text(tuning->alert, "tenant"));
+	return rule_filter_write(&options, &tuning->filter, &err) == OK
+		       ? EXIT_OK
+		       : session_fail_error(tuning->session, &err);
 }
 
 static int try_filter(struct tuning *tuning, struct client *client, struct json_object **ret_report)
@@ -262,51 +170,108 @@ static int try_filter(struct tuning *tuning, struct client *client, struct json_
 			    ret_report);
 }
 
-/* The report's row of the alert's rule. */
-static struct json_object *row_of(const struct tuning *tuning, struct json_object *report)
+static long count_at(struct json_object *row, const char *path)
 {
-	struct json_object *rules = json_path(report, "rules");
-	for (size_t i = 0; i < json_object_array_length(rules); i++) {
-		struct json_object *row = json_object_array_get_idx(rules, i);
-		if (text_equal(text_of(json_path_text(row, "rule")), tuning->rule->key))
-			return row;
-	}
-	return NULL;
+	return strtol(json_path_text(row, path), NULL, 10);
 }
 
-/* "removes 41 of 43 alerts; keeps 2, 2 of them true positives". Ends with 1 when a true positive
- * would go. */
+static bool is_own(const struct tuning *tuning, struct json_object *row)
+{
+	return text_equal(text_of(json_path_text(row, "rule")), tuning->rule->key);
+}
+
+/* "removes 41 of 43 alerts; keeps 2, 2 of them true positives". */
+static void print_own(FILE *to, struct json_object *row)
+{
+	(void)fprintf(
+		to,
+		"removes %s of %s alerts (%s false positives, %s not judged); keeps %s, %s of "
+		"them true positives\n",
+		json_path_text(row, "removed.alerts"), json_path_text(row, "before.alerts"),
+		json_path_text(row, "removed.false-positive"),
+		json_path_text(row, "removed.unjudged"), json_path_text(row, "kept.alerts"),
+		json_path_text(row, "kept.true-positive"));
+}
+
+/* What changes for a rule that is not the alert's; added alerts are told of that one too. */
+static void print_side_effect(FILE *to, struct json_object *row, bool own)
+{
+	if (!own && count_at(row, "removed.alerts") > 0)
+		(void)fprintf(to,
+			      "also removes %s of %s alerts of \"%s\" (%s true positives, %s not "
+			      "judged)\n",
+			      json_path_text(row, "removed.alerts"),
+			      json_path_text(row, "before.alerts"), json_path_text(row, "title"),
+			      json_path_text(row, "removed.true-positive"),
+			      json_path_text(row, "removed.unjudged"));
+	if (count_at(row, "added.alerts") > 0)
+		(void)fprintf(to, "adds %s alerts of \"%s\"\n", json_path_text(row, "added.alerts"),
+			      json_path_text(row, "title"));
+}
+
+/* {the row of the alert's rule, "filter": YAML, "others": the rows of rules that it changes too} */
+static void print_json(const struct tuning *tuning, struct json_object *rules,
+		       struct json_object *own)
+{
+	struct json_object *others = json_object_new_array();
+	for (size_t i = 0; i < json_object_array_length(rules); i++) {
+		struct json_object *row = json_object_array_get_idx(rules, i);
+		bool changed = count_at(row, "removed.alerts") + count_at(row, "added.alerts") > 0;
+		if (row != own && changed)
+			(void)json_object_array_add(others, json_object_get(row));
+	}
+	(void)json_object_object_add(own, "filter",
+				     json_object_new_string_len((const char *)tuning->filter.data,
+								(int)tuning->filter.size));
+	(void)json_object_object_add(own, "others", others);
+	output_json(&tuning->session->output, own);
+}
+
+/* Ends with 1 when a true positive would go, of whatever rule, or when nothing would. */
 static int print_effect(const struct tuning *tuning, struct json_object *report)
 {
 	struct session *session = tuning->session;
-	struct json_object *row = row_of(tuning, report);
-	if (row == NULL)
-		return session_fail(session, EXIT_INTERNAL, "the report lacks the rule");
-	long lost = strtol(json_path_text(row, "removed.true-positive"), NULL, 10);
-	if (session->output.format == OUTPUT_JSON) {
-		json_object_object_add(row, "filter",
-				       json_object_new_string_len((const char *)tuning->filter.data,
-								  (int)tuning->filter.size));
-		output_json(&session->output, row);
-	} else {
+	struct json_object *rules = json_path(report, "rules");
+	struct json_object *own = NULL;
+	bool json = session->output.format == OUTPUT_JSON;
+	long lost = 0;
+	for (size_t i = 0; i < json_object_array_length(rules); i++) {
+		struct json_object *row = json_object_array_get_idx(rules, i);
+		own = is_own(tuning, row) ? row : own;
+		lost += count_at(row, "removed.true-positive");
+	}
+	if (own == NULL)
+		return session_fail(
+			session, EXIT_DATA,
+			"\"%.*s\" raises no alerts of its own any more: informational, or "
+			"without `generate` below a correlation",
+			TEXT_ARG(tuning->rule->title));
+	if (json)
+		print_json(tuning, rules, own);
+	else {
 		(void)fwrite(tuning->filter.data, 1, tuning->filter.size, session->output.to);
-		(void)fprintf(
-			session->problems,
-			"removes %s of %s alerts (%s false positives, %s not judged); keeps %s, "
-			"%s of them true positives\n",
-			json_path_text(row, "removed.alerts"), json_path_text(row, "before.alerts"),
-			json_path_text(row, "removed.false-positive"),
-			json_path_text(row, "removed.unjudged"), json_path_text(row, "kept.alerts"),
-			json_path_text(row, "kept.true-positive"));
+		(void)fflush(session->output.to);
+		print_own(session->problems, own);
+	}
+	for (size_t i = 0; !json && i < json_object_array_length(rules); i++) {
+		struct json_object *row = json_object_array_get_idx(rules, i);
+		print_side_effect(session->problems, row, row == own);
 	}
 	if (strcmp(json_path_text(report, "complete"), "true") != 0)
 		return session_fail(session, EXIT_INCOMPLETE, "the backtest is not complete: %s",
 				    json_path_text(report, "problem"));
-	return lost == 0 ? EXIT_OK
-			 : session_fail(session, EXIT_NEGATIVE,
-					"the filter would have hidden %ld true positives; name "
-					"fields that tell them apart with --by",
-					lost);
+	if (lost > 0)
+		return session_fail(session, EXIT_NEGATIVE,
+				    "the filter would have hidden %ld true positives; name "
+				    "fields that tell them apart with --by",
+				    lost);
+	return count_at(own, "removed.alerts") > 0
+		       ? EXIT_OK
+		       : session_fail(
+				 session, EXIT_NEGATIVE,
+				 "the filter takes away none of the alerts that the rule finds in "
+				 "the stored events; look further back with --since, or name "
+				 "other fields with --by");
 }
 
 static int run_tune(struct session *session)
@@ -320,15 +285,12 @@ static int run_tune(struct session *session)
 	int code = read_alert(&tuning, client);
 	if (code == EXIT_OK)
 		code = read_rules(&tuning);
-	if (code == EXIT_OK && !add_base(&tuning, tuning.rule))
-		code = session_fail(session, EXIT_DATA, "the rule counts more than %d detections",
-				    BASES_MAX);
 	if (code == EXIT_OK)
 		code = choose_fields(&tuning);
-	if (code != EXIT_OK)
-		return code;
-	put_filters(&tuning);
-	code = try_filter(&tuning, client, &report);
+	if (code == EXIT_OK)
+		code = write_filter(&tuning);
+	if (code == EXIT_OK)
+		code = try_filter(&tuning, client, &report);
 	return code == EXIT_OK ? print_effect(&tuning, report) : code;
 }
 
@@ -343,8 +305,9 @@ const struct command command_rules_tune = {
 	.summary = "a filter for an alert that was not worth it, and what it would have hidden",
 	.details =
 		"Prints a Sigma filter that excludes what the alert is about, after running the live\n"
-		"rules with and without it over the events of the last 7 days (--since). Ends with 1\n"
-		"when it would have hidden an alert that was closed as a true positive.\n",
+		"rules with and without it over the events of the last 7 days (--since). It says what\n"
+		"every rule would lose. Ends with 1 when it would have hidden an alert that was closed\n"
+		"as a true positive, of whatever rule, or when it takes nothing away.\n",
 	.examples = "  picket rules tune 3f9c --rules /etc/picket/rules > filters/load-test.yml\n"
 		    "  picket rules tune 3f9c --rules rules/ --by user.id --since 30d\n",
 	.run = run_tune,

@@ -143,6 +143,11 @@ alert_of() {
 		select(.rule.name == "brute_force_user" and .group["user.id"] == $user) | .alert_id'
 }
 
+alert_of_source() {
+	node paged alerts list --state all --rule brute_force_source -o json |
+		jq -r '.alerts[0].alert_id'
+}
+
 tuning_checks() {
 	local rules=$e2e_root/rules/packs
 	assert_ok "closed as a false positive" node paged alerts close "$(alert_of ann1)" \
@@ -158,6 +163,12 @@ tuning_checks() {
 	assert_exit "one that would hide a true positive is refused" 1 \
 		node paged rules tune "$(alert_of ann2)" --rules "$rules" --since 1h
 	assert_match "in words" 'would have hidden 1 true positives' "$(cat "$work/err")"
+	assert_exit "so is one that would hide a true positive of another rule" 1 \
+		node paged rules tune "$(alert_of_source)" --rules "$rules" --by event.outcome
+	assert_match "in words" '^also removes 4 of 4 alerts of .* .1 true positives' "$(cat "$work/err")"
+	assert_ok "an address that picket has spelled is found in the events" \
+		node paged rules tune "$(alert_of_source)" --rules "$rules"
+	assert_match "and taken away" '^removes 1 of ' "$(cat "$work/err")"
 	assert_exit "a field the alert does not have" 65 \
 		node paged rules tune "$(alert_of ann2)" --rules "$rules" --by user.name
 	assert_match "the audit knows who closed what" 'POST .*alerts/[0-9a-f]*/close' \
