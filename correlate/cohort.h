@@ -124,7 +124,9 @@ struct bucket {
 	struct text rule; /* key; "" in the bucket of the service itself */
 	int64_t start_us;
 	uint32_t flags;
-	uint64_t late;             /* requests that came after it was closed: counted, not added */
+	/* Requests, and trials of its rules that are none, that came after theirs was closed: each
+	 * event once; not added to anything. */
+	uint64_t late;
 	const struct text *routes; /* "GET /orders/{id}"; "" = the log names none */
 	size_t route_count;
 	struct arm_count *arms; /* by (version, deploy_id) */

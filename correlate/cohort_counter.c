@@ -407,14 +407,13 @@ enum status cohort_count(struct cohort_counter *counter, const struct event *eve
 /* A trial of a rule: who causes a bad one is a user, else an address; the cause is the rule's, his
  * and the route's. */
 static enum status count_trial(struct cohort_counter *counter, const struct subject *subject,
-			       const struct event *event, const struct cohort_trial *trial)
+			       const struct event *event, const struct cohort_trial *trial,
+			       bool first)
 {
-	struct outcome_reading reading = {.is_request = true, .duration_us = -1};
+	struct outcome_reading reading = trial_read(event, trial->bad, first);
 	struct sighted seen = {event, &reading, 0, 0, subject->node->half, trial->rule};
 	struct tally_node *node = NULL;
 	struct tally_arm *arm = NULL;
-	reading.trials = UINT32_C(1) << COHORT_RULE_OUTCOME;
-	reading.bad = trial->bad ? reading.trials : 0;
 	scratch_begin(&counter->key_bytes);
 	tally_bucket_key(subject->service, bucket_start(event->time_us), trial->rule,
 			 &counter->key_bytes);
@@ -445,7 +444,7 @@ enum status cohort_count_trials(struct cohort_counter *counter, const struct eve
 	note_time(counter, event->time_us);
 	enum status status = find_instance(counter, &subject);
 	for (size_t i = 0; i < count && status == OK; i++)
-		status = count_trial(counter, &subject, event, &trials[i]);
+		status = count_trial(counter, &subject, event, &trials[i], i == 0);
 	return status == OK ? scratch_status(counter) : status;
 }
 

@@ -141,3 +141,15 @@ struct outcome_reading outcomes_read(const struct event *event)
 	read_security(event, &reading);
 	return reading;
 }
+
+struct outcome_reading trial_read(const struct event *event, bool bad, bool first)
+{
+	int64_t http_status = 0;
+	uint32_t outcome = bit(COHORT_RULE_OUTCOME, true);
+	return (struct outcome_reading){
+		.is_request = first && !request_status(event, &http_status),
+		.trials = outcome,
+		.bad = bad ? outcome : 0,
+		.duration_us = -1,
+	};
+}

@@ -30,7 +30,8 @@ static enum status strata_give(const struct tally_bucket *from, const struct tal
 		*into = (struct stratum){
 			.route = (unsigned)tally_route_index(from, stratum->route),
 			.half = stratum->half,
-			.requests = stratum->requests,
+			.requests = from->rule.size > 0 ? stratum->trials[COHORT_RULE_OUTCOME]
+							: stratum->requests,
 			.bins = arena_alloc(arena, stratum->bin_count * sizeof *into->bins),
 			.bin_count = stratum->bin_count,
 		};
@@ -45,7 +46,7 @@ static enum status strata_give(const struct tally_bucket *from, const struct tal
 				into->outcomes[outcome].strangers = stratum->strangers[outcome];
 		}
 		into->strangers = stratum->strangers[OUTCOME_ERROR_LOG];
-		to->requests += stratum->requests;
+		to->requests += into->requests;
 	}
 	return OK;
 }

@@ -33,7 +33,7 @@ enum tally_kind {
 struct tally_stratum {
 	uint64_t route; /* keyed hash of its name; TALLY_ROUTE_OTHER */
 	uint8_t half;
-	uint64_t requests;
+	uint64_t requests; /* of a rule: events that no other bucket counts, see trial_read() */
 	uint64_t trials[OUTCOME_COUNTED];
 	uint64_t bad[OUTCOME_COUNTED];
 	uint64_t strangers[OUTCOME_COUNTED]; /* trials; of HTTP_5XX none, of POISSON requests */
@@ -167,6 +167,10 @@ struct outcome_reading {
 	double duration_us;   /* -1: none */
 };
 struct outcome_reading outcomes_read(const struct event *event);
+/* The same for a rule of type cohort_compare. Of an event that is no request, the trial of the
+ * first rule stands for one: so each event that takes part is in `requests` once, and counted once
+ * when it comes late. */
+struct outcome_reading trial_read(const struct event *event, bool bad, bool first);
 
 /* signal_reading.c */
 enum status signals_read_of(const struct event *event, const struct outcome_reading *outcome,

@@ -7,10 +7,11 @@
  *         type: cohort_compare
  *         rules: [refund]               # a match of one of these is a trial
  *         compare:
- *             numerator: refund_failed  # a trial that this rule matches is a bad one; it may be
- * one # of `rules` worse-by: {gt: 1.25}      # from here on, each is optional: as in the policy
- * `default` tolerate: {odds: 2, rate: 0.001} direction: up             # both: fewer is a finding
- * as well
+ *             numerator: refund_failed  # a trial that this one matches is bad; may be one of them
+ *             # From here on, each is optional, as in the policy `default`.
+ *             worse-by: {gt: 1.25}
+ *             tolerate: {odds: 2, rate: 0.001}
+ *             direction: up             # both: fewer is a finding as well
  *
  * It is counted by service and version, whatever group-by says, so that is all that may stand
  * there; it has no timespan, since the gate compares from the canary's first event on; and it

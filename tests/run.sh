@@ -90,8 +90,8 @@ build_preset() {
 }
 
 # The oracles of correlation, the slowest first: as many cases as PICKET_TEST_CASES says, without
-# sanitizers, on all of the processors. Those of `sets` judge a list by five rules or more.
-oracle_sets=(test_correlate_{gated_oracle,actor_oracle,values_oracle,risk})
+# sanitizers, on all of the processors. Those of `sets` judge a list by several rules.
+oracle_sets=(test_correlate_{gated_oracle,actor_oracle,values_oracle,risk,cohort_oracle})
 oracle_tests=(test_correlate_{first_seen,panes,travel,baseline,absence,sequence})
 oracle() {
 	local TIMEFORMAT='%U s of CPU'
