@@ -79,6 +79,7 @@ static enum status judge_past(struct api *api, const struct gate_question *quest
 	enum status status = gate_pardon_read(api, &query, question->at_us, &query.pardon_us, err);
 	if (status != OK)
 		return status;
+	bool of_rules = false;
 	query.now_us = question->at_us;
 	facts_as_of(facts, &query, question->at_us);
 	registry_key('b', &query.service, 1, -1, &prefix);
@@ -95,9 +96,12 @@ static enum status judge_past(struct api *api, const struct gate_question *quest
 		if (status == OK)
 			status = gate_evidence_add(evidence, &bucket, facts->known.instances,
 						   facts->known.instance_count);
+		of_rules = of_rules || (status == OK && bucket.rule_count > 0);
 	}
 	if (status == OK)
 		status = store_scan_status(scan, err);
+	if (of_rules)
+		facts_miss_rules(facts);
 	if (status == OK)
 		status = gate_judge_evidence(&query, &facts->known, evidence, facts->arena,
 					     ret_result);

@@ -268,7 +268,8 @@ static enum status take_cohort_rules(struct api *api, struct facts *facts,
 				     const struct generation *rules, struct error *err)
 {
 	const struct ruleset *ruleset = rules == NULL ? api->ruleset : rules->parts.ruleset;
-	if (ruleset == NULL)
+	facts->rules_known = ruleset != NULL;
+	if (!facts->rules_known)
 		return OK;
 	struct cohort_rules found = cohort_rules_of(ruleset);
 	enum status status = OK;
@@ -367,4 +368,14 @@ void facts_as_of(struct facts *facts, const struct gate_query *query, int64_t at
 	jump_reason(facts, query, at_us);
 	known->stale_reason_count = 0;
 	known->doubt_reason_count = facts->doubt_count;
+}
+
+void facts_miss_rules(struct facts *facts)
+{
+	if (facts->rules_known)
+		return;
+	reason(facts, false,
+	       "outcomes that are rules were counted, and no daemon knows the rules: start one on "
+	       "this store and ask it");
+	facts->known.doubt_reason_count = facts->doubt_count;
 }

@@ -33,11 +33,14 @@ struct facts {
 	struct gate_manifest expect;
 	struct gate_rule rules[COHORT_RULES_MAX]; /* of type cohort_compare, for the query */
 	size_t rule_count;
+	bool rules_known; /* whether these are all of them */
 };
 enum status facts_collect(struct api *api, const struct gate_query *query, struct facts *facts,
 			  struct error *err);
 /* What of it was known at that time: nothing that came later. */
 void facts_as_of(struct facts *facts, const struct gate_query *query, int64_t at_us);
+/* Buckets of rules were seen, whoever they are: without the rules they are not judged. */
+void facts_miss_rules(struct facts *facts);
 void facts_done(struct facts *facts);
 /* From where buckets are of use: before the canary was first heard of, or before an hour ago when
  * it never was. */
