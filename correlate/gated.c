@@ -7,9 +7,11 @@
  *     u8 ENTRY_* flags    u8 tag    u8 record flags    u64le value    proof with ENTRY_PROOF
  *   u8      1 when the machine has a memory, then that memory in its own form
  *
- * Proofs. A waiting event keeps its proof so that an alert can show it, but an alert shows eight at
- * either end: where nobody wants the firings, entries in the middle of a long wait give theirs up,
- * as in window.c. */
+ * Proofs. An event keeps its proof so that an alert can show it, but an alert shows eight at either
+ * end: where nobody wants the firings, most entries in the middle give theirs up. Which window will
+ * hold is not known while they wait, so some of them stay, by their place in the log: all while few
+ * wait, then one of so many that the number kept grows with the logarithm of those that wait; and
+ * fewer of those that were decided and did not contribute, for a later window that holds. */
 #include "correlate/gated.h"
 #include "correlate/absence.h"
 #include "correlate/peers.h"
@@ -118,6 +120,29 @@ static enum status gated_reserve(struct gated *gated, size_t needed)
 	return OK;
 }
 
+/* Whether an entry that is near neither end keeps its proof: some `kept` of `among` do, the same
+ * ones for every order of arrival. */
+static bool proof_stays(const struct proof *proof, size_t among, size_t kept)
+{
+	if (proof == NULL || among <= kept)
+		return proof != NULL;
+	const struct origin *origin = &proof->evidence.origin;
+	uint64_t place =
+		((uint64_t)origin->offset * 31 + origin->index) * 31 + (uint64_t)origin->partition;
+	place = (place + 1) * UINT64_C(0x9E3779B97F4A7C15);
+	return (place >> 32) % (among / kept) == 0;
+}
+
+static void gated_thin_proof(struct gated *gated, size_t i)
+{
+	struct proof **proof = &gated->entries[i].proof;
+	bool decided = i < gated->decided_count;
+	size_t among = decided ? gated->count : gated->count - gated->decided_count;
+	size_t kept = decided ? GATED_PROOFS_DECIDED : GATED_PROOFS_WAITING;
+	if (!proof_stays(*proof, among, kept))
+		proof_release(proof);
+}
+
 /* The newcomers and those they pushed off an edge are the only candidates. */
 static void gated_thin_proofs(struct gated *gated, size_t p, size_t added)
 {
@@ -125,11 +150,20 @@ static void gated_thin_proofs(struct gated *gated, size_t p, size_t added)
 		return;
 	size_t end = gated->count - WINDOW_PROOFS_EDGE;
 	for (size_t i = 0; i < added; i++) {
-		proof_release(&gated->entries[WINDOW_PROOFS_EDGE + i].proof);
-		proof_release(&gated->entries[end - 1 - i].proof);
+		gated_thin_proof(gated, WINDOW_PROOFS_EDGE + i);
+		gated_thin_proof(gated, end - 1 - i);
 		if (p + i >= WINDOW_PROOFS_EDGE && p + i < end)
-			proof_release(&gated->entries[p + i].proof);
+			gated_thin_proof(gated, p + i);
 	}
+}
+
+void gated_thin_decided(struct gated *gated, size_t first)
+{
+	size_t end = gated->count < WINDOW_PROOFS_EDGE ? 0 : gated->count - WINDOW_PROOFS_EDGE;
+	if (first < WINDOW_PROOFS_EDGE)
+		first = WINDOW_PROOFS_EDGE;
+	for (size_t i = first; i < gated->decided_count && i < end; i++)
+		gated_thin_proof(gated, i);
 }
 
 static size_t entries_max(const struct unit *unit)

@@ -22,6 +22,9 @@
 
 enum { GATED_ENTRIES_MAX = 65536, SEQUENCE_ENTRIES_MAX = 2048 };
 
+/* Entries between the ends that keep their proof, about: of those that wait, of those decided. */
+enum { GATED_PROOFS_WAITING = 128, GATED_PROOFS_DECIDED = 32 };
+
 struct gated_entry {
 	int64_t time_us;
 	uint64_t value;      /* what the tag says (route.c) */
@@ -97,6 +100,9 @@ enum status gated_add(struct gated *gated, const struct unit *unit,
 void gated_drop(struct gated *gated, size_t count);
 /* Entries that are older than the watermark by more than span_us go. */
 void gated_drop_passed(struct gated *gated, int64_t span_us, int64_t watermark_us);
+/* Of the entries from `first` on that are decided, and whose firings nobody wants, most give up
+ * their proof, unless they are near an end. */
+void gated_thin_decided(struct gated *gated, size_t first);
 /* The entry's event contributes from now on. */
 enum status gated_contribute(struct gated_entry *entry, const struct unit *unit,
 			     struct window_news *news);

@@ -120,7 +120,8 @@ static enum status sliding_advance(struct gated *gated, const struct unit *unit,
 {
 	const struct correlation *correlation = unit->rule->correlation;
 	struct pass pass = {.gated = gated, .unit = unit, .news = news};
-	if (gated->decided_count == gated->count)
+	size_t begun = gated->decided_count;
+	if (begun == gated->count)
 		return OK;
 	enum status status = pass_begin(&pass);
 	while (status == OK && gated->decided_count < gated->count &&
@@ -134,6 +135,8 @@ static enum status sliding_advance(struct gated *gated, const struct unit *unit,
 		if (status == OK && figure.exists && conditions_hold(correlation, figure.value))
 			status = pass_tell(&pass, first, &figure);
 	}
+	if (unit->parent_count == 0)
+		gated_thin_decided(gated, begun);
 	bool ranked = correlation->type == CORRELATION_VALUE_PERCENTILE ||
 		      correlation->type == CORRELATION_VALUE_MEDIAN;
 	size_t few = ranked ? KEEP_RANKED_ENTRIES : KEEP_ENTRIES;

@@ -1,4 +1,6 @@
-/* Damage in the checkpoint of gated rules is refused or harmless: whatever was taken goes on. */
+/* Damage in the checkpoint of gated rules is refused or harmless: whatever was taken goes on. And
+ * alerts of busy groups show events, however long these had to wait. */
+#include "correlate/gated.h"
 #include "tests/correlate/stream_check.h"
 
 enum { DAMAGES = 1500 };
@@ -89,10 +91,112 @@ START_TEST(damage_is_refused_or_harmless)
 }
 END_TEST
 
+/* --- evidence of busy groups ------------------------------------------------------------------ */
+
+enum { SECOND_US = 1000000, PER_SECOND = 10 };
+
+static const char averages[] =
+	"title: Answer\nname: answer\nlogsource: {product: x}\nlevel: low\n"
+	"detection: {s: {event.action: answer}, condition: s}\n---\n"
+	"title: Slow\nname: slow\nlevel: high\ncorrelation: {type: value_avg, rules: [answer], "
+	"group-by: [user.id], timespan: 10s, condition: {field: bytes, gt: 500}}\n";
+
+/* Ten answers of one second; slow from second 150 to 160. */
+static void answer(const struct setup *setup, int64_t second, struct bytes *fed)
+{
+	struct arena *arena cleanup(arena_free) = arena_new(1 << 16);
+	struct record_sink sink = {fed, 1};
+	struct route_counters counters = {0};
+	uint32_t rule = rule_index(setup, "answer");
+	for (int i = 0; i < PER_SECOND; i++) {
+		struct event event = event_at(second * SECOND_US + i * (SECOND_US / PER_SECOND),
+					      second * PER_SECOND + i, "acme");
+		event_put(&event, arena, "user.id", "ann");
+		event_put(&event, arena, "bytes", second >= 150 && second < 160 ? "1000" : "10");
+		ck_assert_int_eq(plan_route(setup->plan, &event, &rule, 1, 0, &sink, &counters),
+				 OK);
+	}
+}
+
+/* The alert as it opens, when an epoch is so many seconds and the watermark 10 s behind. */
+static void assert_shown(int64_t epoch_seconds, size_t at_least)
+{
+	struct setup setup = setup_of(averages);
+	struct actor_options options = {.plan = setup.plan, .actor_count = 1};
+	struct actor *actor = NULL;
+	struct bytes fed = {0}, out = {0};
+	struct record_sink exchange = {&out, 1};
+	const struct alert_change *changes = NULL;
+	size_t count = 0;
+	ck_assert_int_eq(actor_new(&options, &actor, NULL), OK);
+	for (int64_t second = 0; count == 0 && second < 300;) {
+		for (int64_t end = second + epoch_seconds; second < end; second++)
+			answer(&setup, second, &fed);
+		int64_t watermark_us = (second - 10) * SECOND_US;
+		ck_assert_int_eq(actor_feed(actor, bytes_text(&fed), NULL), OK);
+		bytes_clear(&fed);
+		ck_assert_int_eq(
+			actor_round(actor, (uint64_t)second, watermark_us, &exchange, NULL), OK);
+		ck_assert_int_eq(actor_close(actor, (uint64_t)second, watermark_us, NULL), OK);
+		changes = actor_changes(actor, &count);
+	}
+	ck_assert_uint_eq(count, 1);
+	const struct alert *alert = changes[0].alert;
+	ck_assert_uint_ge(alert->evidence_count, at_least);
+	for (size_t i = 0; i < alert->evidence_count; i++) {
+		ck_assert_int_ge(alert->evidence[i].time_us, alert->first_us);
+		ck_assert_int_le(alert->evidence[i].time_us, alert->last_us);
+	}
+	bytes_done(&fed);
+	bytes_done(&out);
+	actor_free(&actor);
+	setup_done(&setup);
+}
+
+START_TEST(busy_groups_show_events_live)
+{
+	assert_shown(1, 8);
+}
+END_TEST
+
+START_TEST(busy_groups_show_events_after_a_pause)
+{
+	assert_shown(300, 4); /* all of it waits before any of it is judged */
+}
+END_TEST
+
+START_TEST(few_of_many_waiting_events_keep_their_proof)
+{
+	struct setup setup = setup_of(averages);
+	const struct unit *unit = unit_of(&setup, "slow");
+	int owner = 0;
+	struct gated *gated = gated_new(&owner);
+	size_t kept = 0;
+	for (int i = 0; i < GATED_ENTRIES_MAX; i++) {
+		const struct evidence evidence = {{TEXT("logs"), 0, 0, i}, i, TEXT("")};
+		struct gated_value value = {0};
+		struct proof *proof = proof_new(&evidence);
+		struct gated_event event = {.proof = proof, .values = &value, .value_count = 1};
+		ck_assert_int_eq(gated_add(gated, unit, &event), OK);
+		proof_release(&proof);
+	}
+	for (size_t i = 0; i < gated->count; i++)
+		kept += gated->entries[i].proof != NULL;
+	printf("%zu of %zu waiting events keep their proof\n", kept, gated->count);
+	ck_assert_uint_ge(kept, GATED_PROOFS_WAITING);
+	ck_assert_uint_le(kept, 10 * GATED_PROOFS_WAITING);
+	gated_free(&gated, unit);
+	setup_done(&setup);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = tcase_create("gated");
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, damage_is_refused_or_harmless);
+	tcase_add_test(tests, busy_groups_show_events_live);
+	tcase_add_test(tests, busy_groups_show_events_after_a_pause);
+	tcase_add_test(tests, few_of_many_waiting_events_keep_their_proof);
 	return run_tests("gated", tests);
 }
