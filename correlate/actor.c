@@ -75,6 +75,7 @@ void actor_free(struct actor **actor)
 	for (unsigned i = 0; i <= RULES_CHAIN_DEPTH_MAX; i++)
 		timers_done(&freed->gates[i]);
 	window_news_done(&freed->news);
+	judge_done(&freed->judge);
 	arena_free(&freed->arena);
 	bytes_done(&freed->thawing);
 	free(freed->refusals);

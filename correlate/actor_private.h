@@ -123,6 +123,7 @@ struct actor {
 	struct cell **touched;
 	size_t touched_count;
 	size_t touched_capacity;
+	struct judge judge; /* of all small trails */
 	struct window_news news;
 	struct alert_change *changes;
 	size_t change_count;
@@ -160,7 +161,7 @@ static inline struct gated *cell_gated(const struct cell *cell)
 }
 
 /* Ask for the memory of a cell that will be used soon, then for what it remembers, and then for
- * what that points to. */
+ * what that points to: the events, and the ends that a new event is written to. */
 static inline void cell_prefetch(const struct cell *cell)
 {
 	__builtin_prefetch(cell);
@@ -168,6 +169,7 @@ static inline void cell_prefetch(const struct cell *cell)
 }
 
 void cell_prefetch_memory(const struct cell *cell);
+void cell_prefetch_entries(const struct cell *cell);
 void cell_prefetch_ends(const struct cell *cell);
 
 static inline struct text cell_group(const struct cell *cell)

@@ -8,8 +8,14 @@
 /* Of a cell's slot in the table, its deadline, and what the allocator adds. */
 enum { CELL_PLACE_BYTES = 96 };
 
-/* Of a usual proof. */
-enum { CACHE_LINE_BYTES = 64, PROOF_LINES = 4 };
+/* Of a usual proof, and of a trail with its first entries. */
+enum { CACHE_LINE_BYTES = 64, PROOF_LINES = 4, TRAIL_LINES = 2 };
+
+static void prefetch_lines(const void *memory, size_t count)
+{
+	for (size_t line = 0; line < count; line++)
+		__builtin_prefetch((const char *)memory + line * CACHE_LINE_BYTES);
+}
 
 struct window_shape unit_shape(const struct unit *unit)
 {
@@ -125,7 +131,8 @@ static enum status values_remember(struct actor *actor, struct cell *cell,
 				 &actor->news);
 	}
 	struct trail_shape shape = unit_trail_shape(cell->unit);
-	return trail_add(cell->trail, &shape, &event, &actor->news);
+	shape.spare = &actor->judge;
+	return trail_add(&cell->trail, &shape, &event, &actor->news);
 }
 
 enum status cell_remember(struct actor *actor, struct cell *cell, const struct match_record *record,
@@ -148,7 +155,7 @@ void cell_forget(struct cell *cell, int64_t watermark_us)
 	}
 	if (cell_trail(cell) != NULL) {
 		struct trail_shape shape = unit_trail_shape(cell->unit);
-		trail_settle(cell->trail, &shape, watermark_us);
+		trail_settle(&cell->trail, &shape, watermark_us);
 	} else if (cell_panes(cell) != NULL) {
 		struct panes_shape shape = unit_panes_shape(cell->unit);
 		panes_settle(cell->panes, &shape, watermark_us);
@@ -231,7 +238,7 @@ enum status cell_memory_new(struct cell *cell)
 	if (cell->unit->gated)
 		return (cell->gated = gated_new(cell)) == NULL ? ENOMEMORY : OK;
 	if (cell->unit->judged == JUDGED_TRAIL)
-		return (cell->trail = calloc(1, sizeof *cell->trail)) == NULL ? ENOMEMORY : OK;
+		return (cell->trail = trail_new()) == NULL ? ENOMEMORY : OK;
 	if (cell->unit->judged == JUDGED_SKETCH)
 		return (cell->panes = calloc(1, sizeof *cell->panes)) == NULL ? ENOMEMORY : OK;
 	cell->window = (struct window){0};
@@ -245,9 +252,7 @@ void cell_memory_free(struct cell *cell)
 	} else if (cell->tier == TIER_LIVE && cell->unit->gated) {
 		gated_free(&cell->gated, cell->unit);
 	} else if (cell->tier == TIER_LIVE && cell->unit->judged == JUDGED_TRAIL) {
-		if (cell->trail != NULL)
-			trail_done(cell->trail);
-		free(cell->trail);
+		trail_free(&cell->trail);
 	} else if (cell->tier == TIER_LIVE && cell->unit->judged == JUDGED_SKETCH) {
 		if (cell->panes != NULL)
 			panes_done(cell->panes);
@@ -329,8 +334,7 @@ static size_t cell_size(const struct cell *cell)
 	if (cell_gated(cell) != NULL) {
 		size += gated_bytes(cell->gated, cell->unit);
 	} else if (cell_trail(cell) != NULL) {
-		struct trail_shape shape = unit_trail_shape(cell->unit);
-		size += sizeof *cell->trail + trail_bytes(cell->trail, &shape);
+		size += trail_bytes(cell->trail);
 	} else if (cell_panes(cell) != NULL) {
 		size += sizeof *cell->panes + panes_bytes(cell->panes);
 	} else {
@@ -357,7 +361,7 @@ void cell_prefetch_memory(const struct cell *cell)
 	else if (cell_gated(cell) != NULL)
 		__builtin_prefetch(cell->gated);
 	else if (cell_trail(cell) != NULL)
-		__builtin_prefetch(cell->trail);
+		prefetch_lines(cell->trail, TRAIL_LINES);
 	else if (cell_panes(cell) != NULL)
 		__builtin_prefetch(cell->panes);
 	else if (cell->window.entries != NULL)
@@ -369,6 +373,19 @@ void cell_prefetch_memory(const struct cell *cell)
 	__builtin_prefetch(&episode->evidence[ALERT_EVIDENCE_EDGE]);
 }
 
+/* The events that it remembers, from the first on. */
+void cell_prefetch_entries(const struct cell *cell)
+{
+	if (cell->tier != TIER_LIVE)
+		return;
+	if (cell_gated(cell) != NULL)
+		__builtin_prefetch(cell->gated->entries);
+	else if (cell_panes(cell) != NULL)
+		__builtin_prefetch(cell->panes->panes);
+	else if (cell_trail(cell) == NULL)
+		__builtin_prefetch(cell->window.entries);
+}
+
 /* Of an episode: the evidence that a new event pushes out. */
 void cell_prefetch_ends(const struct cell *cell)
 {
@@ -376,7 +393,7 @@ void cell_prefetch_ends(const struct cell *cell)
 		return;
 	if (cell_gated(cell) != NULL && cell->gated->entries != NULL)
 		__builtin_prefetch(&cell->gated->entries[cell->gated->count]);
-	else if (cell_trail(cell) != NULL && cell->trail->entries != NULL)
+	else if (cell_trail(cell) != NULL)
 		__builtin_prefetch(&cell->trail->entries[cell->trail->count]);
 	else if (cell_panes(cell) != NULL && cell->panes->count > 0)
 		__builtin_prefetch(&cell->panes->panes[cell->panes->count - 1]);

@@ -206,10 +206,12 @@ static enum status settle_touched(struct actor *actor)
 {
 	enum status status = OK;
 	for (size_t i = 0; status == OK && i < actor->touched_count; i++) {
+		if (i + 3 * SETTLE_AHEAD < actor->touched_count)
+			cell_prefetch(actor->touched[i + 3 * SETTLE_AHEAD]);
 		if (i + 2 * SETTLE_AHEAD < actor->touched_count)
-			cell_prefetch(actor->touched[i + 2 * SETTLE_AHEAD]);
+			cell_prefetch_memory(actor->touched[i + 2 * SETTLE_AHEAD]);
 		if (i + SETTLE_AHEAD < actor->touched_count)
-			cell_prefetch_memory(actor->touched[i + SETTLE_AHEAD]);
+			cell_prefetch_entries(actor->touched[i + SETTLE_AHEAD]);
 		actor->touched[i]->touched = false;
 		status = cell_settle(actor, actor->touched[i]);
 	}

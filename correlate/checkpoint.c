@@ -186,7 +186,7 @@ static enum status window_take(struct cursor *from, const struct unit *unit, uin
 /* A trail under another threshold: what contributed stays counted, and what a higher one would have
  * needed of what was forgotten is not there again. */
 static enum status trail_take(struct cursor *from, const struct unit *unit, uint64_t at_least,
-			      struct trail *trail)
+			      struct trail **trail)
 {
 	struct trail_shape shape = unit_trail_shape(unit);
 	if (unit->type == CORRELATION_TEMPORAL_ORDERED && at_least != unit->at_least)
@@ -211,7 +211,7 @@ enum status cell_memory_decode(struct cursor *from, struct cell *cell)
 	if (cell_gated(cell) != NULL)
 		status = gated_decode(from, unit, cell->gated);
 	else if (cell_trail(cell) != NULL)
-		status = trail_take(from, unit, at_least, cell->trail);
+		status = trail_take(from, unit, at_least, &cell->trail);
 	else if (cell_panes(cell) != NULL)
 		status = panes_take(from, unit, cell->panes);
 	else

@@ -76,10 +76,12 @@ static enum status push_step(struct judge *judge, const struct judge_rule *rule,
 			     uint64_t step)
 {
 	assert(step < rule->at_least && rule->at_least <= JUDGE_STEPS_MAX);
-	if (judge->latest == NULL) {
-		judge->latest = malloc(rule->at_least * sizeof *judge->latest);
-		if (judge->latest == NULL)
+	if (judge->step_capacity < rule->at_least) { /* the first of this rule */
+		int64_t *grown = realloc(judge->latest, rule->at_least * sizeof *grown);
+		if (grown == NULL)
 			return ENOMEMORY;
+		judge->latest = grown;
+		judge->step_capacity = rule->at_least;
 		judge_clear(judge, rule);
 	}
 	if (time_us != judge->now_us)
@@ -141,7 +143,7 @@ bool judge_holds(const struct judge *judge, const struct judge_rule *rule)
 		return name_condition_holds(rule->names, judge->seen);
 	if (rule->type != CORRELATION_TEMPORAL_ORDERED)
 		return judge->different >= rule->at_least;
-	if (judge->latest == NULL)
+	if (judge->step_capacity < rule->at_least)
 		return false;
 	int64_t start_us = judge->latest[rule->at_least - 1];
 	return start_us != INT64_MIN &&
@@ -174,7 +176,8 @@ void judge_clear(struct judge *judge, const struct judge_rule *rule)
 	judge->sum_low = judge->sum_high = 0;
 	judge->now_steps = 0;
 	judge->now_us = INT64_MIN;
-	for (size_t i = 0; judge->latest != NULL && i < rule->at_least; i++)
+	bool ordered = rule->type == CORRELATION_TEMPORAL_ORDERED;
+	for (size_t i = 0; ordered && i < rule->at_least && i < judge->step_capacity; i++)
 		judge->latest[i] = INT64_MIN;
 }
 
@@ -185,8 +188,8 @@ void judge_done(struct judge *judge)
 	*judge = (struct judge){0};
 }
 
-size_t judge_bytes(const struct judge *judge, const struct judge_rule *rule)
+size_t judge_bytes(const struct judge *judge)
 {
-	size_t steps = judge->latest == NULL ? 0 : rule->at_least;
-	return judge->capacity * sizeof *judge->slots + steps * sizeof *judge->latest;
+	return judge->capacity * sizeof *judge->slots +
+	       judge->step_capacity * sizeof *judge->latest;
 }

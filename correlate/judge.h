@@ -5,7 +5,8 @@
  * every step without counting them again.
  *
  * Invariant: events are pushed in order of time and popped in the same order; every condition is
- * monotone: one event more never makes it false. Owner: a trail. Thread: one.
+ * monotone: one event more never makes it false. Once cleared, a judge may serve another rule.
+ * Owner: a trail, a measure, or an actor for all its small trails. Thread: one.
  * Limits: JUDGE_STEPS_MAX rules in order; values are 64-bit keyed hashes, so that two different
  * ones are taken for one with a chance of n^2 / 2^65. */
 #ifndef PICKET_CORRELATE_JUDGE_H
@@ -35,8 +36,9 @@ struct judge {
 	uint64_t seen; /* TEMPORAL: the rules that are in, as bits */
 	uint64_t sum_low, sum_high;
 	int64_t *latest; /* per step: the latest start of steps 0.. to this one, INT64_MIN none */
-	uint64_t now_steps; /* steps seen at now_us */
-	int64_t now_us;     /* of the newest pushed */
+	size_t step_capacity; /* of latest */
+	uint64_t now_steps;   /* steps seen at now_us */
+	int64_t now_us;       /* of the newest pushed */
 };
 
 enum status judge_push(struct judge *judge, const struct judge_rule *rule, int64_t time_us,
@@ -48,7 +50,7 @@ bool judge_can_spare(const struct judge *judge, const struct judge_rule *rule, i
 		     uint64_t value);
 void judge_clear(struct judge *judge, const struct judge_rule *rule); /* keeps the memory */
 void judge_done(struct judge *judge);
-size_t judge_bytes(const struct judge *judge, const struct judge_rule *rule);
+size_t judge_bytes(const struct judge *judge);
 
 /* The slot of a value, found or made with count 1 (*ret_made). */
 enum status judge_slot_get(struct judge *judge, uint64_t value, struct judge_slot **ret_slot,

@@ -72,7 +72,7 @@ size_t measure_bytes(const struct measure *measure)
 				? 0
 				: MEASURE_SKETCH_SIZE * sizeof *measure->sketch +
 					  MEASURE_EXACT_MAX * sizeof *measure->sorted;
-	return ranked + judge_bytes(&measure->distinct, &distinct_rule);
+	return ranked + judge_bytes(&measure->distinct);
 }
 
 void measure_clear(struct measure *measure)

@@ -18,7 +18,62 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { TRAIL_SMALL = 32 }; /* so few entries are judged again rather than remembered as judged */
+/* Fewer entries than TRAIL_SMALL are judged again by the spare judge rather than remembered as
+ * judged. Most trails have one or two. */
+enum { TRAIL_SMALL = 32, TRAIL_FIRST_CAPACITY = 2 };
+
+/* Of an empty one: nothing is left of what was. */
+static void trail_begin(struct trail *trail)
+{
+	*trail = (struct trail){.capacity = trail->capacity,
+				.compact_at = TRAIL_FIRST_CAPACITY + TRAIL_COMPACT_SLACK};
+}
+
+struct trail *trail_new(void)
+{
+	struct trail *trail = malloc(sizeof *trail + TRAIL_FIRST_CAPACITY * sizeof *trail->entries);
+	if (trail == NULL)
+		return NULL;
+	trail->capacity = TRAIL_FIRST_CAPACITY;
+	trail_begin(trail);
+	return trail;
+}
+
+static void own_judge_free(struct trail *trail)
+{
+	struct judge *freed = TAKE(trail->judge);
+	if (freed != NULL)
+		judge_done(freed);
+	free(freed);
+	trail->judged = false;
+}
+
+void trail_free(struct trail **trail)
+{
+	struct trail *freed = TAKE(*trail);
+	if (freed == NULL)
+		return;
+	for (size_t i = 0; i < freed->count; i++)
+		proof_release(&freed->entries[i].proof);
+	own_judge_free(freed);
+	free(freed);
+}
+
+static enum status trail_resize(struct trail **trail, size_t capacity)
+{
+	assert(capacity >= (*trail)->count && capacity <= UINT32_MAX);
+	struct trail *moved = realloc(*trail, sizeof *moved + capacity * sizeof *moved->entries);
+	if (moved == NULL)
+		return ENOMEMORY;
+	moved->capacity = (uint32_t)capacity;
+	*trail = moved;
+	return OK;
+}
+
+enum status trail_reserve(struct trail **trail, size_t capacity)
+{
+	return capacity <= (*trail)->capacity ? OK : trail_resize(trail, capacity);
+}
 
 void trail_release(struct trail *trail, struct trail_entry *entry)
 {
@@ -65,7 +120,7 @@ static enum status trail_fire(struct trail *trail, size_t q, const struct trail_
 static enum status judge_entry(struct trail *trail, const struct trail_shape *shape, size_t i)
 {
 	const struct trail_entry *entry = &trail->entries[i];
-	return judge_push(&trail->judge, &shape->rule, entry->time_us, entry->value);
+	return judge_push(trail_judge(trail, shape), &shape->rule, entry->time_us, entry->value);
 }
 
 /* Takes from the judge what is not in the window that ends at time_us. */
@@ -73,16 +128,16 @@ static size_t judge_leave(struct trail *trail, const struct trail_shape *shape, 
 			  int64_t time_us)
 {
 	while (!time_within(trail->entries[from].time_us, time_us, shape->rule.timespan_us))
-		judge_pop(&trail->judge, &shape->rule, trail->entries[from++].value);
+		judge_pop(trail_judge(trail, shape), &shape->rule, trail->entries[from++].value);
 	return from;
 }
 
-/* Makes the judge stand for the window that ends at the newest entry. */
+/* Makes the judge stand for the window that ends at the newest entry, until another trail comes. */
 static enum status judge_again(struct trail *trail, const struct trail_shape *shape)
 {
 	if (trail->judged)
 		return OK;
-	judge_clear(&trail->judge, &shape->rule);
+	judge_clear(trail_judge(trail, shape), &shape->rule);
 	size_t from = trail->count;
 	int64_t last_us = from == 0 ? 0 : trail->entries[from - 1].time_us;
 	while (from > 0 &&
@@ -93,8 +148,8 @@ static enum status judge_again(struct trail *trail, const struct trail_shape *sh
 		if (status != OK)
 			return status;
 	}
-	trail->judged = true;
-	trail->judged_from = from;
+	trail->judged = trail->judge != NULL; /* the spare one is soon another's */
+	trail->judged_from = (uint32_t)from;
 	return OK;
 }
 
@@ -102,15 +157,15 @@ static enum status judge_again(struct trail *trail, const struct trail_shape *sh
 static enum status recheck_newest(struct trail *trail, size_t p, const struct trail_shape *shape,
 				  struct window_news *news)
 {
-	assert(trail->judged && p < trail->count);
+	assert(p < trail->count);
 	enum status status = OK;
 	for (size_t i = p; status == OK && i < trail->count; i++)
 		status = judge_entry(trail, shape, i);
 	if (status != OK)
 		return status;
 	trail->judged_from =
-		judge_leave(trail, shape, trail->judged_from, trail->entries[p].time_us);
-	if (!judge_holds(&trail->judge, &shape->rule))
+		(uint32_t)judge_leave(trail, shape, trail->judged_from, trail->entries[p].time_us);
+	if (!judge_holds(trail_judge(trail, shape), &shape->rule))
 		return OK;
 	size_t first = trail->count;
 	while (first > trail->judged_from && !trail->entries[first - 1].contributes)
@@ -130,7 +185,7 @@ static enum status recheck_around(struct trail *trail, size_t p, const struct tr
 	struct trail_entry *entries = trail->entries;
 	size_t from = p;
 	trail->judged = false;
-	judge_clear(&trail->judge, &shape->rule);
+	judge_clear(trail_judge(trail, shape), &shape->rule);
 	while (from > 0 && time_within(entries[from - 1].time_us, time_us, span_us))
 		from--;
 	enum status status = OK;
@@ -144,7 +199,7 @@ static enum status recheck_around(struct trail *trail, size_t p, const struct tr
 		if (status != OK || end_us < time_us || !last_of_time)
 			continue;
 		from = judge_leave(trail, shape, from, end_us);
-		if (!judge_holds(&trail->judge, &shape->rule))
+		if (!judge_holds(trail_judge(trail, shape), &shape->rule))
 			continue;
 		for (marked = marked > from ? marked : from; status == OK && marked <= q; marked++)
 			status = entry_contribute(trail, marked, shape, news);
@@ -171,17 +226,10 @@ static size_t trail_place(const struct trail *trail, int64_t time_us)
 	return low;
 }
 
-static enum status trail_insert(struct trail *trail, size_t p, const struct trail_event *event)
+/* There is room. */
+static void trail_insert(struct trail *trail, size_t p, const struct trail_event *event)
 {
-	size_t needed = trail->count + event->value_count;
-	if (needed > trail->capacity) {
-		size_t capacity = trail->capacity * 2 > needed ? trail->capacity * 2 : needed;
-		struct trail_entry *grown = realloc(trail->entries, capacity * sizeof *grown);
-		if (grown == NULL)
-			return ENOMEMORY;
-		trail->entries = grown;
-		trail->capacity = capacity;
-	}
+	assert(trail->count + event->value_count <= trail->capacity);
 	memmove(&trail->entries[p + event->value_count], &trail->entries[p],
 		(trail->count - p) * sizeof *trail->entries);
 	for (size_t i = 0; i < event->value_count; i++)
@@ -192,8 +240,7 @@ static enum status trail_insert(struct trail *trail, size_t p, const struct trai
 			.secondary = i > 0,
 		};
 	trail->proof_bytes += event->proof->size;
-	trail->count = needed;
-	return OK;
+	trail->count += (uint32_t)event->value_count;
 }
 
 /* Of the entries that wait, only those near both ends keep their proof: an alert shows no others.
@@ -211,18 +258,39 @@ static void trail_thin_proofs(struct trail *trail, size_t p, size_t added)
 	}
 }
 
-enum status trail_add(struct trail *trail, const struct trail_shape *shape,
+/* Room for one more event, and a judge for many. */
+static enum status trail_prepare(struct trail **trail, size_t value_count)
+{
+	size_t needed = (*trail)->count + value_count;
+	size_t twice = 2 * (size_t)(*trail)->capacity;
+	if (needed > (*trail)->capacity) {
+		enum status status = trail_resize(trail, twice > needed ? twice : needed);
+		if (status != OK)
+			return status;
+	}
+	bool small = (*trail)->count < TRAIL_SMALL || (*trail)->judge != NULL;
+	if (!small && ((*trail)->judge = calloc(1, sizeof *(*trail)->judge)) == NULL)
+		return ENOMEMORY;
+	return OK;
+}
+
+enum status trail_add(struct trail **moving, const struct trail_shape *shape,
 		      const struct trail_event *event, struct window_news *news)
 {
-	assert(shape->rule.at_least > 0 && event->value_count > 0);
+	assert(shape->rule.at_least > 0 && shape->spare != NULL && event->value_count > 0);
+	enum status status = trail_prepare(moving, event->value_count);
+	if (status != OK)
+		return status;
+	struct trail *trail = *moving;
 	size_t p = trail_place(trail, event->proof->evidence.time_us);
 	bool newest = p == trail->count;
-	enum status status = newest ? judge_again(trail, shape) : OK;
-	if (status == OK)
-		status = trail_insert(trail, p, event);
-	if (status == OK)
-		status = newest ? recheck_newest(trail, p, shape, news)
-				: recheck_around(trail, p, shape, news);
+	if (newest)
+		status = judge_again(trail, shape);
+	if (status != OK)
+		return status;
+	trail_insert(trail, p, event);
+	status = newest ? recheck_newest(trail, p, shape, news)
+			: recheck_around(trail, p, shape, news);
 	if (status != OK)
 		return status;
 	if (!shape->keeps_proofs)
@@ -230,42 +298,34 @@ enum status trail_add(struct trail *trail, const struct trail_shape *shape,
 	return trail->count >= trail->compact_at ? trail_compact(trail, shape) : OK;
 }
 
-void trail_settle(struct trail *trail, const struct trail_shape *shape, int64_t watermark_us)
+void trail_settle(struct trail **moving, const struct trail_shape *shape, int64_t watermark_us)
 {
-	size_t gone = 0;
+	struct trail *trail = *moving;
+	uint32_t gone = 0;
 	while (gone < trail->count &&
 	       time_passed(trail->entries[gone].time_us, shape->rule.timespan_us, watermark_us)) {
 		if (trail->judged && gone >= trail->judged_from)
-			judge_pop(&trail->judge, &shape->rule, trail->entries[gone].value);
+			judge_pop(trail->judge, &shape->rule, trail->entries[gone].value);
 		trail_release(trail, &trail->entries[gone]);
 		gone++;
 	}
 	trail->count -= gone;
-	if (trail->count == 0) {
-		trail_done(trail);
-		return;
-	}
 	if (gone > 0)
 		memmove(trail->entries, trail->entries + gone,
 			trail->count * sizeof *trail->entries);
 	trail->judged_from = trail->judged_from > gone ? trail->judged_from - gone : 0;
-	if (trail->count <= TRAIL_SMALL) {
-		judge_done(&trail->judge);
-		trail->judged = false;
-	}
+	if (trail->count <= TRAIL_SMALL)
+		own_judge_free(trail);
+	if (trail->count > 0)
+		return;
+	trail_begin(trail);
+	bool smaller = trail->capacity > TRAIL_FIRST_CAPACITY &&
+		       trail_resize(moving, TRAIL_FIRST_CAPACITY) == OK;
+	(void)smaller; /* or it stays as it is */
 }
 
-void trail_done(struct trail *trail)
+size_t trail_bytes(const struct trail *trail)
 {
-	for (size_t i = 0; i < trail->count; i++)
-		proof_release(&trail->entries[i].proof);
-	free(trail->entries);
-	judge_done(&trail->judge);
-	*trail = (struct trail){0};
-}
-
-size_t trail_bytes(const struct trail *trail, const struct trail_shape *shape)
-{
-	return trail->capacity * sizeof *trail->entries + trail->proof_bytes +
-	       judge_bytes(&trail->judge, &shape->rule);
+	return sizeof *trail + trail->capacity * sizeof *trail->entries + trail->proof_bytes +
+	       (trail->judge == NULL ? 0 : sizeof *trail->judge + judge_bytes(trail->judge));
 }

@@ -17,11 +17,16 @@
 #include "correlate/judge.h"
 #include "correlate/window.h"
 
-enum { TRAIL_AT_LEAST_MAX = ACCURACY_EXACT_MAX, TRAIL_ENTRIES_MAX = 65536 };
+enum {
+	TRAIL_AT_LEAST_MAX = ACCURACY_EXACT_MAX,
+	TRAIL_ENTRIES_MAX = 65536,
+	TRAIL_COMPACT_SLACK = 64,
+};
 
 struct trail_shape {
 	struct judge_rule rule;
-	bool keeps_proofs; /* somebody wants the firings */
+	bool keeps_proofs;   /* somebody wants the firings */
+	struct judge *spare; /* lent: judges the trails that have none of their own, each in turn */
 };
 
 struct trail_entry {
@@ -35,16 +40,17 @@ struct trail_entry {
 	uint32_t kept; /* trail_compact.c: the entry of its value before it that stays, or itself */
 };
 
+/* One piece of memory, because there are millions and each event finds another one. */
 struct trail {
-	struct trail_entry *entries;
-	size_t count;
-	size_t capacity;
-	size_t compact_at;  /* the count at which to look for what may be forgotten */
-	size_t proof_bytes; /* of the proofs of its entries */
-	bool cut;           /* entries went that might still have mattered */
-	bool judged;        /* judge stands for entries[judged_from .. count) */
-	size_t judged_from;
-	struct judge judge;
+	struct judge *judge; /* NULL while there are few entries */
+	size_t proof_bytes;  /* of the proofs of its entries */
+	uint32_t count;
+	uint32_t capacity;
+	uint32_t compact_at;  /* the count at which to look for what may be forgotten */
+	uint32_t judged_from; /* judge stands for entries[judged_from .. count) ... */
+	bool judged;          /* ... now */
+	bool cut;             /* entries went that might still have mattered */
+	struct trail_entry entries[];
 };
 
 struct trail_event {
@@ -53,13 +59,25 @@ struct trail_event {
 	size_t value_count; /* > 0 */
 };
 
-/* Adds an event; holds its own references. The news is added to what is in it (window.h). After
- * ENOMEMORY the trail may only be freed. */
-enum status trail_add(struct trail *trail, const struct trail_shape *shape,
+struct trail *trail_new(void); /* NULL when out of memory */
+void trail_free(struct trail **trail);
+
+/* Adds an event; holds its own references. The news is added to what is in it (window.h). The trail
+ * may move. After ENOMEMORY it may only be freed. */
+enum status trail_add(struct trail **trail, const struct trail_shape *shape,
 		      const struct trail_event *event, struct window_news *news);
 
 /* Forgets what cannot matter at this watermark. */
-void trail_settle(struct trail *trail, const struct trail_shape *shape, int64_t watermark_us);
+void trail_settle(struct trail **trail, const struct trail_shape *shape, int64_t watermark_us);
+
+/* Makes room for so many entries, when there is less. */
+enum status trail_reserve(struct trail **trail, size_t capacity);
+
+/* Its own judge, or the spare one. */
+static inline struct judge *trail_judge(const struct trail *trail, const struct trail_shape *shape)
+{
+	return trail->judge != NULL ? trail->judge : shape->spare;
+}
 
 /* The entry's proof is not needed any more. */
 void trail_release(struct trail *trail, struct trail_entry *entry);
@@ -67,13 +85,13 @@ void trail_release(struct trail *trail, struct trail_entry *entry);
 enum status trail_compact(struct trail *trail, const struct trail_shape *shape);
 size_t trail_entries_max(const struct trail_shape *shape);
 
-void trail_done(struct trail *trail);
-size_t trail_bytes(const struct trail *trail, const struct trail_shape *shape);
+size_t trail_bytes(const struct trail *trail); /* memory, about */
 
 /* trail_codec.c */
 void trail_encode(const struct trail *trail, struct bytes *to);
 /* Into an empty trail; ECORRUPT when the bytes break the invariant. After a failure the trail may
  * only be freed. */
-enum status trail_decode(struct cursor *from, const struct trail_shape *shape, struct trail *trail);
+enum status trail_decode(struct cursor *from, const struct trail_shape *shape,
+			 struct trail **trail);
 
 #endif

@@ -9,7 +9,6 @@
  *
  * The judge is not saved: it says nothing that the entries do not. */
 #include <assert.h>
-#include <stdlib.h>
 
 #include "correlate/trail.h"
 
@@ -79,9 +78,9 @@ static enum status entry_decode(struct cursor *from, const struct trail_entry *b
 	return status;
 }
 
-enum status trail_decode(struct cursor *from, const struct trail_shape *shape, struct trail *trail)
+enum status trail_decode(struct cursor *from, const struct trail_shape *shape, struct trail **trail)
 {
-	assert(trail->count == 0 && trail->entries == NULL);
+	assert((*trail)->count == 0);
 	uint64_t count = cursor_varint(from);
 	if (from->failed || count > cursor_left(from))
 		return ECORRUPT;
@@ -95,20 +94,20 @@ enum status trail_decode(struct cursor *from, const struct trail_shape *shape, s
 									: UINT64_MAX;
 	if (from->failed || cut > 1 || compact_at <= count || compact_at > TRAIL_COMPACT_MAX)
 		return ECORRUPT;
-	trail->cut = cut == 1;
-	trail->compact_at = compact_at;
-	trail->entries = calloc(count, sizeof *trail->entries);
-	if (trail->entries == NULL)
-		return ENOMEMORY;
-	trail->capacity = count;
+	enum status status = trail_reserve(trail, count);
+	if (status != OK)
+		return status;
+	struct trail *read = *trail;
+	read->cut = cut == 1;
+	read->compact_at = (uint32_t)compact_at;
 	for (size_t i = 0; i < count; i++) {
-		const struct trail_entry *before = i == 0 ? NULL : &trail->entries[i - 1];
-		struct trail_entry *entry = &trail->entries[i];
-		enum status status = entry_decode(from, before, entry);
+		const struct trail_entry *before = i == 0 ? NULL : &read->entries[i - 1];
+		struct trail_entry *entry = &read->entries[i];
+		status = entry_decode(from, before, entry);
 		if (status != OK)
 			return status;
-		trail->count++;
-		trail->proof_bytes += entry->proof == NULL ? 0 : entry->proof->size;
+		read->count++;
+		read->proof_bytes += entry->proof == NULL ? 0 : entry->proof->size;
 		if (entry->value > value_max)
 			return ECORRUPT;
 	}

@@ -28,8 +28,6 @@
 
 #include "correlate/trail.h"
 
-enum { COMPACT_SLACK = 64 };
-
 size_t trail_entries_max(const struct trail_shape *shape)
 {
 	size_t wanted = 8 * (shape->rule.at_least < TRAIL_AT_LEAST_MAX ? shape->rule.at_least
@@ -55,22 +53,21 @@ static enum status block_find(struct trail *trail, const struct trail_shape *sha
 {
 	const struct judge_rule *rule = &shape->rule;
 	struct block found = {.first = within.first, .last = SIZE_MAX};
-	judge_clear(&trail->judge, rule);
+	struct judge *judge = trail_judge(trail, shape);
+	judge_clear(judge, rule);
 	for (size_t i = within.first; i <= within.last && i < trail->count; i++) {
 		const struct trail_entry *entries = trail->entries;
-		enum status status =
-			judge_push(&trail->judge, rule, entries[i].time_us, entries[i].value);
+		enum status status = judge_push(judge, rule, entries[i].time_us, entries[i].value);
 		if (status != OK)
 			return status;
 		while (!time_within(entries[found.first].time_us, entries[i].time_us,
 				    rule->timespan_us))
-			judge_pop(&trail->judge, rule, entries[found.first++].value);
-		if (!judge_holds(&trail->judge, rule))
+			judge_pop(judge, rule, entries[found.first++].value);
+		if (!judge_holds(judge, rule))
 			continue;
-		while (found.first < i &&
-		       judge_can_spare(&trail->judge, rule, entries[found.first].time_us,
-				       entries[found.first].value))
-			judge_pop(&trail->judge, rule, entries[found.first++].value);
+		while (found.first < i && judge_can_spare(judge, rule, entries[found.first].time_us,
+							  entries[found.first].value))
+			judge_pop(judge, rule, entries[found.first++].value);
 		found.last = i;
 		if (shortest)
 			break;
@@ -109,14 +106,15 @@ static enum status doom_between_blocks(struct trail *trail, const struct trail_s
  * one kept before it stand for it. `all`: also those that still might have contributed. */
 static enum status doom_repeats(struct trail *trail, const struct trail_shape *shape, bool all)
 {
-	judge_clear(&trail->judge, &shape->rule);
+	struct judge *judge = trail_judge(trail, shape);
+	judge_clear(judge, &shape->rule);
 	for (size_t i = 0; i < trail->count; i++) {
 		struct trail_entry *entry = &trail->entries[i];
 		struct judge_slot *slot = NULL;
 		bool made = false;
 		if (entry->doomed)
 			continue;
-		enum status status = judge_slot_get(&trail->judge, entry->value, &slot, &made);
+		enum status status = judge_slot_get(judge, entry->value, &slot, &made);
 		if (status != OK)
 			return status;
 		entry->kept = (uint32_t)i;
@@ -137,7 +135,7 @@ static enum status doom_repeats(struct trail *trail, const struct trail_shape *s
 
 static void bury_doomed(struct trail *trail)
 {
-	size_t kept = 0;
+	uint32_t kept = 0;
 	for (size_t i = 0; i < trail->count; i++) {
 		if (trail->entries[i].doomed)
 			trail_release(trail, &trail->entries[i]);
@@ -170,8 +168,8 @@ enum status trail_compact(struct trail *trail, const struct trail_shape *shape)
 		bury_doomed(trail);
 		trail->cut = true;
 	}
-	size_t next = 2 * trail->count + COMPACT_SLACK;
-	trail->compact_at = next < max ? next : max;
+	size_t next = 2 * (size_t)trail->count + TRAIL_COMPACT_SLACK;
+	trail->compact_at = (uint32_t)(next < max ? next : max);
 	assert(status != OK || trail->count < trail->compact_at);
 	return status;
 }
