@@ -12,7 +12,7 @@
 
 #include "correlate/actor_private.h"
 
-enum { SETTLE_AHEAD = 6 }; /* how far ahead memory is asked for (fold.c) */
+enum { SETTLE_BATCH = 32 }; /* so many cells are asked for at once (fold.c) */
 
 void changes_clear(struct actor *actor)
 {
@@ -202,18 +202,30 @@ static int change_compare(const void *a, const void *b)
 	return memcmp(left->alert->id, right->alert->id, ALERT_ID_SIZE);
 }
 
+static enum status settle_batch(struct actor *actor, struct cell *const *cells, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		cell_prefetch(cells[i]);
+	for (size_t i = 0; i < count; i++)
+		cell_prefetch_memory(cells[i]);
+	for (size_t i = 0; i < count; i++)
+		cell_prefetch_entries(cells[i]);
+	enum status status = OK;
+	for (size_t i = 0; status == OK && i < count; i++) {
+		cells[i]->touched = false;
+		status = cell_settle(actor, cells[i]);
+	}
+	return status;
+}
+
 static enum status settle_touched(struct actor *actor)
 {
 	enum status status = OK;
-	for (size_t i = 0; status == OK && i < actor->touched_count; i++) {
-		if (i + 3 * SETTLE_AHEAD < actor->touched_count)
-			cell_prefetch(actor->touched[i + 3 * SETTLE_AHEAD]);
-		if (i + 2 * SETTLE_AHEAD < actor->touched_count)
-			cell_prefetch_memory(actor->touched[i + 2 * SETTLE_AHEAD]);
-		if (i + SETTLE_AHEAD < actor->touched_count)
-			cell_prefetch_entries(actor->touched[i + SETTLE_AHEAD]);
-		actor->touched[i]->touched = false;
-		status = cell_settle(actor, actor->touched[i]);
+	for (size_t first = 0; status == OK && first < actor->touched_count;
+	     first += SETTLE_BATCH) {
+		size_t left = actor->touched_count - first;
+		status = settle_batch(actor, &actor->touched[first],
+				      left < SETTLE_BATCH ? left : SETTLE_BATCH);
 	}
 	actor->touched_count = 0;
 	return status;

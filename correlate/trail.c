@@ -18,9 +18,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* Fewer entries than TRAIL_SMALL are judged again by the spare judge rather than remembered as
- * judged. Most trails have one or two. */
-enum { TRAIL_SMALL = 32, TRAIL_FIRST_CAPACITY = 2 };
+/* Most of millions of trails have one or two entries: fewer than TRAIL_TINY are judged from the
+ * beginning with each event, by the spare judge. From an epoch to the next nobody remembers how
+ * TRAIL_SMALL entries were judged. */
+enum { TRAIL_FIRST_CAPACITY = 2, TRAIL_TINY = 8, TRAIL_SMALL = 32 };
 
 /* Of an empty one: nothing is left of what was. */
 static void trail_begin(struct trail *trail)
@@ -268,8 +269,8 @@ static enum status trail_prepare(struct trail **trail, size_t value_count)
 		if (status != OK)
 			return status;
 	}
-	bool small = (*trail)->count < TRAIL_SMALL || (*trail)->judge != NULL;
-	if (!small && ((*trail)->judge = calloc(1, sizeof *(*trail)->judge)) == NULL)
+	bool judged = (*trail)->count < TRAIL_TINY || (*trail)->judge != NULL;
+	if (!judged && ((*trail)->judge = calloc(1, sizeof *(*trail)->judge)) == NULL)
 		return ENOMEMORY;
 	return OK;
 }
