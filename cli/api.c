@@ -42,7 +42,7 @@ static const struct route routes[] = {
 	{"POST", "/v1/alerts/", "tenant", API_SOCKET_ONLY, api_alert_act},
 	{"GET", "/v1/rules/coverage", "since until tenant limit unable", API_SOCKET_ONLY,
 	 api_coverage},
-	{"POST", "/v1/rules/backtest", "since until tenant", API_SOCKET_ONLY, api_backtest_start},
+	{"POST", "/v1/rules/backtest", "since until tenant limit", API_SOCKET_ONLY, api_backtest_start},
 	{"GET", "/v1/rules/backtest", "job", API_SOCKET_POLL, api_backtest_tell},
 	{"POST", "/v1/rules/backtest/cancel", "job", API_SOCKET_ONLY, api_backtest_cancel},
 	{"GET", "/v1/audit", "who since until limit", API_SOCKET_ONLY, api_audit_list},

@@ -168,6 +168,8 @@ static enum status job_new(const struct api_call *call, struct backtest_job **re
 	if (status == OK)
 		status = api_parameter_time(call, "until", INT64_MAX, &job->options.until_us, err);
 	if (status == OK)
+		status = api_parameter_limit(call, &job->options.shown_max, err);
+	if (status == OK)
 		status = parse_rules(body, job, err);
 	if (status != OK)
 		return status;
@@ -191,6 +193,7 @@ static void write_job(struct backtest_job *job, struct json_writer *json)
 	json_write_count(json, "job", job->number);
 	json_write_string(json, "state", names[job->state]);
 	json_write_count(json, "events", atomic_load(&job->progress.events));
+	json_write_count(json, "estimate", atomic_load(&job->progress.estimate));
 	if (job->state == JOB_DONE)
 		json_write_raw(json, "report", bytes_text(&job->report));
 	if (job->state == JOB_FAILED)

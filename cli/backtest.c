@@ -25,6 +25,7 @@ struct found {
 /* One rule set over the events. */
 struct side {
 	const struct ruleset *rules;
+	int64_t since_us; /* alerts that were over before are none of ours */
 	struct scan *scan;
 	struct arena *arena;
 	struct found *found;
@@ -43,8 +44,8 @@ static void take_alert(void *context, const struct alert *alert)
 {
 	struct side *side = context;
 	const struct rule *rule = ruleset_find(side->rules, alert->rule_key);
-	if (rule == NULL || side->failed)
-		return; /* an alert of picket's own, such as rule.undecided */
+	if (rule == NULL || side->failed || alert->last_us < side->since_us)
+		return; /* rule NULL: an alert of picket's own, such as rule.undecided */
 	if (side->count == side->capacity) {
 		size_t capacity = side->capacity == 0 ? 256 : 2 * side->capacity;
 		struct found *grown = realloc(side->found, capacity * sizeof *grown);
@@ -66,9 +67,11 @@ static void take_alert(void *context, const struct alert *alert)
 	side->found[side->count++] = found;
 }
 
-static enum status side_init(struct side *side, const struct ruleset *rules, struct error *err)
+static enum status side_init(struct side *side, const struct ruleset *rules, int64_t since_us,
+			     struct error *err)
 {
 	side->rules = rules;
+	side->since_us = since_us;
 	side->arena = arena_new(SIDE_ARENA_BYTES);
 	if (side->arena == NULL)
 		return error_set(err, ENOMEMORY, "no memory for a backtest");
@@ -211,12 +214,17 @@ static void write_sum(struct json_writer *json, const char *name, const struct s
 /* All alerts of a rule, or those that are met, or those that are not. */
 enum wanted { ALL, MET, NOT_MET };
 
+static bool is_wanted(const struct found *found, enum wanted wanted)
+{
+	return wanted == ALL || found->met == (wanted == MET);
+}
+
 static struct sum sum_of(const struct side *side, struct text key, enum wanted wanted)
 {
 	struct sum sum = {0};
 	for (size_t i = 0; i < side->count; i++) {
 		const struct found *found = &side->found[i];
-		if (text_equal(found->key, key) && (wanted == ALL || found->met == (wanted == MET)))
+		if (text_equal(found->key, key) && is_wanted(found, wanted))
 			sum_add(&sum, found);
 	}
 	return sum;
@@ -235,16 +243,20 @@ static void write_pairs(struct json_writer *json, struct text pairs)
 	json_write_close(json, '}');
 }
 
+/* Adds to *not_shown what the list has no room for. */
 static void write_found(struct json_writer *json, const char *name, const struct side *side,
-			enum wanted wanted)
+			enum wanted wanted, uint64_t shown_max, uint64_t *not_shown)
 {
-	size_t shown = 0;
+	uint64_t shown = 0;
 	json_write_open(json, name, '[');
-	for (size_t i = 0; i < side->count && shown < BACKTEST_SHOWN_MAX; i++) {
+	for (size_t i = 0; i < side->count; i++) {
 		const struct found *found = &side->found[i];
-		if (wanted != ALL && found->met != (wanted == MET))
+		if (!is_wanted(found, wanted))
 			continue;
-		shown++;
+		if (shown++ >= shown_max) {
+			++*not_shown;
+			continue;
+		}
 		json_write_open(json, NULL, '{');
 		json_write_text(json, "rule", found->key);
 		json_write_text(json, "title", found->title);
@@ -304,6 +316,7 @@ static void write_report(const struct backtest_options *options, const struct si
 			 struct bytes *to)
 {
 	struct json_writer json = {.to = to};
+	uint64_t not_shown = 0;
 	json_write_open(&json, NULL, '{');
 	json_write_string(&json, "schema", "picket.backtest/1");
 	json_write_boolean(&json, "complete", problem->status == OK);
@@ -314,27 +327,47 @@ static void write_report(const struct backtest_options *options, const struct si
 	json_write_count(&json, "events", events);
 	write_rules(&json, side, old);
 	if (old->rules != NULL) {
-		write_found(&json, "removed", old, NOT_MET);
-		write_found(&json, "added", side, NOT_MET);
+		write_found(&json, "removed", old, NOT_MET, options->shown_max, &not_shown);
+		write_found(&json, "added", side, NOT_MET, options->shown_max, &not_shown);
 	} else {
-		write_found(&json, "found", side, ALL);
+		write_found(&json, "found", side, ALL, options->shown_max, &not_shown);
 	}
+	json_write_count(&json, "not_shown", not_shown);
 	json_write_close(&json, '}');
 }
 
 /* --- the run --------------------------------------------------------------------------------- */
 
-static enum status finish_side(struct side *side, struct store *store, struct error *err)
+/* Up to when the store's events are all there: nothing is known of a store that no daemon has
+ * written, whose input is over. */
+static enum status read_watermark(struct store *store, int64_t *ret_watermark_us, struct error *err)
+{
+	struct bytes key cleanup(bytes_done) = {0};
+	struct bytes value cleanup(bytes_done) = {0};
+	struct epoch_row row = {0};
+	epoch_key(&key);
+	enum status status = store_get(store, FAMILY_POSITION, bytes_text(&key), &value, err);
+	if (status == OK)
+		status = epoch_decode(bytes_text(&value), &row, err);
+	if (status == OK || status == ENOTFOUND)
+		*ret_watermark_us = status == OK ? row.watermark_us : INT64_MAX;
+	return status == ENOTFOUND ? OK : status;
+}
+
+static enum status finish_side(struct side *side, const struct backtest_options *options,
+			       int64_t watermark_us, struct error *err)
 {
 	struct scan_totals totals;
 	if (side->rules == NULL)
 		return OK;
-	enum status status = scan_finish(side->scan, &totals, err);
+	if (watermark_us > options->until_us)
+		watermark_us = options->until_us;
+	enum status status = scan_stop(side->scan, watermark_us, &totals, err);
 	if (status == OK && side->failed)
 		status = error_set(err, ENOMEMORY, "no memory for the alerts of a backtest");
 	if (status == OK && side->count > 0)
 		qsort(side->found, side->count, sizeof *side->found, compare_found);
-	return status == OK ? read_verdicts(store, side, err) : status;
+	return status == OK ? read_verdicts(options->store, side, err) : status;
 }
 
 static void compare_sides(struct side *side, struct side *old)
@@ -355,18 +388,36 @@ static bool holds_too_much(const struct side *side)
 	return side->rules != NULL && scan_held_bytes(side->scan) > BACKTEST_HELD_MAX;
 }
 
-/* Both sides over all events. What stops early, but leaves an answer, is in *problem. */
-static enum status feed_all(const struct backtest_options *options,
-			    struct side *const sides[static 2], struct backtest_progress *progress,
-			    struct error *problem, struct error *err)
+/* From when on events matter to alerts of since_us and later. */
+static enum status history_start(const struct backtest_options *options,
+				 struct side *const sides[static 2], int64_t *ret_since_us,
+				 struct error *err)
 {
-	struct event_cursor *cursor cleanup(event_cursor_free) = NULL;
-	const struct event_cursor_options all = {.store = options->store,
-						 .scoped = options->tenant.size > 0,
-						 .tenant = options->tenant,
-						 .since_us = options->since_us,
-						 .until_us = options->until_us};
-	enum status status = event_cursor_new(&all, &cursor, err);
+	int64_t most_us = 0;
+	for (size_t i = 0; i < 2; i++) {
+		if (sides[i]->rules == NULL)
+			continue;
+		const struct plan *plan = scan_plan(sides[i]->scan);
+		const struct unit_filter all = {.except = true};
+		int64_t *spans_us = calloc(plan_unit_count(plan) + 1, sizeof *spans_us);
+		if (spans_us == NULL)
+			return error_set(err, ENOMEMORY, "no memory for a backtest");
+		int64_t span_us = plan_history(plan, &all, spans_us);
+		most_us = span_us > most_us ? span_us : most_us;
+		free(spans_us);
+	}
+	if (__builtin_sub_overflow(options->since_us, most_us, ret_since_us))
+		*ret_since_us = INT64_MIN;
+	return OK;
+}
+
+/* Both sides over the events of the cursor. What stops early, but leaves an answer, is in *problem.
+ */
+static enum status feed_all(struct event_cursor *cursor, struct side *const sides[static 2],
+			    struct backtest_progress *progress, struct error *problem,
+			    struct error *err)
+{
+	enum status status = OK;
 	for (uint64_t events = 1; status == OK; events++) {
 		struct event event;
 		bool more = false;
@@ -379,7 +430,6 @@ static enum status feed_all(const struct backtest_options *options,
 		atomic_store(&progress->events, events);
 		if (events % CHECK_EVERY != 0)
 			continue;
-		atomic_store(&progress->time_us, event.time_us);
 		if (atomic_load(&progress->cancelled))
 			return error_set(err, ECLOSED, "the backtest was cancelled");
 		if (holds_too_much(sides[0]) || holds_too_much(sides[1])) {
@@ -395,21 +445,47 @@ static enum status feed_all(const struct backtest_options *options,
 	return status;
 }
 
+static enum status read_events(const struct backtest_options *options,
+			       struct side *const sides[static 2],
+			       struct backtest_progress *progress, struct error *problem,
+			       struct error *err)
+{
+	struct event_cursor *cursor cleanup(event_cursor_free) = NULL;
+	struct event_cursor_options all = {.store = options->store,
+					   .scoped = options->tenant.size > 0,
+					   .tenant = options->tenant,
+					   .until_us = options->until_us};
+	uint64_t estimate = 0;
+	enum status status = history_start(options, sides, &all.since_us, err);
+	if (status == OK)
+		status = event_cursor_new(&all, &cursor, err);
+	if (status == OK)
+		status = event_cursor_estimate(cursor, &estimate, err);
+	if (status != OK)
+		return status;
+	atomic_store(&progress->estimate, estimate);
+	return feed_all(cursor, sides, progress, problem, err);
+}
+
 enum status backtest_run(const struct backtest_options *options, struct backtest_progress *progress,
 			 struct bytes *to, struct error *err)
 {
 	struct side side cleanup(side_done) = {0};
 	struct side old cleanup(side_done) = {0};
 	struct error problem = {0};
-	enum status status = side_init(&side, options->rules, err);
+	int64_t watermark_us = INT64_MAX;
+	enum status status = side_init(&side, options->rules, options->since_us, err);
 	if (status == OK && options->old != NULL)
-		status = side_init(&old, options->old, err);
+		status = side_init(&old, options->old, options->since_us, err);
 	if (status == OK)
-		status = feed_all(options, (struct side *[]){&side, &old}, progress, &problem, err);
+		status = read_watermark(options->store, &watermark_us, err);
 	if (status == OK)
-		status = finish_side(&side, options->store, err);
+		status = read_events(options, (struct side *[]){&side, &old}, progress, &problem,
+				     err);
 	if (status == OK)
-		status = finish_side(&old, options->store, err);
+		status = finish_side(&side, options, watermark_us, err);
+	if (status == OK)
+		status = finish_side(&old, options, watermark_us, err);
 	if (status != OK)
 		return status;
 	compare_sides(&side, &old);

@@ -7,7 +7,7 @@
 #include "cli/json_writer.h"
 #include "cli/rule_loading.h"
 
-enum { POLL_US = 200 * 1000, NUMBER_MAX = 24 };
+enum { POLL_US = 200 * 1000, NUMBER_MAX = 24, PROGRESS_CELLS = 32 };
 
 static enum status put_text(void *context, const struct rule_text *text)
 {
@@ -67,6 +67,7 @@ static int start_job(struct session *session, struct client *client, struct text
 	question_add(&question, "since", since == NULL ? "7d" : since);
 	question_add(&question, "until", arguments_get(arguments, "until"));
 	question_add(&question, "tenant", arguments_get(arguments, "tenant"));
+	question_add(&question, "limit", arguments_get(arguments, "limit"));
 	code = session_ask(session, client, &question, &answer);
 	if (code == EXIT_OK)
 		(void)snprintf(number, NUMBER_MAX, "%s", json_path_text(answer, "job"));
@@ -77,7 +78,14 @@ static void show_progress(struct session *session, struct json_object *answer)
 {
 	if (session->quiet || isatty(STDERR_FILENO) == 0)
 		return;
-	(void)fprintf(session->problems, "\r%s events ...\033[K", json_path_text(answer, "events"));
+	char bar[PROGRESS_CELLS + 1] = {0};
+	double events = strtod(json_path_text(answer, "events"), NULL);
+	double estimate = strtod(json_path_text(answer, "estimate"), NULL);
+	double done = estimate <= 0 ? 0 : events >= estimate ? 1 : events / estimate;
+	memset(bar, ' ', PROGRESS_CELLS);
+	memset(bar, '#', (size_t)(done * PROGRESS_CELLS));
+	(void)fprintf(session->problems, "\r[%s] %3.0f %%  %.0f of %.0f events\033[K", bar,
+		      done * 100, events, estimate);
 	(void)fflush(session->problems);
 }
 

@@ -76,36 +76,42 @@ static int read_rules(struct session *session, struct bytes *rules, struct bytes
 	return status == OK ? EXIT_OK : session_fail_error(session, &err);
 }
 
-static long too_many(struct json_object *rule, long at_most)
+enum { WHY_MAX = 128 };
+
+/* Why a rule fails, in words: too loud, or an alert gone that was right. */
+static bool rule_fails(struct json_object *rule, long at_most, char why[static WHY_MAX])
 {
 	long alerts = strtol(json_path_text(rule, "found.alerts"), NULL, 10);
-	return at_most >= 0 && alerts > at_most ? alerts : 0;
+	long lost = strtol(json_path_text(rule, "removed.true-positive"), NULL, 10);
+	if (lost > 0)
+		(void)snprintf(why, WHY_MAX, "%ld true positives would be gone", lost);
+	else
+		(void)snprintf(why, WHY_MAX, "%ld alerts, at most %ld", alerts, at_most);
+	return lost > 0 || (at_most >= 0 && alerts > at_most);
 }
 
 static void print_junit(struct session *session, struct json_object *rules, long at_most)
 {
 	struct bytes xml cleanup(bytes_done) = {0};
+	char why[WHY_MAX];
 	size_t count = json_object_array_length(rules);
 	size_t failed = 0;
 	for (size_t i = 0; i < count; i++)
-		failed += too_many(json_object_array_get_idx(rules, i), at_most) > 0;
+		failed += rule_fails(json_object_array_get_idx(rules, i), at_most, why);
 	(void)fprintf(session->output.to,
 		      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"picket rules "
 		      "backtest\" tests=\"%zu\" failures=\"%zu\">\n",
 		      count, failed);
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *rule = json_object_array_get_idx(rules, i);
-		long alerts = too_many(rule, at_most);
 		bytes_clear(&xml);
 		xml_put(&xml, text_of(json_path_text(rule, "title")));
 		(void)fprintf(session->output.to,
 			      "  <testcase classname=\"backtest\" name=\"%.*s\"",
 			      TEXT_ARG(bytes_text(&xml)));
-		if (alerts > 0)
-			(void)fprintf(
-				session->output.to,
-				"><failure message=\"%ld alerts, at most %ld\"/></testcase>\n",
-				alerts, at_most);
+		if (rule_fails(rule, at_most, why))
+			(void)fprintf(session->output.to, "><failure message=\"%s\"/></testcase>\n",
+				      why);
 		else
 			(void)fputs("/>\n", session->output.to);
 	}
@@ -140,9 +146,15 @@ static int print_table(struct session *session, struct json_object *report)
 		status = print_alerts(session, report, "added", "added", &err);
 	if (status != OK)
 		return session_fail_error(session, &err);
+	(void)fflush(session->output.to);
 	if (!session->quiet)
 		(void)fprintf(session->problems, "\n%s events read\n",
 			      json_path_text(report, "events"));
+	const char *not_shown = json_path_text(report, "not_shown");
+	if (strcmp(not_shown, "0") != 0)
+		(void)fprintf(session->problems,
+			      "%s alerts more are not listed: see the counts, or raise --limit\n",
+			      not_shown);
 	return EXIT_OK;
 }
 
@@ -161,13 +173,21 @@ static int print_report(struct session *session, struct json_object *report)
 	else
 		code = print_table(session, report);
 	for (size_t i = 0; i < json_object_array_length(rules); i++) {
-		if (code == EXIT_OK && too_many(json_object_array_get_idx(rules, i), at_most) > 0)
+		char why[WHY_MAX];
+		if (code == EXIT_OK &&
+		    rule_fails(json_object_array_get_idx(rules, i), at_most, why))
 			code = EXIT_NEGATIVE;
 	}
-	if (strcmp(json_path_text(report, "complete"), "true") == 0)
-		return code;
-	return session_fail(session, EXIT_INCOMPLETE, "the backtest is not complete: %s",
-			    json_path_text(report, "problem"));
+	if (strcmp(json_path_text(report, "complete"), "true") != 0)
+		return session_fail(session, EXIT_INCOMPLETE, "the backtest is not complete: %s",
+				    json_path_text(report, "problem"));
+	return strcmp(json_path_text(report, "events"), "0") != 0
+		       ? code
+		       : session_fail(session, EXIT_NEGATIVE,
+				      "no event is stored of that time%s: nothing was tried; see "
+				      "picket sources list and picket tenants",
+				      arguments_has(&session->arguments, "tenant") ? " and tenant"
+										   : "");
 }
 
 static int run_backtest(struct session *session)
@@ -202,7 +222,8 @@ const struct command command_rules_backtest = {
 		"The rules run over the events of the last 7 days (--since) in the daemon, at the\n"
 		"lowest priority, through the engine they would run in live. With --against the old\n"
 		"rules run beside them, and every alert is told that they gain or lose, with what\n"
-		"people closed it as. Rules that need --list or -p cannot be tried this way yet.\n",
+		"people closed it as. What rules remember of before --since is read too. Ends with 1\n"
+		"when --against loses a true positive, and when there is no event to try them on.\n",
 	.examples = "  picket rules backtest my-rule.yml --since 30d\n"
 		    "  picket rules backtest new/ --against old/ -o junit --at-most 20\n",
 	.run = run_backtest,

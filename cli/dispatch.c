@@ -185,10 +185,11 @@ static int run_command(struct session *session)
 		command_help(command, session->output.to);
 		return EXIT_OK;
 	}
-	if (!take_format(session) ||
-	    (session->output.format == OUTPUT_JUNIT && command != &command_rules_test))
-		return session_fail(session, EXIT_USAGE, "-o %s is none of table, json, ndjson",
-				    arguments_get(&session->arguments, "output"));
+	bool junit = command == &command_rules_test || command == &command_rules_backtest;
+	if (!take_format(session) || (session->output.format == OUTPUT_JUNIT && !junit))
+		return session_fail(session, EXIT_USAGE, "-o %s is none of table, json, ndjson%s",
+				    arguments_get(&session->arguments, "output"),
+				    junit ? ", junit" : "");
 	if (!take_color(session))
 		return session_fail(session, EXIT_USAGE, "--color is auto, always or never");
 	size_t count = session->arguments.word_count;

@@ -38,6 +38,8 @@ struct scan {
 	struct bytes *chunks; /* match records of the whole input, when it is sorted */
 	size_t chunk_count;
 	uint64_t epoch;
+	uint64_t stopped_epoch; /* scan_stop(): the last one that is told of; 0: all are */
+	int64_t watermark_us;
 	uint64_t live_messages; /* in the open epoch */
 	struct bytes finals;    /* texts: encoded alerts that have ended */
 	struct undecided *undecided;
@@ -172,6 +174,8 @@ static void scan_hear(struct scan *scan)
 	const struct alert_change *changes = actor_changes(scan->actor, &count);
 	for (size_t i = 0; i < count; i++) {
 		const struct alert *alert = changes[i].alert;
+		if (scan->stopped_epoch > 0 && alert->opened_epoch > scan->stopped_epoch)
+			continue;
 		scan->totals.alerts += changes[i].announce && alert->revision == 1;
 		if (scan->options.final_only && alert->state == ALERT_ENDED) {
 			struct bytes encoded cleanup(bytes_done) = {0};
@@ -191,6 +195,7 @@ static enum status scan_fold(struct scan *scan, int64_t watermark_us, struct err
 	struct bytes chained cleanup(bytes_done) = {0};
 	struct record_sink exchange = {&chained, 1};
 	uint64_t epoch = ++scan->epoch;
+	scan->watermark_us = watermark_us;
 	enum status status = actor_round(scan->actor, epoch, watermark_us, &exchange, err);
 	for (unsigned i = 0; status == OK && i < plan_rounds(scan->plan); i++) {
 		status = actor_feed(scan->actor, bytes_text(&chained), err);
@@ -433,20 +438,10 @@ static enum status tell_finals(struct scan *scan, struct error *err)
 	return status;
 }
 
-enum status scan_finish(struct scan *scan, struct scan_totals *ret_totals, struct error *err)
+/* Every window closes, and everything is told. */
+static enum status close_all(struct scan *scan, struct scan_totals *ret_totals, struct error *err)
 {
-	struct entry *entries = NULL;
-	size_t count = 0;
-	assert(scan->options.lateness_us >= 0 || scan->epoch == 0); /* only once */
-	enum status status =
-		scan->options.lateness_us >= 0 ? live_epoch(scan, err) : keep_chunk(scan, err);
-	if (status == OK)
-		status = sort_entries(scan, &entries, &count, err);
-	if (status == OK)
-		status = fold_sorted(scan, entries, count, err);
-	free(entries);
-	if (status == OK)
-		status = scan_fold(scan, INT64_MAX, err);
+	enum status status = scan_fold(scan, INT64_MAX, err);
 	if (status == OK && scan->options.final_only)
 		status = tell_finals(scan, err);
 	const struct scan_sink *sink = &scan->options.sink;
@@ -460,6 +455,37 @@ enum status scan_finish(struct scan *scan, struct scan_totals *ret_totals, struc
 	scan->totals.actor = actor_counters(scan->actor);
 	*ret_totals = scan->totals;
 	return OK;
+}
+
+enum status scan_stop(struct scan *scan, int64_t watermark_us, struct scan_totals *ret_totals,
+		      struct error *err)
+{
+	struct entry *entries = NULL;
+	size_t count = 0;
+	assert(scan->options.lateness_us >= 0 || scan->epoch == 0); /* only once */
+	enum status status =
+		scan->options.lateness_us >= 0 ? live_epoch(scan, err) : keep_chunk(scan, err);
+	if (status == OK)
+		status = sort_entries(scan, &entries, &count, err);
+	if (status == OK)
+		status = fold_sorted(scan, entries, count, err);
+	free(entries);
+	if (status == OK && watermark_us < INT64_MAX) {
+		if (scan->epoch == 0 || watermark_us > scan->watermark_us)
+			status = scan_fold(scan, watermark_us, err);
+		scan->stopped_epoch = scan->epoch;
+	}
+	return status == OK ? close_all(scan, ret_totals, err) : status;
+}
+
+enum status scan_finish(struct scan *scan, struct scan_totals *ret_totals, struct error *err)
+{
+	return scan_stop(scan, INT64_MAX, ret_totals, err);
+}
+
+const struct plan *scan_plan(const struct scan *scan)
+{
+	return scan->plan;
 }
 
 uint64_t scan_excluded(const struct scan *scan, const struct rule_filter *filter)

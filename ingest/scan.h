@@ -81,6 +81,14 @@ uint64_t scan_held_bytes(const struct scan *scan);
 /* Correlates and closes everything; the sink hears the alerts. Call once. */
 enum status scan_finish(struct scan *scan, struct scan_totals *ret_totals, struct error *err);
 
+/* The same for an input that goes on, unless watermark_us is INT64_MAX: everything is judged up to
+ * there, or up to the last record when that is later; alerts that only an end would open are not
+ * told. */
+enum status scan_stop(struct scan *scan, int64_t watermark_us, struct scan_totals *ret_totals,
+		      struct error *err);
+/* What its rules remember. */
+const struct plan *scan_plan(const struct scan *scan);
+
 /* Matches that a filter took away (ruleset.h). */
 uint64_t scan_excluded(const struct scan *scan, const struct rule_filter *filter);
 /* Candidates, matches, ... of one rule, summed over the scan. */

@@ -162,6 +162,50 @@ static enum status open_columns(struct event_cursor *cursor, struct text key, st
 	return status;
 }
 
+/* The number of events in the block of a row of FAMILY_BLOCKMETA; 0 when it holds none that fit, or
+ * cannot be read. */
+static uint64_t events_of(const struct event_cursor *cursor, struct text key, struct text value)
+{
+	struct block_meta meta = {0};
+	struct summary summary = {0};
+	struct columnar_key parsed = {0};
+	if (cursor->class < 0)
+		return block_meta_decode(value, &meta, NULL) == OK &&
+				       times_fit(cursor, meta.first_time_us, meta.last_time_us)
+			       ? meta.event_count
+			       : 0;
+	return columnar_key_decode(key, &parsed, NULL) == OK &&
+			       summary_open(value, &summary, NULL) == OK &&
+			       times_fit(cursor, summary.first_time_us, summary.last_time_us) &&
+			       (!cursor->options.scoped || text_equal(parsed.owner, cursor->owner))
+		       ? summary.event_count
+		       : 0;
+}
+
+enum status event_cursor_estimate(struct event_cursor *cursor, uint64_t *ret_count,
+				  struct error *err)
+{
+	uint64_t count = 0;
+	enum status status = OK;
+	assert(cursor->class == -1 && cursor->rows == NULL);
+	while (status == OK && cursor->class < CLASS_COUNT) {
+		struct text key = {0};
+		struct text value = {0};
+		while (store_scan_next(cursor->scan, &key, &value) &&
+		       (cursor->class >= 0 || (key.size > 0 && key.data[0] < BLOOM_MARK)))
+			count += events_of(cursor, key, value);
+		cursor->class ++;
+		if (cursor->class < CLASS_COUNT)
+			status = open_scan(cursor, err);
+	}
+	cursor->class = -1;
+	if (status == OK)
+		status = open_scan(cursor, err);
+	if (status == OK)
+		*ret_count = count;
+	return status;
+}
+
 /* Opens the next block that may hold something; *ret_more is false behind the last of all. */
 static enum status next_block(struct event_cursor *cursor, bool *ret_more, struct error *err)
 {

@@ -31,6 +31,10 @@ void event_cursor_free(struct event_cursor **cursor);
 /* The next event, valid until the next call; *ret_more is false behind the last one. */
 enum status event_cursor_next(struct event_cursor *cursor, struct event *ret_event, bool *ret_more,
 			      struct error *err);
+/* How many events the cursor will give, at most: those of all blocks that may hold one of them.
+ * Before the first event. */
+enum status event_cursor_estimate(struct event_cursor *cursor, uint64_t *ret_count,
+				  struct error *err);
 /* How many events the last one is. */
 uint64_t event_cursor_stands_for(const struct event_cursor *cursor);
 /* OK as long as nothing was passed over; else EINCOMPLETE with the first reason. */

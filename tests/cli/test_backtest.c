@@ -128,15 +128,11 @@ static struct ruleset *rules_of(unsigned least)
 	return ruleset;
 }
 
-static struct json_object *run(const struct ruleset *rules, const struct ruleset *old,
-			       struct text tenant)
+static struct json_object *run_with(const struct backtest_options *given)
 {
-	const struct backtest_options options = {.store = store,
-						 .rules = rules,
-						 .old = old,
-						 .since_us = T0 - SECOND,
-						 .until_us = T0 + 3600 * (int64_t)SECOND,
-						 .tenant = tenant};
+	struct backtest_options options = *given;
+	options.store = store;
+	options.until_us = options.until_us != 0 ? options.until_us : T0 + 3600 * (int64_t)SECOND;
 	struct backtest_progress progress = {0};
 	struct bytes report = {0};
 	struct error err = {0};
@@ -146,7 +142,48 @@ static struct json_object *run(const struct ruleset *rules, const struct ruleset
 	struct json_object *answer = json_tokener_parse((const char *)report.data);
 	ck_assert_msg(answer != NULL, "%s", (const char *)report.data);
 	bytes_done(&report);
+	ck_assert_uint_ge(progress.estimate, progress.events);
 	return answer;
+}
+
+static struct json_object *run(const struct ruleset *rules, const struct ruleset *old,
+			       struct text tenant)
+{
+	return run_with(&(struct backtest_options){.rules = rules,
+						   .old = old,
+						   .since_us = T0 - SECOND,
+						   .tenant = tenant,
+						   .shown_max = 100});
+}
+
+static struct ruleset *ruleset_of(const char *yaml)
+{
+	struct ruleset *ruleset = NULL;
+	const struct ruleset_options options = {.any_logsource = true};
+	struct error err = {0};
+	ck_assert_msg(ruleset_parse(&options, text_of(yaml), "rules", &ruleset, &err) == OK, "%s",
+		      err.text);
+	return ruleset;
+}
+
+static void put_watermark(int64_t watermark_us)
+{
+	struct bytes key = {0}, value = {0};
+	const struct epoch_row row = {.epoch = 1, .watermark_us = watermark_us};
+	epoch_key(&key);
+	epoch_encode(&row, &value);
+	put_row(FAMILY_POSITION, &key, bytes_text(&value));
+	bytes_done(&key);
+	bytes_done(&value);
+}
+
+/* How many alerts the only rule that alerts has. */
+static int found_of(struct json_object *report)
+{
+	struct json_object *rule = json_object_array_get_idx(json_path(report, "rules"), 0);
+	int alerts = atoi(json_path_text(rule, "found.alerts"));
+	json_object_put(report);
+	return alerts;
 }
 
 static const char *const users[] = {"alice", "bob", "carol", "dave"};
@@ -239,6 +276,63 @@ START_TEST(test_a_damaged_block_is_told)
 }
 END_TEST
 
+/* What is not over yet has not happened; what the store proves has. */
+START_TEST(test_judged_as_far_as_the_store_goes)
+{
+	static const char BASE[] =
+		"title: Failed\nname: failed\nlogsource: {category: authentication}\n"
+		"level: informational\ndetection: {s: {event.outcome: failure}, condition: s}\n---\n"
+		"title: Odd\nname: odd\nlevel: high\ncorrelation: {rules: [failed], "
+		"group-by: [user.id], ";
+	char yaml[1024];
+	const unsigned five = 5;
+	put_events(users, &five, 1); /* alice, until T0 + 4 s */
+	snprintf(yaml, sizeof yaml, "%stype: event_count, timespan: 1m, condition: {lt: 9}}\n",
+		 BASE);
+	struct ruleset *few = ruleset_of(yaml);
+	snprintf(yaml, sizeof yaml, "%stype: absence, timespan: 1m}\n", BASE);
+	struct ruleset *silent = ruleset_of(yaml);
+	put_watermark(T0 + 30 * (int64_t)SECOND);
+	ck_assert_int_eq(found_of(run(few, NULL, (struct text){0})), 0);
+	ck_assert_int_eq(found_of(run(silent, NULL, (struct text){0})), 0);
+	put_watermark(T0 + 90 * (int64_t)SECOND);
+	ck_assert_int_eq(found_of(run(few, NULL, (struct text){0})), 1);
+	ck_assert_int_eq(found_of(run(silent, NULL, (struct text){0})), 1);
+	struct backtest_options until = {
+		.rules = silent, .since_us = T0 - SECOND, .until_us = T0 + 50 * (int64_t)SECOND};
+	ck_assert_int_eq(found_of(run_with(&until)), 0);
+	ruleset_free(&few);
+	ruleset_free(&silent);
+}
+END_TEST
+
+START_TEST(test_rules_remember_what_was_before)
+{
+	struct ruleset *rules = rules_of(5);
+	struct backtest_options options = {.rules = rules, .since_us = T0 + 3 * (int64_t)SECOND};
+	const unsigned five = 5;
+	put_events(users, &five, 1);
+	ck_assert_int_eq(found_of(run_with(&options)), 1);
+	options.since_us = T0 + 5 * (int64_t)SECOND; /* it was over */
+	ck_assert_int_eq(found_of(run_with(&options)), 0);
+	ruleset_free(&rules);
+}
+END_TEST
+
+START_TEST(test_says_what_is_not_listed)
+{
+	struct ruleset *rules = rules_of(5);
+	const struct backtest_options options = {
+		.rules = rules, .since_us = T0 - SECOND, .shown_max = 1};
+	put_events(users, failures, 4);
+	struct json_object *report = run_with(&options);
+	ck_assert_uint_eq(json_object_array_length(json_path(report, "found")), 1);
+	ck_assert_str_eq(json_path_text(report, "not_shown"), "2");
+	ck_assert_int_eq(found_of(report), 3);
+	ruleset_free(&rules);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("backtest");
@@ -248,6 +342,9 @@ int main(void)
 	tcase_add_test(all, test_what_a_change_does);
 	tcase_add_test(all, test_precision_of_a_rule);
 	tcase_add_test(all, test_a_damaged_block_is_told);
+	tcase_add_test(all, test_judged_as_far_as_the_store_goes);
+	tcase_add_test(all, test_rules_remember_what_was_before);
+	tcase_add_test(all, test_says_what_is_not_listed);
 	suite_add_tcase(suite, all);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);

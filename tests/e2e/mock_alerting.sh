@@ -163,6 +163,10 @@ tuning_checks() {
 	assert_exit "one that would hide a true positive is refused" 1 \
 		node paged rules tune "$(alert_of ann2)" --rules "$rules" --since 1h
 	assert_match "in words" 'would have hidden 1 true positives' "$(cat "$work/err")"
+	cp "$work/out" "$work/harmful.yml"
+	assert_exit "a pipeline that tries it anyway is told" 1 node paged rules backtest "$rules" \
+		"$work/harmful.yml" --against "$rules" --since 1h -o junit
+	assert_match "in JUnit" '<failure message="1 true positives would be gone"' "$(cat "$work/out")"
 	assert_exit "so is one that would hide a true positive of another rule" 1 \
 		node paged rules tune "$(alert_of_source)" --rules "$rules" --by event.outcome
 	assert_match "in words" '^also removes 4 of 4 alerts of .* .1 true positives' "$(cat "$work/err")"

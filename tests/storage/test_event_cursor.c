@@ -147,8 +147,10 @@ static enum status read_all(const struct event_cursor_options *options, unsigned
 	bool more = true;
 	uint64_t events = 0;
 	uint64_t kinds = 0;
+	uint64_t estimate = 0;
 	memset(seen, 0, EVENTS * sizeof *seen);
 	ck_assert_int_eq(event_cursor_new(options, &cursor, NULL), OK);
+	ck_assert_int_eq(event_cursor_estimate(cursor, &estimate, NULL), OK);
 	while (more) {
 		struct event event;
 		struct error err = {0};
@@ -164,6 +166,8 @@ static enum status read_all(const struct event_cursor_options *options, unsigned
 	}
 	check_names(*options, events, kinds);
 	enum status status = event_cursor_status(cursor, NULL);
+	ck_assert_uint_ge(estimate, events);
+	ck_assert_uint_le(estimate, EVENTS);
 	event_cursor_free(&cursor);
 	return status;
 }
