@@ -7,7 +7,7 @@
 #include "cli/wall.h"
 #include "ingest/file_reader.h"
 
-enum { MESSAGE_ARENA_MAX = 1 << 29 };
+enum { MESSAGE_ARENA_MAX = 1 << 29, EVENT_ARENA_MAX = 1 << 20 };
 
 struct reading_file {
 	const char *path;
@@ -107,21 +107,34 @@ enum status rule_records_read(const char *path, const struct decoder_options *op
 struct event_visit {
 	rule_event_visit *visit;
 	void *context;
+	struct arena *arena; /* for one event */
+	enum status status;
 };
 
 static bool visit_event(void *context, int64_t number, const struct decoded *record)
 {
-	const struct event_visit *inner = context;
+	struct event_visit *inner = context;
+	struct event read;
 	(void)number;
-	return record->why != ACCEPTED || inner->visit(inner->context, &record->event);
+	if (record->why != ACCEPTED)
+		return true;
+	arena_reset(inner->arena);
+	inner->status = event_as_read(&record->event, inner->arena, &read);
+	return inner->status == OK && inner->visit(inner->context, &read);
 }
 
 enum status rule_events_read(const char *path, const struct decoder_options *options,
 			     rule_event_visit *visit, void *context,
 			     struct rule_event_totals *totals, struct error *err)
 {
-	struct event_visit inner = {visit, context};
-	return rule_records_read(path, options, visit_event, &inner, totals, err);
+	struct arena *arena cleanup(arena_free) = arena_new(EVENT_ARENA_MAX);
+	struct event_visit inner = {visit, context, arena, OK};
+	if (arena == NULL)
+		return error_set(err, ENOMEMORY, "no memory for events");
+	enum status status = rule_records_read(path, options, visit_event, &inner, totals, err);
+	if (status == OK && inner.status != OK)
+		return error_set(err, inner.status, "no memory for events");
+	return status;
 }
 
 int rule_events_options(struct session *session, struct decoder_options *ret_options)

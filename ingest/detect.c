@@ -253,12 +253,15 @@ static enum status detect_event(struct detect *detect, struct stream *stream, st
 				const struct detect_sink *sink, struct detected *to)
 {
 	struct matches matches = {0};
-	enum status status = matcher_match(detect->matcher, event, &matches);
+	struct event read;
+	enum status status = event_as_read(event, detect->arena, &read);
+	if (status == OK)
+		status = matcher_match(detect->matcher, &read, &matches);
 	if (status != OK)
 		return status;
 	detect->counters.undecided += matches.undecided_count;
 	if (!detect->options.only_match)
-		status = hand_over(detect, stream, event, &matches, to);
+		status = hand_over(detect, stream, &read, &matches, to);
 	const struct record_sink seen = {to->sightings, to->actor_count};
 	if (status == OK && detect->sightings != NULL)
 		status = sightings_see(detect->sightings, event, &seen);
@@ -357,6 +360,7 @@ enum status detect_stored(struct detect *detect, struct stream *stream, const st
 			  const struct detect_sink *sink, struct detected *to, struct error *err)
 {
 	struct event logged = as_logged(event);
+	arena_reset(detect->arena);
 	to->events++;
 	enum status status = detect_event(detect, stream, &logged, sink, to);
 	return status == OK ? OK

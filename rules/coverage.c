@@ -169,6 +169,8 @@ enum status coverage_add(struct coverage *coverage, const struct event *event, u
 			if (name.data[at] == '.')
 				status = name_add(coverage, source, (struct text){name.data, at});
 	}
+	if (status == OK && event->quality != 0) /* as rules read it: event_as_read() */
+		status = name_add(coverage, source, schema_info(FIELD_QUALITY)->name);
 	return status;
 }
 

@@ -82,6 +82,24 @@ struct text event_text(const struct event *event, enum field_id id)
 	return value == NULL ? (struct text){0} : value->text;
 }
 
+enum status event_as_read(const struct event *event, struct arena *arena, struct event *ret_event)
+{
+	static_assert((int)QUALITY_COUNT <= (int)EVENT_RULES_MAX);
+	struct event read = *event;
+	enum status status = OK;
+	read.field_capacity = read.field_count; /* the array is the event's */
+	for (uint32_t left = event->quality; status == OK && left != 0; left &= left - 1) {
+		enum quality one = (enum quality)(left & -left);
+		status = event_add_known(
+			&read, arena, FIELD_QUALITY,
+			(struct value){.type = VALUE_STRING, .text = text_of(quality_name(one))});
+	}
+	assert(status != ELIMIT); /* it takes the room of the detections, which come later */
+	if (status == OK)
+		*ret_event = read;
+	return status;
+}
+
 static void json_put_escape(struct bytes *to, unsigned char c)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -104,6 +104,10 @@ const struct value *event_get(const struct event *event, enum field_id id);
 /* Its text ("" when absent, null or empty). */
 struct text event_text(const struct event *event, enum field_id id);
 
+/* The event as rules read it: with what had to be mended as values of picket.quality. It has
+ * fields of its own in the arena when there are any, so that what is stored does not change. */
+enum status event_as_read(const struct event *event, struct arena *arena, struct event *ret_event);
+
 /* The event as one flat JSON object, names in order, arrays for repeated names. The bytes of its
  * record are picket.src.raw when they are UTF-8, else picket.src.raw_base64. */
 void event_json(const struct event *event, struct bytes *to);

@@ -8,6 +8,10 @@ enum { SECOND_US = 1000000, LATENESS_US = 10 * SECOND_US, ACTORS = 3 };
 static const char rules_text[] = "title: failed\nid: 11111111-1111-4111-8111-111111111111\n"
 				 "logsource: {product: microservice}\n"
 				 "detection: {s: {event.outcome: failure}, condition: s}\n"
+				 "level: low\n---\n"
+				 "title: two users\nid: 22222222-2222-4222-8222-222222222222\n"
+				 "logsource: {product: microservice}\n"
+				 "detection: {s: {picket.quality: duplicate_key}, condition: s}\n"
 				 "level: low\n";
 
 static const struct hash_key hash_key = {"sixteen bytes ok"};
@@ -316,6 +320,22 @@ START_TEST(a_stored_event_names_its_detections)
 }
 END_TEST
 
+START_TEST(a_rule_reads_what_was_mended)
+{
+	struct arena *arena cleanup(arena_free) = arena_new(1 << 20);
+	struct block_reader *reader cleanup(block_reader_free) = NULL;
+	struct error err = {0};
+	feed("{\"user.id\":\"a\",\"user.id\":\"b\"}", RECORD_TIME_US);
+	struct event event = stored_event(arena, &reader);
+	struct text named = event_text(&event, FIELD_RULE_ID);
+	ck_assert(text_equal(named, TEXT("22222222-2222-4222-8222-222222222222")));
+	ck_assert_ptr_null(event_get(&event, FIELD_QUALITY)); /* stored as what it is */
+	ck_assert((event.quality & QUALITY_DUPLICATE) != 0);
+	ck_assert_int_eq(detect_stored(detect, &stream, &event, NULL, &detected, &err), OK);
+	ck_assert_int_eq(event.fields[event.field_count - 1].id, FIELD_RULE_ID);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("detect");
@@ -331,6 +351,7 @@ int main(void)
 	tcase_add_test(tests, a_scan_keeps_nothing);
 	tcase_add_test(tests, a_log_that_begins_anew_replaces_nothing);
 	tcase_add_test(tests, a_stored_event_names_its_detections);
+	tcase_add_test(tests, a_rule_reads_what_was_mended);
 	tcase_set_timeout(tests, 120);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);

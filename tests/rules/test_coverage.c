@@ -114,6 +114,19 @@ START_TEST(conditions)
 }
 END_TEST
 
+START_TEST(what_was_mended_is_a_field)
+{
+	struct covered it = cover("    s: {picket.quality: depth}\n    condition: s\n", true);
+	struct event event = {0};
+	ck_assert_int_eq(coverage_add(it.coverage, &event, 1), OK);
+	ck_assert_uint_eq(ask(&it).seen_count, 0);
+	event.quality = QUALITY_DEPTH;
+	ck_assert_int_eq(coverage_add(it.coverage, &event, 1), OK);
+	ck_assert_uint_eq(ask(&it).seen_count, 1);
+	covered_done(&it);
+}
+END_TEST
+
 START_TEST(names_beyond_the_limit)
 {
 	struct covered it = cover("    s: {f: 1}\n    condition: s\n", true);
@@ -135,6 +148,7 @@ int main(void)
 	tcase_add_test(cases, fields_seen_and_missing);
 	tcase_add_test(cases, no_event_of_the_log_source);
 	tcase_add_test(cases, conditions);
+	tcase_add_test(cases, what_was_mended_is_a_field);
 	tcase_add_test(cases, names_beyond_the_limit);
 	return tests_run(cases);
 }

@@ -80,6 +80,31 @@ START_TEST(what_was_mended_is_said)
 }
 END_TEST
 
+START_TEST(rules_read_what_was_mended)
+{
+	struct arena *arena cleanup(arena_free) = arena_new(1 << 16);
+	struct event event = {.quality = QUALITY_DUPLICATE | QUALITY_TIME_PAST};
+	struct event read = {0};
+	put(&event, arena, "a", (struct value){.type = VALUE_NULL});
+	put(&event, arena, "b", (struct value){.type = VALUE_NULL});
+	event.field_count--; /* what stands behind is somebody's */
+	ck_assert_int_eq(event_as_read(&event, arena, &read), OK);
+	ck_assert_uint_eq(read.field_count, 3);
+	ck_assert(text_equal(read.fields[1].value.text, TEXT("duplicate_key")));
+	ck_assert(text_equal(read.fields[2].value.text, TEXT("time_past")));
+	ck_assert_int_eq(read.fields[2].id, FIELD_QUALITY);
+	ck_assert_uint_eq(event.field_count, 1);
+	ck_assert(text_equal(event.fields[1].name, TEXT("b")));
+	event.quality = 0;
+	ck_assert_int_eq(event_as_read(&event, arena, &read), OK);
+	ck_assert_ptr_eq(read.fields, event.fields);
+	ck_assert_uint_eq(read.field_count, 1);
+	event.quality = QUALITY_DEPTH;
+	struct arena *full cleanup(arena_free) = arena_new(16);
+	ck_assert_int_eq(event_as_read(&event, full, &read), ENOMEMORY);
+}
+END_TEST
+
 START_TEST(strings_are_escaped)
 {
 	static const struct {
@@ -146,6 +171,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, limits_are_told);
 	tcase_add_test(tcase, printed_as_json);
 	tcase_add_test(tcase, what_was_mended_is_said);
+	tcase_add_test(tcase, rules_read_what_was_mended);
 	tcase_add_test(tcase, strings_are_escaped);
 	tcase_add_test(tcase, origins_have_one_order);
 	tcase_add_test(tcase, qualities_have_names);
