@@ -125,6 +125,8 @@ stage "unit tests, gcc with ASan and UBSan" "$([ -n "$quick" ] && echo 20 s || e
 stage "a second reader of OpenTelemetry's protobuf: Google's" "5 s" \
 	tests/ingest/otlp_oracle.py build/dev/otlp_values $([ -z "$long" ] || echo 40000)
 stage "the shipped rules' own tests" "2 s" build/dev/picket rules test rules/packs
+stage "MozDef's alerts as rules of ours: their own tests" "2 s" build/dev/picket rules test \
+	--formats tests/ingest/mozdef/formats tests/ingest/mozdef/rules
 [ -n "$quick" ] && finish
 
 stage "build, release" "2 min" build_preset release all "${oracle_sets[@]}" "${oracle_tests[@]}" || finish
