@@ -176,7 +176,7 @@ static enum status field_checked(const struct loader *loader, struct text field,
 			"  fix: match any member with the plain field name, or remove "
 			"`sigma-version: 3` if the bracket is part of the name",
 			TEXT_ARG(field));
-	return OK;
+	return field_is_read(loader, field, at, err);
 }
 
 static void chain_lint(struct loader *loader, const struct chain *chain)

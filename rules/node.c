@@ -174,7 +174,10 @@ enum status node_fields(struct loader *loader, const struct yaml_node *node, con
 		return loader_exhausted(err);
 	for (size_t i = 0; i < count; i++) {
 		struct text name = {0};
-		enum status status = node_text(is_list ? node->items[i] : node, what, &name, err);
+		const struct yaml_node *item = is_list ? node->items[i] : node;
+		enum status status = node_text(item, what, &name, err);
+		if (status == OK)
+			status = field_is_read(loader, name, item->at, err);
 		if (status != OK)
 			return status;
 		fields[i] = loader_keep_field(loader, name);

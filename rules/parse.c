@@ -24,6 +24,37 @@ struct text loader_keep_field(struct loader *loader, struct text name)
 	return loader_keep(loader, loader->options->verbatim_names ? name : schema_canonical(name));
 }
 
+enum status field_is_read(const struct loader *loader, struct text name, struct position at,
+			  struct error *err)
+{
+	if (loader->options->verbatim_names)
+		return OK;
+	switch (schema_find(name)) {
+	case FIELD_LOGSOURCE_CATEGORY:
+	case FIELD_LOGSOURCE_PRODUCT:
+	case FIELD_LOGSOURCE_SERVICE:
+		return error_at(
+			err, EINVALID, at,
+			"'%.*s' is no field to rules\n  fix: say under `logsource` which log "
+			"source the rule is for",
+			TEXT_ARG(name));
+	case FIELD_SRC_TOPIC:
+	case FIELD_SRC_PARTITION:
+	case FIELD_SRC_OFFSET:
+	case FIELD_SRC_INDEX:
+	case FIELD_SRC_FORMAT:
+	case FIELD_SRC_RAW:
+	case FIELD_SRC_RAW_MISSING:
+	case FIELD_RULE_ID:
+		return error_at(err, EINVALID, at,
+				"'%.*s' is no field to rules: it belongs to the stored event\n  "
+				"fix: let a mapping set a field of the event, and ask for that",
+				TEXT_ARG(name));
+	default:
+		return OK;
+	}
+}
+
 void *arena_grown(struct arena *arena, void *items, size_t count, size_t *capacity,
 		  size_t item_size)
 {

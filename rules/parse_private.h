@@ -120,6 +120,10 @@ enum status document_parse(struct loader *loader, const struct yaml_node *docume
 struct text loader_keep(struct loader *loader, struct text t);
 struct text loader_keep_field(struct loader *loader,
 			      struct text name); /* canonical, unless verbatim */
+/* EINVALID: picket knows the field, but no event has it when rules read it. A rule with it would
+ * find nothing, or everything behind a `not`. */
+enum status field_is_read(const struct loader *loader, struct text name, struct position at,
+			  struct error *err);
 /* Room for one more item behind count items; NULL when out of memory. */
 void *arena_grown(struct arena *arena, void *items, size_t count, size_t *capacity,
 		  size_t item_size);
