@@ -147,9 +147,21 @@ static enum status read_actions(struct api *api, struct text id, struct bytes *k
 	return status == OK ? actions_decode(bytes_text(keep), ret_actions, err) : status;
 }
 
-/* One alert with its actions, as JSON. */
-static enum status write_alert(struct api *api, const struct alert *alert, struct json_writer *json,
-			       struct error *err)
+/* What the rule of an alert says of itself now, for whoever has to judge the alert. */
+static void write_about(const struct rule *rule, struct json_writer *json)
+{
+	json_write_open(json, "about", '{');
+	json_write_text(json, "description", rule->description);
+	json_write_open(json, "tags", '[');
+	for (size_t i = 0; i < rule->tag_count; i++)
+		json_write_text(json, NULL, rule->tags[i]);
+	json_write_close(json, ']');
+	json_write_close(json, '}');
+}
+
+/* One alert with its actions, as JSON; rule: of the live ones, or NULL. */
+static enum status write_alert(struct api *api, const struct alert *alert, const struct rule *rule,
+			       struct json_writer *json, struct error *err)
 {
 	struct bytes keep cleanup(bytes_done) = {0};
 	struct bytes text cleanup(bytes_done) = {0};
@@ -164,6 +176,8 @@ static enum status write_alert(struct api *api, const struct alert *alert, struc
 	text.size--; /* the object is opened again for one more member */
 	struct json_writer inner = {.to = &text, .comma = true};
 	actions_json(&actions, &inner);
+	if (rule != NULL)
+		write_about(rule, &inner);
 	bytes_put_u8(&text, '}');
 	if (text.failed)
 		return error_set(err, ENOMEMORY, "no memory for an alert");
@@ -229,7 +243,7 @@ static enum status write_found(struct api *api, const struct found *found, struc
 		return OK; /* gone since it was found: retention */
 	if (status == OK)
 		status = alert_decode(bytes_text(&value), &alert, err);
-	return status == OK ? write_alert(api, &alert, json, err) : status;
+	return status == OK ? write_alert(api, &alert, NULL, json, err) : status;
 }
 
 enum status api_alerts_list(const struct api_call *call, struct api_response *response,
@@ -356,8 +370,10 @@ enum status api_alert_one(const struct api_call *call, struct api_response *resp
 	if (status != OK)
 		return status;
 	struct json_writer json = {.to = &response->body};
+	const struct rule *rule =
+		call->ruleset == NULL ? NULL : ruleset_find(call->ruleset, alert.rule_key);
 	response->rows = 1;
-	return write_alert(call->api, &alert, &json, err);
+	return write_alert(call->api, &alert, rule, &json, err);
 }
 
 /* Adds an action to what is there. An action that repeats the newest one (same kind, person, note)
@@ -424,5 +440,5 @@ enum status api_alert_act(const struct api_call *call, struct api_response *resp
 		return status;
 	struct json_writer json = {.to = &response->body};
 	response->rows = 1;
-	return write_alert(call->api, &alert, &json, err);
+	return write_alert(call->api, &alert, NULL, &json, err);
 }

@@ -29,6 +29,7 @@ static const struct column list_columns[] = {
 
 static int run_list(struct session *session)
 {
+	bool of_rule = arguments_has(&session->arguments, "rule");
 	struct question question;
 	question_init(&question, "GET", TEXT("/v1/alerts"));
 	question_add_common(&question, session);
@@ -36,10 +37,13 @@ static int run_list(struct session *session)
 		question_add(&question, option->name,
 			     arguments_get(&session->arguments, option->name));
 	return session_list(
-		session,
-		&(struct listing){&question, "alerts", list_columns,
-				  sizeof list_columns / sizeof *list_columns,
-				  "no alert fits (try --state all); see also: picket status"});
+		session, &(struct listing){
+				 &question, "alerts", list_columns,
+				 sizeof list_columns / sizeof *list_columns,
+				 of_rule ? "no alert fits (try --state all; is it the rule's id or "
+					   "name? see picket rules list)"
+					 : "no alert fits (try --state all); see also: picket "
+					   "status"});
 }
 
 const struct command command_alerts_list = {
@@ -63,6 +67,8 @@ static const struct column show_columns[] = {
 	{"alert", "alert_id", CELL_TEXT, false},
 	{"rule", "rule.title", CELL_TEXT, false},
 	{"rule id", "rule.id", CELL_TEXT, false},
+	{"about", "about.description", CELL_TEXT, false},
+	{"tags", "about.tags", CELL_LIST, false},
 	{"level", "rule.level", CELL_TEXT, false},
 	{"state", "state", CELL_TEXT, false},
 	{"merged into", "merged_into", CELL_TEXT, false},
@@ -95,12 +101,69 @@ static const struct column action_columns[] = {
 	{"NOTE", "note", CELL_TEXT, true},
 };
 
+/* A value that may stand in a command line as it is: it comes from logs. */
+static bool is_plain(const char *value)
+{
+	return value[0] != '\0' && value[0] != '-' &&
+	       value[strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				   "._@:+-")] == '\0';
+}
+
+/* The value of a field of the group, else of the first event that has it; NULL: none. */
+static const char *value_in(struct json_object *alert, const char *field)
+{
+	struct json_object *value = NULL;
+	struct json_object *events = json_path(alert, "events");
+	if (json_object_object_get_ex(json_path(alert, "group"), field, &value))
+		return json_object_get_string(value);
+	for (size_t i = 0; events != NULL && i < json_object_array_length(events); i++) {
+		struct json_object *context =
+			json_path(json_object_array_get_idx(events, i), "context");
+		if (json_object_object_get_ex(context, field, &value))
+			return json_object_get_string(value);
+	}
+	return NULL;
+}
+
+/* What to run next: who it is, what the rule looks for, and what may be done. */
+static void print_next(FILE *to, struct json_object *alert)
+{
+	static const char *const entities[][2] = {
+		{"user.id", "user"},     {"picket.identity.user", "user"},
+		{"source.ip", "ip"},     {"picket.identity.source", "ip"},
+		{"session.id", "token"}, {"service.name", "service"},
+	};
+	const char *id = json_path_text(alert, "alert_id");
+	const char *rule = json_path_text(alert, "rule.id");
+	const char *tenant = json_path_text(alert, "tenant");
+	size_t shown = 0;
+	(void)fputs("\nnext:\n", to);
+	for (size_t i = 0; shown < 2 && i < sizeof entities / sizeof *entities; i++) {
+		const char *value = value_in(alert, entities[i][0]);
+		if (value == NULL || !is_plain(value))
+			continue;
+		(void)fprintf(to, "  picket entity %s:%s", entities[i][1], value);
+		if (is_plain(tenant))
+			(void)fprintf(to, " --tenant %s", tenant);
+		(void)fputc('\n', to);
+		shown++;
+	}
+	if (is_plain(rule))
+		(void)fprintf(to, "  picket rules show %s\n", rule);
+	(void)fprintf(to,
+		      "  picket alerts ack %.12s\n  picket alerts close %.12s --as true-positive "
+		      "--note WHY    (or false-positive, benign)\n",
+		      id, id);
+}
+
 static enum status print_alert(struct session *session, struct json_object *alert,
 			       struct error *err)
 {
 	FILE *to = session->output.to;
 	struct json_object *events = json_path(alert, "events");
 	struct json_object *actions = json_path(alert, "handling.actions");
+	if (strcmp(json_path_text(alert, "threshold"), "0") == 0) /* the type has none */
+		json_object_object_del(alert, "threshold");
 	enum status status = output_fields(&session->output, show_columns,
 					   sizeof show_columns / sizeof *show_columns, alert, err);
 	if (status == OK && events != NULL) {
@@ -118,10 +181,7 @@ static enum status print_alert(struct session *session, struct json_object *aler
 	bool closed = strcmp(json_path_text(alert, "handling.state"), "closed") == 0;
 	(void)fflush(to); /* what comes next stands below */
 	if (status == OK && !session->quiet && !closed)
-		(void)fprintf(session->problems,
-			      "\nnext: picket alerts ack %.12s, picket alerts close %.12s --as "
-			      "false-positive --note WHY\n",
-			      json_path_text(alert, "alert_id"), json_path_text(alert, "alert_id"));
+		print_next(session->problems, alert);
 	return status;
 }
 

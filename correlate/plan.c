@@ -7,7 +7,7 @@
 #include "correlate/plan_private.h"
 #include "correlate/risk.h"
 
-enum { PLAN_BYTES_MAX = 1 << 30, SUBJECTS_MAX = 3 };
+enum { PLAN_BYTES_MAX = 1 << 30 };
 
 static const int64_t default_dedup_us = INT64_C(3600) * 1000000;
 
@@ -123,24 +123,6 @@ struct text unit_field(const struct unit *unit, size_t at, size_t reference)
 	return field->by_rule == NULL ? field->name : field->by_rule[reference];
 }
 
-/* What the unit counts, in words. */
-static struct text subject_of(struct plan *plan, const struct rule *rule)
-{
-	if (rule->kind == RULE_DETECTION)
-		return rule->title;
-	const struct correlation *correlation = rule->correlation;
-	const char *joint = correlation->type == CORRELATION_TEMPORAL_ORDERED ? ", then " : " or ";
-	struct text subject = {"", 0};
-	for (size_t i = 0; i < correlation->rule_count && i < SUBJECTS_MAX; i++) {
-		const struct rule *part = ruleset_rule(plan->ruleset, correlation->rules[i]);
-		subject = arena_print(plan->arena, "%.*s%s%.*s", TEXT_ARG(subject),
-				      i == 0 ? "" : joint, TEXT_ARG(part->title));
-	}
-	if (correlation->rule_count > SUBJECTS_MAX)
-		subject = arena_print(plan->arena, "%.*s or others", TEXT_ARG(subject));
-	return subject;
-}
-
 /* The group-by of a plain detection: its dedup key. */
 static enum status dedup_fields(struct plan *plan, struct unit *unit, struct error *err)
 {
@@ -242,7 +224,7 @@ static enum status unit_add(struct plan *plan, const struct rule *rule, struct e
 	}
 	if (status != OK)
 		return status;
-	unit->subject = subject_of(plan, rule);
+	unit->subject = plan_subject(plan, rule);
 	if (unit->subject.data == NULL && rule->kind == RULE_CORRELATION)
 		return error_set(err, ENOMEMORY, "no memory for the words of a rule");
 	plan->unit_count++;

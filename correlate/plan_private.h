@@ -40,6 +40,9 @@ struct plan {
 /* state_id.c; copy tells apart rules that are alike in everything. */
 uint64_t unit_state_id(const struct plan *plan, const struct unit *unit, uint64_t copy);
 
+/* subject.c: what the rule counts, in words; NULL data when the plan's arena is full. */
+struct text plan_subject(const struct plan *plan, const struct rule *rule);
+
 /* threshold.c: how a correlation's unit is judged (judged, gated, delay_us, at_least); EINVALID for
  * a condition that cannot be evaluated exactly. */
 enum status unit_judge(struct unit *unit, struct error *err);

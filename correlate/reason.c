@@ -152,14 +152,9 @@ static void put_comparisons(const struct unit *unit, struct bytes *to)
 		[COMPARE_LTE] = " <= ", [COMPARE_EQ] = " = ",   [COMPARE_NEQ] = " != ",
 	};
 	const struct correlation *correlation = unit->rule->correlation;
-	if (unit->judged == JUDGED_NAMES || unit->judged == JUDGED_SEQUENCE) {
-		bytes_write(to, unit->judged == JUDGED_NAMES
-					? TEXT(", without what must not be there,")
-					: TEXT(" in the order of the steps"));
-		return;
-	}
-	if (unit->judged == JUDGED_ABSENCE)
-		return;
+	if (unit->judged == JUDGED_NAMES || unit->judged == JUDGED_SEQUENCE ||
+	    unit->judged == JUDGED_ABSENCE)
+		return; /* the subject says it */
 	bytes_write(to, unit->judged > JUDGED_SEQUENCE ? TEXT(", ") : TEXT(" with "));
 	bytes_write(to, text_of(correlation_name(unit->type)));
 	if (correlation->field_count > 0) {

@@ -150,6 +150,10 @@ alert_of_source() {
 
 tuning_checks() {
 	local rules=$e2e_root/rules/packs
+	assert_ok "an alert is shown" node paged alerts show "$(alert_of ann1)"
+	assert_match "with what its rule is about" '^about +[A-Z]' "$(cat "$work/out")"
+	assert_match "and where to look next" '^  picket entity user:ann1 --tenant acme' \
+		"$(cat "$work/err")"
 	assert_ok "closed as a false positive" node paged alerts close "$(alert_of ann1)" \
 		--as false-positive --note "a load test"
 	assert_ok "another as a true one" node paged alerts close "$(alert_of ann2)" --as true-positive
