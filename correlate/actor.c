@@ -43,8 +43,9 @@ static void chunks_free(struct actor *actor)
 
 static void partition_done(struct partition *partition)
 {
-	/* No cell, and nothing noted of one: it would have a quota. */
-	if (partition->quotas.capacity == 0 && partition->saved.dropped.capacity == 0)
+	/* No cell, which would have a quota, no room for one, and nothing noted of one. */
+	if (partition->quotas.capacity == 0 && partition->saved.dropped.capacity == 0 &&
+	    partition->cells.capacity == 0)
 		return;
 	for (size_t i = 0; i < partition->cells.capacity; i++) {
 		struct cell *cell = partition->cells.slots[i].item;

@@ -184,6 +184,8 @@ struct panes_shape unit_panes_shape(const struct unit *unit);
 /* tiers.c: all that a cell remembers is in memory and may be used. */
 enum status cell_thaw(struct actor *actor, struct cell *cell);
 void cell_pack(struct actor *actor, struct cell *cell);
+/* The same with the bytes that cell_memory_encode() would write. */
+void cell_pack_as(struct actor *actor, struct cell *cell, struct text memory);
 /* Packs and spills cold cells when there are too many bytes of them; between epochs, when no change
  * points to what they remember. */
 void tiers_relieve(struct actor *actor);
@@ -226,9 +228,16 @@ enum status cell_touch(struct actor *actor, struct cell *cell);
 /* Folds all that was fed, in order of (time, origin, unit, bytes). */
 enum status fold_fed(struct actor *actor, uint64_t epoch, const struct record_sink *exchange);
 
-/* A cell for a group that has none, counted in the quota but not checked against the share. */
-enum status cell_new(struct actor *actor, const struct unit *unit, struct quota *quota,
-		     const struct match_record *record, struct cell **ret_cell);
+/* A group that has no cell yet. */
+struct newcomer {
+	const struct unit *unit;
+	struct quota *quota;
+	struct cell_key key;
+	struct text group;
+};
+
+/* Its cell, counted in the quota but not checked against the share. */
+enum status cell_new(struct actor *actor, const struct newcomer *newcomer, struct cell **ret_cell);
 enum status cell_memory_new(struct cell *cell); /* empty, of the kind the unit needs */
 void cell_memory_free(struct cell *cell);
 void cell_free(struct cell **cell);

@@ -264,25 +264,26 @@ void cell_memory_free(struct cell *cell)
 	episodes_done(&cell->episodes);
 }
 
-enum status cell_new(struct actor *actor, const struct unit *unit, struct quota *quota,
-		     const struct match_record *record, struct cell **ret_cell)
+enum status cell_new(struct actor *actor, const struct newcomer *newcomer, struct cell **ret_cell)
 {
-	assert(unit->state_id == record->state_id && quota->state_id == record->state_id);
-	if (record->group.size > UINT32_MAX)
+	const struct unit *unit = newcomer->unit;
+	struct quota *quota = newcomer->quota;
+	struct text group = newcomer->group;
+	assert(unit->state_id == quota->state_id);
+	if (group.size > UINT32_MAX)
 		return ELIMIT;
-	struct cell *cell = malloc(sizeof *cell + record->group.size);
+	struct cell *cell = malloc(sizeof *cell + group.size);
 	if (cell == NULL)
 		return ENOMEMORY;
 	*cell = (struct cell){
-		.key = record_cell_key(plan_hash_key(actor->plan), record->state_id, record->tenant,
-				       record->group),
+		.key = newcomer->key,
 		.unit = unit,
 		.quota = quota,
 		.due_us = INT64_MAX,
-		.group_size = (uint32_t)record->group.size,
+		.group_size = (uint32_t)group.size,
 	};
-	if (record->group.size > 0)
-		memcpy(cell->group, record->group.data, record->group.size);
+	if (group.size > 0)
+		memcpy(cell->group, group.data, group.size);
 	if (cell_memory_new(cell) != OK ||
 	    cells_add(&actor->partitions[quota->virtual_partition].cells, &cell->key, cell) != OK) {
 		cell_free(&cell);

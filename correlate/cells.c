@@ -33,30 +33,53 @@ void *cells_find(const struct cells *cells, const struct cell_key *key)
 	return cells->count == 0 ? NULL : cells->slots[probe(cells, key)].item;
 }
 
-static enum status cells_grow(struct cells *cells)
+static size_t room_of(size_t capacity)
 {
-	struct cells grown = {.capacity =
-				      cells->capacity == 0 ? FIRST_CAPACITY : cells->capacity * 2};
-	grown.slots = calloc(grown.capacity, sizeof *grown.slots);
-	if (grown.slots == NULL)
+	return capacity / 4 * 3;
+}
+
+static size_t capacity_for(size_t count)
+{
+	size_t capacity = FIRST_CAPACITY;
+	while (room_of(capacity) < count)
+		capacity *= 2;
+	return capacity;
+}
+
+static enum status cells_resize(struct cells *cells, size_t capacity)
+{
+	struct cells moved = {.capacity = capacity, .count = cells->count};
+	moved.slots = calloc(capacity, sizeof *moved.slots);
+	if (moved.slots == NULL)
 		return ENOMEMORY;
 	for (size_t i = 0; i < cells->capacity; i++)
 		if (cells->slots[i].item != NULL)
-			grown.slots[probe(&grown, &cells->slots[i].key)] = cells->slots[i];
-	grown.count = cells->count;
+			moved.slots[probe(&moved, &cells->slots[i].key)] = cells->slots[i];
 	free(cells->slots);
-	*cells = grown;
+	*cells = moved;
 	return OK;
+}
+
+enum status cells_reserve(struct cells *cells, size_t count)
+{
+	return count <= room_of(cells->capacity) ? OK : cells_resize(cells, capacity_for(count));
+}
+
+void cells_trim(struct cells *cells)
+{
+	size_t capacity = capacity_for(cells->count);
+	if (cells->count == 0)
+		cells_done(cells);
+	else if (capacity < cells->capacity && cells_resize(cells, capacity) != OK)
+		return; /* it stays as it is */
 }
 
 enum status cells_add(struct cells *cells, const struct cell_key *key, void *item)
 {
 	assert(item != NULL);
-	if (cells->count + 1 > cells->capacity / 4 * 3) {
-		enum status status = cells_grow(cells);
-		if (status != OK)
-			return status;
-	}
+	enum status status = cells_reserve(cells, cells->count + 1);
+	if (status != OK)
+		return status;
 	struct cells_slot *slot = &cells->slots[probe(cells, key)];
 	assert(slot->item == NULL);
 	*slot = (struct cells_slot){*key, item};

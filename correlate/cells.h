@@ -25,6 +25,9 @@ struct cells {
 /* Asks for the memory that cells_find() will look at. */
 void cells_prefetch(const struct cells *cells, const struct cell_key *key);
 void *cells_find(const struct cells *cells, const struct cell_key *key); /* NULL: none */
+/* Room for so many in all, so that a table that is filled at once grows once. */
+enum status cells_reserve(struct cells *cells, size_t count);
+void cells_trim(struct cells *cells); /* gives back what was reserved in vain */
 /* The key must not be there yet. */
 enum status cells_add(struct cells *cells, const struct cell_key *key, void *item);
 void cells_remove(struct cells *cells, const struct cell_key *key); /* fine when there is none */

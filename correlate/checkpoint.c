@@ -20,6 +20,9 @@
 
 #include "correlate/actor_private.h"
 
+/* Size, state, sizes of tenant and group, and three bytes of memory. */
+enum { CELL_BYTES_MIN = 1 + 8 + 2 + 3 };
+
 enum status cell_memory_encode(const struct actor *actor, const struct cell *cell, struct bytes *to)
 {
 	assert(!cell->touched && cell->episodes.merged == NULL);
@@ -128,7 +131,9 @@ struct row {
 	uint8_t virtual_partition;
 	int64_t watermark_us;
 	const struct unit_filter *filter;
-	bool changes; /* saved.c */
+	bool changes;           /* saved.c */
+	struct cell_key before; /* of the last cell */
+	struct quota *quota;    /* of the last cell */
 };
 
 static enum status quotas_decode(struct actor *actor, uint8_t virtual_partition,
@@ -236,52 +241,80 @@ static enum status gate_restore(struct actor *actor, struct cell *cell, int64_t 
 	return status == OK && overdue ? ECORRUPT : status;
 }
 
-/* Cells ascend by key; `before` is that of the last. Those that a newer row spoke of are left. */
-static enum status cell_decode(struct actor *actor, const struct row *row, struct text encoded,
-			       struct cell_key *before)
+/* Most often that of the cell before. */
+static enum status row_quota(struct actor *actor, struct row *row, uint64_t state_id,
+			     struct text tenant)
 {
-	uint8_t virtual_partition = row->virtual_partition;
-	struct cursor from = cursor_of(encoded);
-	struct match_record record = {.virtual_partition = virtual_partition};
-	record.state_id = cursor_u64le(&from);
-	record.tenant = cursor_text(&from);
-	record.group = cursor_text(&from);
-	const struct hash_key *key = plan_hash_key(actor->plan);
-	if (from.failed ||
-	    virtual_partition_of(key, record.tenant, record.group) != virtual_partition)
-		return ECORRUPT;
-	const struct unit *unit = plan_find(actor->plan, record.state_id);
-	if (unit == NULL) {
-		actor->counters.unknown_state++;
+	if (row->quota != NULL && row->quota->state_id == state_id &&
+	    text_equal(row->quota->tenant, tenant))
 		return OK;
-	}
-	const struct partition *partition = &actor->partitions[virtual_partition];
-	struct cell_key cell_key =
-		record_cell_key(key, record.state_id, record.tenant, record.group);
-	if (memcmp(&cell_key, before, sizeof cell_key) <= 0)
-		return ECORRUPT;
-	*before = cell_key;
-	if (cells_find(&partition->saved.dropped, &cell_key) != NULL)
-		return OK;
-	if (cells_find(&partition->cells, &cell_key) != NULL)
-		return partition->saved.restored ? OK : ECORRUPT;
+	return quota_of(actor, state_id, row->virtual_partition, tenant, &row->quota);
+}
+
+/* Over the budget it is packed at once, and is then what was read, unless its rule was edited. */
+static enum status cell_restore(struct actor *actor, const struct row *row,
+				const struct newcomer *newcomer, struct cursor *from)
+{
+	struct text memory = {(const char *)from->at, cursor_left(from)};
+	struct cursor inside = *from;
+	bool same = cursor_varint(&inside) == newcomer->unit->at_least;
 	struct cell *cell = NULL;
-	struct quota *quota = NULL;
-	enum status status =
-		quota_of(actor, record.state_id, virtual_partition, record.tenant, &quota);
+	enum status status = cell_new(actor, newcomer, &cell);
 	if (status == OK)
-		status = cell_new(actor, unit, quota, &record, &cell);
-	if (status == OK)
-		status = cell_memory_decode(&from, cell);
+		status = cell_memory_decode(from, cell);
 	if (status == OK && cell_gated(cell) != NULL)
 		status = gate_restore(actor, cell, row->watermark_us);
 	if (status != OK)
 		return status;
 	cell_weigh(actor, cell);
 	status = cell_schedule(actor, cell);
-	if (actor->memory_max > 0 && actor->counters.cell_bytes > actor->memory_max)
+	bool fits = actor->memory_max == 0 || actor->counters.cell_bytes <= actor->memory_max;
+	if (!fits && same)
+		cell_pack_as(actor, cell, memory);
+	else if (!fits)
 		cell_pack(actor, cell);
 	return status;
+}
+
+/* Cells ascend by key. Those that a newer row spoke of are left. */
+static enum status cell_decode(struct actor *actor, struct row *row, struct text encoded)
+{
+	const struct hash_key *key = plan_hash_key(actor->plan);
+	struct cursor from = cursor_of(encoded);
+	uint64_t state_id = cursor_u64le(&from);
+	struct text tenant = cursor_text(&from);
+	struct text group = cursor_text(&from);
+	if (from.failed || virtual_partition_of(key, tenant, group) != row->virtual_partition)
+		return ECORRUPT;
+	struct newcomer newcomer = {.unit = plan_find(actor->plan, state_id), .group = group};
+	if (newcomer.unit == NULL) {
+		actor->counters.unknown_state++;
+		return OK;
+	}
+	newcomer.key = record_cell_key(key, state_id, tenant, group);
+	if (memcmp(&newcomer.key, &row->before, sizeof row->before) <= 0)
+		return ECORRUPT;
+	row->before = newcomer.key;
+	const struct partition *partition = &actor->partitions[row->virtual_partition];
+	if (cells_find(&partition->saved.dropped, &newcomer.key) != NULL)
+		return OK;
+	if (cells_find(&partition->cells, &newcomer.key) != NULL)
+		return partition->saved.restored ? OK : ECORRUPT;
+	enum status status = row_quota(actor, row, state_id, tenant);
+	newcomer.quota = row->quota;
+	return status == OK ? cell_restore(actor, row, &newcomer, &from) : status;
+}
+
+/* Room for all cells of a whole checkpoint; a count that was damaged asks for no more than the
+ * bytes behind it can hold. */
+static enum status cells_expect(struct actor *actor, const struct row *row,
+				const struct cursor *from, uint64_t count)
+{
+	size_t most = cursor_left(from) / CELL_BYTES_MIN;
+	bool all = !row->changes && row->filter->except && row->filter->count == 0;
+	return all ? cells_reserve(&actor->partitions[row->virtual_partition].cells,
+				   count < most ? (size_t)count : most)
+		   : OK;
 }
 
 /* The state that a cell belongs to, which its text begins with. */
@@ -293,20 +326,19 @@ static bool cell_is_taken(const struct unit_filter *filter, struct text cell)
 }
 
 /* What follows the head. Names of cells that are gone count for the rows that are older. */
-static enum status rest_decode(struct actor *actor, const struct row *row, struct cursor *from)
+static enum status rest_decode(struct actor *actor, struct row *row, struct cursor *from)
 {
 	struct saved *saved = &actor->partitions[row->virtual_partition].saved;
 	struct cursor gone = *from;
 	uint64_t gone_count = row->changes ? cursor_varint(from) : 0;
 	for (uint64_t i = 0; i < gone_count && !from->failed; i++)
 		(void)cursor_text(from);
-	struct cell_key before = {0};
 	uint64_t count = cursor_varint(from);
-	enum status status = OK;
+	enum status status = cells_expect(actor, row, from, count);
 	for (uint64_t i = 0; status == OK && i < count && !from->failed; i++) {
 		struct text cell = cursor_text(from);
 		if (!from->failed && cell_is_taken(row->filter, cell))
-			status = cell_decode(actor, row, cell, &before);
+			status = cell_decode(actor, row, cell);
 	}
 	if (status == OK && (from->failed || cursor_left(from) > 0))
 		return ECORRUPT;
@@ -314,8 +346,10 @@ static enum status rest_decode(struct actor *actor, const struct row *row, struc
 	for (uint64_t i = 0; status == OK && i < gone_count; i++)
 		status = saved_drop(actor, row->virtual_partition, cursor_text(&gone));
 	saved->restored = row->changes;
-	if (!row->changes)
-		cells_done(&saved->dropped); /* the last of its rows */
+	if (!row->changes) { /* the last of its rows */
+		cells_done(&saved->dropped);
+		cells_trim(&actor->partitions[row->virtual_partition].cells);
+	}
 	return status;
 }
 
@@ -345,8 +379,10 @@ static enum status row_decode(struct actor *actor, struct text checkpoint,
 	if (watermark_us > saved->newest_us)
 		return error_set(err, ECORRUPT, "the checkpoint of virtual partition %u goes back",
 				 virtual_partition);
-	const struct row row = {virtual_partition, saved->newest_us, filter,
-				version == CHECKPOINT_CHANGES};
+	struct row row = {.virtual_partition = virtual_partition,
+			  .watermark_us = saved->newest_us,
+			  .filter = filter,
+			  .changes = version == CHECKPOINT_CHANGES};
 	enum status status = quotas_decode(actor, virtual_partition, filter, &from);
 	if (status == OK)
 		status = rest_decode(actor, &row, &from);

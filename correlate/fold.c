@@ -189,7 +189,8 @@ static enum status cell_admit(struct actor *actor, const struct fed *fed, struct
 		return status;
 	if (quota->cells >= actor->share)
 		return quota_refuse(actor, fed->unit, quota);
-	return cell_new(actor, fed->unit, quota, record, ret_cell);
+	const struct newcomer newcomer = {fed->unit, quota, fed->key, record->group};
+	return cell_new(actor, &newcomer, ret_cell);
 }
 
 /* Fills in what the fed record is for; the unit stays NULL when nobody wants it any more. */

@@ -33,8 +33,9 @@ static enum status member_watch(struct actor *actor, const struct unit *unit, st
 	if (cell == NULL) {
 		status = quota_of(actor, record.state_id, record.virtual_partition, record.tenant,
 				  &quota);
+		const struct newcomer newcomer = {unit, quota, cell_key, record.group};
 		if (status == OK)
-			status = cell_new(actor, unit, quota, &record, &cell);
+			status = cell_new(actor, &newcomer, &cell);
 	}
 	if (status == OK)
 		status = absence_watch(cell->gated, actor->watermark_us);

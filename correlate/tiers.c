@@ -76,15 +76,19 @@ static bool may_pack(const struct cell *cell)
 /* When there is no memory for its bytes, the cell stays as it is. */
 void cell_pack(struct actor *actor, struct cell *cell)
 {
+	struct bytes memory cleanup(bytes_done) = {0};
+	if (may_pack(cell) && cell_memory_encode(actor, cell, &memory) == OK)
+		cell_pack_as(actor, cell, bytes_text(&memory));
+}
+
+void cell_pack_as(struct actor *actor, struct cell *cell, struct text memory)
+{
 	assert(cell->tier == TIER_LIVE);
-	struct bytes bytes cleanup(bytes_done) = {0};
-	if (!may_pack(cell) || cell_memory_encode(actor, cell, &bytes) != OK)
-		return;
-	struct packed *packed = malloc(sizeof *packed + bytes.size);
+	struct packed *packed = may_pack(cell) ? malloc(sizeof *packed + memory.size) : NULL;
 	if (packed == NULL)
 		return;
-	packed->size = (uint32_t)bytes.size;
-	memcpy(packed->bytes, bytes.data, bytes.size);
+	packed->size = (uint32_t)memory.size;
+	memcpy(packed->bytes, memory.data, memory.size);
 	cell_memory_free(cell);
 	cell->packed = packed;
 	cell->tier = TIER_PACKED;

@@ -8,11 +8,11 @@
 
 enum { FLOOD_GROUPS = 20000, FLOOD_STEPS = 5, STEP_S = 40 };
 
-#define SLOW_RULE                                                                                \
+#define SLOW_RULE_OF(at_least)                                                                   \
 	"title: Failed login\nname: failed\nlogsource: {product: x}\nlevel: informational\n"     \
 	"detection: {s: {event.action: login}, condition: s}\n---\n"                             \
 	"title: Slow\nname: slow\nlevel: high\ncorrelation: {type: event_count, rules: [failed]" \
-	", group-by: [user.id], timespan: 1h, condition: {gte: 5}}\n"
+	", group-by: [user.id], timespan: 1h, condition: {gte: " at_least "}}\n"
 
 struct scene {
 	struct setup setup;
@@ -23,11 +23,11 @@ struct scene {
 	int64_t offset;
 };
 
-static struct scene *scene_new(size_t cells_max, size_t memory_max, bool spills)
+static struct scene *scene_of(const char *yaml, size_t cells_max, size_t memory_max, bool spills)
 {
 	struct scene *scene = calloc(1, sizeof *scene);
 	ck_assert_ptr_nonnull(scene);
-	scene->setup = setup_of(SLOW_RULE);
+	scene->setup = setup_of(yaml);
 	spill_memory_init(&scene->spill);
 	struct actor_options options = {.plan = scene->setup.plan,
 					.actor_count = 1,
@@ -36,6 +36,11 @@ static struct scene *scene_new(size_t cells_max, size_t memory_max, bool spills)
 					.spill = spills ? &scene->spill.spill : NULL};
 	ck_assert_int_eq(actor_new(&options, &scene->actor, NULL), OK);
 	return scene;
+}
+
+static struct scene *scene_new(size_t cells_max, size_t memory_max, bool spills)
+{
+	return scene_of(SLOW_RULE_OF("5"), cells_max, memory_max, spills);
 }
 
 static void scene_free(struct scene *scene)
@@ -188,6 +193,39 @@ START_TEST(what_was_lost_is_said)
 }
 END_TEST
 
+/* Cells beyond the budget are packed while they are read: as they stand when their rule is the
+ * same, anew when its threshold was edited. */
+START_TEST(a_restart_over_the_budget_changes_nothing)
+{
+	struct scene *before = scene_new(0, 0, false);
+	for (int64_t second = 100; second < 103; second++)
+		few_logins(before, second);
+	ck_assert_int_eq(close_at(before, 90, NULL), OK);
+	for (int edited = 0; edited < 2; edited++) {
+		const char *yaml = edited ? SLOW_RULE_OF("4") : SLOW_RULE_OF("5");
+		struct scene *after = scene_of(yaml, 0, 1, false);
+		for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
+			struct bytes saved cleanup(bytes_done) = {0};
+			struct bytes again cleanup(bytes_done) = {0};
+			ck_assert_int_eq(actor_checkpoint(before->actor, (uint8_t)i, &saved), OK);
+			struct text row = bytes_text(&saved);
+			ck_assert_int_eq(actor_restore(after->actor, row, NULL), OK);
+			ck_assert_int_eq(actor_checkpoint(after->actor, (uint8_t)i, &again), OK);
+			ck_assert(edited || text_equal(bytes_text(&again), row));
+		}
+		ck_assert_uint_eq(actor_counters(after->actor).cells_packed, 50);
+		few_logins(after, 103);
+		ck_assert_int_eq(close_at(after, 93, NULL), OK);
+		ck_assert_uint_eq(changes_of(after, "acme"), edited ? 50 : 0);
+		few_logins(after, 104);
+		ck_assert_int_eq(close_at(after, 94, NULL), OK);
+		ck_assert_uint_eq(changes_of(after, "acme"), 50);
+		scene_free(after);
+	}
+	scene_free(before);
+}
+END_TEST
+
 /* What a survey says of the checkpoints, whatever tier the cells are in. */
 START_TEST(a_survey_adds_up)
 {
@@ -233,6 +271,7 @@ int main(void)
 	tcase_add_test(tests, a_flood_is_spilled_and_hides_nobody);
 	tcase_add_test(tests, what_cannot_be_spilled_stays);
 	tcase_add_test(tests, what_was_lost_is_said);
+	tcase_add_test(tests, a_restart_over_the_budget_changes_nothing);
 	tcase_add_test(tests, a_survey_adds_up);
 	return run_tests("tiers", tests);
 }

@@ -414,6 +414,42 @@ START_TEST(cells_are_found_again)
 }
 END_TEST
 
+START_TEST(a_table_with_room_does_not_grow)
+{
+	enum { KEYS = 1000 };
+	static int items[KEYS];
+	struct cells cells = {0};
+	ck_assert_int_eq(cells_reserve(&cells, 1), OK);
+	ck_assert_int_eq(cells_reserve(&cells, KEYS), OK);
+	const struct cells_slot *slots = cells.slots;
+	for (size_t i = 0; i < KEYS; i++) {
+		struct cell_key key = {{(unsigned char)i, (unsigned char)(i >> 8), 1}};
+		ck_assert_int_eq(cells_add(&cells, &key, &items[i]), OK);
+	}
+	ck_assert_ptr_eq(cells.slots, slots);
+	ck_assert_uint_lt(cells.capacity, 3 * KEYS);
+	ck_assert_int_eq(cells_reserve(&cells, 10), OK);
+	ck_assert_ptr_eq(cells.slots, slots);
+	ck_assert_int_eq(cells_reserve(&cells, 2 * KEYS), OK);
+	for (size_t i = 0; i < KEYS; i++) {
+		struct cell_key key = {{(unsigned char)i, (unsigned char)(i >> 8), 1}};
+		ck_assert_ptr_eq(cells_find(&cells, &key), &items[i]);
+		if (i >= KEYS / 10)
+			cells_remove(&cells, &key);
+	}
+	cells_trim(&cells);
+	ck_assert_uint_lt(cells.capacity, KEYS / 2);
+	for (size_t i = 0; i < KEYS / 10; i++) {
+		struct cell_key key = {{(unsigned char)i, (unsigned char)(i >> 8), 1}};
+		ck_assert_ptr_eq(cells_find(&cells, &key), &items[i]);
+		cells_remove(&cells, &key);
+	}
+	cells_trim(&cells);
+	ck_assert_uint_eq(cells.capacity, 0);
+	cells_done(&cells);
+}
+END_TEST
+
 START_TEST(timers_come_in_order)
 {
 	enum { TIMERS = 300 };
@@ -451,6 +487,7 @@ int main(void)
 	tcase_add_test(tests, damaged_windows_are_refused);
 	tcase_add_test(tests, episodes_merge_and_keep_both_edges);
 	tcase_add_test(tests, cells_are_found_again);
+	tcase_add_test(tests, a_table_with_room_does_not_grow);
 	tcase_add_test(tests, timers_come_in_order);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
