@@ -3,9 +3,10 @@
  * A group is watched from its first event on, a member of the rule's list from the first watermark
  * on. Let `last` be the time of its newest event: it is missed at last + W when the watermark has
  * passed that and no event of at most that time came, again at last + 2 W, and so on; each is one
- * contributing event of the group, so that the alert grows while the silence lasts and ends when
- * the group is back. A group that is no member is missed for `forget`, then forgotten; a member is
- * watched for ever.
+ * contributing event of the group, so that the alert grows while the silence lasts. It ends when
+ * the group is back: the next time it is missed is more than W behind the last one, so that the
+ * alert would end there in any case, W later. A group that is no member is missed for `forget`,
+ * then forgotten; a member is watched for ever.
  *
  * With `seen-within: S` members are whoever any event shows, whatever rules it matched: such an
  * event was heard at the end of its second (plan_hear), so that a second of a busy group is one
@@ -234,6 +235,12 @@ static int64_t absence_forget(struct gated *gated, const struct unit *unit, int6
 	return gated->memory == NULL && gated->count == 0 ? INT64_MIN : absence_next(gated, unit);
 }
 
+static bool absence_is_over(const struct gated *gated, int64_t last_us)
+{
+	const struct absence *memory = gated->memory;
+	return memory->missed == 0 && !memory->awaited && memory->last_us > last_us;
+}
+
 static void absence_encode(const struct gated *gated, struct bytes *to)
 {
 	const struct absence *memory = gated->memory;
@@ -278,6 +285,7 @@ const struct machine absence_machine = {
 	.advance = absence_advance,
 	.next_us = absence_next,
 	.forget = absence_forget,
+	.is_over = absence_is_over,
 	.encode = absence_encode,
 	.decode = absence_decode,
 	.done = absence_done,

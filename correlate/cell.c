@@ -411,13 +411,16 @@ void cell_prefetch_ends(const struct cell *cell)
  * and would then continue the episode: so long it is not over. */
 int64_t cell_episode_end(const struct cell *cell, const struct episode *episode)
 {
+	static const struct machine no_machine;
+	bool remembers = cell_gated(cell) != NULL && cell->gated->memory != NULL;
+	const struct machine *machine = remembers ? machine_of(cell->unit) : &no_machine;
 	int64_t span_us = cell->unit->quiet_us;
 	int64_t last_us = episode->last_us;
 	int64_t delay_us = 0;
-	if (cell_gated(cell) != NULL && cell->gated->memory != NULL &&
-	    machine_of(cell->unit)->waiting_us != NULL) {
-		int64_t waiting_us =
-			machine_of(cell->unit)->waiting_us(cell->gated, episode->last_us, span_us);
+	if (machine->is_over != NULL && machine->is_over(cell->gated, last_us))
+		return last_us;
+	if (machine->waiting_us != NULL) {
+		int64_t waiting_us = machine->waiting_us(cell->gated, last_us, span_us);
 		last_us = waiting_us > last_us ? waiting_us : last_us;
 	}
 	for (size_t i = cell_entry_count(cell); i-- > 0;) {

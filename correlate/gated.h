@@ -76,6 +76,9 @@ struct machine {
 	/* The newest event in `memory` that is behind last_us by at most span_us and may still
 	 * begin to contribute; INT64_MIN: none. NULL: memory holds no events. */
 	int64_t (*waiting_us)(const struct gated *gated, int64_t last_us, int64_t span_us);
+	/* Whether nothing will continue an episode whose last event is at last_us, although it has
+	 * not been quiet for long enough. NULL: that is not known. */
+	bool (*is_over)(const struct gated *gated, int64_t last_us);
 	/* Of `memory`; NULL when the machine has none, encode and decode also when it is no state
 	 * but can be found again from the entries. */
 	void (*encode)(const struct gated *gated, struct bytes *to);

@@ -241,6 +241,58 @@ START_TEST(many_events_that_wait_make_no_silence)
 }
 END_TEST
 
+static void beat_at(const struct setup *setup, struct actor *actor, int64_t second)
+{
+	struct thing thing = {.time_us = second * SECOND, .offset = second, .a = true};
+	struct bytes fed cleanup(bytes_done) = {0};
+	(void)strcpy(thing.tenant, "t0");
+	(void)strcpy(thing.user, "u0");
+	route(setup, &thing, &(struct record_sink){&fed, 1});
+	ck_assert_int_eq(actor_feed(actor, bytes_text(&fed), NULL), OK);
+}
+
+static enum alert_state state_of_only(const struct actor *actor, uint64_t times_missed)
+{
+	size_t count = 0;
+	const struct alert_change *changes = actor_changes(actor, &count);
+	ck_assert_uint_eq(count, 1);
+	ck_assert_uint_eq(changes[0].alert->count, times_missed);
+	return changes[0].alert->state;
+}
+
+/* Nobody is kept awake for as long again as the silence that is asked for. */
+START_TEST(who_is_back_is_missed_no_more)
+{
+	struct setup setup =
+		setup_of(STREAM_RULES "title: S\nname: s\nlevel: high\ncorrelation: {type: "
+				      "absence, rules: [a], group-by: [user.id], timespan: 5m}\n");
+	struct actor_options options = {.plan = setup.plan, .actor_count = 1};
+	struct actor *actor = NULL;
+	size_t count = 0;
+	ck_assert_int_eq(actor_new(&options, &actor, NULL), OK);
+	beat_at(&setup, actor, 0);
+	close_at(actor, 1, 601 * (int64_t)SECOND);
+	ck_assert_int_eq(state_of_only(actor, 2), ALERT_OPEN);
+	beat_at(&setup, actor, 610);
+	close_at(actor, 2, 610 * (int64_t)SECOND); /* an earlier one may still come */
+	(void)actor_changes(actor, &count);
+	ck_assert_uint_eq(count, 0);
+	close_at(actor, 3, 610 * (int64_t)SECOND + 1);
+	ck_assert_int_eq(state_of_only(actor, 2), ALERT_ENDED);
+	close_at(actor, 4, 911 * (int64_t)SECOND);
+	ck_assert_int_eq(state_of_only(actor, 1), ALERT_OPEN); /* another one */
+	beat_at(&setup, actor, 1000);
+	beat_at(&setup, actor, 1400); /* back, and gone again, in one epoch */
+	close_at(actor, 5, 1401 * (int64_t)SECOND);
+	(void)actor_changes(actor, &count);
+	ck_assert_uint_eq(count, 2);
+	for (size_t i = 0; i < count; i++)
+		ck_assert_int_eq(actor_changes(actor, &count)[i].alert->state, ALERT_ENDED);
+	actor_free(&actor);
+	setup_done(&setup);
+}
+END_TEST
+
 START_TEST(a_member_that_never_spoke_is_missed)
 {
 	struct setup setup = setup_of(
@@ -386,6 +438,7 @@ int main(void)
 	tcase_add_test(tests, whoever_was_heard_is_awaited);
 	tcase_add_test(tests, a_second_is_heard_once);
 	tcase_add_test(tests, many_events_that_wait_make_no_silence);
+	tcase_add_test(tests, who_is_back_is_missed_no_more);
 	tcase_add_test(tests, a_member_that_never_spoke_is_missed);
 	tcase_add_test(tests, members_change_with_the_rules);
 	tcase_add_test(tests, a_silence_since_ever_is_damage);
