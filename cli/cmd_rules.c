@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/rule_loading.h"
 #include "cli/rules_json.h"
+#include "cli/wall.h"
 #include "correlate/plan.h"
 
 static const struct option rules_options[] = {
@@ -224,6 +225,31 @@ static struct note_counts count_notes(const struct ruleset *ruleset)
 	return counts;
 }
 
+/* Filters that take nothing away any more: forgotten ones, mostly. */
+static size_t expired_filters(struct session *session, const struct ruleset *ruleset, bool print)
+{
+	size_t expired = 0;
+	for (size_t i = 0; i < ruleset_filter_count(ruleset); i++) {
+		const struct rule_filter *filter = ruleset_filter(ruleset, i);
+		struct error one = {0};
+		char text[ERROR_TEXT_MAX + ERROR_FILE_MAX];
+		char day[32];
+		if (filter->expires_us > wall_now_us())
+			continue;
+		expired++;
+		(void)!error_at(&one, EINVALID, filter->at,
+				"warning: the filter expired (%.10s) and takes nothing away any "
+				"more; remove it, or write a later day under `expires`",
+				time_print(filter->expires_us, day).data);
+		(void)error_print(&one, text, sizeof text);
+		if (print) {
+			output_text(session->problems, text);
+			output_text(session->problems, "\n");
+		}
+	}
+	return expired;
+}
+
 static int run_lint(struct session *session)
 {
 	struct ruleset *ruleset cleanup(rule_loading_done) = NULL;
@@ -239,6 +265,7 @@ static int run_lint(struct session *session)
 	bool as_text = session->output.format == OUTPUT_TABLE;
 	struct note_counts counts =
 		as_text ? print_notes(session, ruleset, true) : count_notes(ruleset);
+	counts.warnings += expired_filters(session, ruleset, as_text);
 	if (plan_new(ruleset, &key, &plan, &err) != OK) {
 		counts.refused++;
 		if (as_text)

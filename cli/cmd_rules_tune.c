@@ -17,6 +17,7 @@ static const struct option tune_options[] = {
 	{"rules", 0, "PATH", "the live rules; may be repeated"},
 	{"by", 0, "FIELD",
 	 "exclude by this field of the alert; may be repeated (default: its group)"},
+	{"expires", 0, "DAY", "the filter takes nothing away from then on: 2027-01-31"},
 	OPTIONS_OF_LOADING,
 	{"output", 'o', "FORMAT", "table (the filter as YAML) or json"},
 	{0},
@@ -139,6 +140,7 @@ static int write_filter(struct tuning *tuning)
 		.alert_id = text_of(json_path_text(tuning->alert, "alert_id")),
 		.fields = tuning->fields,
 		.field_count = tuning->field_count,
+		.expires = text_of(arguments_get(&tuning->session->arguments, "expires")),
 	};
 	struct error err = {0};
 	if (!tuning->rule->cross_tenant)

@@ -269,6 +269,10 @@ static void put_document(const struct bases *bases, size_t first, struct bytes *
 		bytes_write_string(&body, "\n");
 	}
 	put_selections(bases->options, base, &body);
+	if (bases->options->expires.size > 0) {
+		bytes_write_string(&body, "picket:\n");
+		put_member(&body, "expires", bases->options->expires);
+	}
 	bytes_print(&title, "Not worth an alert: %.*s", TEXT_ARG(bases->options->rule->title));
 	bytes_write_string(to, first == 0 ? "title: " : "---\ntitle: ");
 	put_quoted(to, text_fit(bytes_text(&title), TITLE_BYTES_MAX), false);

@@ -25,7 +25,9 @@ struct rule_filter_options {
 	const struct ruleset *ruleset;
 	const struct rule *rule; /* the alert's, of this set */
 	struct text alert_id;
-	struct text tenant; /* only its events; "-": those without one; size 0: of all */
+	struct text tenant;  /* only its events; "-": those without one; size 0: of all */
+	struct text expires; /* until when it excludes, as `picket.expires` is written; size 0:
+				always */
 	const struct filter_field *fields;
 	size_t field_count;
 };

@@ -182,6 +182,8 @@ void rules_json(const struct ruleset *ruleset, struct text level, const struct r
 		json_write_open(json, NULL, '{');
 		json_write_text(json, "title", filter->title);
 		json_write_count(json, "rules", filter->tap_count);
+		if (filter->expires_us < INT64_MAX)
+			json_write_time(json, "expires", filter->expires_us);
 		position_json("at", filter->at, json);
 		json_write_close(json, '}');
 	}

@@ -34,6 +34,7 @@ enum predicate_kind {
 	PREDICATE_CIDR,      /* the value is an address (or a network) inside */
 	PREDICATE_FIELDREF,  /* compares with another field of the same event */
 	PREDICATE_TIME_PART, /* minute, hour, ... of a date value, UTC */
+	PREDICATE_SINCE,     /* the event is of that time or later, whatever its fields say */
 };
 
 enum regex_flags { REGEX_CASELESS = 1, REGEX_MULTILINE = 2, REGEX_DOTALL = 4 };
@@ -74,6 +75,7 @@ struct predicate {
 			enum comparison how;
 			int64_t value;
 		} time;
+		int64_t since_us;
 	};
 	struct position at;
 };

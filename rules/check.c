@@ -219,6 +219,7 @@ static enum verdict run_on_member(const struct check *check, uint32_t id, struct
 		return holds_time(predicate, view->value) ? VERDICT_TRUE : VERDICT_FALSE;
 	case PREDICATE_NULL:
 	case PREDICATE_EXISTS:
+	case PREDICATE_SINCE:
 		break;
 	}
 	assert(false && "a predicate without members");
@@ -258,6 +259,9 @@ enum verdict check_run(const struct check *check, uint32_t id, struct reading *r
 	enum predicate_kind kind = check->predicate->kind;
 	if (kind == PREDICATE_NULL || kind == PREDICATE_EXISTS)
 		return run_on_presence(check, reading) ? VERDICT_TRUE : VERDICT_FALSE;
+	if (kind == PREDICATE_SINCE)
+		return reading->event->time_us >= check->predicate->since_us ? VERDICT_TRUE
+									     : VERDICT_FALSE;
 	enum verdict verdict = VERDICT_FALSE;
 	bool keyword = check->slot == SLOT_ANY;
 	uint32_t at = keyword ? 0 : reading->first[check->slot];

@@ -181,7 +181,7 @@ enum possible { IMPOSSIBLE, POSSIBLE, CERTAIN };
 static enum possible predicate_possible(const struct predicate *predicate,
 					const struct source *source)
 {
-	if (predicate->keyword)
+	if (predicate->keyword || predicate->kind == PREDICATE_SINCE)
 		return POSSIBLE;
 	bool seen = is_seen(source, predicate->field);
 	if (predicate->kind == PREDICATE_NULL)
@@ -281,7 +281,7 @@ static enum status fields_collect(struct collection *work, const struct expr *ex
 	if (status != OK || expr->kind != EXPR_PREDICATE)
 		return status;
 	const struct predicate *predicate = &work->coverage->input->predicates[expr->predicate];
-	if (!predicate->keyword)
+	if (!predicate->keyword && predicate->kind != PREDICATE_SINCE)
 		status = field_collect(work, predicate->field);
 	if (status == OK && predicate->kind == PREDICATE_FIELDREF)
 		status = field_collect(work, predicate->fieldref.other);

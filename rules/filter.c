@@ -1,11 +1,15 @@
 #include "rules/pipeline_private.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 /* A filter is joined to its rules by AND, as it is written: `not selection` excludes. The
  * standard's own example excludes administrators with `condition: selection`, which under the
  * reference implementation keeps ONLY the administrators; so a filter without a `not` is refused
- * unless it says that narrowing is what it is for. */
+ * unless it says that narrowing is what it is for.
+ *
+ * A filter that expires is joined as "the filter, or the event is of that time or later": by the
+ * event's time, so that a replay finds what was found. */
 
 static enum status references_read(struct loader *loader, const struct yaml_node *node,
 				   struct filter_draft *filter, struct error *err)
@@ -31,19 +35,42 @@ static enum status references_read(struct loader *loader, const struct yaml_node
 	return OK;
 }
 
-static enum status narrow_read(const struct yaml_node *document, bool *ret_narrow,
-			       struct error *err)
+/* A day (its beginning, UTC) or a moment. */
+static enum status expires_read(const struct yaml_node *node, int64_t *ret_expires_us,
+				struct error *err)
 {
-	static const char *const keys[] = {"filter"};
+	struct text text = {0};
+	char moment[32];
+	enum status status = node_text(node, "picket.expires", &text, err);
+	if (status != OK)
+		return status;
+	(void)snprintf(moment, sizeof moment, "%.*sT00:00:00Z", TEXT_ARG(text));
+	return time_parse(text, ret_expires_us) || time_parse(text_of(moment), ret_expires_us)
+		       ? OK
+		       : error_at(err, EINVALID, node->at,
+				  "picket.expires '%.*s' is no date\n  fix: write it as 2027-01-31",
+				  TEXT_ARG(text));
+}
+
+static enum status picket_read(const struct yaml_node *document, struct filter_draft *filter,
+			       bool *ret_narrow, struct error *err)
+{
+	static const char *const keys[] = {"filter", "expires"};
 	static const char *const values[] = {"narrow"};
 	const struct yaml_node *picket = yaml_get(document, "picket");
 	size_t index = 0;
+	filter->expires_us = INT64_MAX;
 	if (picket == NULL)
 		return OK;
-	enum status status = node_keys(picket, "picket (of a filter)", keys, 1, err);
-	const struct yaml_node *value = status == OK ? yaml_get(picket, "filter") : NULL;
+	enum status status = node_keys(picket, "picket (of a filter)", keys, 2, err);
+	if (status != OK)
+		return status;
+	const struct yaml_node *value = yaml_get(picket, "filter");
+	const struct yaml_node *expires = yaml_get(picket, "expires");
 	if (value != NULL)
 		status = node_one_of(value, "picket.filter", values, 1, &index, err);
+	if (status == OK && expires != NULL)
+		status = expires_read(expires, &filter->expires_us, err);
 	*ret_narrow = value != NULL;
 	return status;
 }
@@ -61,9 +88,20 @@ static enum status filter_added(struct loader *loader, struct filter_draft *filt
 	return OK;
 }
 
+/* What is joined to a rule: the condition, as long as it holds, under the filter's name. */
 static const struct expr *filter_named(struct loader *loader, const struct filter_draft *filter,
 				       const struct expr *expr)
 {
+	if (filter->expires_us < INT64_MAX) {
+		const struct predicate since = {.kind = PREDICATE_SINCE,
+						.field = TEXT("@timestamp"),
+						.since_us = filter->expires_us,
+						.at = filter->at};
+		const struct expr *either[2] = {expr, expr_predicate(loader, &since)};
+		expr = either[1] == NULL ? NULL : expr_join(loader, EXPR_OR, either, 2, 0);
+		if (expr == NULL)
+			return NULL;
+	}
 	return expr_named(loader, expr,
 			  arena_print(loader->yaml, "filter '%.*s'", TEXT_ARG(filter->title)),
 			  filter->at);
@@ -102,7 +140,7 @@ enum status filter_parse(struct loader *loader, const struct yaml_node *document
 	if (status == OK)
 		status = logsource_parse(loader, document, &filter->logsource, err);
 	if (status == OK)
-		status = narrow_read(document, &narrow, err);
+		status = picket_read(document, filter, &narrow, err);
 	if (status == OK)
 		status = node_map(map, "filter", err);
 	if (status != OK)

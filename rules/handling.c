@@ -168,8 +168,10 @@ static enum status wrong_for_rule(struct loader *loader, const struct yaml_node 
 {
 	(void)loader;
 	(void)rule;
-	return error_at(err, EINVALID, node->at,
-			"picket.filter belongs to filter documents\n  fix: remove it here");
+	return error_at(
+		err, EINVALID, node->at,
+		"picket.filter and picket.expires belong to filter documents\n  fix: remove it "
+		"here");
 }
 
 static const struct {
@@ -177,23 +179,18 @@ static const struct {
 	enum status (*parse)(struct loader *, const struct yaml_node *, struct rule *,
 			     struct error *);
 } parts[] = {
-	{"dedup", dedup_parse},
-	{"suppress", suppress_parse},
-	{"tenant", tenant_parse},
-	{"stage", stage_parse},
-	{"gate", gate_parse},
-	{"explain", explain_parse},
-	{"tests", tests_parse},
-	{"filter", wrong_for_rule},
-	{"nonnegative", nonnegative_parse},
-	{"accuracy", accuracy_parse},
-	{"risk", risk_score_parse}, /* behind dedup, which it reads */
+	{"dedup", dedup_parse},       {"suppress", suppress_parse},
+	{"tenant", tenant_parse},     {"stage", stage_parse},
+	{"gate", gate_parse},         {"explain", explain_parse},
+	{"tests", tests_parse},       {"filter", wrong_for_rule},
+	{"expires", wrong_for_rule},  {"nonnegative", nonnegative_parse},
+	{"accuracy", accuracy_parse}, {"risk", risk_score_parse}, /* behind dedup, which it reads */
 };
 enum { PART_COUNT = sizeof parts / sizeof *parts };
 
 static enum status planned_refused(const struct yaml_node *picket, struct error *err)
 {
-	static const char *const planned[] = {"entities", "expires", "group-missing", "timezone"};
+	static const char *const planned[] = {"entities", "group-missing", "timezone"};
 	for (size_t i = 0; i < sizeof planned / sizeof *planned; i++) {
 		const struct yaml_node *node = yaml_get(picket, planned[i]);
 		if (node != NULL)

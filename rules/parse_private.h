@@ -80,6 +80,7 @@ struct filter_draft {
 	size_t reference_count; /* 0: any rule */
 	const struct expr *expr;
 	const struct yaml_node *map; /* of `filter:`; kept while there are pipelines */
+	int64_t expires_us;          /* events from then on pass it; INT64_MAX: never */
 	struct position at;
 };
 

@@ -88,6 +88,9 @@ static void encode_detail(const struct predicate *predicate, struct bytes *to)
 		bytes_put_u8(to, (uint8_t)predicate->time.how);
 		bytes_put_signed(to, predicate->time.value);
 		break;
+	case PREDICATE_SINCE:
+		bytes_put_signed(to, predicate->since_us);
+		break;
 	case PREDICATE_NULL:
 	case PREDICATE_EXISTS:
 		break;

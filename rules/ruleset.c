@@ -256,8 +256,10 @@ static enum status filters_build(struct session *session, struct program_input *
 		return loader_exhausted(err);
 	ruleset->filter_count = loader->filter_count;
 	for (size_t i = 0; i < loader->filter_count; i++)
-		ruleset->filters[i] = (struct rule_filter){.title = loader->filters[i]->title,
-							   .at = loader->filters[i]->at};
+		ruleset->filters[i] =
+			(struct rule_filter){.title = loader->filters[i]->title,
+					     .at = loader->filters[i]->at,
+					     .expires_us = loader->filters[i]->expires_us};
 	uint32_t first = (uint32_t)ruleset->count, next = first;
 	for (size_t i = 0; i < loader->tap_count; i++) {
 		const struct tap *tap = &loader->taps[i];

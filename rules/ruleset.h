@@ -207,6 +207,7 @@ struct rule_filter {
 	struct position at;
 	const uint32_t *taps; /* one for each rule, in matcher_excluded() only */
 	size_t tap_count;
+	int64_t expires_us; /* it takes away no event from then on; INT64_MAX: never */
 };
 
 struct ruleset;

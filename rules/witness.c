@@ -67,7 +67,7 @@ static struct choice choose_check(struct chooser *chooser, uint32_t id)
 	const struct check *check = &chooser->program->checks[id];
 	enum predicate_kind kind = check->predicate->kind;
 	/* Presence holds also for objects, which have no value of their own to be seen by. */
-	if (kind == PREDICATE_NULL || kind == PREDICATE_EXISTS)
+	if (kind == PREDICATE_NULL || kind == PREDICATE_EXISTS || kind == PREDICATE_SINCE)
 		return (struct choice){.none = true};
 	bool asked = check->index == INDEX_NONE;
 	if (asked && check->slot == SLOT_ANY)

@@ -110,6 +110,12 @@ static void put_time(const struct predicate *predicate, struct bytes *to)
 		    sign_of(predicate->time.how), predicate->time.value);
 }
 
+static void put_since(const struct predicate *predicate, struct bytes *to)
+{
+	char time[32];
+	bytes_print(to, " is %.*s or later", TEXT_ARG(time_print(predicate->since_us, time)));
+}
+
 void wording_put(const struct predicate *predicate, struct bytes *to)
 {
 	bytes_write(to, predicate->keyword ? TEXT("any value") : predicate->field);
@@ -140,6 +146,9 @@ void wording_put(const struct predicate *predicate, struct bytes *to)
 		return;
 	case PREDICATE_TIME_PART:
 		put_time(predicate, to);
+		return;
+	case PREDICATE_SINCE:
+		put_since(predicate, to);
 		return;
 	}
 	assert(false && "a predicate of no kind");

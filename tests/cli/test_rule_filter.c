@@ -157,6 +157,27 @@ START_TEST(test_values_stay_what_they_are)
 }
 END_TEST
 
+START_TEST(test_it_may_expire)
+{
+	struct ruleset *ruleset = load(TEXT(""));
+	const struct filter_field field = {TEXT("user.id"), TEXT("ann")};
+	const struct rule_filter_options options = {.ruleset = ruleset,
+						    .rule = ruleset_find(ruleset, TEXT("taken")),
+						    .expires = TEXT("2027-01-31"),
+						    .fields = &field,
+						    .field_count = 1};
+	struct bytes to = {0};
+	ck_assert_int_eq(rule_filter_write(&options, &to, NULL), OK);
+	struct ruleset *both = load(bytes_text(&to));
+	ck_assert_uint_eq(ruleset_filter_count(both), 2);
+	for (size_t i = 0; i < 2; i++) /* each of its documents */
+		ck_assert_int_eq(ruleset_filter(both, i)->expires_us, INT64_C(1801353600000000));
+	ruleset_free(&both);
+	ruleset_free(&ruleset);
+	bytes_done(&to);
+}
+END_TEST
+
 START_TEST(test_the_same_question_has_the_same_answer)
 {
 	char first[4096];
@@ -194,6 +215,7 @@ int main(void)
 	tcase_add_test(tcase, test_each_detection_by_its_own_name);
 	tcase_add_test(tcase, test_identities_as_what_was_logged);
 	tcase_add_test(tcase, test_values_stay_what_they_are);
+	tcase_add_test(tcase, test_it_may_expire);
 	tcase_add_test(tcase, test_the_same_question_has_the_same_answer);
 	tcase_add_test(tcase, test_too_many_fields);
 	suite_add_tcase(suite, tcase);

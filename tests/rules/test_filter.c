@@ -14,11 +14,12 @@ static const char rules[] =
 	"title: elsewhere\nlogsource: {category: d}\nfilter:\n  rules: any\n  ok: {g: robot}\n"
 	"  condition: not ok\n";
 
-/* The rules that match, as bits. */
-static unsigned match(struct matcher *matcher, const char *f, const char *g, bool plainly)
+/* The rules that match an event of that time, as bits. */
+static unsigned match_at(struct matcher *matcher, int64_t time_us, const char *f, const char *g,
+			 bool plainly)
 {
 	struct arena *arena = arena_new(1 << 20);
-	struct event event = {0};
+	struct event event = {.time_us = time_us};
 	struct matches found;
 	struct value value = {.type = VALUE_STRING, .text = text_of(f)};
 	ck_assert_int_eq(event_add(&event, arena, TEXT("f"), value), OK);
@@ -35,6 +36,11 @@ static unsigned match(struct matcher *matcher, const char *f, const char *g, boo
 	ck_assert_uint_eq(found.undecided_count, 0);
 	arena_free(&arena);
 	return bits;
+}
+
+static unsigned match(struct matcher *matcher, const char *f, const char *g, bool plainly)
+{
+	return match_at(matcher, 0, f, g, plainly);
 }
 
 START_TEST(excluded_matches_are_counted)
@@ -69,9 +75,59 @@ START_TEST(excluded_matches_are_counted)
 }
 END_TEST
 
+static const int64_t FEBRUARY_US = INT64_C(1769904000000000); /* 2026-02-01T00:00:00Z */
+
+/* By the event's time, so that a replay finds what was found. */
+START_TEST(a_filter_expires)
+{
+	static const char *const days[] = {"2026-02-01", "2026-02-01T00:00:00Z",
+					   "2026-02-01T01:00:00+01:00"};
+	for (size_t i = 0; i < sizeof days / sizeof *days; i++) {
+		char yaml[1024];
+		struct matcher *matcher = NULL;
+		(void)snprintf(yaml, sizeof yaml, "%.*spicket: {expires: '%s'}\n",
+			       (int)(strstr(rules, "---\ntitle: only") - rules), rules, days[i]);
+		struct ruleset *ruleset = rules_of(yaml);
+		ck_assert_int_eq(matcher_new(ruleset, &matcher, NULL), OK);
+		const struct rule_filter *robots = ruleset_filter(ruleset, 0);
+		ck_assert_int_eq(robots->expires_us, FEBRUARY_US);
+		for (int plainly = 0; plainly < 2; plainly++) {
+			bool plain = plainly != 0;
+			ck_assert_uint_eq(match_at(matcher, FEBRUARY_US - 1, "xx", "robot", plain),
+					  0);
+			ck_assert_uint_eq(match_at(matcher, FEBRUARY_US, "xx", "robot", plain), 3);
+			ck_assert_uint_eq(match_at(matcher, FEBRUARY_US, "b", "robot", plain), 0);
+			ck_assert_uint_eq(match_at(matcher, FEBRUARY_US - 1, "xx", "me", plain), 3);
+		}
+		ck_assert_uint_eq(matcher_excluded(matcher, robots), 2); /* before, r and q */
+		matcher_free(&matcher);
+		ruleset_free(&ruleset);
+	}
+}
+END_TEST
+
+START_TEST(an_expiry_that_is_no_date_is_refused)
+{
+	static const char *const wrong[] = {"soon", "2026-13-01", "30d", "20260201"};
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		struct ruleset_options options = {0};
+		struct ruleset *ruleset = NULL;
+		struct error err = {0};
+		char yaml[1024];
+		(void)snprintf(yaml, sizeof yaml, "%.*spicket: {expires: '%s'}\n",
+			       (int)(strstr(rules, "---\ntitle: only") - rules), rules, wrong[i]);
+		ck_assert_int_eq(ruleset_parse(&options, text_of(yaml), "t", &ruleset, &err),
+				 EINVALID);
+		ck_assert_msg(strstr(err.text, "is no date") != NULL, "%s", err.text);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *cases = tcase_create("filter");
 	tcase_add_test(cases, excluded_matches_are_counted);
+	tcase_add_test(cases, a_filter_expires);
+	tcase_add_test(cases, an_expiry_that_is_no_date_is_refused);
 	return tests_run(cases);
 }

@@ -214,6 +214,7 @@ START_TEST(handling_mistakes)
 	refused(PICKET("    dedup: {by: [a,b,c,d,e,f,g,h,i]}\n"), 7, 17, "at most 8");
 	refused(PICKET("    suppress: {}\n"), 7, 15, "needs `for`");
 	refused(PICKET("    suppress: {for: 1h, break-on: [level]}\n"), 7, 35, "does not evaluate");
+	refused(PICKET("    expires: 2027-01-31\n"), 7, 14, "belong to filter documents");
 	refused(PICKET("    tenant: {scope: all}\n"), 7, 21, "per-tenant, cross-tenant");
 	refused(PICKET("    stage: shadwo\n"), 7, 12, "did you mean 'shadow'");
 	refused(PICKET("    gate: stop\n"), 7, 11, "block");
@@ -226,7 +227,7 @@ START_TEST(handling_mistakes)
 	refused(PICKET("    accuracy: {error: small}\n"), 7, 23, "between 0.005 and 0.05");
 	refused(PICKET("    explain: 'a } {'\n"), 7, 14, "brace");
 	refused(PICKET("    risk: {score: 3}\n"), 7, 11, "the fields it is on");
-	refused(PICKET("    filter: narrow\n"), 7, 13, "belongs to filter documents");
+	refused(PICKET("    filter: narrow\n"), 7, 13, "belong to filter documents");
 	refused(PICKET("    tests: [{events: []}]\n"), 7, 13, "no expect");
 	refused(PICKET("    tests: [{expect: {alerts: 1}}]\n"), 7, 13, "no events");
 	refused(PICKET("    tests: [{expect: {level: low}, events: []}]\n"), 7, 22,
