@@ -5,7 +5,9 @@
  *
  * Invariant: a tick is truthful: everything appended up to its time has been handed out, and the
  * clock of the brokers never goes back. The clock of the machine does (stage_wall), and nothing may
- * come of it. Owner: the test. Thread: a source by its worker, the clock by all. */
+ * come of it. The last tick of each partition is of the world's end: how far time came before the
+ * input ended is then the world's and not the schedule's.
+ * Owner: the test. Thread: a source by its worker, the clock by all. */
 #ifndef PICKET_TESTS_SIM_STAGE_H
 #define PICKET_TESTS_SIM_STAGE_H
 
@@ -142,18 +144,19 @@ static inline bool is_read_out(const struct reading *reading, int64_t now_us)
 static inline void prove(struct stage_source *source, uint32_t stream, int64_t now_us)
 {
 	struct reading *reading = &source->readings[stream];
+	bool over = now_us >= WORLD_END_US;
 	if (!is_read_out(reading, now_us) || reading->finished)
 		return;
-	if (now_us >= WORLD_START_US + WORLD_LENGTH_US) {
-		reading->finished = true;
-		(void)notice_add(source, SOURCE_FINISHED, stream);
-	} else if (dice_below(&source->seed, 2) == 0) {
+	if (over || dice_below(&source->seed, 2) == 0) {
 		struct source_notice *notice = notice_add(source, SOURCE_TICK, stream);
-		notice->time_us = now_us;
+		notice->time_us = over ? WORLD_END_US : now_us;
 		notice->offset = reading->next == 0
 					 ? 0
 					 : reading->partition->items[reading->next - 1].offset + 1;
 	}
+	reading->finished = over;
+	if (over)
+		(void)notice_add(source, SOURCE_FINISHED, stream);
 }
 
 /* A stalled partition hands out nothing and proves nothing. */

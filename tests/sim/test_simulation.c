@@ -8,7 +8,7 @@
  *   - each record below a partition's position is stored or quarantined, once; none above is;
  *   - no alert has an event of another tenant as its evidence;
  *   - an alert that was there stays, its revision never goes back, nor does the epoch;
- *   - the cells stay within their budget;
+ *   - the cells are as many as the groups, and their memory within its bound;
  *
  * and at the end the stored events, rejects, buckets and final alerts are those of the calm run.
  * Which thread runs when is the machine's choice and not the seed's: that it does not matter is
@@ -22,10 +22,11 @@ enum {
 	SHAPE_MAX = 3,
 	TROUBLES_MAX = 6, /* then it is let be */
 	ALERTS_MAX = 4096,
+	CELLS_MAX = 256, /* a group of each rule, tenant, user, service, address */
+	CELL_BYTES_MAX = CELLS_MAX * 4096, /* none of them sees more than a world's records */
 };
 
-/* No baseline and no absence: they say what the watermark has passed, and how far it comes before
- * the input ends is the schedule's. tests/e2e/kills.py has both, over files. */
+/* Every type of correlation, or one of those that are judged by the same file. */
 static const char sim_rules[] =
 	"title: failed\nname: failed\nlogsource: {product: microservice}\n"
 	"detection: {s: {event.outcome: failure}, condition: s}\nlevel: informational\n"
@@ -78,13 +79,37 @@ static const char sim_rules[] =
 	"correlation: {type: value_avg, rules: [passed], group-by: [service.name], timespan: 20s,\n"
 	"              condition: {field: http.response.status_code, gt: 240}}\nlevel: medium\n"
 	"---\n"
+	"title: silent\nid: cccccccc-cccc-4ccc-8ccc-cccccccccccc\n"
+	"correlation: {type: absence, rules: [failed], group-by: [user.id], timespan: 30s}\n"
+	"level: medium\n"
+	"---\n"
+	"title: no success of who is heard\nid: dddddddd-dddd-4ddd-8ddd-dddddddddddd\n"
+	"correlation: {type: absence, rules: [passed], group-by: [service.name], timespan: 20s,\n"
+	"              members: {seen-within: 40s}}\nlevel: medium\n"
+	"---\n"
+	"title: unlike before\nid: eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee\n"
+	"correlation: {type: baseline, rules: [passed], group-by: [service.name], timespan: 5s,\n"
+	"              history: 1m, min-buckets: 3, adapt: 20s,\n"
+	"              condition: {aggregate: count, deviation: {gte: 2}, direction: both}}\n"
+	"level: medium\n"
+	"---\n"
+	"title: far too fast\nid: ffffffff-ffff-4fff-8fff-ffffffffffff\n"
+	"correlation: {type: geo_velocity, rules: [passed], group-by: [user.id], timespan: 20s,\n"
+	"              condition: {field: source.ip, speed-kmh: {gt: 1000},\n"
+	"              distance-km: {gt: 500}}}\nlevel: medium\n"
+	"---\n"
+	"title: passed without a failure\nid: 12121212-1212-4121-8121-121212121212\n"
+	"correlation: {type: temporal, rules: [passed, failed], group-by: [user.id],\n"
+	"              timespan: 15s, condition: passed and not failed}\nlevel: medium\n"
+	"---\n"
 	"title: logins fail\nid: 77777777-7777-4777-8777-777777777777\nname: login_failure\n"
 	"correlation: {type: cohort_compare, rules: [failed, passed], compare: {numerator: failed}}\n"
 	"level: medium\n";
 
 /* How the ids of those begin that raise alerts: each must, in some world. */
 static const char *const alerting[] = {"11111111", "22222222", "33333333", "44444444", "55555555",
-				       "66666666", "88888888", "99999999", "aaaaaaaa", "bbbbbbbb"};
+				       "66666666", "88888888", "99999999", "aaaaaaaa", "bbbbbbbb",
+				       "cccccccc", "dddddddd", "eeeeeeee", "ffffffff", "12121212"};
 enum { ALERTING = sizeof alerting / sizeof *alerting };
 
 /* What was seen at the end before, to hold the next one against. */
@@ -103,6 +128,7 @@ struct play {
 	struct seen seen;
 	uint64_t seed;
 	unsigned crashes, stops, fulls, swaps;
+	uint64_t spills;         /* cells that went to the store */
 	uint64_t rejected_rules; /* reloads that did not work */
 };
 
@@ -314,7 +340,10 @@ static enum runtime_state live(struct play *play, unsigned workers, unsigned act
 		.actor_count = actors,
 		.epoch_ms = 1 + (unsigned)dice_below(&play->seed, 1500),
 		.checkpoint_ms = 1 + (unsigned)dice_below(&play->seed, 20000),
+		/* With next to no memory every cell that waits for nothing goes to the store. */
+		.correlation_bytes = trouble && dice_below(&play->seed, 3) == 0 ? actors : 0,
 	};
+	uint64_t spills = 0;
 	int64_t stop_us =
 		dice_below(&play->seed, 3) > 0
 			? INT64_MAX
@@ -330,7 +359,10 @@ static enum runtime_state live(struct play *play, unsigned workers, unsigned act
 		struct runtime_status now cleanup(runtime_status_done) = {0};
 		int64_t now_us = atomic_load(&play->stage.now_us);
 		ck_assert_int_eq(runtime_status(runtime, &now), OK);
-		ck_assert_uint_le(now.actors.cells, ACTOR_CELLS_MAX);
+		ck_assert_uint_le(now.actors.cells, CELLS_MAX);
+		ck_assert_uint_le(now.actors.cell_bytes, CELL_BYTES_MAX);
+		play->spills += now.actors.spills - spills;
+		spills = now.actors.spills;
 		if (now.state != RUNTIME_RUNNING)
 			return now.state;
 		if (trouble && now_us >= stop_us) {
@@ -405,6 +437,7 @@ static struct lines play_world(const struct world *world, uint64_t seed, bool tr
 /* What all seeds together must have shown, or the run has proved nothing. */
 struct sum {
 	unsigned crashes, stops, fulls, swaps, alerts, rejects, compared;
+	uint64_t spills;
 	unsigned of_rule[ALERTING];
 };
 
@@ -423,6 +456,7 @@ static void play_seed(uint64_t number, struct sum *sum)
 	sum->stops += play->stops;
 	sum->fulls += play->fulls;
 	sum->swaps += play->swaps;
+	sum->spills += play->spills;
 	sum->alerts += count_prefix(&got, "alert");
 	sum->rejects += count_prefix(&got, "reject");
 	for (size_t i = 0; i < ALERTING; i++) {
@@ -452,10 +486,10 @@ START_TEST(the_answer_of_a_world)
 	}
 	for (uint64_t i = 0; i < count; i++)
 		play_seed(i, &sum);
-	(void)printf("%llu worlds: %u crashes, %u stops, %u full disks, %u reloads; %u alerts, %u "
-		     "rejects, %u buckets with a compared rule\n",
+	(void)printf("%llu worlds: %u crashes, %u stops, %u full disks, %u reloads, %llu cells "
+		     "spilled; %u alerts, %u rejects, %u buckets with a compared rule\n",
 		     (unsigned long long)count, sum.crashes, sum.stops, sum.fulls, sum.swaps,
-		     sum.alerts, sum.rejects, sum.compared);
+		     (unsigned long long)sum.spills, sum.alerts, sum.rejects, sum.compared);
 	for (size_t i = 0; i < ALERTING; i++)
 		(void)printf("%u alerts of %s\n", sum.of_rule[i], alerting[i]);
 	if (count < SEEDS)
@@ -463,6 +497,7 @@ START_TEST(the_answer_of_a_world)
 	ck_assert_uint_gt(sum.crashes, 40);
 	ck_assert_uint_gt(sum.stops, 40);
 	ck_assert_uint_gt(sum.swaps, 20);
+	ck_assert_uint_gt(sum.spills, 1000);
 	ck_assert_uint_gt(sum.alerts, 1000);
 	for (size_t i = 0; i < ALERTING; i++)
 		ck_assert_msg(sum.of_rule[i] > 100, "%u alerts of %s", sum.of_rule[i], alerting[i]);

@@ -25,6 +25,7 @@ static const int64_t SECOND_US = 1000000;
 /* In the year 2100: what waits for a time by the clock of this machine waits for ever. */
 static const int64_t WORLD_START_US = INT64_C(4102444800) * 1000000;
 static const int64_t WORLD_LENGTH_US = INT64_C(150) * 1000000;
+static const int64_t WORLD_END_US = (INT64_C(4102444800) + 150) * 1000000;
 static const int64_t DISORDER_US = INT64_C(8) * 1000000; /* below the lateness of 10 s */
 static const char *const tenant_names[TENANTS] = {"t1", "t10", "-"};
 
@@ -77,19 +78,23 @@ static inline void item_fill(struct item *item, uint64_t *seed)
 		(void)snprintf(item->payload, sizeof item->payload, "{\"cut\": ");
 		return;
 	}
+	static const char *const places[] = {
+		"\"source.geo\":{\"city_name\":\"Berlin\",\"location\":{\"lat\":52.5,\"lon\":13.4}}",
+		"\"source.geo\":{\"city_name\":\"Quito\",\"location\":{\"lat\":-0.2,\"lon\":-78.5}}"};
 	int64_t time_us = event_time(seed, item->appended_us);
+	unsigned address = (unsigned)dice_below(seed, 5);
 	char time[32];
 	(void)time_print(time_us, time);
 	item->tenant = (int)dice_below(seed, TENANTS);
 	(void)snprintf(item->payload, sizeof item->payload,
 		       "{\"@timestamp\":\"%s\",\"service\":{\"name\":\"svc%u\",\"version\":\"%u\","
 		       "\"node\":{\"name\":\"n%u\"}},\"tenant.id\":\"%s\",\"user.id\":\"u%u\","
-		       "\"source.ip\":\"10.0.0.%u\",\"event.outcome\":\"%s\","
+		       "\"source.ip\":\"10.0.0.%u\",%s,\"event.outcome\":\"%s\","
 		       "\"http.response.status_code\":%u}",
 		       time, (unsigned)dice_below(seed, 2), (unsigned)dice_below(seed, 2),
 		       (unsigned)dice_below(seed, 3),
 		       item->tenant == TENANTS - 1 ? "" : tenant_names[item->tenant],
-		       (unsigned)dice_below(seed, 3), (unsigned)dice_below(seed, 5),
+		       (unsigned)dice_below(seed, 3), address, places[address % 2],
 		       dice_below(seed, 3) == 0 ? "success" : "failure",
 		       dice_below(seed, 9) == 0 ? 503 : 200);
 }
@@ -103,8 +108,7 @@ static inline void partition_fill(struct partition *partition, uint64_t *seed)
 		/* Now and then a pause, in which only ticks can carry the time on. */
 		now_us += 1 + (int64_t)dice_below(seed, (uint64_t)pace_us * 2);
 		now_us += dice_below(seed, 25) == 0 ? 30 * SECOND_US : 0;
-		if (now_us >= WORLD_START_US + WORLD_LENGTH_US ||
-		    partition->item_count == ITEMS_MAX)
+		if (now_us >= WORLD_END_US || partition->item_count == ITEMS_MAX)
 			return;
 		offset += dice_below(seed, 20) == 0 ? 2 : 0; /* a transaction's marker */
 		struct item *item = &partition->items[partition->item_count++];
