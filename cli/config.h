@@ -35,6 +35,7 @@ struct config_pairs {
 };
 
 enum rules_on_refused { ON_REFUSED_FAIL, ON_REFUSED_SKIP };
+enum correlation_on_damaged { ON_DAMAGED_REFUSE, ON_DAMAGED_REBUILD };
 enum log_format { LOG_LOGFMT, LOG_JSON };
 
 struct config {
@@ -42,6 +43,7 @@ struct config {
 	const char *data_dir;
 	int64_t memory_bytes;
 	int64_t correlation_bytes, groups_max;
+	int64_t correlation_on_damaged;
 	const char *kafka_servers, *kafka_group, *kafka_start;
 	struct config_list kafka_topics;
 	int64_t kafka_stalled_us;

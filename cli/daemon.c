@@ -172,10 +172,15 @@ static enum status say_way_out(const struct config *config, enum status status, 
 		return status;
 	struct error why = *err;
 	return error_set(err, ECORRUPT,
-			 "%s; start the picket that wrote %s, or move that folder away and set "
+			 "%s; start the picket that wrote %s%s, or move that folder away and set "
 			 "kafka.start: earliest to read again what Kafka still has (picket store "
 			 "verify --data DIR counts what can be read of the old one)",
-			 why.text, config->data_dir);
+			 why.text, config->data_dir,
+			 config->correlation_on_damaged == ON_DAMAGED_REBUILD
+				 ? ""
+				 : "; or, when it is what rules remember, set "
+				   "correlation.on_damaged: rebuild to make it again from the "
+				   "stored events");
 }
 
 static enum status open_enrichment(struct daemon *daemon, const struct hash_key *store_key,
@@ -222,6 +227,7 @@ static enum status start_runtime(struct daemon *daemon, struct error *err)
 		.lateness_us = config->lateness_us,
 		.groups_max = (size_t)config->groups_max,
 		.correlation_bytes = (size_t)config->correlation_bytes,
+		.rebuild_damaged = config->correlation_on_damaged == ON_DAMAGED_REBUILD,
 		.synced_path = synced.data,
 		.journal_path = journal.data,
 	};

@@ -19,6 +19,8 @@ static const struct {
 			    LEVEL_MEDIUM},
 	[HEALTH_STORE_REWOUND] = {"picket.store_rewound", "The store lost its newest epochs",
 				  LEVEL_HIGH},
+	[HEALTH_STATE_REBUILT] = {"picket.state_rebuilt",
+				  "What rules remembered was damaged and made anew", LEVEL_HIGH},
 	[HEALTH_UNDECIDED] = {"rule.undecided", "A rule could not be decided for an event",
 			      LEVEL_MEDIUM},
 	[HEALTH_SECRET] = {"log.secret", "A service writes secrets into its log", LEVEL_MEDIUM},

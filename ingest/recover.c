@@ -114,21 +114,30 @@ static enum status restore_state(struct runtime *runtime, struct shard *shard,
 	return status;
 }
 
+/* What rules remember: as of the checkpoint, and what was warmed since. */
+static enum status restore_rules(struct runtime *runtime, struct error *err)
+{
+	enum status status = OK;
+	assert(runtime->options.actor_count > 0 && runtime->shards != NULL);
+	for (unsigned i = 0; status == OK && i < VIRTUAL_PARTITIONS; i++) {
+		struct shard *shard = &runtime->shards[i % runtime->options.actor_count];
+		status = restore_state(runtime, shard, (uint8_t)i, err);
+	}
+	return status == OK ? recover_warmed(runtime, err) : status;
+}
+
+/* What the gate and the watch over instances remember. */
 static enum status restore_cells(struct runtime *runtime, struct error *err)
 {
-	assert(runtime->options.actor_count > 0 && runtime->shards != NULL);
 	struct bytes key cleanup(bytes_done) = {0};
 	struct bytes value cleanup(bytes_done) = {0};
 	for (unsigned i = 0; i < VIRTUAL_PARTITIONS; i++) {
 		struct shard *shard = &runtime->shards[i % runtime->options.actor_count];
-		enum status status = restore_state(runtime, shard, (uint8_t)i, err);
-		if (status != OK)
-			return status;
 		for (const char *kind = SHARD_CELL_KINDS; *kind != '\0'; kind++) {
 			bytes_clear(&key);
 			cell_row_key(*kind, (uint8_t)i, &key);
-			status = store_get(runtime->options.store, FAMILY_CELL, bytes_text(&key),
-					   &value, err);
+			enum status status = store_get(runtime->options.store, FAMILY_CELL,
+						       bytes_text(&key), &value, err);
 			if (status == ENOTFOUND)
 				continue;
 			if (status == OK && value.size > 0)
@@ -173,6 +182,7 @@ static enum status replay_rounds(struct runtime *runtime, uint64_t epoch, int64_
 struct replay {
 	struct runtime *runtime;
 	uint64_t closed; /* the newest epoch in memory */
+	bool passes_over_records;
 	struct verdicts news;
 	struct verdicts half_known;
 };
@@ -262,8 +272,14 @@ static enum status replay_row(struct replay *replay, struct text key, struct tex
 		replay->closed = epoch;
 		return replay_close(replay, epoch, watermark_us, err);
 	}
+	if (kind == 'm' && replay->passes_over_records)
+		return OK;
 	for (unsigned i = 0; status == OK && i < runtime->options.actor_count; i++)
 		status = replay_feed(&runtime->shards[i], kind, value, err);
+	if (status == ECORRUPT && kind == 'm') {
+		status = recover_rebuild(runtime, err);
+		replay->passes_over_records = status == OK;
+	}
 	return status;
 }
 
@@ -288,9 +304,11 @@ static enum status replay_rows(struct replay *replay, struct error *err)
 
 enum status recover_state(struct runtime *runtime, struct error *err)
 {
-	enum status status = restore_cells(runtime, err);
+	enum status status = restore_rules(runtime, err);
+	if (status == ECORRUPT)
+		status = recover_rebuild(runtime, err);
 	if (status == OK)
-		status = recover_warmed(runtime, err);
+		status = restore_cells(runtime, err);
 	if (status != OK)
 		return error_wrap(err, status, "restoring correlation state");
 	struct replay replay cleanup(replay_done) = {
@@ -301,7 +319,10 @@ enum status recover_state(struct runtime *runtime, struct error *err)
 		status = recover_warm(runtime, &warmed, err);
 	if (status == OK && !warmed)
 		put_half_known(&replay);
-	if (status == OK && (warmed || recover_other_rules(runtime)))
+	bool rebuilt = runtime->rebuilt.status != OK;
+	if (status == OK && rebuilt)
+		recover_rebuilt_tell(runtime, warmed, &replay.news);
+	if (status == OK && (warmed || rebuilt || recover_other_rules(runtime)))
 		status = recover_under_other_rules(runtime, &replay.news, err);
 	return status == OK ? OK : error_wrap(err, status, "replaying match blocks");
 }

@@ -73,6 +73,7 @@ struct generation *runtime_warming(struct runtime *runtime, int *ret_percent)
 static enum status find_cold(struct generation *next, const struct unit_filter *known,
 			     struct error *err)
 {
+	free(next->cold);
 	next->cold = state_ids_new(next->plan, known, &next->cold_count);
 	return next->cold != NULL ? OK : error_set(err, ENOMEMORY, "no memory to warm rules");
 }
@@ -86,6 +87,7 @@ static enum status warming_start(struct runtime *runtime, struct generation *nex
 	const struct warming_options options = {.store = runtime->options.store,
 						.next = next,
 						.cold = cold,
+						.only_open = runtime->rebuilt.status != OK,
 						.stopping = &runtime->stopping,
 						.percent = &runtime->warming_percent};
 	enum status status = cold.count == 0 ? OK : warming_new(&options, &warming, err);
@@ -305,6 +307,9 @@ static enum status known_read(struct runtime *runtime, struct known *known, stru
 		return OK;
 	}
 	known->which = KNOWN_LISTED;
+	if (status == OK && row.size == 0)
+		(void)!error_set(&runtime->rebuilt, ECORRUPT,
+				 "an earlier start could not read what rules remembered");
 	return status == OK ? known_decode(bytes_text(&row), known, err) : status;
 }
 

@@ -55,6 +55,7 @@ struct runtime_options {
 	unsigned checkpoint_ms;   /* 0 = 10,000 */
 	int64_t lateness_us;      /* 0 = 10 s */
 	size_t groups_max;        /* per rule and tenant; 0 = ACTOR_CELLS_MAX */
+	bool rebuild_damaged;     /* what rules remember, from the events, when it cannot be read */
 	size_t correlation_bytes; /* of cells in memory, the rest is spilled; 0 = no limit */
 	bool track_instances;     /* gaps, replays and silence of instances raise alerts */
 	int64_t silent_us;        /* an instance is silent after this; 0 = none is told */

@@ -187,6 +187,7 @@ struct runtime {
 	struct worker *workers;
 	struct shard *shards;
 	struct committer committer;
+	struct error rebuilt; /* why correlation began anew at this start; OK: it did not */
 	atomic_bool stopping;
 	atomic_int warming_percent; /* of the rules of gate.warming; -1: there are none */
 	pthread_mutex_t status_mutex;
@@ -282,6 +283,11 @@ enum status recover_state(struct runtime *runtime, struct error *err);
 bool recover_other_rules(const struct runtime *runtime);
 enum status recover_under_other_rules(struct runtime *runtime, struct verdicts *news,
 				      struct error *err);
+/* recover_rebuild.c: what correlation remembered cannot be read, and err says why. It begins anew,
+ * if that is wanted, and is warmed; else it is the status of err, or of what failed. */
+enum status recover_rebuild(struct runtime *runtime, struct error *err);
+/* Behind the warming: people are told. */
+void recover_rebuilt_tell(struct runtime *runtime, bool warmed, struct verdicts *news);
 /* The epoch in the synced file, 0 when there is none. */
 uint64_t recover_synced_epoch(const char *path);
 enum status synced_epoch_write(const char *path, uint64_t epoch, struct error *err);
@@ -293,6 +299,7 @@ enum health_kind {
 	HEALTH_STALLED,
 	HEALTH_CRASHED,
 	HEALTH_STORE_REWOUND,
+	HEALTH_STATE_REBUILT,
 	HEALTH_UNDECIDED,
 	HEALTH_SPOOF,
 	HEALTH_GROUPS,

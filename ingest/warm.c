@@ -35,6 +35,7 @@ struct kept {
 /* The newest row of an alert that history raised. */
 struct told {
 	char id[ALERT_ID_SIZE + 1];
+	bool open;
 	struct bytes row;
 	UT_hash_handle hh;
 };
@@ -342,6 +343,7 @@ static enum status tell(struct warming *warming, const struct alert *alert)
 		HASH_ADD(hh, warming->told, id, ALERT_ID_SIZE, told);
 	}
 	history.flags |= ALERT_BACKFILL;
+	told->open = alert->state == ALERT_OPEN;
 	bytes_clear(&told->row);
 	alert_encode(&history, &told->row);
 	return bytes_status(&told->row);
@@ -438,6 +440,8 @@ enum status warming_alerts(const struct warming *warming, struct bytes *rows)
 {
 	struct bytes key cleanup(bytes_done) = {0};
 	for (const struct told *told = warming->told; told != NULL; told = told->hh.next) {
+		if (warming->options.only_open && !told->open)
+			continue;
 		bytes_clear(&key);
 		alert_key('a', text_of(told->id), &key);
 		rows_put(rows, FAMILY_ALERT, bytes_text(&key), bytes_text(&told->row));

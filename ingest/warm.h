@@ -30,6 +30,7 @@ struct warming_options {
 	struct store *store;           /* lent */
 	const struct generation *next; /* lent: its plan and rules */
 	struct unit_filter cold;       /* what is to be warmed; its ids are lent */
+	bool only_open;                /* alerts that have ended in history are stored already */
 	const atomic_bool *stopping;   /* ends it with ECLOSED; NULL: nothing does */
 	atomic_int *percent;           /* how far it is, about; NULL: nobody asks */
 };

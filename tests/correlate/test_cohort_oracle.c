@@ -396,7 +396,7 @@ static void detect(struct deed *deed, struct matcher *matcher, const struct coho
 START_TEST(counts_are_those_of_a_plain_reading)
 {
 	static struct deeds deeds;
-	struct sets sets = sets_begin(CASES_USUAL / 2);
+	struct sets sets = sets_begin(CASES_USUAL / 4);
 	while (sets_next(&sets, lines_expected)) {
 		struct spec spec = spec_make(&sets.random);
 		char *yaml = spec_text(&spec, &sets.random);

@@ -54,6 +54,7 @@ static char paths[FILES][64];
 static const char *path_list[FILES];
 static struct ruleset *ruleset;
 static struct enrich_options enrichment; /* of every run; nothing unless a test sets it */
+static bool rebuilds;                    /* damaged state is made anew; in every run */
 
 static inline uint64_t next_random(uint64_t *state)
 {
@@ -223,12 +224,10 @@ static inline bool run_end_take(struct runtime *runtime, const struct runtime_st
 	return groups == 0 || now->state == RUNTIME_FAILED;
 }
 
-/* Runs until the files are read or a commit fails; returns how it ended. meanwhile is called about
- * every millisecond, unless it is NULL. */
-static inline enum runtime_state run_with(struct store *store, unsigned workers, unsigned actors,
-					  void (*meanwhile)(struct runtime *runtime))
+static inline enum status run_begin(struct store *store, unsigned workers, unsigned actors,
+				    struct runtime **ret_runtime, struct error *err)
 {
-	struct runtime_options options = {
+	const struct runtime_options options = {
 		.store = store,
 		.ruleset = ruleset,
 		.source = {make_source, NULL},
@@ -239,10 +238,19 @@ static inline enum runtime_state run_with(struct store *store, unsigned workers,
 		.actor_count = actors,
 		.epoch_ms = 1,
 		.checkpoint_ms = 7,
+		.rebuild_damaged = rebuilds,
 	};
+	return runtime_new(&options, ret_runtime, err);
+}
+
+/* Runs until the files are read or a commit fails; returns how it ended. meanwhile is called about
+ * every millisecond, unless it is NULL. */
+static inline enum runtime_state run_with(struct store *store, unsigned workers, unsigned actors,
+					  void (*meanwhile)(struct runtime *runtime))
+{
 	struct runtime *runtime cleanup(runtime_free) = NULL;
 	struct error err = {0};
-	enum status status = runtime_new(&options, &runtime, &err);
+	enum status status = run_begin(store, workers, actors, &runtime, &err);
 	ck_assert_msg(status == OK, "%s", err.text);
 	for (int waited = 0; waited < WAIT_MS; waited++) {
 		struct runtime_status now cleanup(runtime_status_done) = {0};
