@@ -281,6 +281,47 @@ static void put_body(const struct session *session, struct bytes *to)
 	json_write_close(&json, '}');
 }
 
+/* What it was closed as before, when nobody has reopened it since; "" = it was not closed. */
+static const char *verdict_before(struct json_object *alert)
+{
+	struct json_object *actions = json_path(alert, "handling.actions");
+	size_t count = actions == NULL ? 0 : json_object_array_length(actions);
+	for (size_t i = count < 2 ? 0 : count - 1; i-- > 0;) {
+		struct json_object *one = json_object_array_get_idx(actions, i);
+		const char *action = json_path_text(one, "action");
+		if (strcmp(action, "reopen") == 0)
+			break;
+		if (strcmp(action, "close") == 0)
+			return json_path_text(one, "as");
+	}
+	return "";
+}
+
+/* "... is closed as benign (it was true-positive)" */
+static void print_done(const struct session *session, struct json_object *alert)
+{
+	const struct output *output = &session->output;
+	output_text(output->to, json_path_text(alert, "alert_id"));
+	output_text(output->to, " is ");
+	output_text(output->to, json_path_text(alert, "handling.state"));
+	if (session->command->options == assign_options) {
+		output_text(output->to, ", with ");
+		output_text(output->to, json_path_text(alert, "handling.assignee"));
+	}
+	if (session->command->options == close_options) {
+		const char *now = json_path_text(alert, "handling.verdict");
+		const char *before = verdict_before(alert);
+		output_text(output->to, " as ");
+		output_text(output->to, now);
+		if (before[0] != '\0' && strcmp(before, now) != 0) {
+			output_text(output->to, " (it was ");
+			output_text(output->to, before);
+			output_text(output->to, ")");
+		}
+	}
+	output_text(output->to, "\n");
+}
+
 static int act_on(struct session *session, struct client *client, const char *id, struct text body)
 {
 	struct json_object *alert cleanup(session_json_done) = NULL;
@@ -294,16 +335,8 @@ static int act_on(struct session *session, struct client *client, const char *id
 		return code;
 	if (session->output.format != OUTPUT_TABLE)
 		output_json(&session->output, alert);
-	else if (!session->quiet) {
-		output_text(session->output.to, json_path_text(alert, "alert_id"));
-		output_text(session->output.to, " is ");
-		output_text(session->output.to, json_path_text(alert, "handling.state"));
-		if (session->command->options == assign_options) {
-			output_text(session->output.to, ", with ");
-			output_text(session->output.to, json_path_text(alert, "handling.assignee"));
-		}
-		output_text(session->output.to, "\n");
-	}
+	else if (!session->quiet)
+		print_done(session, alert);
 	return EXIT_OK;
 }
 

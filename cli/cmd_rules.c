@@ -25,7 +25,7 @@ static const struct column rule_columns[] = {
 	{"LOGSOURCE", "logsource", CELL_MAP, true},
 	{"GATE", "gate_now", CELL_TEXT, false},
 	{"TESTS", "tests", CELL_COUNT, false},
-	{"PRECISION", "closed.precision", CELL_TEXT, COLUMN_MINOR},
+	{"PRECISION", "closed.precision", CELL_COUNT, COLUMN_MINOR},
 	{"COST", "cost.summary", CELL_TEXT, COLUMN_MINOR},
 	{"TAGS", "tags", CELL_LIST, true},
 	{"WITNESS", "witness", CELL_TEXT, true},

@@ -163,7 +163,7 @@ const struct command command_status = {
 	.summary = "what the daemon is doing, and what is wrong",
 	.details =
 		"Says first what is wrong. Records = stored + quarantined, always; what is late is\n"
-		"stored too. Alerts are those of the store, and those opened since the daemon "
+		"stored too. Alerts are those of the store, and those opened since the daemon\n"
 		"started. --state tells what the rules remember, as of the last checkpoint.\n",
 	.examples =
 		"  picket status\n  picket status --state\n  picket status --state "

@@ -59,8 +59,11 @@ static void put_map(struct json_object *value, const char *but, struct bytes *to
 		return;
 	json_object_object_foreach(value, key, member)
 	{
-		if (but != NULL && strcmp(key, but) == 0)
-			continue;
+		const char *text = json_object_is_type(member, json_type_string)
+					   ? json_object_get_string(member)
+					   : NULL;
+		if (but != NULL ? strcmp(key, but) == 0 : text != NULL && text[0] == '\0')
+			continue; /* a group has no empty values, a log source has absent ones */
 		bytes_write_string(to, count++ == 0 ? "" : " ");
 		bytes_write_string(to, key);
 		bytes_write_string(to, "=");

@@ -13,7 +13,7 @@ enum { COLUMNS = sizeof columns / sizeof *columns };
 
 static const char rows_text[] =
 	"[{\"id\":\"0123456789abcdef\",\"rule\":{\"level\":\"high\"},\"when\":\"2026-01-01T10:11:12."
-	"5Z\",\"group\":{\"user\":\"e\\u001b[31mvil\\u202e\",\"n\":7},\"list\":[\"a\",2],\"size\":"
+	"5Z\",\"group\":{\"user\":\"e\\u001b[31mvil\\u202e\",\"none\":\"\",\"n\":7},\"list\":[\"a\",2],\"size\":"
 	"2048},{}]";
 
 static char *print(struct output *output)

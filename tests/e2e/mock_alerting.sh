@@ -154,8 +154,11 @@ tuning_checks() {
 	assert_match "with what its rule is about" '^about +[A-Z]' "$(cat "$work/out")"
 	assert_match "and where to look next" '^  picket entity user:ann1 --tenant acme' \
 		"$(cat "$work/err")"
+	assert_ok "closed as what it was not" node paged alerts close "$(alert_of ann1)" --as benign
 	assert_ok "closed as a false positive" node paged alerts close "$(alert_of ann1)" \
 		--as false-positive --note "a load test"
+	assert_match "which says what it was before" 'is closed as false-positive .it was benign.$' \
+		"$(cat "$work/out")"
 	assert_ok "another as a true one" node paged alerts close "$(alert_of ann2)" --as true-positive
 	assert_ok "the filter is made and tried" node paged rules tune "$(alert_of ann1)" \
 		--rules "$rules" --since 1h
