@@ -11,6 +11,8 @@
 #include "correlate/absence.h"
 #include "correlate/actor_private.h"
 
+enum { GATES_BATCH = 32 };
+
 /* The cell of one member of the unit's list, unless it is somebody else's. */
 static enum status member_watch(struct actor *actor, const struct unit *unit, struct text member)
 {
@@ -98,21 +100,43 @@ static enum status gate_decide(struct actor *actor, struct cell *cell, uint64_t 
 	return status == OK ? cell_gate(actor, cell) : status;
 }
 
+/* Takes so many gates at most that the watermark has passed, and asks for what lies behind them all
+ * at once (fold.c): their cells were last looked at an epoch ago or longer. */
+static size_t gates_take(struct timers *gates, int64_t watermark_us, struct gated *due[GATES_BATCH])
+{
+	static_assert(offsetof(struct gated, gate) == 0);
+	size_t count = 0;
+	struct timer *gate = NULL;
+	while (count < GATES_BATCH && (gate = timers_take(gates, watermark_us)) != NULL)
+		due[count++] = (struct gated *)(void *)gate;
+	for (size_t i = 0; i < count; i++) {
+		cell_prefetch(due[i]->owner);
+		__builtin_prefetch(due[i]->entries);
+		__builtin_prefetch(due[i]->memory);
+	}
+	for (size_t i = 0; i < count; i++)
+		if (due[i]->count > 0)
+			__builtin_prefetch(due[i]->entries[0].proof, 1);
+	return count;
+}
+
 enum status gates_open(struct actor *actor, unsigned depth, uint64_t epoch, int64_t watermark_us,
 		       const struct record_sink *exchange)
 {
-	static_assert(offsetof(struct gated, gate) == 0);
 	struct timers *gates = &actor->gates[depth];
+	struct gated *due[GATES_BATCH];
 	enum status status = depth == 1 ? members_watch(actor) : OK;
 	if (watermark_us < actor->watermark_us)
 		watermark_us = actor->watermark_us;
-	struct timer *due = timers_first(gates);
-	while (status == OK && due != NULL && time_passed(due->at_us, 0, watermark_us)) {
-		struct gated *gated = (struct gated *)(void *)due;
-		status = gate_decide(actor, gated->owner, epoch, watermark_us, exchange);
-		assert(status != OK || gated->gate.place == 0 || watermark_us == INT64_MAX ||
-		       !time_passed(gated->gate.at_us, 0, watermark_us));
-		due = timers_first(gates);
+	size_t count = status == OK ? gates_take(gates, watermark_us, due) : 0;
+	while (status == OK && count > 0) {
+		for (size_t i = 0; status == OK && i < count; i++) {
+			status = gate_decide(actor, due[i]->owner, epoch, watermark_us, exchange);
+			assert(status != OK || due[i]->gate.place == 0 ||
+			       watermark_us == INT64_MAX ||
+			       !time_passed(due[i]->gate.at_us, 0, watermark_us));
+		}
+		count = status == OK ? gates_take(gates, watermark_us, due) : 0;
 	}
 	return status;
 }

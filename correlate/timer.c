@@ -1,63 +1,72 @@
+/* A heap of four children a node (Johnson: "Priority queues with update and finding minimum
+ * spanning trees", 1975), with the times beside the pointers: the timers lie in cells, which no
+ * cache has, and are written to where they move but never read. Four children are one cache line,
+ * and the way down is half as long as with two. */
 #include "correlate/timer.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-static void put(struct timers *timers, size_t index, struct timer *timer)
+#include "correlate/proof.h"
+
+enum { CHILDREN = 4 };
+
+static void put(struct timers *timers, size_t index, struct timer_slot slot)
 {
-	timers->items[index] = timer;
-	timer->place = index + 1;
+	timers->slots[index] = slot;
+	slot.timer->place = index + 1;
 }
 
-static void sift_up(struct timers *timers, size_t index, struct timer *timer)
+static void sift_up(struct timers *timers, size_t index, struct timer_slot slot)
 {
-	while (index > 0 && timers->items[(index - 1) / 2]->at_us > timer->at_us) {
-		put(timers, index, timers->items[(index - 1) / 2]);
-		index = (index - 1) / 2;
+	while (index > 0 && timers->slots[(index - 1) / CHILDREN].at_us > slot.at_us) {
+		put(timers, index, timers->slots[(index - 1) / CHILDREN]);
+		index = (index - 1) / CHILDREN;
 	}
-	put(timers, index, timer);
+	put(timers, index, slot);
 }
 
-static void sift_down(struct timers *timers, size_t index, struct timer *timer)
+static void sift_down(struct timers *timers, size_t index, struct timer_slot slot)
 {
 	for (;;) {
-		size_t child = 2 * index + 1;
-		if (child >= timers->count)
+		size_t first = CHILDREN * index + 1;
+		size_t end = first + CHILDREN < timers->count ? first + CHILDREN : timers->count;
+		if (first >= end)
 			break;
-		if (child + 1 < timers->count &&
-		    timers->items[child + 1]->at_us < timers->items[child]->at_us)
-			child++;
-		if (timers->items[child]->at_us >= timer->at_us)
+		size_t child = first;
+		for (size_t i = first + 1; i < end; i++)
+			child = timers->slots[i].at_us < timers->slots[child].at_us ? i : child;
+		if (timers->slots[child].at_us >= slot.at_us)
 			break;
-		put(timers, index, timers->items[child]);
+		put(timers, index, timers->slots[child]);
 		index = child;
 	}
-	put(timers, index, timer);
+	put(timers, index, slot);
+}
+
+/* To where its time belongs, from index, which is free. */
+static void sift(struct timers *timers, size_t index, struct timer_slot slot)
+{
+	if (index > 0 && timers->slots[(index - 1) / CHILDREN].at_us > slot.at_us)
+		sift_up(timers, index, slot);
+	else
+		sift_down(timers, index, slot);
 }
 
 enum status timers_set(struct timers *timers, struct timer *timer, int64_t at_us)
 {
-	if (timer->place == 0) {
-		if (timers->count == timers->capacity) {
-			size_t capacity = timers->capacity == 0 ? 64 : timers->capacity * 2;
-			struct timer **grown =
-				realloc(timers->items, capacity * sizeof *timers->items);
-			if (grown == NULL)
-				return ENOMEMORY;
-			timers->items = grown;
-			timers->capacity = capacity;
-		}
-		timer->at_us = at_us;
-		sift_up(timers, timers->count++, timer);
-		return OK;
+	if (timer->place == 0 && timers->count == timers->capacity) {
+		size_t capacity = timers->capacity == 0 ? 64 : timers->capacity * 2;
+		struct timer_slot *grown = realloc(timers->slots, capacity * sizeof *grown);
+		if (grown == NULL)
+			return ENOMEMORY;
+		timers->slots = grown;
+		timers->capacity = capacity;
 	}
-	assert(timers->items[timer->place - 1] == timer);
-	bool earlier = at_us < timer->at_us;
+	assert(timer->place == 0 || timers->slots[timer->place - 1].timer == timer);
 	timer->at_us = at_us;
-	if (earlier)
-		sift_up(timers, timer->place - 1, timer);
-	else
-		sift_down(timers, timer->place - 1, timer);
+	size_t index = timer->place == 0 ? timers->count++ : timer->place - 1;
+	sift(timers, index, (struct timer_slot){at_us, timer});
 	return OK;
 }
 
@@ -66,24 +75,29 @@ void timers_remove(struct timers *timers, struct timer *timer)
 	if (timer->place == 0)
 		return;
 	size_t index = timer->place - 1;
-	assert(timers->items[index] == timer);
+	assert(timers->slots[index].timer == timer);
 	timer->place = 0;
-	struct timer *last = timers->items[--timers->count];
-	if (last == timer)
-		return;
-	if (index > 0 && timers->items[(index - 1) / 2]->at_us > last->at_us)
-		sift_up(timers, index, last);
-	else
-		sift_down(timers, index, last);
+	struct timer_slot last = timers->slots[--timers->count];
+	if (last.timer != timer)
+		sift(timers, index, last);
 }
 
 struct timer *timers_first(const struct timers *timers)
 {
-	return timers->count == 0 ? NULL : timers->items[0];
+	return timers->count == 0 ? NULL : timers->slots[0].timer;
+}
+
+struct timer *timers_take(struct timers *timers, int64_t watermark_us)
+{
+	if (timers->count == 0 || !time_passed(timers->slots[0].at_us, 0, watermark_us))
+		return NULL;
+	struct timer *taken = timers->slots[0].timer;
+	timers_remove(timers, taken);
+	return taken;
 }
 
 void timers_done(struct timers *timers)
 {
-	free(timers->items);
+	free(timers->slots);
 	*timers = (struct timers){0};
 }

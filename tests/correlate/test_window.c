@@ -465,6 +465,17 @@ START_TEST(timers_come_in_order)
 					 OK);
 	}
 	int64_t before = INT64_MIN;
+	size_t early = 0;
+	for (struct timer *taken = timers_take(&timers, 500); taken != NULL;
+	     taken = timers_take(&timers, 500)) {
+		ck_assert_int_ge(taken->at_us, before);
+		before = taken->at_us;
+		ck_assert_uint_eq(taken->place, 0);
+		early++;
+	}
+	ck_assert_uint_gt(early, 0);
+	ck_assert_int_lt(before, 500);
+	ck_assert_int_ge(timers_first(&timers)->at_us, 500);
 	for (struct timer *first = timers_first(&timers); first != NULL;
 	     first = timers_first(&timers)) {
 		ck_assert_int_ge(first->at_us, before);
