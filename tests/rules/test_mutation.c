@@ -152,6 +152,9 @@ static void put_wish(struct maker *maker, const struct predicate *predicate)
 		put_string(maker, predicate->fieldref.other, TEXT("Same"));
 		put_string(maker, name, TEXT("same"));
 		return;
+	case PREDICATE_SINCE:
+		maker->event.time_us = predicate->since_us;
+		return;
 	case PREDICATE_EXISTS:
 	case PREDICATE_TIME_PART:
 		put_string(maker, name, TEXT("2026-11-22T13:00:00Z"));
