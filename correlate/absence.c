@@ -24,7 +24,8 @@
  * State: the newest time, how often it was missed, and the proof of the newest event, which the
  * alert shows. In a checkpoint:
  *   signed last_us   varint missed   u8 flags   signed heard_us with HEARD   u8 has proof   proof
- */
+ *
+ * Oracle: tests/correlate/test_absence.c. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

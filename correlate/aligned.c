@@ -11,7 +11,9 @@
  * windows next to each other are one episode. It fires at that time too.
  *
  * State: the events of windows that have not ended, and whether the next window is owed a judgement
- * although it may be empty. Nothing depends on the order in which they came. */
+ * although it may be empty. Nothing depends on the order in which they came.
+ *
+ * Oracle: tests/correlate/test_gated_oracle.c. */
 #include "correlate/gated.h"
 #include "correlate/measure.h"
 

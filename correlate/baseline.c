@@ -28,7 +28,9 @@
  * State: the running bucket, and the figures remembered, in a checkpoint:
  *   signed start_us   varint events   u64le, u64le the sum   signed last_us   u8 whole
  *   varint number of figures, oldest first: signed start, double figure; varint number put aside:
- *   the same; then the values of the running bucket (bucket.c), of those that have them */
+ *   the same; then the values of the running bucket (bucket.c), of those that have them
+ *
+ * Oracle: tests/correlate/test_baseline.c. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>

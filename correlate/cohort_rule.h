@@ -4,6 +4,12 @@
  * a rule names what is a trial and what is a bad one; the gate counts both by service and version
  * and judges them as it judges its own outcomes, by the same e-process.
  *
+ * Meaning (docs/GATE.md): an event that one of the rule's detections matched is a trial of its
+ * service and version, and a bad one when the numerator matched it, too. State: sums, and the first
+ * event of each cause, of the ten seconds that are open (tally_private.h). Both are the same
+ * whatever order they are added in, and a bucket is closed when the watermark has passed it: so the
+ * order of arrival cannot matter. Oracle: tests/correlate/test_cohort_oracle.c.
+ *
  * Invariant: what an event is to a rule depends on the detections that matched it alone.
  * Owner: plain data, views into the rule set. Thread: any. Limits: COHORT_RULES_MAX. */
 #ifndef PICKET_CORRELATE_COHORT_RULE_H

@@ -19,7 +19,8 @@
  *   signed first_us   varint events   varint number of values, ascending, then for each:
  *     u64le value     signed last_us
  *   varint number of new values in the burst window, ascending by time, then for each: signed time
- */
+ *
+ * Oracle: tests/correlate/test_first_seen.c. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

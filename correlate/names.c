@@ -7,7 +7,9 @@
  * the watermark has passed t + W. What holds contributes: the events of names that are not negated,
  * in [t - W, t].
  *
- * Events of one time count in any order. State: the events of the last 2 W. */
+ * Events of one time count in any order. State: the events of the last 2 W.
+ *
+ * Oracle: tests/correlate/test_gated_oracle.c. */
 #include "correlate/gated.h"
 #include "correlate/judge.h"
 

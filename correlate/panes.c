@@ -30,7 +30,9 @@
  *   varint number of panes, nothing else when it is 0        u8 1 when something was cut, else 0
  *   for each, ascending:
  *     signed first_us     varint last_us - first_us     varint events     u8 PANE_* flags
- *     registers (cardinality.c)     the first and the last proof unless it contributes */
+ *     registers (cardinality.c)     the first and the last proof unless it contributes
+ *
+ * Oracle: tests/correlate/test_panes.c. */
 #include "correlate/panes.h"
 
 #include <assert.h>

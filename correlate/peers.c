@@ -23,7 +23,9 @@
  * forgotten, and a value known to a million groups takes as much as one known to ten. Of two of one
  * time the smaller id goes, so that the state is a function of the events too. A group that was
  * forgotten here may be answered although it asks nothing: it still knows the value. In a
- * checkpoint: varint number of groups, ascending by id, then for each: u64le id   signed last_us */
+ * checkpoint: varint number of groups, ascending by id, then for each: u64le id   signed last_us
+ *
+ * Oracle: tests/correlate/test_first_seen.c. */
 #include "correlate/peers.h"
 
 #include <assert.h>

@@ -107,8 +107,10 @@ static enum status check_is_exact(const struct plan *plan, const struct unit *un
 	return error_at(
 		err, EINVALID, unit->rule->at,
 		"the rule \"%.*s\" refers to \"%.*s\", which counts by estimate and cannot be "
-		"built upon\n  fix: a threshold of %d at most is exact (picket.accuracy)",
-		TEXT_ARG(unit->rule->key), TEXT_ARG(child->key), ACCURACY_EXACT_MAX);
+		"built upon\n  fix: let \"%.*s\" count one by one: a threshold of at most its "
+		"picket.accuracy.exact-until, which is %d at most",
+		TEXT_ARG(unit->rule->key), TEXT_ARG(child->key), TEXT_ARG(child->key),
+		ACCURACY_EXACT_MAX);
 }
 
 bool unit_is_of_entities(const struct unit *unit)

@@ -15,7 +15,9 @@
  *
  * State: the additions of the last timespan, RISK_ADDITIONS_MAX of them (beyond that the oldest
  * goes, and alerts whose window reaches it are marked degraded), and until when each source adds
- * nothing more (risk_codec.c). */
+ * nothing more (risk_codec.c).
+ *
+ * Oracle: tests/correlate/test_risk.c. */
 #include "correlate/risk_standing.h"
 
 #include <assert.h>

@@ -26,7 +26,9 @@
  * end) before it is judged; a firing drops what is not later than it.
  *
  * State: the events of the last timespan, at most SEQUENCE_ENTRIES_MAX; with more the oldest go and
- * alerts are marked. Work: their square per judgement and group at most. */
+ * alerts are marked. Work: their square per judgement and group at most.
+ *
+ * Oracle: tests/correlate/test_sequence.c. */
 #include <assert.h>
 #include <stdlib.h>
 

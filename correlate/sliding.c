@@ -12,7 +12,10 @@
  * event is constant. What is kept so is no state: it is not saved, a pass without it begins with
  * the events of W before the first that is new, and says the same.
  *
- * Memory: the events of the last W, at most GATED_ENTRIES_MAX. */
+ * Memory: the events of the last W, at most GATED_ENTRIES_MAX.
+ *
+ * Meaning: the Sigma correlation specification: value_avg, value_percentile, ranges.
+ * Oracle: tests/correlate/test_gated_oracle.c. */
 #include "correlate/gated.h"
 #include "correlate/measure.h"
 

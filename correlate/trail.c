@@ -12,7 +12,10 @@
  * newest window that held; everything from t' - W to t' contributes, and this window begins later.
  *
  * An event x that comes out of order changes the windows that end between x and x + W. They are
- * judged again, in one pass over the entries from x - W to x + W. */
+ * judged again, in one pass over the entries from x - W to x + W.
+ *
+ * Meaning: the Sigma correlation specification: value_count, temporal, temporal_ordered, value_sum.
+ * Oracle: tests/correlate/test_values_oracle.c. */
 #include "correlate/trail.h"
 
 #include <assert.h>

@@ -13,7 +13,9 @@
  * State: the last place, and up to TRANSITIONS_MAX pairs of places with the time they were last
  * travelled (the oldest goes). In a checkpoint:
  *   signed time_us   u64le address   double latitude, longitude, radius   text name
- *   varint number of transitions, ascending by pair, then for each: u64le pair   signed time_us */
+ *   varint number of transitions, ascending by pair, then for each: u64le pair   signed time_us
+ *
+ * Oracle: tests/correlate/test_travel.c. */
 #include "correlate/travel.h"
 
 #include <assert.h>

@@ -38,7 +38,10 @@
  *
  * Memory: per W of event time at most two edges of K-1 entries per run and fewer than K entries
  * outside of runs, independent of the rate. Forgetting is a function of the entries alone, so that
- * a restored window continues exactly like the one that was saved. */
+ * a restored window continues exactly like the one that was saved.
+ *
+ * Meaning: the Sigma correlation specification, event_count.
+ * Oracle: tests/correlate/test_window.c and tests/correlate/test_actor_oracle.c. */
 #include "correlate/window.h"
 
 #include <assert.h>
