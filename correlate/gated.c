@@ -9,7 +9,7 @@
  *
  * Proofs. An event keeps its proof so that an alert can show it, but an alert shows eight at either
  * end: where nobody wants the firings, most entries in the middle give theirs up. Which window will
- * hold is not known while they wait, so some of them stay, by their place in the log: all while few
+ * hold is not known while they wait, so some of them stay, by their time: all while few
  * wait, then one of so many that the number kept grows with the logarithm of those that wait; and
  * fewer of those that were decided and did not contribute, for a later window that holds. */
 #include "correlate/gated.h"
@@ -20,6 +20,11 @@
 
 #include <assert.h>
 #include <stdlib.h>
+
+enum {
+	PROOFS_WAITING_BITS = __builtin_ctz(GATED_PROOFS_WAITING),
+	PROOFS_DECIDED_BITS = __builtin_ctz(GATED_PROOFS_DECIDED),
+};
 
 enum { ENTRY_SECONDARY = 1, ENTRY_CONTRIBUTES = 2, ENTRY_PROOF = 4 };
 
@@ -120,27 +125,27 @@ static enum status gated_reserve(struct gated *gated, size_t needed)
 	return OK;
 }
 
-/* Whether an entry that is near neither end keeps its proof: some `kept` of `among` do, the same
- * ones for every order of arrival. */
-static bool proof_stays(const struct proof *proof, size_t among, size_t kept)
+/* Whether an entry that is near neither end keeps its proof: about 2^bits of `among` do, chosen by
+ * their time, so that the order of arrival does not matter. */
+static bool proof_stays(int64_t time_us, size_t among, unsigned bits)
 {
-	if (proof == NULL || among <= kept)
-		return proof != NULL;
-	const struct origin *origin = &proof->evidence.origin;
-	uint64_t place =
-		((uint64_t)origin->offset * 31 + origin->index) * 31 + (uint64_t)origin->partition;
-	place = (place + 1) * UINT64_C(0x9E3779B97F4A7C15);
-	return (place >> 32) % (among / kept) == 0;
+	unsigned among_bits = 63 - (unsigned)__builtin_clzll(among | 1);
+	if (among_bits <= bits)
+		return true;
+	return (uint64_t)time_us * UINT64_C(0x9E3779B97F4A7C15) >> (64 - (among_bits - bits)) == 0;
 }
 
 static void gated_thin_proof(struct gated *gated, size_t i)
 {
-	struct proof **proof = &gated->entries[i].proof;
-	bool decided = i < gated->decided_count;
-	size_t among = decided ? gated->count : gated->count - gated->decided_count;
-	size_t kept = decided ? GATED_PROOFS_DECIDED : GATED_PROOFS_WAITING;
-	if (!proof_stays(*proof, among, kept))
-		proof_release(proof);
+	struct gated_entry *entry = &gated->entries[i];
+	if (entry->proof == NULL)
+		return;
+	bool stays = i < gated->decided_count
+			     ? proof_stays(entry->time_us, gated->count, PROOFS_DECIDED_BITS)
+			     : proof_stays(entry->time_us, gated->count - gated->decided_count,
+					   PROOFS_WAITING_BITS);
+	if (!stays)
+		proof_release(&entry->proof);
 }
 
 /* The newcomers and those they pushed off an edge are the only candidates. */

@@ -22,8 +22,9 @@
 
 enum { GATED_ENTRIES_MAX = 65536, SEQUENCE_ENTRIES_MAX = 2048 };
 
-/* Entries between the ends that keep their proof, about: of those that wait, of those decided. */
-enum { GATED_PROOFS_WAITING = 128, GATED_PROOFS_DECIDED = 32 };
+/* Entries between the ends that keep their proof, about: of those that wait, of those decided.
+ * Powers of two. */
+enum { GATED_PROOFS_WAITING = 128, GATED_PROOFS_DECIDED = 16 };
 
 struct gated_entry {
 	int64_t time_us;

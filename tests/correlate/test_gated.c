@@ -184,7 +184,7 @@ START_TEST(few_of_many_waiting_events_keep_their_proof)
 		kept += gated->entries[i].proof != NULL;
 	printf("%zu of %zu waiting events keep their proof\n", kept, gated->count);
 	ck_assert_uint_ge(kept, GATED_PROOFS_WAITING);
-	ck_assert_uint_le(kept, 10 * GATED_PROOFS_WAITING);
+	ck_assert_uint_le(kept, 12 * GATED_PROOFS_WAITING);
 	gated_free(&gated, unit);
 	setup_done(&setup);
 }
