@@ -9,9 +9,10 @@
  *      list is written by nobody else.
  *   2. The actors begin empty, and all rules are cold: recover_warm() makes their memory anew, as
  *      far as history.c says that they need, and drops what the replay made of them.
- *   3. What history raised and has ended is in the store under the id it was told with, and is not
- *      written again. What is open goes on under a new id, marked as backfill; the old one ends as
- *      it stands, since no cell feeds it (recover_rules.c).
+ *   3. What history raised and has ended is in the store and is not written again. What is open
+ *      goes on, marked as backfill: under its id where history begins it with the same event,
+ *      else under a new one, and the old one ends as it stands (recover_rules.c). Revisions of
+ *      what goes on are counted from history's.
  *   4. An alert says so.
  *
  * Match records are of this memory too, and may be damaged in the middle of a replay: from there on
@@ -83,7 +84,7 @@ void recover_rebuilt_tell(struct runtime *runtime, bool warmed, struct verdicts 
 	struct wall_clock clock = runtime->options.clock;
 	int64_t now_us = clock.now_us(clock.context);
 	(void)snprintf(reason, sizeof reason,
-		       "%s; %s, and alerts that were open have ended as they stood",
+		       "%s; %s; alerts that no stored event goes on with have ended as they stood",
 		       runtime->rebuilt.text,
 		       warmed ? "all rules remember again what the stored events of the last 30 "
 				"days show"
