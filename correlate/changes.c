@@ -137,7 +137,7 @@ static enum status publish(struct actor *actor, const struct cell *cell, struct 
 {
 	assert(episode->count > 0 && episode->first_us <= episode->last_us);
 	bool announce = episode->revision == 0 || state != ALERT_OPEN || episode->took_over ||
-			grew_enough(episode, cell->unit->rule->suppress_for_us);
+			episode->broke || grew_enough(episode, cell->unit->rule->suppress_for_us);
 	if (announce && episode->revision < UINT32_MAX) {
 		episode->revision++;
 		episode->announced_count = episode->count;
@@ -145,6 +145,7 @@ static enum status publish(struct actor *actor, const struct cell *cell, struct 
 	}
 	episode->changed = false;
 	episode->took_over = false;
+	episode->broke = false;
 	const struct alert *alert = NULL;
 	enum status status = alert_make(actor, cell, episode, state, &alert);
 	return status == OK ? change_push(actor, alert, announce) : status;

@@ -12,6 +12,8 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+enum { HAS_BREAKS = 1 << 16 }; /* beside the flags of an alert, in a checkpoint only */
+
 /* Numbers little-endian, whatever the machine. */
 static void id_number(crypto_generichash_state *hash, uint64_t number)
 {
@@ -86,7 +88,7 @@ static bool is_elder(const struct episode *a, const struct episode *b)
 	return memcmp(a->id, b->id, sizeof a->id) < 0;
 }
 
-static void episode_absorb(struct episode *stays, struct episode *goes)
+static enum status episode_absorb(struct episode *stays, struct episode *goes)
 {
 	stays->first_us = stays->first_us < goes->first_us ? stays->first_us : goes->first_us;
 	stays->last_us = stays->last_us > goes->last_us ? stays->last_us : goes->last_us;
@@ -96,11 +98,13 @@ static void episode_absorb(struct episode *stays, struct episode *goes)
 		evidence_add(stays, goes->evidence[i]);
 	stays->changed = true;
 	stays->took_over = stays->took_over || goes->took_over || goes->revision > 0;
+	stays->broke = stays->broke || goes->broke;
 	memcpy(goes->merged_into, stays->id, sizeof goes->merged_into);
+	return breaks_join(&stays->breaks, &goes->breaks);
 }
 
 /* *link and the one after it are one episode from now on. */
-static void episodes_merge(struct episodes *episodes, struct episode **link)
+static enum status episodes_merge(struct episodes *episodes, struct episode **link)
 {
 	struct episode *first = *link;
 	struct episode *second = first->next;
@@ -110,18 +114,22 @@ static void episodes_merge(struct episodes *episodes, struct episode **link)
 	stays->next = second->next;
 	*link = stays;
 	goes->next = NULL;
-	episode_absorb(stays, goes);
+	enum status status = episode_absorb(stays, goes);
 	if (goes->revision == 0) { /* nobody has heard of it: nobody needs to hear that it went */
 		episode_free(&goes);
-		return;
+		return status;
 	}
 	goes->next = episodes->merged;
 	episodes->merged = goes;
+	return status;
 }
 
-static void episode_join(struct episode *episode, int64_t time_us, struct proof *proof,
-			 const struct opening *opening)
+static enum status episode_join(struct episode *episode, int64_t time_us, struct proof *proof,
+				const struct opening *opening)
 {
+	enum status status = OK;
+	for (size_t i = 0; i < opening->mark_count && status == OK; i++)
+		status = breaks_add(&episode->breaks, opening->marks[i], &episode->broke);
 	if (opening->detail[0] != '\0')
 		memcpy(episode->detail, opening->detail, sizeof episode->detail);
 	if (time_us < episode->first_us)
@@ -136,6 +144,7 @@ static void episode_join(struct episode *episode, int64_t time_us, struct proof 
 	}
 	episode->changed = true;
 	evidence_add(episode, proof);
+	return status;
 }
 
 enum status episodes_add(struct episodes *episodes, int64_t time_us, struct proof *proof,
@@ -161,13 +170,14 @@ enum status episodes_add(struct episodes *episodes, int64_t time_us, struct proo
 		*link = fresh;
 		near = fresh;
 	}
-	episode_join(near, time_us, proof, opening);
+	enum status status = episode_join(near, time_us, proof, opening);
 	for (struct episode *after = near->next; /* more than one when the timespan was edited */
-	     after != NULL && (after->first_us <= near->last_us ||
-			       time_within(near->last_us, after->first_us, timespan_us));
+	     status == OK && after != NULL &&
+	     (after->first_us <= near->last_us ||
+	      time_within(near->last_us, after->first_us, timespan_us));
 	     near = *link, after = near->next)
-		episodes_merge(episodes, link);
-	return OK;
+		status = episodes_merge(episodes, link);
+	return status;
 }
 
 void episode_free(struct episode **episode)
@@ -177,6 +187,7 @@ void episode_free(struct episode **episode)
 		return;
 	for (size_t i = 0; i < freed->evidence_count; i++)
 		proof_release(&freed->evidence[i]);
+	breaks_done(&freed->breaks);
 	free(freed);
 }
 
@@ -197,15 +208,17 @@ void episodes_done(struct episodes *episodes)
 
 size_t episode_bytes(const struct episode *episode)
 {
-	return sizeof *episode + episode->evidence_bytes;
+	return sizeof *episode + episode->evidence_bytes +
+	       episode->breaks.count * sizeof *episode->breaks.marks;
 }
 
 void episode_encode(const struct episode *episode, struct bytes *to)
 {
-	assert(!episode->changed && !episode->took_over && episode->revision > 0);
+	assert(!episode->changed && !episode->took_over && !episode->broke);
+	assert(episode->revision > 0);
 	bytes_put(to, episode->id, sizeof episode->id);
 	bytes_put_varint(to, episode->revision);
-	bytes_put_varint(to, episode->flags);
+	bytes_put_varint(to, episode->flags | (episode->breaks.count > 0 ? HAS_BREAKS : 0));
 	bytes_put_varint(to, episode->opened_epoch);
 	bytes_put_signed(to, episode->first_us);
 	bytes_put_varint(to, (uint64_t)episode->last_us - (uint64_t)episode->first_us);
@@ -216,6 +229,8 @@ void episode_encode(const struct episode *episode, struct bytes *to)
 	bytes_put_varint(to, episode->evidence_count);
 	for (size_t i = 0; i < episode->evidence_count; i++)
 		proof_encode(episode->evidence[i], to);
+	if (episode->breaks.count > 0)
+		breaks_encode(&episode->breaks, to);
 }
 
 /* Everything before the evidence. */
@@ -265,6 +280,12 @@ enum status episode_decode(struct cursor *from, struct episode **ret_episode)
 		if (i > 0 && proof_compare(episode->evidence[i - 1], episode->evidence[i]) > 0)
 			return ECORRUPT;
 	}
+	if ((episode->flags & HAS_BREAKS) != 0) {
+		enum status status = breaks_decode(from, &episode->breaks);
+		if (status != OK)
+			return status;
+	}
+	episode->flags &= ~(uint32_t)HAS_BREAKS;
 	*ret_episode = TAKE(episode);
 	return OK;
 }

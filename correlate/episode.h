@@ -9,6 +9,7 @@
 #ifndef PICKET_CORRELATE_EPISODE_H
 #define PICKET_CORRELATE_EPISODE_H
 
+#include "correlate/breaks.h"
 #include "correlate/window.h"
 
 enum { EPISODE_ID_BYTES = ALERT_ID_SIZE / 2, EPISODE_EVIDENCE_MAX = 2 * ALERT_EVIDENCE_EDGE };
@@ -26,6 +27,8 @@ struct episode {
 	int64_t announced_us;     /* last_us at the last revision */
 	bool changed;             /* since the last close */
 	bool took_over;           /* an episode that had been announced was merged into it */
+	bool broke;               /* shows a value since the last close that is news */
+	struct breaks breaks;
 	struct proof *evidence[EPISODE_EVIDENCE_MAX]; /* by (time, origin) */
 	size_t evidence_count;
 	size_t evidence_bytes;
@@ -39,7 +42,9 @@ struct opening {
 	const struct origin *origin;
 	int64_t time_us;
 	uint64_t epoch;
-	uint64_t further;    /* events that it stands for besides itself */
+	uint64_t further;      /* events that it stands for besides itself */
+	const uint64_t *marks; /* of the event: breaks_of() */
+	size_t mark_count;
 	const char *detail;  /* "" = none, shorter than NEWS_DETAIL_BYTES_MAX */
 	uint32_t flags;      /* for an episode opened now */
 	uint32_t join_flags; /* for any episode the event contributes to */

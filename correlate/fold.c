@@ -75,6 +75,11 @@ static enum status fold_episodes(struct actor *actor, struct cell *cell,
 		const struct window_item *item = &news->contributed.items[i];
 		unsigned flags = like->flags | item->flags;
 		bool own = cell_gated(cell) != NULL && item->proof != NULL;
+		uint64_t marks[BREAKS_OF_EVENT_MAX];
+		size_t mark_count = item->proof == NULL
+					    ? 0
+					    : breaks_of(cell->unit->rule, &actor->plan->key,
+							item->proof->evidence.context, marks);
 		struct opening opening = {
 			.state_id = like->state_id,
 			.tenant = like->tenant,
@@ -83,6 +88,8 @@ static enum status fold_episodes(struct actor *actor, struct cell *cell,
 			.time_us = cell_gated(cell) != NULL ? item->time_us : like->time_us,
 			.epoch = epoch,
 			.further = item->further,
+			.marks = marks,
+			.mark_count = mark_count,
 			.detail = news->detail,
 			.flags = ((flags & RECORD_BACKFILL) != 0 ? ALERT_BACKFILL : 0u) |
 				 (cell->unit->rule->shadow ? ALERT_SHADOW : 0u) |

@@ -121,19 +121,13 @@ enum status route_collect_groups(struct router *router, const struct unit *unit,
 /* What an analyst wants to see beside the origin: a few fields, first value each, bounded. */
 static void context_build(const struct event *event, struct bytes *to)
 {
-	static const enum field_id shown[] = {
-		FIELD_USER_ID,         FIELD_SOURCE_IP,        FIELD_SERVICE_NAME,
-		FIELD_SERVICE_VERSION, FIELD_EVENT_ACTION,     FIELD_EVENT_OUTCOME,
-		FIELD_HTTP_STATUS,     FIELD_TARGET_TENANT_ID, FIELD_THREAT_INDICATOR,
-		FIELD_LISTS,
-	};
-	enum { SHOWN = sizeof shown / sizeof *shown, SHARE = 70 };
-	static_assert(SHOWN * (SHARE + 32) <= RECORD_CONTEXT_BYTES_MAX);
-	for (size_t i = 0; i < SHOWN; i++) {
-		struct text value = event_text(event, shown[i]);
+	enum { SHARE = 70 };
+	static_assert(RULES_SHOWN_FIELDS * (SHARE + 32) <= RECORD_CONTEXT_BYTES_MAX);
+	for (size_t i = 0; i < RULES_SHOWN_FIELDS; i++) {
+		struct text value = event_text(event, rules_shown_fields[i]);
 		if (value.size == 0)
 			continue;
-		bytes_put_text(to, schema_info(shown[i])->name);
+		bytes_put_text(to, schema_info(rules_shown_fields[i])->name);
 		bytes_put_text(to,
 			       (struct text){value.data, value.size < SHARE ? value.size : SHARE});
 	}

@@ -8,6 +8,12 @@
 
 enum { DEDUP_DEFAULT_HOURS = 1 };
 
+const enum field_id rules_shown_fields[RULES_SHOWN_FIELDS] = {
+	FIELD_USER_ID,          FIELD_SOURCE_IP,     FIELD_SERVICE_NAME, FIELD_SERVICE_VERSION,
+	FIELD_EVENT_ACTION,     FIELD_EVENT_OUTCOME, FIELD_HTTP_STATUS,  FIELD_TARGET_TENANT_ID,
+	FIELD_THREAT_INDICATOR, FIELD_LISTS,
+};
+
 static const double accuracy_error_default = 0.01;
 
 static enum status dedup_parse(struct loader *loader, const struct yaml_node *dedup,
@@ -29,20 +35,50 @@ static enum status dedup_parse(struct loader *loader, const struct yaml_node *de
 	return status;
 }
 
+static bool is_shown(struct text field)
+{
+	enum field_id id = schema_find(field);
+	for (size_t i = 0; id != FIELD_OTHER && i < RULES_SHOWN_FIELDS; i++)
+		if (rules_shown_fields[i] == id)
+			return true;
+	return false;
+}
+
+/* What an alert does not keep of its events could not be compared. */
+static enum status break_on_parse(struct loader *loader, const struct yaml_node *breaks,
+				  struct rule *rule, struct error *err)
+{
+	struct bytes names cleanup(bytes_done) = {0};
+	enum status status = node_fields(loader, breaks, "picket.suppress.break-on",
+					 &rule->break_on, &rule->break_on_count, err);
+	for (size_t i = 0; i < RULES_SHOWN_FIELDS; i++) {
+		bytes_write_string(&names, i == 0 ? "" : ", ");
+		bytes_write(&names, schema_info(rules_shown_fields[i])->name);
+	}
+	for (size_t i = 0; status == OK && i < rule->break_on_count; i++)
+		if (!is_shown(rule->break_on[i]))
+			status = error_at(
+				err, EINVALID,
+				breaks->kind == YAML_SEQUENCE ? breaks->items[i]->at : breaks->at,
+				"an alert does not keep '%.*s' of its events, so a new "
+				"value cannot break its silence\n  fix: use some of %.*s; "
+				"an alert that opens, merges or ends always does",
+				TEXT_ARG(rule->break_on[i]), TEXT_ARG(bytes_text(&names)));
+	return status == OK ? bytes_status(&names) : status;
+}
+
 static enum status suppress_parse(struct loader *loader, const struct yaml_node *suppress,
 				  struct rule *rule, struct error *err)
 {
-	static const char *const keys[] = {"for"};
-	(void)loader;
-	if (yaml_get(suppress, "break-on") != NULL)
-		return error_at(err, EINVALID, yaml_get(suppress, "break-on")->at,
-				"this build does not evaluate picket.suppress.break-on\n  fix: "
-				"remove it; a rise of the level always breaks the suppression");
-	enum status status = node_keys(suppress, "picket.suppress", keys, 1, err);
+	static const char *const keys[] = {"for", "break-on"};
+	enum status status = node_keys(suppress, "picket.suppress", keys, 2, err);
 	const struct yaml_node *duration = yaml_get(suppress, "for");
+	const struct yaml_node *breaks = yaml_get(suppress, "break-on");
 	if (status == OK && duration == NULL)
 		return error_at(err, EINVALID, suppress->at,
 				"picket.suppress needs `for`\n  fix: write {for: 6h}");
+	if (status == OK && breaks != NULL)
+		status = break_on_parse(loader, breaks, rule, err);
 	return status == OK
 		       ? node_duration(duration, "picket.suppress.for", &rule->suppress_for_us, err)
 		       : status;

@@ -19,7 +19,11 @@ enum {
 	RULES_GROUP_BY_MAX = 8,
 	RULES_CHAIN_DEPTH_MAX = 10,
 	RULES_TAPS_MAX = 65536, /* (filter, rule) pairs; a rule set with more is refused */
+	RULES_SHOWN_FIELDS = 10,
 };
+
+/* What an alert shows of an event beside its origin: the first value of each, cut at 70 bytes. */
+extern const enum field_id rules_shown_fields[RULES_SHOWN_FIELDS];
 
 enum rule_kind { RULE_DETECTION, RULE_CORRELATION };
 
@@ -157,7 +161,9 @@ struct rule {
 	const struct text *dedup_by; /* NULL: user, source and service, those present */
 	size_t dedup_by_count;
 	int64_t dedup_for_us;
-	int64_t suppress_for_us; /* 0: every revision rule of its own */
+	int64_t suppress_for_us;     /* 0: every revision rule of its own */
+	const struct text *break_on; /* of rules_shown_fields: a new value is told all the same */
+	size_t break_on_count;
 	bool cross_tenant;
 	bool nonnegative; /* of a value_sum: the author promises that no amount is below zero */
 	struct value_accuracy accuracy; /* of a value_count */

@@ -213,7 +213,9 @@ START_TEST(handling_mistakes)
 	refused(PICKET("    dedup: {by: [a, a]}\n"), 7, 21, "twice");
 	refused(PICKET("    dedup: {by: [a,b,c,d,e,f,g,h,i]}\n"), 7, 17, "at most 8");
 	refused(PICKET("    suppress: {}\n"), 7, 15, "needs `for`");
-	refused(PICKET("    suppress: {for: 1h, break-on: [level]}\n"), 7, 35, "does not evaluate");
+	refused(PICKET("    suppress: {for: 1h, break-on: [user.id, level]}\n"), 7, 45,
+		"does not keep 'level'");
+	refused(PICKET("    suppress: {break-on: user.id}\n"), 7, 15, "needs `for`");
 	refused(PICKET("    expires: 2027-01-31\n"), 7, 14, "belong to filter documents");
 	refused(PICKET("    tenant: {scope: all}\n"), 7, 21, "per-tenant, cross-tenant");
 	refused(PICKET("    stage: shadwo\n"), 7, 12, "did you mean 'shadow'");
