@@ -88,8 +88,8 @@ bool query_leaf_wants_whole(const struct query_leaf *leaf, enum field_id id);
 bool query_leaf_holds(const struct query_leaf *leaf, enum field_id id, const struct value *value,
 		      struct query_scratch *scratch);
 
-/* Fields made of what stands beside the fields: @timestamp (as time), picket.src.*, logsource.*.
- * They come before the fields of the same name. False when name is none of them. */
+/* Fields made of what stands beside the fields: @timestamp (as time), picket.src.*, logsource.*,
+ * picket.quality. They come before the fields of the same name. */
 enum query_virtual {
 	VIRTUAL_NONE,
 	VIRTUAL_TIME,
@@ -100,11 +100,15 @@ enum query_virtual {
 	VIRTUAL_CATEGORY,
 	VIRTUAL_PRODUCT,
 	VIRTUAL_SERVICE,
+	VIRTUAL_QUALITY,
 };
 enum query_virtual query_virtual_of(enum field_id id);
-/* The value; a number's digits go to buffer. Absent (an unknown log source): type VALUE_NULL. */
-struct value query_virtual_value(enum query_virtual which, const struct event *event,
+/* Its value number `nth`; a number's digits go to buffer. Absent (an unknown log source, or behind
+ * the last one: only picket.quality has several): type VALUE_NULL. */
+struct value query_virtual_value(enum query_virtual which, const struct event *event, size_t nth,
 				 char buffer[static NUMBER_PRINT_MAX]);
+bool query_virtual_holds(const struct query_leaf *leaf, enum query_virtual which,
+			 const struct event *event, struct query_scratch *scratch);
 
 /* The meaning of a query, event by event. */
 bool query_holds(const struct query_node *node, const struct event *event,

@@ -188,6 +188,8 @@ enum query_virtual query_virtual_of(enum field_id id)
 		return VIRTUAL_PRODUCT;
 	case FIELD_LOGSOURCE_SERVICE:
 		return VIRTUAL_SERVICE;
+	case FIELD_QUALITY:
+		return VIRTUAL_QUALITY;
 	default:
 		return VIRTUAL_NONE;
 	}
@@ -205,9 +207,22 @@ static struct value text_value(struct text text)
 	return (struct value){.type = text.size == 0 ? VALUE_NULL : VALUE_STRING, .text = text};
 }
 
-struct value query_virtual_value(enum query_virtual which, const struct event *event,
+/* The nth flag of those that are set. */
+static struct value quality_value(uint32_t quality, size_t nth)
+{
+	for (; nth > 0 && quality != 0; nth--)
+		quality &= quality - 1;
+	return text_value(quality == 0 ? (struct text){0}
+				       : text_of(quality_name((enum quality)(quality & -quality))));
+}
+
+struct value query_virtual_value(enum query_virtual which, const struct event *event, size_t nth,
 				 char buffer[static NUMBER_PRINT_MAX])
 {
+	if (which == VIRTUAL_QUALITY)
+		return quality_value(event->quality, nth);
+	if (nth > 0)
+		return (struct value){.type = VALUE_NULL};
 	switch (which) {
 	case VIRTUAL_TIME: {
 		struct value value = number_value(event->time_us, buffer);
@@ -228,21 +243,32 @@ struct value query_virtual_value(enum query_virtual which, const struct event *e
 		return text_value(event->logsource.product);
 	case VIRTUAL_SERVICE:
 		return text_value(event->logsource.service);
+	case VIRTUAL_QUALITY:
 	case VIRTUAL_NONE:
 		break;
 	}
 	return (struct value){.type = VALUE_NULL};
 }
 
+bool query_virtual_holds(const struct query_leaf *leaf, enum query_virtual which,
+			 const struct event *event, struct query_scratch *scratch)
+{
+	char buffer[NUMBER_PRINT_MAX];
+	for (size_t nth = 0;; nth++) {
+		struct value value = query_virtual_value(which, event, nth, buffer);
+		if (value.type == VALUE_NULL)
+			return false;
+		if (query_leaf_holds(leaf, leaf->id, &value, scratch))
+			return true;
+	}
+}
+
 static bool leaf_holds_event(const struct query_leaf *leaf, const struct event *event,
 			     struct query_scratch *scratch)
 {
 	enum query_virtual which = leaf->name_is_glob ? VIRTUAL_NONE : query_virtual_of(leaf->id);
-	if (which != VIRTUAL_NONE) {
-		char buffer[NUMBER_PRINT_MAX];
-		struct value value = query_virtual_value(which, event, buffer);
-		return query_leaf_holds(leaf, leaf->id, &value, scratch);
-	}
+	if (which != VIRTUAL_NONE)
+		return query_virtual_holds(leaf, which, event, scratch);
 	for (size_t i = 0; i < event->field_count; i++) {
 		const struct field *field = &event->fields[i];
 		if (query_virtual_of(field->id) == VIRTUAL_NONE &&

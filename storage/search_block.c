@@ -103,7 +103,6 @@ static enum status column_test(struct evaluation *evaluation, const struct query
 static enum status virtual_test(struct evaluation *evaluation, const struct query_leaf *leaf,
 				enum query_virtual which, struct row_set *rows)
 {
-	char buffer[NUMBER_PRINT_MAX];
 	for (size_t row = 0; row < evaluation->count; row++) {
 		struct event event = {.time_us = columnar_time(evaluation->reader, row)};
 		enum status status = OK;
@@ -111,8 +110,7 @@ static enum status virtual_test(struct evaluation *evaluation, const struct quer
 			status = columnar_head(evaluation->reader, row, &event, evaluation->err);
 		if (status != OK)
 			return status;
-		struct value value = query_virtual_value(which, &event, buffer);
-		if (query_leaf_holds(leaf, leaf->id, &value, evaluation->scratch))
+		if (query_virtual_holds(leaf, which, &event, evaluation->scratch))
 			row_set_add(rows, row);
 	}
 	return OK;

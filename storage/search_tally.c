@@ -118,13 +118,13 @@ static const struct value *next_value(const struct event *event, struct text nam
 }
 
 /* What is not a field of the event but can be counted by. */
-static bool virtual_text(const struct event *event, struct text name,
+static bool virtual_text(const struct event *event, struct text name, size_t nth,
 			 char buffer[static NUMBER_PRINT_MAX], struct text *ret_text)
 {
 	enum query_virtual which = query_virtual_of(schema_find(name));
 	if (which == VIRTUAL_NONE)
 		return false;
-	struct value value = query_virtual_value(which, event, buffer);
+	struct value value = query_virtual_value(which, event, nth, buffer);
 	*ret_text = is_valued(&value) ? value.text : (struct text){0};
 	return true;
 }
@@ -146,10 +146,13 @@ static bool tally_one(struct tally *tally, const struct event *event, int64_t bu
 	struct text name = tally->query->fields[0];
 	struct text text;
 	size_t at = 0;
-	if (virtual_text(event, name, buffer, &text)) {
+	for (size_t nth = 0; virtual_text(event, name, nth, buffer, &text); nth++) {
+		if (nth > 0 && text.data == NULL)
+			return true;
 		key_begin(tally, bucket_us);
 		key_value(tally, text.data != NULL, text);
-		return count_key(tally, 1);
+		if (!count_key(tally, 1))
+			return false;
 	}
 	const struct value *value = next_value(event, name, &at);
 	if (value == NULL) {
@@ -179,7 +182,7 @@ bool tally_event(struct tally *tally, const struct event *event)
 		char buffer[NUMBER_PRINT_MAX];
 		struct text text;
 		size_t at = 0;
-		if (virtual_text(event, query->fields[i], buffer, &text)) {
+		if (virtual_text(event, query->fields[i], 0, buffer, &text)) {
 			key_value(tally, text.data != NULL, text);
 			continue;
 		}

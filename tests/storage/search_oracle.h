@@ -48,7 +48,8 @@ static inline void event_make(uint64_t *seed, size_t i)
 		.time_us = 1800000000000000 + (int64_t)random_below(seed, 100000) * 5000000,
 		.origin = {TEXT("logs"), (int32_t)(i % 2), 0, (int64_t)i},
 		.owner = text_of(owners[random_below(seed, OWNERS)]),
-		.logsource.product = random_below(seed, 2) == 0 ? TEXT("linux") : TEXT("")};
+		.logsource.product = random_below(seed, 2) == 0 ? TEXT("linux") : TEXT(""),
+		.quality = i % 3 > 0 ? 0 : i % 2 * QUALITY_SECRET | i % 5 / 4 * QUALITY_DEPTH};
 	if (random_below(seed, 8) > 0)
 		add(event, "user.name", text_value(users[random_below(seed, 7)]));
 	add(event, "event.action", text_value(actions[random_below(seed, 4)]));

@@ -79,6 +79,35 @@ START_TEST(test_counts)
 }
 END_TEST
 
+/* What had to be mended in an event is no field of it, and may be several words. */
+START_TEST(test_quality)
+{
+	size_t secret = 0, depth = 0, none = 0;
+	for (size_t i = 0; i < EVENTS; i++) {
+		secret += (events[i].quality & QUALITY_SECRET) != 0;
+		depth += (events[i].quality & QUALITY_DEPTH) != 0;
+		none += events[i].quality == 0;
+	}
+	ck_assert_uint_gt(none, 0);
+	ck_assert_uint_gt(secret + depth + none, EVENTS); /* some are both */
+	struct search_result result = run("picket.quality: secret", (struct search_options){0});
+	ck_assert_uint_eq(result.report.matched, secret);
+	search_result_done(&result);
+	result = run("picket.quality: d*h and not picket.quality: secret",
+		     (struct search_options){0});
+	ck_assert_uint_eq(result.report.matched, EVENTS - none - secret);
+	search_result_done(&result);
+	result = run("not picket.quality: *", (struct search_options){0});
+	ck_assert_uint_eq(result.report.matched, none);
+	search_result_done(&result);
+	result = run("* | count by picket.quality", (struct search_options){0});
+	ck_assert_uint_eq(result.group_count, 3);
+	ck_assert_uint_eq(result.groups[0].count + result.groups[1].count + result.groups[2].count,
+			  secret + depth + none);
+	search_result_done(&result);
+}
+END_TEST
+
 START_TEST(test_projection)
 {
 	const struct text fields[] = {TEXT("message"), TEXT("user.name")};
@@ -297,6 +326,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, test_pages);
 	tcase_add_test(tests, test_counts);
+	tcase_add_test(tests, test_quality);
 	tcase_add_test(tests, test_projection);
 	tcase_add_test(tests, test_sorted_by_field);
 	tcase_add_test(tests, test_histogram_gaps);
