@@ -349,6 +349,9 @@ static int run_act(struct session *session)
 		return session_fail(session, EXIT_USAGE,
 				    "close says what it was: --as true-positive, false-positive, "
 				    "benign, duplicate or test");
+	const char *to = arguments_get(&session->arguments, "to");
+	if (session->command->options == assign_options && to != NULL && *to == '\0')
+		return session_fail(session, EXIT_USAGE, "assign says to whom: --to NAME");
 	if (arguments_has(&session->arguments, "data"))
 		return session_fail(session, EXIT_USAGE,
 				    "what people do with alerts goes through the "

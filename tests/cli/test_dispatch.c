@@ -68,6 +68,7 @@ static const struct {
 	{"alerts list --server /nowhere", 64, "is no server"},
 	{"alerts list --server unix:/nowhere --data /nowhere", 64, "exclude each other"},
 	{"alerts close abcd", 64, "close says what it was: --as true-positive"},
+	{"alerts assign abcd --to=", 64, "assign says to whom: --to NAME"},
 	{"alerts ack abcd --data /nowhere", 64, "--data only reads"},
 	{"events show x --server unix:/nowhere", 64, "is not TOPIC/PARTITION/OFFSET"},
 	{"sources seek t 0 1", 64, "a running daemon cannot seek"},
