@@ -268,8 +268,9 @@ enum verdict check_run(const struct check *check, uint32_t id, struct reading *r
 	uint32_t end = keyword ? (uint32_t)reading->event->field_count : VIEW_NONE;
 	while (at != end && verdict != VERDICT_TRUE) {
 		struct view *view = &reading->views[at];
+		bool asked = keyword ? view_is_searched(reading, at) : view_is_member(view);
 		at = keyword ? at + 1 : view->next;
-		if (!view_is_member(view))
+		if (!asked)
 			continue;
 		enum verdict one = run_on_member(check, id, reading, view);
 		if (one != VERDICT_FALSE)

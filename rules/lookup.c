@@ -181,7 +181,7 @@ void matcher_look_up(struct matcher *matcher)
 	}
 	if (routing_reads(matcher->routing, SLOT_ANY))
 		for (size_t i = 0; i < reading->event->field_count; i++)
-			if (view_is_member(&reading->views[i]))
+			if (view_is_searched(reading, i))
 				look_up(matcher, &program->slots[SLOT_ANY], &reading->views[i]);
 	propose(matcher, program->always);
 }

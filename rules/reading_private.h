@@ -57,6 +57,13 @@ static inline bool view_is_member(const struct view *view)
 	return view->value->type != VALUE_NULL && view->value->type != VALUE_EMPTY;
 }
 
+/* Whether keywords are looked for in field i: in what the log says, not in what picket says of it.
+ */
+static inline bool view_is_searched(const struct reading *reading, size_t i)
+{
+	return view_is_member(&reading->views[i]) && reading->event->fields[i].id != FIELD_QUALITY;
+}
+
 /* The canonical text of a member; "" and a failed reading when out of memory. */
 struct text view_text(struct reading *reading, struct view *view);
 struct text view_folded(struct reading *reading, struct view *view);

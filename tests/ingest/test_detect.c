@@ -12,6 +12,10 @@ static const char rules_text[] = "title: failed\nid: 11111111-1111-4111-8111-111
 				 "title: two users\nid: 22222222-2222-4222-8222-222222222222\n"
 				 "logsource: {product: microservice}\n"
 				 "detection: {s: {picket.quality: duplicate_key}, condition: s}\n"
+				 "level: low\n---\n"
+				 "title: keywords\nid: 33333333-3333-4333-8333-333333333333\n"
+				 "logsource: {product: microservice}\n"
+				 "detection: {s: [duplicate_key, '*uplicate*'], condition: s}\n"
 				 "level: low\n";
 
 static const struct hash_key hash_key = {"sixteen bytes ok"};
@@ -329,6 +333,10 @@ START_TEST(a_rule_reads_what_was_mended)
 	struct event event = stored_event(arena, &reader);
 	struct text named = event_text(&event, FIELD_RULE_ID);
 	ck_assert(text_equal(named, TEXT("22222222-2222-4222-8222-222222222222")));
+	size_t detections = 0; /* keywords are looked for in what the log says alone */
+	for (size_t i = 0; i < event.field_count; i++)
+		detections += event.fields[i].id == FIELD_RULE_ID;
+	ck_assert_uint_eq(detections, 1);
 	ck_assert_ptr_null(event_get(&event, FIELD_QUALITY)); /* stored as what it is */
 	ck_assert((event.quality & QUALITY_DUPLICATE) != 0);
 	ck_assert_int_eq(detect_stored(detect, &stream, &event, NULL, &detected, &err), OK);
