@@ -109,22 +109,6 @@ static bool is_plain(const char *value)
 				   "._@:+-")] == '\0';
 }
 
-/* The value of a field of the group, else of the first event that has it; NULL: none. */
-static const char *value_in(struct json_object *alert, const char *field)
-{
-	struct json_object *value = NULL;
-	struct json_object *events = json_path(alert, "events");
-	if (json_object_object_get_ex(json_path(alert, "group"), field, &value))
-		return json_object_get_string(value);
-	for (size_t i = 0; events != NULL && i < json_object_array_length(events); i++) {
-		struct json_object *context =
-			json_path(json_object_array_get_idx(events, i), "context");
-		if (json_object_object_get_ex(context, field, &value))
-			return json_object_get_string(value);
-	}
-	return NULL;
-}
-
 /* What to run next: who it is, what the rule looks for, and what may be done. */
 static void print_next(FILE *to, struct json_object *alert)
 {
@@ -139,7 +123,7 @@ static void print_next(FILE *to, struct json_object *alert)
 	size_t shown = 0;
 	(void)fputs("\nnext:\n", to);
 	for (size_t i = 0; shown < 2 && i < sizeof entities / sizeof *entities; i++) {
-		const char *value = value_in(alert, entities[i][0]);
+		const char *value = json_alert_field(alert, entities[i][0]);
 		if (value == NULL || !is_plain(value))
 			continue;
 		(void)fprintf(to, "  picket entity %s:%s", entities[i][1], value);

@@ -75,22 +75,6 @@ static int read_rules(struct tuning *tuning)
 				      id, json_path_text(tuning->alert, "rule.title"));
 }
 
-/* The value of a field of the alert: of its group, else of its first event that has it. */
-static const char *value_of(struct json_object *alert, const char *field)
-{
-	struct json_object *value = NULL;
-	struct json_object *events = json_path(alert, "events");
-	if (json_object_object_get_ex(json_path(alert, "group"), field, &value))
-		return json_object_get_string(value);
-	for (size_t i = 0; events != NULL && i < json_object_array_length(events); i++) {
-		struct json_object *context =
-			json_path(json_object_array_get_idx(events, i), "context");
-		if (context != NULL && json_object_object_get_ex(context, field, &value))
-			return json_object_get_string(value);
-	}
-	return NULL;
-}
-
 static void add_field(struct tuning *tuning, const char *name, const char *value)
 {
 	tuning->fields[tuning->field_count++] =
@@ -109,7 +93,7 @@ static int choose_fields(struct tuning *tuning)
 			   : session_fail(tuning->session, EXIT_USAGE, "--by may be given %d times",
 					  FILTER_FIELDS_MAX);
 	for (size_t i = 0; code == EXIT_OK && i < count; i++) {
-		const char *value = value_of(tuning->alert, by[i]);
+		const char *value = json_alert_field(tuning->alert, by[i]);
 		if (value != NULL)
 			add_field(tuning, by[i], value);
 		else

@@ -39,6 +39,21 @@ const char *json_path_text(struct json_object *object, const char *path)
 	return found == NULL ? "" : json_object_get_string(found);
 }
 
+const char *json_alert_field(struct json_object *alert, const char *field)
+{
+	struct json_object *value = NULL;
+	struct json_object *events = json_path(alert, "events");
+	if (json_object_object_get_ex(json_path(alert, "group"), field, &value))
+		return json_object_get_string(value);
+	for (size_t i = 0; events != NULL && i < json_object_array_length(events); i++) {
+		struct json_object *context =
+			json_path(json_object_array_get_idx(events, i), "context");
+		if (json_object_object_get_ex(context, field, &value))
+			return json_object_get_string(value);
+	}
+	return NULL;
+}
+
 static void put_value(struct json_object *value, struct bytes *to)
 {
 	if (value == NULL)

@@ -60,6 +60,9 @@ struct column {
 struct json_object *json_path(struct json_object *object, const char *path);
 /* Its text, "" when absent. */
 const char *json_path_text(struct json_object *object, const char *path);
+/* Of an alert: the value of a field of its group, else of the first event that has it; NULL: none.
+ */
+const char *json_alert_field(struct json_object *alert, const char *field);
 
 /* A table of an array of objects. */
 enum status output_table(const struct output *output, const struct column *columns,
