@@ -1,5 +1,6 @@
 /* Filters made from alerts: whose events they take away, of which detections, under which names. */
 #include "cli/rule_filter.h"
+#include "tests/rules/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -206,10 +207,8 @@ START_TEST(test_too_many_fields)
 }
 END_TEST
 
-int main(void)
+static void fill(TCase *tcase)
 {
-	Suite *suite = suite_create("rule_filter");
-	TCase *tcase = tcase_create("rule_filter");
 	tcase_add_test(tcase, test_only_the_alerts_tenant);
 	tcase_add_test(tcase, test_not_what_must_not_be_there);
 	tcase_add_test(tcase, test_each_detection_by_its_own_name);
@@ -218,11 +217,9 @@ int main(void)
 	tcase_add_test(tcase, test_it_may_expire);
 	tcase_add_test(tcase, test_the_same_question_has_the_same_answer);
 	tcase_add_test(tcase, test_too_many_fields);
-	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+	return run_suite("rule_filter", fill);
 }

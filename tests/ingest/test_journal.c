@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dying.h"
+#include "tests/rules/suite.h"
 
 START_TEST(a_message_in_hand_at_two_crashes_is_refused)
 {
@@ -350,11 +351,8 @@ START_TEST(a_run_that_ends_in_order_has_empty_hands)
 }
 END_TEST
 
-int main(void)
+static void fill(TCase *tests)
 {
-	dying_begin();
-	Suite *suite = suite_create("journal");
-	TCase *tests = tcase_create("journal");
 	tcase_add_checked_fixture(tests, dying_setup, NULL);
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, a_message_in_hand_at_two_crashes_is_refused);
@@ -375,12 +373,12 @@ int main(void)
 	tcase_add_test(tests, epochs_grow_again_when_no_culprit_comes);
 	tcase_add_test(tests, one_worker_reads_in_epochs_of_one_message);
 	tcase_add_test(tests, a_run_that_ends_in_order_has_empty_hands);
-	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
+}
+
+int main(void)
+{
+	dying_begin();
+	int code = run_suite("journal", fill);
 	dying_end();
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return code;
 }

@@ -2,6 +2,7 @@
  * goes on without one. */
 #include "dying.h"
 #include "memory_source.h"
+#include "tests/rules/suite.h"
 
 static struct ruleset *ruleset;
 
@@ -125,6 +126,15 @@ START_TEST(without_a_journal_it_reads_and_says_so)
 }
 END_TEST
 
+static void fill(TCase *tests)
+{
+	tcase_add_checked_fixture(tests, dying_setup, NULL);
+	tcase_set_timeout(tests, 120);
+	tcase_add_test(tests, the_engine_refuses_it_and_goes_on);
+	tcase_add_test(tests, the_engine_reads_one_message_an_epoch);
+	tcase_add_test(tests, without_a_journal_it_reads_and_says_so);
+}
+
 int main(void)
 {
 	struct error err = {0};
@@ -135,20 +145,8 @@ int main(void)
 			  "test", &ruleset, &err) != OK)
 		return EXIT_FAILURE;
 	dying_begin();
-	Suite *suite = suite_create("journal_engine");
-	TCase *tests = tcase_create("journal_engine");
-	tcase_add_checked_fixture(tests, dying_setup, NULL);
-	tcase_set_timeout(tests, 120);
-	tcase_add_test(tests, the_engine_refuses_it_and_goes_on);
-	tcase_add_test(tests, the_engine_reads_one_message_an_epoch);
-	tcase_add_test(tests, without_a_journal_it_reads_and_says_so);
-	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
+	int code = run_suite("journal_engine", fill);
 	ruleset_free(&ruleset);
 	dying_end();
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return code;
 }

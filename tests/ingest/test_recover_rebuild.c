@@ -3,6 +3,7 @@
  * every alert that an undisturbed run has. */
 #include "ingest/runtime_private.h"
 #include "tests/ingest/running.h"
+#include "tests/rules/suite.h"
 
 enum { CRASHES_TRIED = 40, FIRST_CRASH = 6, MATCH_KIND_AT = 8 /* behind the epoch */ };
 
@@ -184,6 +185,14 @@ START_TEST(a_crash_in_the_middle_of_it)
 }
 END_TEST
 
+static void fill(TCase *tests)
+{
+	tcase_add_unchecked_fixture(tests, expect_once, forget_expected);
+	tcase_add_test(tests, damaged_rows_are_made_anew);
+	tcase_add_test(tests, a_crash_in_the_middle_of_it);
+	tcase_set_timeout(tests, 600);
+}
+
 int main(void)
 {
 	struct error err = {0};
@@ -192,18 +201,7 @@ int main(void)
 		(void)fprintf(stderr, "%u:%u: %s\n", err.line, err.column, err.text);
 		return EXIT_FAILURE;
 	}
-	TCase *tests = tcase_create("rebuild");
-	tcase_add_unchecked_fixture(tests, expect_once, forget_expected);
-	tcase_add_test(tests, damaged_rows_are_made_anew);
-	tcase_add_test(tests, a_crash_in_the_middle_of_it);
-	tcase_set_timeout(tests, 600);
-	Suite *suite = suite_create("recover_rebuild");
-	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
+	int code = run_suite("recover_rebuild", fill);
 	ruleset_free(&ruleset);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return code;
 }
